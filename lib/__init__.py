@@ -1,0 +1,72 @@
+"""From NASNet to EfficientDet: the complete implementation, one module a chapter.
+
+Support, used by every chapter
+    plots            figures from plain arrays, each with alt text and a statement
+    widgets          sliders, each with a static twin
+    notebook         setup, show, check, hint, solution, quiz
+    course           the learner's copies, headless runs, measured headers
+
+I    Tools
+    data             01  digit crops, digit scenes, any COCO folder
+    training         02  y = f(x; theta), fit, schedules, checkpoints that survive
+    profiling        03  parameters, multiply-adds, latency, memory, Pareto front
+
+A module imports only modules that stand before it in ORDER. Importing `lib` itself
+imports nothing; it only prepares the threads, so it has to come before torch.
+"""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+ORDER = (
+    "plots",
+    "widgets",
+    "notebook",
+    "course",
+    "data",
+    "training",
+    "profiling",
+)
+
+# True if torch read its thread settings before this file could make them.
+TORCH_CAME_FIRST = "torch" in sys.modules
+
+
+def cpu_quota() -> float | None:
+    """CPUs that the cgroup grants this process, or None where nothing limits it.
+
+    A container on a 64-core machine may own two of them; the affinity mask does not
+    say so, the cgroup does. Source: kernel documentation, cgroup v2 `cpu.max`
+    ("quota period") and cgroup v1 `cpu.cfs_quota_us`.
+    """
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        v1 = Path("/sys/fs/cgroup/cpu")
+        quota = int((v1 / "cpu.cfs_quota_us").read_text())
+        period = int((v1 / "cpu.cfs_period_us").read_text())
+        return None if quota <= 0 else quota / period
+    except (OSError, ValueError):
+        return None
+
+
+def cpus() -> int:
+    """Whole CPUs this process may use: affinity mask, cut to the cgroup quota."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity call
+        allowed = os.cpu_count() or 1
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, math.floor(quota)))
+
+
+# Two OpenMP threads that spin while a neighbour holds their core can make a step ten
+# times slower. PASSIVE lets a waiting thread sleep. Both are read once, by torch's
+# import, and whoever set them before keeps their own choice.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", str(cpus()))
