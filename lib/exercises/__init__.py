@@ -1,0 +1,123 @@
+"""What an exercise is: a task, a reference, named wrong answers, cases, hints.
+
+`lib/exercises/<chapter>.py` holds EXERCISES and QUIZ of one chapter; `grading` runs
+an answer against them. Each named wrong answer is a misconception that people have,
+and tests prove that it is refused with its own message.
+"""
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CASES = 24  # random cases an answer meets, besides those worked by hand
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    """A misconception: an answer that has it, and the words that help."""
+
+    answer: Any  # a function like the reference, or a value for a value exercise
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Property:
+    """A sentence that must hold for a right answer: `holds(mine, *args) -> bool`."""
+
+    says: str
+    holds: Callable[..., bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exercise:
+    """One exercise. `cases(rng, size)` draws arguments; None means a value is asked.
+
+    `gradient` lists positions of float tensor arguments whose gradient is compared.
+    `survivors` maps a mutant's label to the reason why it equals the reference.
+    """
+
+    name: str
+    number: str
+    kind: str  # predict, measure or build
+    minutes: int
+    difficulty: int  # 1 to 3
+    points: int
+    task: str
+    reference: Callable
+    wrong: tuple[Wrong, ...]
+    hints: tuple[str, ...]
+    alternative: Callable | None = None
+    cases: Callable[[random.Random, int], tuple] | None = None
+    by_hand: tuple[tuple[tuple, Any], ...] = ()
+    properties: tuple[Property, ...] = ()
+    gradient: tuple[int, ...] = ()
+    tolerance: float = 1e-5
+    survivors: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def heading(self) -> str:
+        """The heading under which the exercise stands in its chapter."""
+        stars = "●" * self.difficulty + "○" * (3 - self.difficulty)
+        points = "1 point" if self.points == 1 else f"{self.points} points"
+        kind = self.kind.capitalize()
+        return (
+            f"{self.number} · {kind} · {self.name} · {self.minutes} min"
+            f" · {stars} · {points}"
+        )
+
+    def draw(self) -> list[tuple]:
+        """The arguments of all cases: by hand first, then random, small to large."""
+        if self.cases is None:
+            return []
+        drawn = [self.cases(random.Random(i), 1 + i // 4) for i in range(CASES)]
+        return [args for args, _ in self.by_hand] + drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One answer of a question, and why it is right or wrong."""
+
+    text: str
+    why: str
+    correct: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """A quiz question. `value`, if given, computes the number in the right option."""
+
+    prompt: str
+    options: tuple[Option, ...]
+    value: Callable[[], float] | None = None
+    form: str = "{}"
+
+
+def tensor(rng: random.Random, *shape: int, low=-1.0, high=1.0) -> Tensor:
+    """A float32 tensor of `shape`, uniform in [low, high), drawn from `rng`."""
+    numbers = [low + (high - low) * rng.random() for _ in range(math.prod(shape))]
+    return torch.tensor(numbers, dtype=torch.float32).reshape(shape)
+
+
+def find(identifier: str) -> Exercise:
+    """The exercise with an id such as 'data.letterbox_box'.
+
+    Raises `ValueError` that lists the ids there are.
+    """
+    module, _, name = identifier.partition(".")
+    try:
+        exercises = import_module(f"lib.exercises.{module}").EXERCISES
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"no exercises for {module!r} in the id {identifier!r}; an id is"
+            " 'chapter.name', for example 'data.letterbox_box'"
+        ) from error
+    for exercise in exercises:
+        if exercise.name == name:
+            return exercise
+    known = ", ".join(f"{module}.{e.name}" for e in exercises)
+    raise ValueError(f"no exercise {identifier!r}; there are: {known}")

@@ -1,0 +1,233 @@
+"""What every chapter calls: setup, show, check, hint, solution, quiz.
+
+`setup` prepares one kernel and says so in a line. `show` prints the live source of
+the library, so that a chapter cannot drift from it. `check` grades an answer in words
+and leaves a JSON result that a lecturer's collector can read from the notebook.
+Chapters import these names directly; everything else is called by its module.
+"""
+
+import html
+import inspect
+import json
+import os
+import random
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from IPython import get_ipython
+from IPython.display import display
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+import lib
+from lib import plots
+from lib.exercises import Question, find, grading
+
+RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
+STATIC = "COURSE_STATIC"  # set where a page is made that no kernel will stand behind
+USAGE = "COURSE_USAGE"  # a folder: each cell leaves the kernel's cost there
+ROOT = Path(lib.__file__).resolve().parent.parent
+
+_attempts: dict[str, int] = {}
+_hints_given: dict[str, int] = {}
+
+
+def setup(chapter: str, seed: int = 0) -> torch.device:
+    """Seed all generators, set threads and figure style, print one line.
+
+    `chapter` is the notebook's name, for example "01_data". Returns the device:
+    the first GPU if there is one, else the CPU.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    plots.style()
+    late = ""
+    if lib.TORCH_CAME_FIRST:
+        torch.set_num_threads(min(torch.get_num_threads(), lib.cpus()))
+        late = (
+            " · torch came before lib: restart the kernel and begin at the first cell"
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    quota = lib.cpu_quota()
+    limit = "no quota" if quota is None else f"quota {quota:g}"
+    threads = torch.get_num_threads()
+    print(
+        f"{chapter} · {device} · {threads} thread{'s' * (threads > 1)}"
+        f" ({lib.cpus()} CPUs to use, {limit}) · seed {seed}"
+        f" · torch {torch.__version__} · Python {sys.version.split()[0]}{late}"
+    )
+    if os.environ.get(USAGE) and (shell := get_ipython()) is not None:
+        shell.events.register("post_run_cell", lambda _: _write_usage(chapter))
+    return device
+
+
+def peak_bytes() -> int:
+    """The largest resident memory this process has had.
+
+    Source: VmHWM in /proc on Linux (`ru_maxrss` there remembers the parent), the
+    peak working set on Windows, `ru_maxrss` in bytes on macOS.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(s for s in status.read_text().splitlines() if "VmHWM" in s)
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _write_usage(chapter: str) -> None:
+    record = {
+        "cpu_seconds": time.process_time(),
+        "peak_bytes": peak_bytes(),
+        "cuda_build": torch.version.cuda is not None,
+    }
+    path = Path(os.environ[USAGE]) / f"{chapter}.json"
+    partial = path.with_suffix(".tmp")
+    partial.write_text(json.dumps(record))
+    partial.replace(path)
+
+
+def show(thing) -> None:
+    """Print the live source of a function, class or module, with its file and line."""
+    source, line = inspect.getsourcelines(thing)
+    code = "".join(source).rstrip()
+    file = Path(inspect.getsourcefile(thing)).resolve()
+    where = (
+        file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
+    )
+    title = f"{where}, line {max(1, line)}"
+    formatter = HtmlFormatter(noclasses=True, style="default", nobackground=True)
+    _display(
+        f"# {title}\n{code}",
+        f'<figure style="margin:0"><figcaption><code>{html.escape(title)}</code>'
+        f"</figcaption>{highlight(code, PythonLexer(), formatter)}</figure>",
+    )
+
+
+def _display(text: str, page: str, **more) -> None:
+    display({"text/plain": text, "text/html": page, **more}, raw=True)
+
+
+def check(identifier: str, mine) -> None:
+    """Grade an answer to the exercise `identifier` and say in words what it lacks.
+
+    Also emits one JSON result under `RESULT_MIME`: schema, id, status, passed, the
+    named wrong answer it matched (or null), attempts in this kernel, points.
+    """
+    exercise = find(identifier)
+    result = grading.grade(exercise, mine)
+    if result.status != "not attempted":
+        _attempts[identifier] = _attempts.get(identifier, 0) + 1
+    passed = result.status == "passed"
+    mark, colour = {
+        "passed": ("✓ passed", "#006b4f"),
+        "refused": ("✗ not yet", "#a33c00"),
+        "not attempted": ("○", "#555555"),
+    }[result.status]
+    record = {
+        "schema": 1,
+        "id": identifier,
+        "status": result.status,
+        "passed": passed,
+        "wrong": result.wrong,
+        "attempts": _attempts.get(identifier, 0),
+        "points": exercise.points if passed else 0,
+        "max_points": exercise.points,
+    }
+    text = f"{mark} · {exercise.number} {exercise.name}: {result.message}"
+    page = (
+        f'<div role="status" style="border-left:4px solid {colour};padding:4px 10px">'
+        f'<b style="color:{colour}">{mark}</b> · {exercise.number}'
+        f' {html.escape(exercise.name)}<pre style="white-space:pre-wrap;margin:4px 0'
+        f' 0 0;background:none">{html.escape(result.message)}</pre></div>'
+    )
+    _display(text, page, **{RESULT_MIME: record})
+
+
+def hint(identifier: str) -> None:
+    """Show the next hint of an exercise; each call goes one step further."""
+    hints = find(identifier).hints
+    step = min(_hints_given.get(identifier, 0), len(hints) - 1)
+    _hints_given[identifier] = step + 1
+    last = (
+        " That was the last: then comes solution(...)."
+        if step + 1 == len(hints)
+        else ""
+    )
+    text = f"Hint {step + 1} of {len(hints)}: {hints[step]}{last}"
+    _display(text, f"<p>{html.escape(text)}</p>")
+
+
+def solution(identifier: str) -> None:
+    """Show the reference answer of an exercise, and how else it could be done."""
+    exercise = find(identifier)
+    show(exercise.reference)
+    if exercise.alternative is not None:
+        _display("Another right way:", "<p>Another right way:</p>")
+        show(exercise.alternative)
+
+
+def quiz(chapter: str) -> None:
+    """Show a chapter's questions: to click where a kernel runs, and always to unfold.
+
+    `chapter` is the name without its number, for example "data".
+    """
+    questions = import_module(f"lib.exercises.{chapter}").QUIZ
+    if not os.environ.get(STATIC):
+        _interactive(questions)
+    _display(_folded_text(questions), _folded_html(questions))
+
+
+def _interactive(questions: tuple[Question, ...]) -> None:
+    try:
+        from jupyterquiz import display_quiz
+    except ImportError:  # the folded form below says the same
+        return
+    state = random.getstate()  # display_quiz draws its element ids from `random`
+    display_quiz(
+        [
+            {
+                "question": q.prompt,
+                "type": "multiple_choice",
+                "answers": [
+                    {"answer": o.text, "correct": o.correct, "feedback": o.why}
+                    for o in q.options
+                ],
+            }
+            for q in questions
+        ]
+    )
+    random.setstate(state)
+
+
+def _folded_html(questions: tuple[Question, ...]) -> str:
+    parts = []
+    for number, q in enumerate(questions, 1):
+        parts.append(f"<p><b>{number}. {html.escape(q.prompt)}</b></p><ul>")
+        for o in q.options:
+            verdict = "Right" if o.correct else "No"
+            parts.append(
+                f"<li><details><summary>{html.escape(o.text)}</summary>"
+                f"<b>{verdict}.</b> {html.escape(o.why)}</details></li>"
+            )
+        parts.append("</ul>")
+    return "".join(parts)
+
+
+def _folded_text(questions: tuple[Question, ...]) -> str:
+    lines = []
+    for number, q in enumerate(questions, 1):
+        lines.append(f"{number}. {q.prompt}")
+        lines += [f"   {'abcdef'[i]}) {o.text}" for i, o in enumerate(q.options)]
+    return "\n".join(lines)
