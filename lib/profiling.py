@@ -1,0 +1,350 @@
+"""What a network costs: parameters, multiply-adds, milliseconds, megabytes.
+
+Four numbers, and they disagree. Parameters, multiply-adds and activation memory follow
+from shapes: exact, the same on every machine, known before a weight is drawn (also
+under `torch.device("meta")`). Latency belongs to one machine and one moment: measured,
+repeated, given with a spread. The Pareto front says who is worth a second look.
+
+Chapter 03. FLOPs in the papers of this course are multiply-adds (EfficientDet,
+arxiv.org/abs/1911.09070, caption of Table 2); PyTorch's counter counts each one twice.
+"""
+
+import copy
+import math
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+Number = int | float
+Numbers = Sequence[Number] | Tensor  # one value a point
+
+
+# --- parameters ----------------------------------------------------------------------
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of values that a model stores, and the bytes they take."""
+
+    trainable: int
+    frozen: int
+    buffers: int
+    bytes: int
+
+
+def sizes(model: nn.Module) -> Sizes:
+    """Values a model stores: trainable and frozen parameters, and buffers.
+
+    A tensor used twice (tied weights) counts once. The running statistics of a batch
+    norm are buffers: part of the file, not of the "parameters" that papers print.
+    """
+    weights, buffers = list(model.parameters()), list(model.buffers())
+    for tensor in weights + buffers:
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise ValueError(
+                f"{type(model).__name__} holds a lazy parameter that has no shape yet: "
+                "run it once on an input, then count"
+            )
+    return Sizes(
+        trainable=sum(w.numel() for w in weights if w.requires_grad),
+        frozen=sum(w.numel() for w in weights if not w.requires_grad),
+        buffers=sum(b.numel() for b in buffers),
+        bytes=sum(t.numel() * t.element_size() for t in weights + buffers),
+    )
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trainable parameters: the number papers print."""
+    return sizes(model).trainable
+
+
+# --- multiply-adds -------------------------------------------------------------------
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards each single part has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # PyTorch's counter knows no formula for the fused attention kernels and would leave
+    # them out without a word: a ViT-B/16 on the CPU would lose a third of its cost.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with (
+            _eval_mode(model),
+            torch.no_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
+            model(*inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter
+
+
+def macs(model: nn.Module, *inputs: Tensor) -> int:
+    """Multiply-adds of one forward pass on these inputs, for the whole batch.
+
+    Counts convolutions and matrix products (linear layers, attention). Leaves out
+    biases, normalisation, activations, pooling, resizing and elementwise products, as
+    published counts do. Padding counts as if it were picture. The model runs once, in
+    evaluation mode, and is left as it was. Source: torch.utils.flop_counter, halved.
+    """
+    return _count(model, inputs).get_total_flops() // 2
+
+
+def macs_by_module(model: nn.Module, *inputs: Tensor, depth: int = 1) -> dict[str, int]:
+    """Multiply-adds of each part, at most `depth` levels below the model.
+
+    Keys are names as in `named_modules`, in the order the parts ran. What the model
+    computes outside these parts stands under "(rest)"; the values sum to `macs`. Parts
+    without multiply-adds have no row.
+    """
+    if depth < 1:
+        raise ValueError(f"depth is {depth}: the children of the model are at depth 1")
+    counter = _count(model, inputs)
+    rows: dict[str, int] = {}
+    for key, operators in counter.get_flop_counts().items():
+        head, _, name = key.partition(".")  # "ResNet.layer1.0"; "Global" is the sum
+        if head == type(model).__name__ and name and name.count(".") < depth:
+            rows[name] = sum(operators.values()) // 2
+    leaves = {
+        name: value
+        for name, value in rows.items()
+        if not any(other.startswith(f"{name}.") for other in rows)
+    }
+    leaves["(rest)"] = counter.get_total_flops() // 2 - sum(leaves.values())
+    return {name: value for name, value in leaves.items() if value}
+
+
+# --- milliseconds --------------------------------------------------------------------
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one call: the median, and how far the middle half spreads."""
+
+    median: float
+    iqr: float
+    repeats: int
+    threads: int
+    times: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A latency and its ratio to the first competitor, taken round by round."""
+
+    latency: Latency
+    ratio: float
+    ratio_iqr: float
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """Median and interquartile range (linear interpolation)."""
+    quartiles = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    low, middle, high = torch.tensor(values, dtype=torch.float64).quantile(quartiles)
+    return middle.item(), (high - low).item()
+
+
+def interleave(
+    functions: dict[str, Callable[[], object]],
+    *,
+    threads: int = 1,
+    repeats: int = 15,
+    block: Number = 5.0,
+) -> dict[str, Latency]:
+    """Latency of each function (called without arguments), timed in turns.
+
+    One round times every function once, and the next round starts with another one: a
+    machine that slows down for a second then slows all of them. Each time is the mean
+    over a block of calls at least `block` milliseconds long, after two calls that are
+    not counted. On an accelerator the clock waits until its queue is empty.
+    `Latency.times` holds the rounds in order. Source: torch.utils.benchmark.Timer.
+    """
+    for name, value in {"threads": threads, "repeats": repeats}.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}: it must be at least 1")
+    if not functions:
+        raise ValueError("nothing to time: `functions` is empty")
+    timers = {
+        name: Timer("call()", globals={"call": function}, num_threads=threads)
+        for name, function in functions.items()
+    }
+    numbers = {}
+    for name, timer in timers.items():
+        timer.timeit(1)  # first calls allocate, choose kernels, fill caches
+        once = 1000 * timer.timeit(1).median
+        numbers[name] = max(1, math.ceil(block / once))
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    names = list(functions)
+    for turn in range(repeats):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(1000 * timers[name].timeit(numbers[name]).median)
+    return {
+        name: Latency(*_middle(values), repeats, threads, tuple(values))
+        for name, values in times.items()
+    }
+
+
+def compare(
+    models: dict[str, nn.Module], *inputs: Tensor, **timing: Number
+) -> dict[str, Comparison]:
+    """Latency of several models on the same inputs, in turns, and their ratios.
+
+    The first model is the yardstick (ratio 1). The ratio is the median over rounds of
+    time / time of the first in that round: both met the same neighbours. Evaluation
+    mode, no gradients. `timing`: threads, repeats and block, as for `interleave`.
+    """
+    together = nn.ModuleList(models.values())
+    if any(tensor.is_meta for tensor in [*together.parameters(), *inputs]):
+        raise ValueError(
+            "there are tensors on the meta device, which computes nothing: no time to "
+            "measure. Build the models and the inputs on a real device"
+        )
+    calls = {name: partial(model, *inputs) for name, model in models.items()}
+    with _eval_mode(together), torch.inference_mode():
+        found = interleave(calls, **timing)
+    yardstick = next(iter(found.values())).times
+    result = {}
+    for name, one in found.items():
+        ratios = [t / base for t, base in zip(one.times, yardstick, strict=True)]
+        result[name] = Comparison(one, *_middle(ratios))
+    return result
+
+
+def latency(model: nn.Module, *inputs: Tensor, **timing: Number) -> Latency:
+    """Milliseconds of one forward pass, alone; `timing` as for `interleave`.
+
+    To rank models use `compare`: two runs in sequence may meet two different machines.
+    """
+    return compare({"model": model}, *inputs, **timing)["model"].latency
+
+
+# --- megabytes -----------------------------------------------------------------------
+class _Live(TorchDispatchMode):
+    """Adds up the storages that are alive and that were not there before."""
+
+    def __init__(self, known: list[Tensor]):
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen = {id(tensor.untyped_storage()) for tensor in known}
+        self.known = known  # keeps them alive, so that no id is given out again
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        with self:  # take composite operators apart: they make tensors inside
+            out = func.decompose(*args, **(kwargs or {}))
+        if out is NotImplemented:
+            out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.add(tensor.untyped_storage())
+        return out
+
+    def add(self, storage: torch.UntypedStorage) -> None:
+        if id(storage) not in self.seen:  # a view or an in-place result is no news
+            self.seen.add(id(storage))
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.drop, id(storage), storage.nbytes())
+
+    def drop(self, key: int, nbytes: int) -> None:
+        self.seen.discard(key)
+        self.now -= nbytes
+
+
+def peak_memory(model: nn.Module, *inputs: Tensor) -> int:
+    """Most bytes of activations alive at one moment of a forward pass.
+
+    Weights and inputs are not in it (`sizes(model).bytes`, `input.nbytes`). On a CUDA
+    device: what the allocator reports (torch.cuda.max_memory_allocated), with the
+    kernels' scratch space. Elsewhere: the sizes of the tensors the pass makes, each
+    from its making to its release, without scratch space. So also on "meta", where a
+    batch norm returns a few hundred bytes of statistics that the CPU leaves out.
+    """
+    held = [*model.parameters(), *model.buffers(), *inputs]
+    cuda = next((tensor.device for tensor in held if tensor.is_cuda), None)
+    with _eval_mode(model), torch.no_grad():
+        if cuda is not None:
+            model(*inputs)  # the first call also loads kernels and picks algorithms
+            torch.cuda.reset_peak_memory_stats(cuda)
+            before = torch.cuda.memory_allocated(cuda)
+            model(*inputs)
+            return torch.cuda.max_memory_allocated(cuda) - before
+        with _Live(held) as live:
+            model(*inputs)
+    return live.peak
+
+
+def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
+    """Bytes that a training-mode forward pass keeps for the backward pass.
+
+    Every tensor that some derivative needs, each storage once, without the parameters
+    and the inputs. Works on a copy: gradients and running statistics stay.
+    """
+    model = copy.deepcopy(model).train()
+    held = [*model.parameters(), *model.buffers(), *inputs]
+    known = {id(tensor.untyped_storage()) for tensor in held}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if id(storage) not in known:
+            kept[id(storage)] = storage
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with torch.enable_grad(), hooks:
+        model(*inputs)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+# --- choosing ------------------------------------------------------------------------
+def pareto_front(cost: Numbers, quality: Numbers) -> list[int]:
+    """Indices of the points that nothing dominates, by rising cost.
+
+    A point is dominated if another costs no more and is no worse, and is strictly
+    better in one of the two. Equal points do not dominate each other: all stay.
+    """
+    if len(cost) != len(quality):
+        raise ValueError(f"{len(cost)} costs but {len(quality)} qualities: one each")
+    points = [(float(c), float(q)) for c, q in zip(cost, quality, strict=True)]
+    for index, point in enumerate(points):
+        if math.isnan(point[0]) or math.isnan(point[1]):
+            raise ValueError(f"point {index} is {point}: NaN compares with nothing")
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i))
+    front: list[int] = []
+    for index in order:
+        last = points[front[-1]] if front else None
+        if last is None or points[index][1] > last[1] or points[index] == last:
+            front.append(index)
+    return front
+
+
+def hypervolume(
+    cost: Numbers, quality: Numbers, reference: tuple[Number, Number]
+) -> Number:
+    """Area between the front and a reference point (cost, quality): more is better.
+
+    Points that cost more than the reference, or are worse, add nothing.
+    """
+    (most, reached), area = reference, 0
+    for index in pareto_front(cost, quality):
+        c, q = float(cost[index]), float(quality[index])
+        if c < most and q > reached:
+            area, reached = area + (most - c) * (q - reached), q
+    return area
