@@ -4,7 +4,8 @@ Support, used by every chapter
     plots            figures from plain arrays, each with alt text and a statement
     widgets          sliders, each with a static twin
     notebook         setup, show, check, hint, solution, quiz
-    course           the learner's copies, headless runs, measured headers
+    publish          measured headers, badges, the first cell for Colab
+    course           the learner's copies, headless runs into build or chapters
 
 I    Tools
     data             01  digit crops, digit scenes, any COCO folder
@@ -24,6 +25,7 @@ ORDER = (
     "plots",
     "widgets",
     "notebook",
+    "publish",
     "course",
     "data",
     "training",

@@ -8,6 +8,7 @@ Chapters import these names directly; everything else is called by its module.
 
 import html
 import inspect
+import itertools
 import json
 import os
 import random
@@ -63,7 +64,10 @@ def setup(chapter: str, seed: int = 0) -> torch.device:
         f" · torch {torch.__version__} · Python {sys.version.split()[0]}{late}"
     )
     if os.environ.get(USAGE) and (shell := get_ipython()) is not None:
-        shell.events.register("post_run_cell", lambda _: _write_usage(chapter))
+        count = itertools.count(1)
+        shell.events.register(
+            "post_run_cell", lambda _: _write_usage(chapter, next(count))
+        )
     return device
 
 
@@ -86,10 +90,11 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _write_usage(chapter: str) -> None:
+def _write_usage(chapter: str, cells: int) -> None:
     record = {
         "cpu_seconds": time.process_time(),
         "peak_bytes": peak_bytes(),
+        "cells": cells,
         "cuda_build": torch.version.cuda is not None,
     }
     path = Path(os.environ[USAGE]) / f"{chapter}.json"

@@ -1,0 +1,110 @@
+# Every target sets up what it needs: a Python 3.11-3.13, make and git are enough.
+#
+#   make lab        JupyterLab on your own copies of the chapters, in work/
+#   make course     run every chapter without a browser, into build/
+#   make test       what CI runs
+#   make help       all targets
+#
+# TORCH=cpu takes PyTorch's CPU wheels (1 GB) instead of the CUDA wheels (5 GB):
+#   make lab TORCH=cpu
+
+PYTHON ?= python3
+TORCH ?=
+N ?=
+REPO ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+# A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help lab author update course chapter execute test bench badges lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make lab                JupyterLab on your copies in work/ (never overwritten)"
+	@echo "make update             what changed in the chapters since you copied them"
+	@echo "make course             run every chapter into build/, with a table at the end"
+	@echo "make chapter N=05       run one chapter into build/"
+	@echo "make test               all tests, network off"
+	@echo "make bench              speed, as ratios, on this machine"
+	@echo "make author             JupyterLab on the paired originals in chapters/"
+	@echo "make execute [N=05]     run chapters and write their outputs into chapters/"
+	@echo "make badges REPO=o/n    write the public address into badges and first cells"
+	@echo "make lint               ruff, as pre-commit runs it"
+	@echo "make clean              remove build/ and .venv/ (never work/)"
+
+# A set-up is done when its stamp holds the digest of what it was made from. One that
+# was interrupted left `.unfinished`: pip may then believe in half a package, so the
+# environment is made anew.
+define set-up
+@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
+  else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; try: make $(MAKECMDGOALS) PYTHON=python3.12")'
+@digest=$$($(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(b"".join(open(f, "rb").read() \
+  for f in ("pyproject.toml", "constraints.txt")) + sys.version.encode()).hexdigest())'); \
+if [ "$$(cat $(VENV)/.stamp-$(1) 2>/dev/null)" != "$$digest" ]; then \
+  set -e; \
+  echo "setting up .venv for '$(1)' (once; some minutes, up to 5 GB)"; \
+  if [ -e $(VENV)/.unfinished ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then \
+    $(PYTHON) -m venv --clear $(VENV); \
+  fi; \
+  touch $(VENV)/.unfinished; \
+  if [ "$(TORCH)" = cpu ]; then \
+    $(PIP) install -c constraints.txt --index-url $(CPU_WHEELS) torch torchvision; \
+  fi; \
+  $(PIP) install -c constraints.txt -e '.[$(2)]'; \
+  $(RUN) -m ipykernel install --sys-prefix --name python3 --display-name "Python 3" \
+    --env OMP_WAIT_POLICY PASSIVE >/dev/null 2>&1; \
+  echo "$$digest" > $(VENV)/.stamp-$(1); \
+  rm $(VENV)/.unfinished; \
+fi
+endef
+
+.PHONY: setup-lab setup-all
+setup-lab:
+	$(call set-up,lab,lab)
+setup-all:
+	$(call set-up,all,lab$(,)test$(,)export$(,)dev)
+, := ,
+
+lab: setup-lab
+	$(RUN) -m lib.course copy
+	$(BIN)/jupyter lab --notebook-dir=work
+
+update: setup-lab
+	$(RUN) -m lib.course update
+
+course: setup-lab
+	$(RUN) -m lib.course run
+
+chapter: setup-lab
+	@test -n "$(N)" || { echo "which chapter? for example: make chapter N=01"; exit 2; }
+	$(RUN) -m lib.course run --only $(N)
+
+author: setup-all
+	$(BIN)/jupytext --sync chapters/py/*.py
+	$(BIN)/jupyter lab --notebook-dir=chapters
+
+execute: setup-all
+	$(RUN) -m lib.course execute --only "$(N)"
+
+test: setup-all
+	$(RUN) -m tests
+
+bench: setup-all
+	$(RUN) -m tests.benchmarks
+
+badges: setup-lab
+	@test -n "$(REPO)" || { echo "whose? for example: make badges REPO=owner/name"; exit 2; }
+	$(RUN) -m lib.course badges --repo "$(REPO)"
+
+lint: setup-all
+	$(BIN)/ruff check lib tests data chapters/py
+	$(BIN)/ruff format --check lib tests data
+
+clean:
+	rm -rf build $(VENV)

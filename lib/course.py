@@ -1,0 +1,292 @@
+"""The course as a whole: learner's copies, headless runs, measured headers, badges.
+
+`python -m lib.course COMMAND` is what the Makefile calls. Learners work in copies in
+`work/`, which nothing here ever overwrites. `run` executes chapters into `build/`;
+only `execute` writes outputs into `chapters/`, and with them the measured cost that
+stands in each header and in the README.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import lib
+from lib import publish
+from lib.publish import CHAPTERS, ROOT
+
+WORK = ROOT / "work"
+BUILD = ROOT / "build"
+WALL_LIMIT = 1200  # seconds a cell may take: catches hangs, judges nothing
+
+# Importing torch and torchvision costs this much more peak memory with the CUDA wheels
+# of Linux than with the CPU wheels, although no GPU is used: measured, see the README.
+CUDA_IMPORT_BYTES = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one chapter took: CPU-seconds of its kernel, wall seconds, peak bytes."""
+
+    chapter: str
+    result: str  # "passed" or what failed
+    cpu_seconds: float
+    wall_seconds: float
+    peak_bytes: int
+
+    @property
+    def peak_mb(self) -> int:
+        return round(self.peak_bytes / 1e6)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a kernel says of itself: CPU-seconds, peak bytes, cells run after setup."""
+
+    cpu_seconds: float
+    peak_bytes: int
+    cells: int
+
+
+def read_usage(file: Path) -> Usage:
+    """The usage that `notebook.setup` left, less what a CUDA build costs at import."""
+    used = json.loads(file.read_text())
+    extra = CUDA_IMPORT_BYTES if used["cuda_build"] and sys.platform == "linux" else 0
+    return Usage(used["cpu_seconds"], used["peak_bytes"] - extra, used["cells"])
+
+
+def names(only: str = "") -> list[str]:
+    """Chapter names such as "01_data", in order; `only` picks numbers: "01,03".
+
+    Raises `ValueError` that lists the chapters there are.
+    """
+    every = sorted(p.stem for p in (CHAPTERS / "py").glob("[0-9][0-9]_*.py"))
+    if not only:
+        return every
+    wanted = [part.strip().zfill(2) for part in only.split(",")]
+    chosen = [name for name in every if name[:2] in wanted]
+    if len(chosen) != len(set(wanted)):
+        raise ValueError(f"no chapter for {only!r}; there are: {', '.join(every)}")
+    return chosen
+
+
+# ------------------------------------------------------------------ learner's copies
+
+
+def _sources(path: Path) -> list[str]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256("\0".join(_sources(path)).encode()).hexdigest()
+
+
+def _origins() -> dict:
+    file = WORK / ".origin.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def copy_missing() -> list[str]:
+    """Copy the chapters that `work/` lacks; return their names."""
+    origins, copied = _origins(), []
+    for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
+        target = WORK / source.name
+        if target.exists():
+            continue
+        publish.write(target, source.read_text(encoding="utf-8"))
+        origins[source.stem] = {"digest": _digest(source), "cells": _sources(source)}
+        copied.append(source.stem)
+    if copied:
+        publish.write(WORK / ".origin.json", json.dumps(origins, indent=1))
+    return copied
+
+
+def update() -> list[str]:
+    """One line a chapter: is the copy in `work/` behind its original?"""
+    origins, lines = _origins(), []
+    for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
+        name, copy = source.stem, WORK / source.name
+        if not copy.exists():
+            lines.append(f"{name}: new; `make lab` copies it")
+            continue
+        edited = name in origins and _sources(copy) != origins[name]["cells"]
+        yours = "with your edits" if edited else "without edits"
+        if name in origins and origins[name]["digest"] == _digest(source):
+            lines.append(f"{name}: up to date, {yours}")
+            continue
+        known = set(origins.get(name, {}).get("cells", ()))
+        new = sum(cell not in known for cell in _sources(source))
+        lines.append(
+            f"{name}: {new} cells changed upstream; your copy, {yours}, is kept. To"
+            f" get the new one, rename work/{source.name} and run `make lab`"
+        )
+    return lines
+
+
+# --------------------------------------------------------------------- headless runs
+
+
+def read_chapter(name: str):
+    """The notebook of a chapter from its text, cell ids fixed by their content."""
+    import jupytext
+
+    notebook = jupytext.read(CHAPTERS / "py" / f"{name}.py")
+    for i, cell in enumerate(notebook.cells):
+        digest = hashlib.sha256(cell.source.encode()).hexdigest()
+        cell.id = f"{i:03d}-{digest[:8]}"
+    kernel = notebook.metadata.get("kernelspec", {})
+    notebook.metadata = {"kernelspec": kernel}
+    return notebook
+
+
+def run_one(name: str, folder: Path, on_cell=None):
+    """Execute a chapter in a clean kernel with one thread.
+
+    Returns the executed notebook and its `Cost`. A failing cell ends the run; its
+    outputs up to there are in the notebook, and `Cost.result` names cell and error.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import (
+        CellExecutionError,
+        CellTimeoutError,
+        DeadKernelError,
+    )
+
+    notebook = read_chapter(name)
+    usage = folder / ".usage"
+    usage.mkdir(parents=True, exist_ok=True)
+    (usage / f"{name}.json").unlink(missing_ok=True)
+    one = {"OMP_NUM_THREADS": "1", "COURSE_STATIC": "1", "COURSE_USAGE": str(usage)}
+    client = NotebookClient(
+        notebook,
+        timeout=WALL_LIMIT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=on_cell,
+    )
+    begin, result = time.perf_counter(), "passed"
+    try:
+        client.execute(env={**os.environ, **one})
+    except CellExecutionError as error:
+        result = f"failed: {error.ename}: {error.evalue}".splitlines()[0]
+    except (CellTimeoutError, DeadKernelError) as error:
+        result = f"failed: {type(error).__name__}"
+    wall = time.perf_counter() - begin
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # time stamps would change at each run
+    notebook.metadata.pop("widgets", None)
+    try:
+        used = read_usage(usage / f"{name}.json")
+    except FileNotFoundError:  # it failed before setup()
+        used = Usage(0.0, 0, 0)
+    return notebook, Cost(name, result, used.cpu_seconds, wall, used.peak_bytes)
+
+
+def run(chosen: list[str], folder: Path = BUILD, workers: int = 2) -> list[Cost]:
+    """Execute chapters into `folder`, a few at once, with a progress bar over cells."""
+    import nbformat
+    from tqdm.auto import tqdm
+
+    total = sum(c.cell_type == "code" for n in chosen for c in read_chapter(n).cells)
+    with tqdm(total=total, unit="cell", desc="course") as bar:
+
+        def one(name: str) -> Cost:
+            notebook, cost = run_one(name, folder, on_cell=lambda **_: bar.update())
+            publish.write(folder / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+            return cost
+
+        with ThreadPoolExecutor(max(1, min(workers, lib.cpus()))) as pool:
+            return list(pool.map(one, chosen))
+
+
+def execute(chosen: list[str]) -> list[Cost]:
+    """Execute chapters one after another, write them with outputs and measured cost.
+
+    A chapter that fails leaves its files as they were.
+    """
+    import nbformat
+
+    costs = []
+    for name in chosen:
+        notebook, cost = run_one(name, BUILD)
+        costs.append(cost)
+        if cost.result != "passed":
+            continue
+        text = CHAPTERS / "py" / f"{name}.py"
+        publish.write(
+            text,
+            publish.measured(
+                text.read_text(encoding="utf-8"), cost.cpu_seconds, cost.peak_mb
+            ),
+        )
+        notebook.cells[0].source = read_chapter(name).cells[0].source
+        publish.write(CHAPTERS / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+    publish.write_contents(
+        {c.chapter: (c.cpu_seconds, c.peak_mb) for c in costs if c.result == "passed"}
+    )
+    return costs
+
+
+def table(costs: list[Cost]) -> str:
+    """The table that ends a run, with totals."""
+    rows = [("chapter", "result", "CPU s", "wall s", "peak MB")]
+    rows += [
+        (c.chapter, c.result, f"{c.cpu_seconds:.0f}", f"{c.wall_seconds:.0f}",
+         str(c.peak_mb))
+        for c in costs
+    ]  # fmt: skip
+    cpu = sum(c.cpu_seconds for c in costs)
+    wall = sum(c.wall_seconds for c in costs)
+    peak = max((c.peak_mb for c in costs), default=0)
+    good = sum(c.result == "passed" for c in costs)
+    rows.append(
+        ("all", f"{good} of {len(costs)}", f"{cpu:.0f}", f"{wall:.0f}", str(peak))
+    )
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return "\n".join(
+        "  ".join(
+            text.ljust(w) if i < 2 else text.rjust(w)
+            for i, (text, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def main() -> int:
+    """The command line; see the Makefile for what each command is for."""
+    parser = argparse.ArgumentParser(prog="python -m lib.course")
+    parser.add_argument(
+        "command", choices=["copy", "update", "run", "execute", "badges", "colab"]
+    )
+    parser.add_argument("--only", default="", help='chapter numbers, such as "01,03"')
+    parser.add_argument("--repo", default="", help="owner/name of the repository")
+    args = parser.parse_args()
+    try:
+        if args.command in ("run", "execute"):
+            chosen = names(args.only)
+            costs = run(chosen) if args.command == "run" else execute(chosen)
+            print(table(costs))
+            return 0 if all(c.result == "passed" for c in costs) else 1
+        if args.command == "copy":
+            copied = copy_missing()
+            print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
+        elif args.command == "update":
+            print("\n".join(update()))
+        elif args.command == "badges":
+            publish.write_badges(args.repo)
+        else:
+            publish.install_on_colab()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

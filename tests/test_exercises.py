@@ -1,0 +1,274 @@
+"""Every exercise's checks, checked: right answers pass, wrong ones hear why.
+
+The frame itself is tested on a small exercise made for it, below.
+"""
+
+import copy
+import inspect
+import time
+from importlib import import_module
+
+import pytest
+import torch
+
+import lib
+from lib import course
+from lib.exercises import Exercise, Property, Wrong, find, grading, tensor
+from tests.mutants import mutants
+
+MODULES = [name[3:] for name in course.names()]
+LIBRARY = [name for name in lib.ORDER if name in MODULES]
+EXERCISES = [
+    pytest.param(exercise, id=f"{module}.{exercise.name}")
+    for module in MODULES
+    for exercise in import_module(f"lib.exercises.{module}").EXERCISES
+]
+BUILDS = [p for p in EXERCISES if p.values[0].kind == "build"]
+QUIZZES = [
+    pytest.param(question, id=f"{module}-{i}")
+    for module in MODULES
+    for i, question in enumerate(import_module(f"lib.exercises.{module}").QUIZ, 1)
+]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_right_answers_pass(exercise):
+    answers = [exercise.reference, exercise.alternative]
+    if exercise.cases is None:
+        answers = [exercise.reference()]
+    for answer in filter(lambda a: a is not None, answers):
+        result = grading.grade(exercise, answer)
+        assert result.status == "passed", result.message
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_each_wrong_answer_is_refused_with_its_own_message(exercise):
+    for wrong in exercise.wrong:
+        answer = wrong.answer
+        if exercise.cases is None and callable(answer):
+            answer = answer()
+        result = grading.grade(exercise, answer)
+        assert result.status == "refused", f"{wrong.message!r} passed"
+        assert result.message == wrong.message
+    messages = [w.message for w in exercise.wrong]
+    assert len(set(messages)) == len(messages), "two wrong answers share a message"
+
+
+@pytest.mark.parametrize("exercise", BUILDS)
+def test_build_exercises_are_complete(exercise):
+    assert len(exercise.wrong) >= 3
+    assert exercise.alternative is not None
+    assert len(exercise.draw()) >= 24
+    assert len(exercise.hints) >= 2
+    assert exercise.by_hand, "one case worked by hand belongs to every build"
+
+
+@pytest.mark.parametrize("exercise", BUILDS)
+def test_by_hand_values_hold_for_the_reference(exercise):
+    for args, expected in exercise.by_hand:
+        got = exercise.reference(*copy.deepcopy(args))
+        assert grading.difference(expected, got, exercise.tolerance) is None
+
+
+@pytest.mark.parametrize("exercise", BUILDS)
+def test_mutants_are_refused(exercise):
+    total, survivors = 0, []
+    for label, mutant in mutants(exercise.reference):
+        total += 1
+        if grading.grade(exercise, mutant, seconds=2).status == "passed":
+            survivors.append(label)
+    assert total >= 5, "too few mutants to say anything"
+    unexplained = set(survivors) - set(exercise.survivors)
+    assert not unexplained, f"survive without a reason: {sorted(unexplained)}"
+    stale = set(exercise.survivors) - set(survivors)
+    assert not stale, f"listed as survivors but refused: {sorted(stale)}"
+    assert len(survivors) <= 0.1 * total, f"{len(survivors)} of {total} survive"
+
+
+@pytest.mark.parametrize("exercise", BUILDS)
+def test_the_answer_stands_in_no_chapter_module(exercise):
+    """No public function of the library would pass as an answer."""
+    arguments = len(exercise.draw()[0])
+    for name in LIBRARY:
+        for function in vars(import_module(f"lib.{name}")).values():
+            if not inspect.isfunction(function) or function.__name__[0] == "_":
+                continue
+            if len(inspect.signature(function).parameters) != arguments:
+                continue
+            result = grading.grade(exercise, function, seconds=5)
+            assert result.status != "passed", f"lib.{name}.{function.__name__} passes"
+
+
+@pytest.mark.parametrize("question", QUIZZES)
+def test_quiz_questions(question):
+    right = [o for o in question.options if o.correct]
+    assert len(right) == 1
+    assert 3 <= len(question.options) <= 6
+    for option in question.options:
+        assert len(option.why.split()) >= 3, f"no explanation for {option.text!r}"
+        assert "$" not in question.prompt + option.text + option.why, "TeX in a quiz"
+    if question.value is not None:
+        assert question.form.format(question.value()) in right[0].text
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_quiz_has_four_to_six_questions(module):
+    assert 4 <= len(import_module(f"lib.exercises.{module}").QUIZ) <= 6
+
+
+# ------------------------------------------------------------ the frame on a toy
+
+
+def halve(x):
+    """Half of each number."""
+    return x / 2
+
+
+def halve_in_place(x):
+    x /= 2
+    return x
+
+
+def double(x):
+    return x * 2
+
+
+TOY = Exercise(
+    name="halve", number="00.9", kind="build", minutes=1, difficulty=1, points=1,
+    task="Halve.", reference=halve, alternative=lambda x: 0.5 * x,
+    wrong=(Wrong(double, "you doubled"),), hints=("think",),
+    cases=lambda rng, size: (tensor(rng, size, 2),),
+    by_hand=(((torch.tensor([4.0]),), torch.tensor([2.0])),),
+    gradient=(0,),
+    properties=(Property("zero stays zero",
+                         lambda mine, x: not mine(torch.zeros(1)).any()),),
+)  # fmt: skip
+
+
+def refuse_float(x):
+    return [v / 2 for v in x.flatten().tolist()]
+
+
+def lost(x):
+    return torch.tensor((x / 2).tolist())
+
+
+def detached(x):
+    return x.detach() / 2
+
+
+def crash(x):
+    y = x / 2
+    return y[99999]
+
+
+def endless(x):
+    while True:
+        x = x + 0
+
+
+def swallow(x):
+    while True:
+        try:
+            x = x + 0
+        except Exception:
+            pass
+
+
+def nan(x):
+    return x / 0 * 0
+
+
+def shaped(x):
+    return (x / 2).flatten()[:1]
+
+
+def wide(x):
+    return (x / 2).double()
+
+
+def constant(x):
+    return torch.tensor([2.0])
+
+
+def forgets(x):
+    x = x / 2
+
+
+def slightly(x):
+    return x / 2 + (x > 0.9) * 0.1
+
+
+def takes_two(x, y):
+    return x / 2
+
+
+def not_yet(x):
+    """A docstring is no attempt."""
+    ...
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (halve, "passed", "right on all 25 cases"),
+        (not_yet, "not attempted", "not attempted yet"),
+        (..., "not attempted", "not attempted yet"),
+        (lambda x: ..., "not attempted", "not attempted yet"),
+        (double, "refused", "you doubled"),
+        (halve_in_place, "refused", "changes its input 0"),
+        (refuse_float, "refused", "a tensor is asked, yours is of type list"),
+        (lost, "refused", "gradient is lost"),
+        (detached, "refused", "gradient is lost"),
+        (crash, "refused", "line 3 of your function, `return y[99999]`: IndexError"),
+        (nan, "refused", "NaN"),
+        (shaped, "refused", "shape"),
+        (wide, "refused", "dtype torch.float32 is asked, yours is torch.float64"),
+        (constant, "refused", "returns the same for every input"),
+        (forgets, "refused", "is a `return` missing?"),
+        (slightly, "refused", "The smallest failing input"),
+        (takes_two, "refused", "could not be called"),
+        (42, "refused", "a function is asked"),
+    ],
+)
+def test_the_frame_says_what_is_wrong(answer, status, words):
+    result = grading.grade(TOY, answer)
+    assert result.status == status
+    assert words in result.message
+
+
+@pytest.mark.parametrize("answer", [endless, swallow])
+def test_an_endless_loop_is_ended(answer):
+    begin = time.monotonic()
+    result = grading.grade(TOY, answer, seconds=0.5)
+    assert "no answer after 0.5 s" in result.message
+    assert time.monotonic() - begin < 30  # hangs are caught, speed is not judged
+
+
+def test_a_broken_property_is_named():
+    def holds_on_cases_only(x):
+        return x / 2 if x.numel() > 1 or x.any() else x + 1
+
+    result = grading.grade(TOY, holds_on_cases_only)
+    assert result.message == "one thing does not hold: zero stays zero"
+
+
+def test_the_smallest_failing_input_is_shown():
+    def wrong_if_three_rows(x):
+        return x / 2 if x.shape[0] < 3 else x / 3
+
+    message = grading.grade(TOY, wrong_if_three_rows).message
+    assert "tensor(3, 2)" in message
+
+
+def test_unknown_ids_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="an id is 'chapter.name'"):
+        find("nothing.here")
+    if MODULES:
+        with pytest.raises(ValueError, match="there are"):
+            find(f"{MODULES[-1]}.nothing")
+
+
+def test_mutants_change_one_thing():
+    labels = [label for label, _ in mutants(halve)]
+    assert labels == ["line 3: `x / 2` -> `x * 2`", "line 3: `2` -> `3`"]

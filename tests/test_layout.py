@@ -1,0 +1,166 @@
+"""The laws of the layout: names, import order, size, and where names come from."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lib
+from lib import course
+
+ROOT = course.ROOT
+LIB = sorted(p for p in (ROOT / "lib").glob("*.py") if p.stem != "__init__")
+SUPPORT = {"plots", "widgets", "notebook", "publish", "course", "drawing", "recipes"}
+NO_MODULE = {"start_here", "capstone", "frontiers"}
+CHAPTERS = course.names()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def lib_imports(path: Path) -> set[str]:
+    """Names of the modules of `lib` that a file imports, at any depth."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "lib."
+        ):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name[:4] == "lib."}
+    return found
+
+
+def test_order_lists_exactly_what_exists():
+    assert sorted(lib.ORDER) == [p.stem for p in LIB]
+
+
+def test_the_printed_contents_name_every_module_in_order():
+    positions = [lib.__doc__.index(f"    {name} ") for name in lib.ORDER]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("path", LIB, ids=lambda p: p.stem)
+def test_a_module_imports_only_earlier_ones(path):
+    allowed = set(lib.ORDER[: lib.ORDER.index(path.stem)]) | {"exercises"}
+    assert lib_imports(path) <= allowed
+    if path.stem in SUPPORT - {"recipes"}:
+        assert lib_imports(path) <= SUPPORT | {"exercises"}
+
+
+def test_import_chains_are_short():
+    chain = {}
+    for name in lib.ORDER:
+        needs = lib_imports(ROOT / "lib" / f"{name}.py") & set(lib.ORDER) - SUPPORT
+        chain[name] = 1 + max((chain[n] for n in needs), default=0)
+    assert max(chain.values()) <= 4, chain
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapter_module_exercises_and_test_share_a_name(name):
+    module = name[3:]
+    assert (ROOT / "lib" / "exercises" / f"{module}.py").exists()
+    if module not in NO_MODULE:
+        assert module in lib.ORDER
+        assert (ROOT / "tests" / f"test_{module}.py").exists()
+
+
+def test_every_module_is_support_or_has_a_chapter():
+    assert set(lib.ORDER) - SUPPORT <= {name[3:] for name in CHAPTERS}
+
+
+@pytest.mark.parametrize("path", LIB, ids=lambda p: p.stem)
+def test_modules_and_functions_fit(path):
+    assert len(path.read_text().splitlines()) <= 350
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_the_library_is_small():
+    assert sum(len(p.read_text().splitlines()) for p in LIB) <= 5500
+
+
+@pytest.mark.parametrize("path", LIB, ids=lambda p: p.stem)
+def test_docstrings_and_forbidden_calls(path):
+    module = tree(path)
+    assert ast.get_docstring(module)
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
+            assert ast.get_docstring(node), f"{path.stem}.{node.name}"
+    source = path.read_text()
+    assert ".cuda()" not in source
+    if path.stem not in ("notebook", "course"):  # setup's one line; the command line
+        calls = [n.func for n in ast.walk(module) if isinstance(n, ast.Call)]
+        assert not any(isinstance(f, ast.Name) and f.id == "print" for f in calls)
+
+
+def test_no_module_of_leftovers():
+    files = [p.stem for p in ROOT.glob("**/*.py") if ".venv" not in p.parts]
+    assert not {"utils", "common", "helpers", "misc"} & set(files)
+
+
+def test_top_level_is_as_designed():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    top = {line.split("/")[0] for line in listed if line}
+    visible = {name for name in top if not name.startswith(".")}
+    assert visible <= {
+        "README.md", "pyproject.toml", "constraints.txt", "Makefile", "LICENSE",
+        "CITATION.cff", "chapters", "lib", "data", "tests", "binder",
+    }  # fmt: skip
+
+
+def test_dependencies_have_lower_bounds_only():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    for need in [*project["dependencies"], *(n for extra in extras for n in extra)]:
+        assert re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+", need), need
+
+
+def test_constraints_pin_every_dependency_and_hold_no_address():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "constraints.txt").read_text()
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in text.splitlines()
+        if "==" in line
+    }
+    assert "://" not in text and "@" not in text
+    extras = project["optional-dependencies"].values()
+    for need in [*project["dependencies"], *(n for extra in extras for n in extra)]:
+        assert need.split(">=")[0].lower() in pinned, need
+
+
+def test_importing_lib_prepares_threads_and_imports_nothing_heavy():
+    code = (
+        "import sys, os; import lib; assert 'torch' not in sys.modules;"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'; assert lib.cpus() >= 1;"
+        "print(os.environ['OMP_NUM_THREADS'])"
+    )
+    env = {"PATH": "", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == str(lib.cpus())
+
+
+def test_no_file_is_large():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).exists():
+            assert (ROOT / name).stat().st_size < 2_000_000, name
