@@ -7,9 +7,9 @@ stands in each header and in the README.
 """
 
 import argparse
-import hashlib
 import json
 import os
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -79,12 +79,10 @@ def names(only: str = "") -> list[str]:
 
 
 def _sources(path: Path) -> list[str]:
+    """The cells' sources, without what `publish` measures and writes into them."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256("\0".join(_sources(path)).encode()).hexdigest()
+    written = re.compile(r"(<!-- (\w+) -->).*?(<!-- /\2 -->)", re.DOTALL)
+    return [written.sub(r"\1\3", "".join(cell["source"])) for cell in cells]
 
 
 def _origins() -> dict:
@@ -99,11 +97,11 @@ def copy_missing() -> list[str]:
         target = WORK / source.name
         if target.exists():
             continue
-        publish.write(target, source.read_text(encoding="utf-8"))
-        origins[source.stem] = {"digest": _digest(source), "cells": _sources(source)}
-        copied.append(source.stem)
-    if copied:
+        # The origin first: a copy whose origin is unknown could not be compared.
+        origins[source.stem] = _sources(source)
         publish.write(WORK / ".origin.json", json.dumps(origins, indent=1))
+        publish.write(target, source.read_text(encoding="utf-8"))
+        copied.append(source.stem)
     return copied
 
 
@@ -115,13 +113,13 @@ def update() -> list[str]:
         if not copy.exists():
             lines.append(f"{name}: new; `make lab` copies it")
             continue
-        edited = name in origins and _sources(copy) != origins[name]["cells"]
+        origin = origins.get(name, _sources(copy))
+        edited = _sources(copy) != origin
         yours = "with your edits" if edited else "without edits"
-        if name in origins and origins[name]["digest"] == _digest(source):
+        if origin == _sources(source):
             lines.append(f"{name}: up to date, {yours}")
             continue
-        known = set(origins.get(name, {}).get("cells", ()))
-        new = sum(cell not in known for cell in _sources(source))
+        new = sum(cell not in origin for cell in _sources(source))
         lines.append(
             f"{name}: {new} cells changed upstream; your copy, {yours}, is kept. To"
             f" get the new one, rename work/{source.name} and run `make lab`"
@@ -133,13 +131,12 @@ def update() -> list[str]:
 
 
 def read_chapter(name: str):
-    """The notebook of a chapter from its text, cell ids fixed by their content."""
+    """The notebook of a chapter from its text, its cell ids the cells' numbers."""
     import jupytext
 
     notebook = jupytext.read(CHAPTERS / "py" / f"{name}.py")
     for i, cell in enumerate(notebook.cells):
-        digest = hashlib.sha256(cell.source.encode()).hexdigest()
-        cell.id = f"{i:03d}-{digest[:8]}"
+        cell.id = f"cell-{i}"  # jupytext draws random ones, new at each reading
     kernel = notebook.metadata.get("kernelspec", {})
     notebook.metadata = {"kernelspec": kernel}
     return notebook
@@ -169,12 +166,15 @@ def run_one(name: str, folder: Path, on_cell=None):
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=on_cell,
+        # Errors only: newer kernels warn at each start that loopback is not encrypted.
+        extra_arguments=["--log-level=40"],
     )
     begin, result = time.perf_counter(), "passed"
     try:
         client.execute(env={**os.environ, **one})
     except CellExecutionError as error:
-        result = f"failed: {error.ename}: {error.evalue}".splitlines()[0]
+        where = f"cell {_failed_cell(notebook)}"
+        result = f"failed: {where}: {error.ename}: {error.evalue}".splitlines()[0]
     except (CellTimeoutError, DeadKernelError) as error:
         result = f"failed: {type(error).__name__}"
     wall = time.perf_counter() - begin
@@ -188,8 +188,16 @@ def run_one(name: str, folder: Path, on_cell=None):
     return notebook, Cost(name, result, used.cpu_seconds, wall, used.peak_bytes)
 
 
-def run(chosen: list[str], folder: Path = BUILD, workers: int = 2) -> list[Cost]:
-    """Execute chapters into `folder`, a few at once, with a progress bar over cells."""
+def _failed_cell(notebook) -> int:
+    return next(
+        i
+        for i, cell in enumerate(notebook.cells)
+        if any(o.output_type == "error" for o in cell.get("outputs", ()))
+    )
+
+
+def run(chosen: list[str], workers: int = 2) -> list[Cost]:
+    """Execute chapters into `build/`, a few at once, with a progress bar over cells."""
     import nbformat
     from tqdm.auto import tqdm
 
@@ -197,8 +205,8 @@ def run(chosen: list[str], folder: Path = BUILD, workers: int = 2) -> list[Cost]
     with tqdm(total=total, unit="cell", desc="course") as bar:
 
         def one(name: str) -> Cost:
-            notebook, cost = run_one(name, folder, on_cell=lambda **_: bar.update())
-            publish.write(folder / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+            notebook, cost = run_one(name, BUILD, on_cell=lambda **_: bar.update())
+            publish.write(BUILD / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
             return cost
 
         with ThreadPoolExecutor(max(1, min(workers, lib.cpus()))) as pool:
@@ -225,7 +233,7 @@ def execute(chosen: list[str]) -> list[Cost]:
                 text.read_text(encoding="utf-8"), cost.cpu_seconds, cost.peak_mb
             ),
         )
-        notebook.cells[0].source = read_chapter(name).cells[0].source
+        notebook.cells[0] = read_chapter(name).cells[0]
         publish.write(CHAPTERS / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
     publish.write_contents(
         {c.chapter: (c.cpu_seconds, c.peak_mb) for c in costs if c.result == "passed"}
@@ -233,8 +241,8 @@ def execute(chosen: list[str]) -> list[Cost]:
     return costs
 
 
-def table(costs: list[Cost]) -> str:
-    """The table that ends a run, with totals."""
+def table(costs: list[Cost], elapsed: float) -> str:
+    """The table that ends a run that took `elapsed` seconds, with totals."""
     rows = [("chapter", "result", "CPU s", "wall s", "peak MB")]
     rows += [
         (c.chapter, c.result, f"{c.cpu_seconds:.0f}", f"{c.wall_seconds:.0f}",
@@ -242,11 +250,10 @@ def table(costs: list[Cost]) -> str:
         for c in costs
     ]  # fmt: skip
     cpu = sum(c.cpu_seconds for c in costs)
-    wall = sum(c.wall_seconds for c in costs)
     peak = max((c.peak_mb for c in costs), default=0)
     good = sum(c.result == "passed" for c in costs)
     rows.append(
-        ("all", f"{good} of {len(costs)}", f"{cpu:.0f}", f"{wall:.0f}", str(peak))
+        ("all", f"{good} of {len(costs)}", f"{cpu:.0f}", f"{elapsed:.0f}", str(peak))
     )
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     return "\n".join(
@@ -270,8 +277,9 @@ def main() -> int:
     try:
         if args.command in ("run", "execute"):
             chosen = names(args.only)
+            begin = time.perf_counter()
             costs = run(chosen) if args.command == "run" else execute(chosen)
-            print(table(costs))
+            print(table(costs, time.perf_counter() - begin))
             return 0 if all(c.result == "passed" for c in costs) else 1
         if args.command == "copy":
             copied = copy_missing()

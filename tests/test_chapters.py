@@ -27,7 +27,8 @@ END = [
     "References",
 ]  # fmt: skip
 HEADING = re.compile(
-    r"(\d\d\.\d) · (Predict|Measure|Build|Further) ·( \w+ ·)? \d+ min · [●○]{3} · \d+ point"
+    r"(\d\d\.\d) · (Predict|Measure|Build|Further) ·( \w+ ·)?"
+    r" \d+ min · [●○]{3} · \d+ point"
 )
 each = pytest.mark.parametrize("name", NAMES)
 

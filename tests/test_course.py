@@ -1,0 +1,199 @@
+"""The learner's copies are never overwritten; runs are measured and never half kept."""
+
+import json
+
+import nbformat
+import pytest
+
+from lib import course, publish
+
+HEADER = """# # {number} · Toy
+#
+# <!-- run -->not measured yet<!-- /run --> <!-- peak -->not measured yet<!-- /peak -->
+# <!-- badges -->none<!-- /badges -->"""
+CHAPTER = f"""# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core"]
+{HEADER}
+
+# %% tags=["core", "colab"]
+REPO = ""  # owner/name
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip
+from lib.notebook import setup
+
+setup("{{name}}")
+
+# %% tags=["core"]
+{{line}}
+"""
+README = "<!-- badges -->x<!-- /badges -->" + "".join(
+    f"<!-- run {n} -->?<!-- /run {n} --> <!-- peak {n} -->?<!-- /peak {n} -->"
+    for n in ("01", "02")
+)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A course of two small chapters in a folder of its own."""
+    chapters = tmp_path / "chapters"
+    for module in (course, publish):
+        monkeypatch.setattr(module, "CHAPTERS", chapters)
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(course, "WORK", tmp_path / "work")
+    monkeypatch.setattr(course, "BUILD", tmp_path / "build")
+    (chapters / "py").mkdir(parents=True)
+    for number, line in (("01", "print(6 * 7)"), ("02", "1 / 0")):
+        write_chapter(chapters, number, line)
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
+    return tmp_path
+
+
+def write_chapter(chapters, number, line):
+    name = f"{number}_toy"
+    text = CHAPTER.format(number=number, name=name, line=line)
+    (chapters / "py" / f"{name}.py").write_text(text)
+    notebook = course.read_chapter(name)
+    publish.write(chapters / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+
+
+def edit(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_names_and_their_choice(toy):
+    assert course.names() == ["01_toy", "02_toy"]
+    assert course.names("2") == ["02_toy"]
+    with pytest.raises(ValueError, match="no chapter for '7'; there are: 01_toy"):
+        course.names("7")
+
+
+def test_copies_are_made_once_and_never_overwritten(toy):
+    assert course.copy_missing() == ["01_toy", "02_toy"]
+    copy = toy / "work" / "01_toy.ipynb"
+    edit(copy, "print(6 * 7)", "print(6 * 9)")
+    (toy / "work" / "02_toy.ipynb").unlink()
+    write_chapter(toy / "chapters", "01", "print('new upstream')")
+    assert course.copy_missing() == ["02_toy"]
+    assert "6 * 9" in copy.read_text()
+
+
+def test_update_says_what_changed_and_changes_nothing(toy):
+    assert all("new; `make lab` copies it" in line for line in course.update())
+    course.copy_missing()
+    edit(toy / "work" / "01_toy.ipynb", "print(6 * 7)", "print(6 * 9)")
+    before = {p: p.read_bytes() for p in (toy / "work").iterdir()}
+    assert course.update() == [
+        "01_toy: up to date, with your edits",
+        "02_toy: up to date, without edits",
+    ]
+    write_chapter(toy / "chapters", "01", "print('new upstream')")
+    said = course.update()[0]
+    assert said.startswith(
+        "01_toy: 1 cells changed upstream; your copy, with your edits"
+    )
+    assert "rename work/01_toy.ipynb" in said
+    assert before == {p: p.read_bytes() for p in (toy / "work").iterdir()}
+
+
+def test_a_new_measurement_is_no_change_upstream(toy):
+    course.copy_missing()
+    for path in (toy / "chapters").glob("*.ipynb"):
+        edit(path, "not measured yet", "0.1 min")
+    assert all("up to date, without edits" in line for line in course.update())
+
+
+def test_run_and_execute(toy):
+    costs = course.run(course.names())
+    assert costs[0].result == "passed"
+    assert costs[1].result == "failed: cell 3: ZeroDivisionError: division by zero"
+    assert 0.1 < costs[0].cpu_seconds < 120 and costs[0].wall_seconds > 0.1
+    assert 50 < costs[0].peak_mb < 3000  # Python and torch at least
+    done = json.loads((toy / "build" / "01_toy.ipynb").read_text())
+    assert "".join(done["cells"][3]["outputs"][0]["text"]) == "42\n"
+    rows = course.table(costs, 12.4).splitlines()
+    assert rows[0].split() == [
+        "chapter",
+        "result",
+        "CPU",
+        "s",
+        "wall",
+        "s",
+        "peak",
+        "MB",
+    ]
+    assert rows[-1].split()[:4] == ["all", "1", "of", "2"]
+    assert rows[-1].split()[5] == "12"
+
+    failing = (toy / "chapters" / "02_toy.ipynb").read_bytes()
+    text = (toy / "chapters" / "py" / "02_toy.py").read_bytes()
+    costs = course.execute(course.names())
+    assert (toy / "chapters" / "02_toy.ipynb").read_bytes() == failing
+    assert (toy / "chapters" / "py" / "02_toy.py").read_bytes() == text
+    header = course.read_chapter("01_toy").cells[0]
+    assert f"{costs[0].cpu_seconds:.0f} CPU-seconds, measured" in header.source
+    pair = nbformat.read(toy / "chapters" / "01_toy.ipynb", as_version=4)
+    assert pair.cells[0].source == header.source
+    assert [c.execution_count for c in pair.cells[1:]] == [1, 2, 3]
+    readme = (toy / "README.md").read_text()
+    assert f"<!-- peak 01 -->{costs[0].peak_mb}<!-- /peak 01 -->" in readme
+    assert "<!-- run 02 -->?" in readme
+
+
+def test_badges_reach_every_file(toy):
+    publish.write_badges("some-one/course.x")
+    for path in (toy / "chapters").rglob("*_toy.*"):
+        text = path.read_text()
+        assert "colab.research.google.com/github/some-one/course.x/blob" in text
+        assert 'REPO = "some-one/course.x"' in text.replace('\\"', '"')
+    assert publish.repository() == "some-one/course.x"
+    publish.write_badges("other/name")
+    texts = [p.read_text() for p in toy.rglob("*") if p.is_file()]
+    assert not any("some-one" in text for text in texts)
+
+
+@pytest.mark.parametrize("repo", ["noslash", "a/b/c", "a b/c", "https://x.y/a/b"])
+def test_a_bad_address_is_refused_and_nothing_written(toy, repo):
+    before = {p: p.read_bytes() for p in toy.rglob("*") if p.is_file()}
+    with pytest.raises(ValueError, match="owner/name"):
+        publish.write_badges(repo)
+    assert before == {p: p.read_bytes() for p in toy.rglob("*") if p.is_file()}
+
+
+def test_marks_have_to_stand_once():
+    assert publish.marked("a <!-- x -->1<!-- /x --> b", "x", "2") == (
+        "a <!-- x -->2<!-- /x --> b"
+    )
+    with pytest.raises(ValueError, match="stands 0 times"):
+        publish.marked("nothing", "x", "2")
+
+
+def test_the_colab_cell_does_nothing_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(publish.COLAB_CELL.format(repo=""), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_colab_installs_only_what_is_missing(monkeypatch):
+    calls = []
+    monkeypatch.setattr(publish.subprocess, "run", lambda c, check: calls.append(c))
+    publish.install_on_colab()
+    assert len(calls) == 1 and calls[0][-3:-1] == ["--no-deps", "-e"]
+    calls.clear()
+    monkeypatch.setattr(publish.importlib.metadata, "version", _missing_tqdm)
+    publish.install_on_colab()
+    assert [c for c in calls[0] if c.startswith("tqdm")] and len(calls[0]) == 6
+
+
+def _missing_tqdm(name):
+    if name == "tqdm":
+        raise publish.importlib.metadata.PackageNotFoundError(name)
+    return "1.0"

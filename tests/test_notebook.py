@@ -1,0 +1,168 @@
+"""What a chapter calls: one line of setup, live sources, results a collector reads."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+import lib
+from lib import notebook, training
+from lib.exercises import Option, Question, data
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed, as a list of MIME bundles."""
+    bundles = []
+    monkeypatch.setattr(notebook, "display", lambda b, raw: bundles.append(b))
+    monkeypatch.setattr(notebook, "_attempts", {})
+    monkeypatch.setattr(notebook, "_hints_given", {})
+    return bundles
+
+
+def test_setup_prints_one_line_and_seeds(capsys):
+    device = notebook.setup("01_data", seed=3)
+    first = torch.rand(2)
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert (
+        "01_data" in line and "seed 3" in line and f"torch {torch.__version__}" in line
+    )
+    assert device.type in ("cpu", "cuda")
+    notebook.setup("01_data", seed=3)
+    assert torch.equal(first, torch.rand(2))
+
+
+@pytest.mark.parametrize(
+    ("first", "late"), [("import lib, torch", False), ("import torch, lib", True)]
+)
+def test_setup_says_if_torch_came_first(first, late):
+    code = f"{first}; from lib import notebook; notebook.setup('01_data')"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ("torch came before lib" in run.stdout) == late
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_threads_respect_the_cgroup(tmp_path, monkeypatch, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(lib, "Path", lambda p: tmp_path)
+    assert lib.cpu_quota() == quota
+    monkeypatch.setattr(lib.os, "sched_getaffinity", lambda _: range(8), raising=False)
+    assert lib.cpus() == (8 if quota is None else int(quota))
+
+
+def test_show_prints_the_live_source_with_its_place(shown):
+    notebook.show(training.warmup_cosine)
+    text = shown[0]["text/plain"]
+    assert text.startswith("# lib/training.py, line ")
+    line = int(text.splitlines()[0].split()[-1])
+    source = (notebook.ROOT / "lib" / "training.py").read_text().splitlines()
+    assert source[line - 1] == text.splitlines()[1]
+    assert "<figcaption>" in shown[0]["text/html"]
+
+
+def some_build():
+    return next(e for e in data.EXERCISES if e.kind == "build")
+
+
+def test_check_leaves_a_json_result(shown):
+    exercise = some_build()
+    name = f"data.{exercise.name}"
+    notebook.check(name, ...)
+    notebook.check(name, exercise.wrong[0].answer)
+    notebook.check(name, exercise.reference)
+    records = [b[notebook.RESULT_MIME] for b in shown]
+    assert [r["status"] for r in records] == ["not attempted", "refused", "passed"]
+    assert [r["attempts"] for r in records] == [0, 1, 2]
+    assert [r["points"] for r in records] == [0, 0, exercise.points]
+    assert records[1]["wrong"] == exercise.wrong[0].answer.__name__
+    assert records[0]["schema"] == 1 and records[2]["id"] == name
+    assert exercise.wrong[0].message in shown[1]["text/plain"]
+    json.dumps(records)
+
+
+def test_the_json_result_stands_in_a_notebook():
+    name = f"data.{some_build().name}"
+    cell = f"from lib.notebook import check\ncheck({name!r}, ...)"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    record = book.cells[0].outputs[0].data[notebook.RESULT_MIME]
+    assert record["id"] == name and record["passed"] is False
+
+
+def test_hints_come_in_steps(shown):
+    exercise = some_build()
+    for _ in range(len(exercise.hints) + 1):
+        notebook.hint(f"data.{exercise.name}")
+    texts = [b["text/plain"] for b in shown]
+    for step, words in enumerate(exercise.hints):
+        assert words in texts[step]
+    assert texts[-1] == texts[-2]
+    assert "solution(" in texts[-1] and "solution(" not in texts[0]
+
+
+def test_solution_shows_reference_and_alternative(shown):
+    exercise = some_build()
+    notebook.solution(f"data.{exercise.name}")
+    text = "\n".join(b["text/plain"] for b in shown)
+    assert f"def {exercise.reference.__name__}" in text
+    assert "Another right way" in text
+
+
+QUESTIONS = (
+    Question(
+        "Is 1 < 2?", (Option("yes", "one is less", True), Option("no", "it <is>"))
+    ),
+)
+
+
+def test_quiz_folds_every_option_with_its_reason(shown, monkeypatch):
+    monkeypatch.setattr(data, "QUIZ", QUESTIONS)
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    notebook.quiz("data")
+    assert len(shown) == 1
+    page = shown[0]["text/html"]
+    assert page.count("<details>") == 2
+    assert "Is 1 &lt; 2?" in page and "it &lt;is&gt;" in page
+    assert "<script" not in page
+
+
+def test_live_quiz_has_both_forms_and_leaves_the_seed_alone(shown, monkeypatch, capsys):
+    monkeypatch.setattr(data, "QUIZ", QUESTIONS)
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    given = []
+    monkeypatch.setattr("jupyterquiz.display_quiz", given.append)
+    before = notebook.random.getstate()
+    notebook.quiz("data")
+    assert notebook.random.getstate() == before
+    assert [a["feedback"] for a in given[0][0]["answers"]] == ["one is less", "it <is>"]
+    assert len(shown) == 1
+
+
+def test_usage_is_left_where_asked(tmp_path):
+    cells = ["from lib.notebook import setup\nsetup('09_toy')", "1 + 1", "2 + 2"]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    env = {**os.environ, "COURSE_USAGE": str(tmp_path)}
+    NotebookClient(book, timeout=120, kernel_name="python3").execute(env=env)
+    usage = json.loads((tmp_path / "09_toy.json").read_text())
+    assert usage["cells"] == 3
+    assert usage["cpu_seconds"] > 0.1
+    assert usage["peak_bytes"] > 50e6
