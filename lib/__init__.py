@@ -1,15 +1,20 @@
 """From NASNet to EfficientDet: the complete implementation, one module a chapter.
 
 Support, used by every chapter
-    plots            figures from plain arrays, each with alt text and a statement
+    figure           a figure with alt text and a statement, and its parts
+    pictures         pictures, boxes on pictures, graphs
+    plots            the house's figures, from plain arrays
     widgets          sliders, each with a static twin
     notebook         setup, show, check, hint, solution, quiz
     publish          measured headers, badges, the first cell for Colab
-    course           the learner's copies, headless runs into build or chapters
+    course           the learner's copies, headless runs, the environment check
 
 I    Tools
-    data             01  digit crops, digit scenes, any COCO folder
-    training         02  y = f(x; theta), fit, schedules, checkpoints that survive
+    drawing              digits on grounds, in integers: what `data` draws with
+    coco                 photographs and boxes from any COCO folder, checked
+    data             01  digit crops, digit scenes, letterbox, flips, jitter
+    checkpoints          files that survive a kill, weights that are what they say
+    training         02  y = f(x; theta), fit, schedules, moving averages
     profiling        03  parameters, multiply-adds, latency, memory, Pareto front
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
@@ -21,12 +26,21 @@ import os
 import sys
 from pathlib import Path
 
-ORDER = (
+# Import no chapter module; any chapter may use them.
+SUPPORT = (
+    "figure",
+    "pictures",
     "plots",
     "widgets",
     "notebook",
     "publish",
     "course",
+    "drawing",
+    "coco",
+    "checkpoints",
+)
+ORDER = (
+    *SUPPORT,
     "data",
     "training",
     "profiling",
