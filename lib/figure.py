@@ -1,0 +1,264 @@
+"""A figure with a text twin, and the parts that every plot is made of.
+
+The idea: a figure makes a claim, and who cannot see it should still read it. A
+`Figure` carries its PNG, an alternative text and one sentence. The rest of this file
+refuses numbers that cannot be drawn and places labels so that they do not collide.
+The palette is Okabe and Ito's "Color Universal Design" (2008). Used by `plots`.
+"""
+
+import base64
+import html
+import io
+import textwrap
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+# Blue, vermillion, green, purple, orange, sky, black; yellow last: faint on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+PALETTE += ("#E69F00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = "osD^vPX*"
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
+DPI, SHOWN = 144, 96  # dots drawn and CSS pixels shown for each inch
+BYTES = 60_000  # a larger PNG is stored with 256 colours
+INK, FAINT = "#222222", "#DDDDDD"
+# Where a point's label may stand, the best place first: right, left, above, below.
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.dpi": DPI,
+    "savefig.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+}
+
+
+def style() -> None:
+    """Make the house style matplotlib's own, for figures drawn by hand."""
+    matplotlib.rcParams.update(STYLE)
+
+
+class Figure:
+    """A drawn figure with `alt` (its text twin) and `says` (its claim)."""
+
+    def __init__(self, canvas: Canvas, alt: str, says: str):
+        self.alt, self.says = " ".join(alt.split()), " ".join(says.split())
+        self._canvas, self._png = canvas, None
+
+    def png(self) -> bytes:
+        """The PNG's bytes, the same each time: no date and no version inside."""
+        if self._png is None:
+            file = io.BytesIO()
+            with matplotlib.rc_context(STYLE):
+                self._canvas.savefig(file, dpi=DPI, metadata={"Software": None})
+            self._png = _small(file.getvalue())
+        return self._png
+
+    def save(self, path) -> None:
+        """Write the PNG to `path`."""
+        with open(path, "wb") as file:
+            file.write(self.png())
+
+    def html(self) -> str:
+        """A `<figure>`: the picture with its alt text, the statement under it."""
+        data = base64.b64encode(self.png()).decode("ascii")
+        width = round(self._canvas.get_figwidth() * SHOWN)
+        return (
+            f'<figure><img alt="{html.escape(self.alt)}" width="{width}" '
+            f'src="data:image/png;base64,{data}">'
+            f"<figcaption>{html.escape(self.says)}</figcaption></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return self.says
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return {"text/html": self.html(), "text/plain": self.says}
+
+
+def number(value: float) -> str:
+    """A number as the texts write it: 1,024 and 0.1235 and 1.2e-05."""
+    value = float(value)
+    if value == 0:
+        return "0"
+    if (value.is_integer() or abs(value) >= 1000) and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.2g}"
+
+
+def _small(png: bytes) -> bytes:
+    """The same PNG, or, if it is large, one with the 256 colours nearest to its own."""
+    if len(png) <= BYTES:
+        return png
+    with Image.open(io.BytesIO(png)) as picture:
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=0)
+    file = io.BytesIO()
+    few.save(file, "png", optimize=True)
+    return min(png, file.getvalue(), key=len)
+
+
+def span(low: float, high: float) -> str:
+    """Both ends of a range in words."""
+    return f"from {number(low)} to {number(high)}"
+
+
+def finish(canvas: Canvas, title: str, alt: str, says, claim: str) -> Figure:
+    """The figure with its title in the alt text; `says` of the caller beats `claim`."""
+    alt = f"{title}. {alt}" if title else alt
+    return Figure(canvas, alt, claim if says is None else str(says))
+
+
+def _plain(values):
+    if hasattr(values, "detach"):  # a tensor, wherever it lives, of any float type
+        return values.detach().cpu().double().numpy()
+    if hasattr(values, "__array__") or isinstance(values, (str, bytes)):
+        return values
+    return [_plain(v) for v in values] if hasattr(values, "__iter__") else values
+
+
+def array(name: str, values, *, ndim=1, size=None, positive=False) -> np.ndarray:
+    """A float64 copy of plain numbers.
+
+    Raises ValueError, naming `name`, if they are none, ragged, not finite, not `size`
+    many, or not positive where a logarithmic axis needs it.
+    """
+    try:
+        numbers = np.array(_plain(values), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: give {ndim}-D plain numbers ({error})") from error
+    if numbers.ndim != ndim:
+        raise ValueError(f"{name}: give {ndim} axes, got shape {numbers.shape}")
+    if numbers.size == 0:
+        raise ValueError(f"{name}: empty; give at least one number")
+    if size is not None and len(numbers) != size:
+        raise ValueError(f"{name}: has {len(numbers)} values, should have {size}")
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{name}: {int(wrong.sum())} of {numbers.size} values are not finite, the "
+            f"first at {where if ndim > 1 else where[0]} ({numbers[where]}); drop or "
+            "replace them before plotting"
+        )
+    if positive and numbers.min() <= 0:
+        raise ValueError(
+            f"{name}: {number(numbers.min())} has no logarithm; all values on a "
+            "logarithmic axis are above 0"
+        )
+    return numbers
+
+
+def named(name: str, groups, most: int, **checks) -> dict[str, np.ndarray]:
+    """Arrays by name, 1 to `most` of them, each checked by `array`."""
+    if not hasattr(groups, "items"):
+        raise ValueError(f"{name}: give a dictionary from a name to its numbers")
+    if not 1 <= len(groups) <= most:
+        raise ValueError(f"{name}: {len(groups)} given, 1 to {most} can be told apart")
+    return {str(k): array(f"{name} {k!r}", v, **checks) for k, v in groups.items()}
+
+
+def texts(name: str, values, size: int) -> list[str] | None:
+    """One string for each of `size` things, or None."""
+    if values is None:
+        return None
+    values = [number(v) if isinstance(v, float) else str(v) for v in _plain(values)]
+    if len(values) != size:
+        raise ValueError(f"{name}: has {len(values)} texts, should have {size}")
+    return values
+
+
+def blank(title, x_label, y_label, log_x=False, log_y=False, height=3.6):
+    """An empty canvas of 7 inches and its axes, named."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(7, height), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.set(title=title, xlabel=x_label, ylabel=y_label)
+        if log_x:
+            axes.set_xscale("log")
+        if log_y:
+            axes.set_yscale("log")
+    return canvas, axes
+
+
+def ticks(axis, names: list[str], whole=False) -> None:
+    """Names as ticks, wrapped (or, if a word is still too long, turned) to fit."""
+    room = 30 if whole else max(1, 84 // len(names))  # letters, at 6 inches
+    fits = max(len(word) for name in names for word in name.split() or [""]) <= room
+    turn = {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    if fits:
+        names = [textwrap.fill(name, room) for name in names]
+    axis.set_ticks(range(len(names)), names, **turn)
+    axis.set_tick_params(length=0)
+
+
+def end_labels(axes, x, series) -> None:
+    """Each line's name and marker at its right end, moved apart where they collide."""
+    axes.margins(x=0.02)
+    ends = np.array([_fractions(axes, x[-1], y[-1])[1] for y in series.values()])
+    order, gap, place = np.argsort(ends, kind="stable"), 0.08, ends.copy()
+    for low, high in zip(order, order[1:], strict=False):
+        place[high] = max(place[high], place[low] + gap)
+    place[order[-1]] = min(place[order[-1]], 1.0)
+    for high, low in zip(order[::-1], order[-2::-1], strict=False):
+        place[low] = min(place[low], place[high] - gap)
+    free = {"transform": axes.transAxes, "clip_on": False}
+    for i, name in enumerate(series):
+        if abs(place[i] - ends[i]) > 0.02:  # a thread from the line to its name
+            thread = (0.99, 1.03), (ends[i], place[i])
+            axes.plot(*thread, color="#999999", lw=0.8, **free)
+        axes.plot(1.03, place[i], MARKERS[i], color=PALETTE[i], **free)
+        axes.text(1.05, place[i], name, va="center", transform=axes.transAxes)
+
+
+def _fractions(axes, x, y) -> np.ndarray:
+    """Where (x, y) lies, as fractions of the axes' width and height."""
+    axes.get_xlim(), axes.get_ylim()  # settles the limits, which transData does not
+    spot = axes.transData.transform(np.column_stack((x, y)))
+    return axes.transAxes.inverted().transform(spot).squeeze()
+
+
+def point_labels(axes, x, y, names) -> None:
+    """Each point's name beside it, on the side where it collides least."""
+    size = axes.figure.get_size_inches() * 72 * (0.85, 0.75)  # the axes, in points
+    spots = _fractions(axes, x, y).reshape(-1, 2) * size
+    taken = [(a - 4, b - 4, a + 4, b + 4) for a, b in spots]
+
+    def box(spot, wide, side):
+        left, low = (spot + 7 * np.array(side)) - (1 - np.array(side)) * (wide / 2, 5)
+        return left, low, left + wide, low + 10
+
+    def cost(box):
+        outside = max(0.0, -box[0], box[2] - size[0], -box[1], box[3] - size[1])
+        for other in taken:
+            wide = min(box[2], other[2]) - max(box[0], other[0])
+            high = min(box[3], other[3]) - max(box[1], other[1])
+            outside += max(0.0, wide) * max(0.0, high)
+        return outside
+
+    for i, name in enumerate(names):
+        wide = 5.4 * len(name)  # at 9 points
+        side = min(SIDES, key=lambda s: cost(box(spots[i], wide, s)))  # noqa: B023
+        taken.append(box(spots[i], wide, side))
+        axes.annotate(
+            name, (x[i], y[i]), (7 * side[0], 7 * side[1]), size=9,
+            textcoords="offset points", ha=("center", "left", "right")[side[0]],
+            va=("center", "bottom", "top")[side[1]],
+        )  # fmt: skip

@@ -1,0 +1,268 @@
+"""Figures from plain arrays, each with its alt text and its statement.
+
+The idea: every function takes lists, NumPy arrays or tensors and gives a `Figure`
+with a PNG, an alternative text and one sentence, both computed from what was plotted.
+Colour is never the only carrier: markers, dashes and labels say it too.
+Bad numbers raise ValueError with the name of the series. Chapter: every one.
+"""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from lib.figure import (
+    DASHES,
+    INK,
+    MARKERS,
+    PALETTE,
+    STYLE,
+    Figure,
+    array,
+    blank,
+    end_labels,
+    finish,
+    named,
+    number,
+    point_labels,
+    span,
+    texts,
+    ticks,
+)
+from lib.pictures import boxes, graph, images
+
+# A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
+__all__ = ["PALETTE", "Figure", "boxes", "graph", "images"]
+
+
+def style() -> None:
+    """Make the house style matplotlib's own, for figures drawn by hand."""
+    matplotlib.rcParams.update(STYLE)
+
+
+def lines(
+    x, series, *, x_label, y_label, title="", says=None, log_x=False, log_y=False,
+    band=None,
+) -> Figure:  # fmt: skip
+    """One line for each named series over a shared x.
+
+    `band` maps a series' name to its (low, high), drawn as a shade around the line.
+    """
+    x = array("x", x, positive=log_x)
+    series = named("series", series, most=len(PALETTE), size=len(x), positive=log_y)
+    canvas, axes = blank(title, x_label, y_label, log_x, log_y)
+    told = []
+    for i, (name, y) in enumerate(series.items()):
+        look = {"color": PALETTE[i], "marker": MARKERS[i]}
+        every = max(1, len(x) // 8) if len(x) > 24 else 1
+        axes.plot(x, y, ls=DASHES[i % 4], markevery=(i % every, every), **look)
+        low, high = int(y.argmin()), int(y.argmax())
+        told.append(
+            f"{name}: starts at {number(y[0])}, ends at {number(y[-1])}, minimum "
+            f"{number(y[low])} at {number(x[low])}, maximum {number(y[high])} at "
+            f"{number(x[high])}."
+        )
+    for name, pair in (band or {}).items():
+        if name not in series:
+            raise ValueError(f"band: {name!r} is not among the series {list(series)}")
+        low, high = (
+            array(f"band {name!r}", edge, size=len(x), positive=log_y) for edge in pair
+        )
+        shade = PALETTE[list(series).index(name)]
+        axes.fill_between(x, low, high, color=shade, alpha=0.15, lw=0)
+        told.append(f"Band of {name} at the end: {span(low[-1], high[-1])}.")
+    if not log_x and (x == x.round()).all():
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    end_labels(axes, x, series)
+    ends = ", ".join(f"{name} {number(y[-1])}" for name, y in series.items())
+    name, y = next(iter(series.items()))
+    one = f"{name} goes from {number(y[0])} to {number(y[-1])} as {x_label} goes from "
+    one += f"{number(x[0])} to {number(x[-1])}."
+    many = f"{y_label} at {x_label} = {number(x[-1])}: {ends}."
+    alt = f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}."
+    alt = " ".join([alt, *told])
+    return finish(canvas, title, alt, says, one if len(series) == 1 else many)
+
+
+def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> Figure:
+    """Every value of every group as a point, its median as a bar."""
+    groups = named("groups", groups, most=24, positive=log_y)
+    canvas, axes = blank(title, x_label, y_label, log_y=log_y)
+    told, medians = [], []
+    for i, (name, y) in enumerate(groups.items()):
+        # The offset is by rank of position, not by chance: same values, same picture.
+        side = 0.22 * (np.arange(len(y)) - (len(y) - 1) / 2) / max(len(y) - 1, 1)
+        axes.plot(i + side, y, "o", color=PALETTE[0], alpha=0.75, mew=0, ms=6)
+        middle = float(np.median(y))
+        axes.hlines(middle, i - 0.28, i + 0.28, color=PALETTE[1], lw=2.5)
+        axes.annotate(
+            number(middle), (i + 0.3, middle), (2, 0), textcoords="offset points",
+            va="center", size=9 if len(groups) <= 8 else 7,
+        )  # fmt: skip
+        told.append(
+            f"{name}: median {number(middle)} of {len(y)}, {span(y.min(), y.max())}."
+        )
+        medians.append(f"{name} {number(middle)}")
+    axes.set_xlim(-0.6, len(groups) - 0.3)
+    axes.grid(axis="x", visible=False)
+    ticks(axes.xaxis, list(groups))
+    alt = " ".join([f"Points by group, bar at the median. y: {y_label}.", *told])
+    return finish(
+        canvas, title, alt, says, f"Median of {y_label}: {', '.join(medians)}."
+    )
+
+
+def scatter(
+    x, y, *, x_label, y_label, names=None, front=None, title="", says=None,
+    log_x=False, log_y=False,
+) -> Figure:  # fmt: skip
+    """Points (x, y); those of `front` (indices of a Pareto front) joined by steps."""
+    x = array("x", x, positive=log_x)
+    y = array("y", y, size=len(x), positive=log_y)
+    names = texts("names", names, len(x))
+    front = sorted({int(i) for i in front} if front is not None else (), key=x.take)
+    if front and not 0 <= min(front) <= max(front) < len(x):
+        raise ValueError(f"front: indices lie in 0 to {len(x) - 1}, got {front}")
+    canvas, axes = blank(title, x_label, y_label, log_x, log_y)
+    rest = [i for i in range(len(x)) if i not in front]
+    axes.plot(x[rest], y[rest], "o", color=PALETTE[0], mfc="white", mew=1.5)
+    axes.step(x[front], y[front], where="post", color=PALETTE[1], lw=1.2)
+    axes.plot(x[front], y[front], "s", color=PALETTE[1])
+    axes.margins(0.12)
+    if names:
+        point_labels(axes, x, y, names)
+    spot = [f"({number(a)}, {number(b)})" for a, b in zip(x, y, strict=True)]
+    named = [f"{n} {s}" for n, s in zip(names, spot, strict=True)] if names else spot
+    alt = f"Scatter plot of {len(x)} points. x: {x_label}, {span(x.min(), x.max())}."
+    alt += f" y: {y_label}, {span(y.min(), y.max())}."
+    if len(x) <= 24:
+        alt += f" Points (x, y): {'; '.join(named)}."
+    best = f"On the front, {len(front)} of {len(x)}: "
+    best += "; ".join(named[i] for i in front) + "."
+    spread = f"{y_label} is {span(y.min(), y.max())} over {len(x)} points."
+    claim = best if front else spread
+    return finish(canvas, title, alt + (f" {best}" if front else ""), says, claim)
+
+
+def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figure:
+    """One bar for each named value, the value written at its end."""
+    names = list(values)
+    y = array("values", list(values.values()), positive=log)
+    flat = len(names) > 12 or max(map(len, names)) > 90 // len(names)
+    canvas, axes = blank(
+        title, *((y_label, x_label) if flat else (x_label, y_label)),
+        log and flat, log and not flat, height=max(3.6, 0.28 * len(y)) if flat else 3.6,
+    )  # fmt: skip
+    draw = axes.barh if flat else axes.bar
+    shown = draw(range(len(y)), y, 0.65, color=PALETTE[0])
+    axes.bar_label(shown, [number(v) for v in y], padding=3, size=9)
+    axes.grid(axis="y" if flat else "x", visible=False)
+    axes.margins(**{"x" if flat else "y": 0.12})
+    ticks(axes.yaxis if flat else axes.xaxis, names, flat)
+    if flat:
+        axes.invert_yaxis()  # the first name on top, as it is read
+    low, high = int(y.argmin()), int(y.argmax())
+    all_of_it = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
+    claim = f"{y_label} is {number(y[low])} ({names[low]}) at least and "
+    claim += f"{number(y[high])} ({names[high]}) at most."
+    return finish(
+        canvas, title, f"Bar chart of {y_label}: {all_of_it}.", says, claim
+    )
+
+
+def histogram(values, *, bins, x_label, y_label="count", title="", says=None) -> Figure:
+    """How often values fall in each bin; `values` is an array or a dict of arrays."""
+    groups = named("values", values if isinstance(values, dict) else {"": values}, 4)
+    edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)
+    canvas, axes = blank(title, x_label, y_label)
+    told = []
+    for i, (name, v) in enumerate(groups.items()):
+        count, _ = np.histogram(v, edges)
+        axes.stairs(count, edges, color=PALETTE[i], alpha=0.25, fill=True)
+        axes.stairs(count, edges, color=PALETTE[i], ls=DASHES[i], lw=1.8, label=name)
+        first, middle, third = (number(q) for q in np.percentile(v, (25, 50, 75)))
+        lost = len(v) - int(count.sum())
+        told.append(
+            f"{name + ': ' if name else ''}median {middle} of {len(v):,} values, half "
+            f"of them from {first} to {third}, all {span(v.min(), v.max())}"
+            + (f", {lost} outside the bins and not drawn" if lost else "")
+        )
+    if len(groups) > 1:
+        axes.legend(frameon=False)
+    alt = f"Histogram of {x_label} in {len(edges) - 1} bins. {'. '.join(told)}."
+    claim = "; ".join(text.split(" values,")[0] for text in told)
+    return finish(canvas, title, alt, says, f"{x_label}: {claim} values.")
+
+
+def grid(
+    matrix, *, annotate=True, title="", x_label="column", y_label="row", columns=None,
+    rows=None, says=None,
+) -> Figure:  # fmt: skip
+    """A heat map with its numbers; a dictionary of matrices stands side by side.
+
+    `columns` and `rows` name the ticks. All matrices share one colour scale: light to
+    dark blue, or, where some numbers are negative, orange through white to purple.
+    """
+    many = matrix if isinstance(matrix, dict) else {"": matrix}
+    if not 1 <= len(many) <= 6:
+        raise ValueError(f"matrix: {len(many)} given, 1 to 6 fit side by side")
+    many = {k: array(f"matrix {k!r}" if k else "matrix", m, ndim=2)
+            for k, m in many.items()}  # fmt: skip
+    high, wide = (max(m.shape[i] for m in many.values()) for i in (0, 1))
+    cell = min(0.6, (7 / len(many) - 0.6) / wide, 4.5 / high)  # inches
+    size = (max(3.5, len(many) * (cell * wide + 0.75)), cell * high + 1.0)
+    canvas, panels = _panels(title, len(many), size)
+    low, top = (f([f(m) for m in many.values()]) for f in (np.min, np.max))
+    told, most = [], max(abs(low), abs(top))
+    for axes, (name, m) in zip(panels, many.items(), strict=True):
+        scale = ("PuOr", -most, most) if low < 0 else ("Blues", low, top)
+        shown = axes.imshow(m, cmap=scale[0], vmin=scale[1], vmax=scale[2])
+        axes.set(title=name, xlabel=x_label, ylabel=y_label)
+        if columns:
+            axes.set_xticks(range(len(columns)), columns)
+        if rows:
+            axes.set_yticks(range(len(rows)), rows)
+        letters = max(len(number(v)) for v in m.flat)
+        points_ = min(10, cell * 72 * 1.5 / max(letters, 2))
+        if annotate and points_ >= 5:
+            _numbers(axes, m, shown, points_)
+        told.append(_matrix_in_words(name, m))
+    if not (annotate and points_ >= 5):
+        canvas.colorbar(shown, ax=panels)
+    alt = f"Heat map. x: {x_label}, y: {y_label}. {' '.join(told)}"
+    name, m = next(iter(many.items()))
+    where = [np.unravel_index(f(m), m.shape) for f in (np.argmin, np.argmax)]
+    ends = [f"{number(m[r, c])} ({y_label} {r}, {x_label} {c})" for r, c in where]
+    claim = f"Numbers from {ends[0]} to {ends[1]}."
+    if len(many) > 1:
+        claim = f"{len(many)} matrices, all numbers {span(low, top)}."
+    return finish(canvas, title, alt, says, claim)
+
+
+def _panels(title, count, size):
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        canvas = Canvas(figsize=size, layout="constrained")
+        panels = canvas.subplots(1, count, squeeze=False)[0]
+        canvas.suptitle(title, x=0.01, ha="left", size=11)
+    for axes in panels:
+        axes.spines[:].set_visible(False)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_major_locator().set_params(integer=True)
+    return canvas, panels
+
+
+def _numbers(axes, m, shown, size) -> None:
+    """Each cell's number, in white where the cell is dark."""
+    for (r, c), value in np.ndenumerate(m):
+        light = np.dot(shown.to_rgba(value)[:3], (0.299, 0.587, 0.114)) > 0.5
+        axes.text(
+            c, r, number(value), ha="center", va="center", size=size,
+            color=INK if light else "white",
+        )  # fmt: skip
+
+
+def _matrix_in_words(name, m) -> str:
+    head = f"{name or 'Matrix'} of {m.shape[0]} rows by {m.shape[1]} columns"
+    if m.size <= 100:
+        told = "; ".join(" ".join(number(v) for v in row) for row in m)
+        return f"{head}, row by row: {told}."
+    return f"{head}: {span(m.min(), m.max())}, mean {number(m.mean())}."
