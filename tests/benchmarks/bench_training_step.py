@@ -89,10 +89,11 @@ def row(threads: int) -> dict:
 
 def main() -> int:
     """Measure, print the table, append the rows; 1 if one thread misses the aim."""
+    load = os.getloadavg()[0]
     rows = [row(threads) for threads in (1, 2)]
-    print(
-        f"training step, median of {ROUNDS} rounds of {STEPS}, {rows[0]['cpus']} CPUs"
-    )
+    print(f"training step, {ROUNDS} rounds of {STEPS} steps, {rows[0]['cpus']} CPUs")
+    if load > 0.5:
+        print(f"load {load:.1f} before the start: `idle` below is not idle, repeat it")
     print("| threads | idle ms | busy ms | busy / idle | lowest | highest |")
     print("|---|---|---|---|---|---|")
     for one in rows:
