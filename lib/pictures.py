@@ -9,22 +9,20 @@ Call them as `plots.images`, `plots.boxes` and `plots.graph`. Chapter: every one
 import textwrap
 from collections import Counter
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Curve
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from lib.figure import (
     DASHES,
     DPI,
     PALETTE,
-    STYLE,
     Figure,
     array,
     finish,
+    in_style,
     number,
     texts,
 )
@@ -32,6 +30,7 @@ from lib.figure import (
 WIDE, LARGEST, GAP, LETTER = 1008, 640, 10, 11  # dots: canvas, tile, gap, letter
 
 
+@in_style
 def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
     """Pictures in rows: uint8 `(N, 3, H, W)`, `(N, H, W)`, or a list of either or PIL.
 
@@ -54,6 +53,7 @@ def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
     return finish(canvas, title, alt, says, claim)
 
 
+@in_style
 def boxes(
     image, boxes, labels=None, scores=None, *, names=None, columns=4, title="",
     says=None,
@@ -91,15 +91,15 @@ def boxes(
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
         looks = [kinds.index(c) for c in classes[key]]
         _draw_boxes(axes, picture.shape, place, found, words, looks)
-        spots = [
+        spots = "; ".join(
             f"{w or 'box'} from ({number(a)}, {number(b)}) to "
             f"({number(c)}, {number(d)})"
-            for w, (a, b, c, d) in zip(words, found.round(1), strict=True)
-        ]
+            for w, (a, b, c, d) in zip(words[:24], found[:24].round(1), strict=True)
+        )
         told.append(
-            f"{key or 'Picture'} of {picture.shape[1]} by {picture.shape[0]} pixels "
-            f"with {_boxes_in_words(size)}{': ' * bool(spots)}{'; '.join(spots[:24])}"
-            f"{'; and more' * (size > 24)}."
+            f"{f'{key}: ' if key else ''}picture of {picture.shape[1]} by "
+            f"{picture.shape[0]} pixels with {_boxes_in_words(size)}"
+            f"{': ' * bool(spots)}{spots}{'; and more' * (size > 24)}."
         )
     each = ", ".join(f"{n} of {c}" for c, n in sorted(count.items()) if c)
     claim = f"{_boxes_in_words(count.total())}{': ' * bool(each)}{each}."
@@ -127,10 +127,12 @@ def _mosaic(pictures, titles, columns):
     """Canvas, axes in dots (y down), and (left, top, dots a pixel) of each picture."""
     high, wide = (max(p.shape[i] for p in pictures) for i in (0, 1))
     longest = max((len(w) for t in titles or () for w in str(t).split()), default=0)
-    columns, room = max(1, min(columns, len(pictures))) + 1, 0
-    while columns > 1 and (room == 0 or room < longest * LETTER):
-        columns -= 1  # fewer and larger, until the longest word fits over its tile
-        room = (WIDE - GAP * (columns - 1)) // columns
+    # Fewer and larger, until the longest word fits over its tile and a small picture
+    # has two dots a pixel; then as many in each row as the rows need.
+    least = max(longest * LETTER, 2 * wide if wide <= 160 else 0)
+    columns = max(1, min(columns, len(pictures), (WIDE + GAP) // (least + GAP)))
+    columns = -(-len(pictures) // -(-len(pictures) // columns))
+    room = (WIDE - GAP * (columns - 1)) // columns
     scale = min(room, LARGEST) / max(wide, high)
     scale = min(int(scale), 24) if scale >= 1 else scale
     tile = max(round(wide * scale), longest * LETTER), round(high * scale)
@@ -138,10 +140,9 @@ def _mosaic(pictures, titles, columns):
     above = 24 * max((h.count("\n") + 1 for h in head), default=0)
     step = tile[0] + GAP, tile[1] + above + GAP
     size = step[0] * columns - GAP, step[1] * -(-len(pictures) // columns) - GAP
-    with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
-        axes = canvas.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
-        axes.axis("off")
+    canvas = Canvas(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+    axes = canvas.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
+    axes.axis("off")
     sheet, places = np.full((size[1], size[0], 3), 255, np.uint8), []
     for i, picture in enumerate(pictures):
         left, top = step[0] * (i % columns), step[1] * (i // columns) + above
@@ -150,7 +151,7 @@ def _mosaic(pictures, titles, columns):
         places.append((left, top, scale))
         if head:
             axes.text(left, top - 5, head[i], va="bottom", size=9, linespacing=1.1)
-    canvas.figimage(sheet)
+    canvas.figimage(sheet, zorder=-1)
     return canvas, axes, places
 
 
@@ -195,13 +196,14 @@ def _draw_boxes(axes, shape, place, boxes, words, looks) -> None:
     left, top, scale = place
     right, bottom = left + shape[1] * scale, top + shape[0] * scale
     frame = Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
-    halo = [withStroke(linewidth=3.5, foreground="white")]
     for (x1, y1, x2, y2), word, i in zip(boxes * scale, words, looks, strict=True):
-        box = Rectangle(
-            (left + x1, top + y1), x2 - x1, y2 - y1, fill=False, lw=1.6,
-            ec=PALETTE[i % 7], ls=DASHES[i % 4], path_effects=halo,
-        )  # fmt: skip
-        axes.add_patch(box).set_clip_path(frame)
+        for look in (
+            {"ec": "white", "lw": 3.4},
+            {"ec": PALETTE[i % 7], "lw": 1.8, "ls": DASHES[i % 4]},
+        ):
+            corner = left + x1, top + y1
+            box = Rectangle(corner, x2 - x1, y2 - y1, fill=False, **look)
+            axes.add_patch(box).set_clip_path(frame)
         if not word:
             continue
         # Above its box, or inside where the picture ends; never past the right edge.
@@ -214,6 +216,7 @@ def _draw_boxes(axes, shape, place, boxes, words, looks) -> None:
         )  # fmt: skip
 
 
+@in_style
 def graph(nodes, edges, *, title="", says=None) -> Figure:
     """A small directed graph without cycles, drawn from left to right.
 
@@ -242,12 +245,14 @@ def graph(nodes, edges, *, title="", says=None) -> Figure:
         chains.append([a, *between, b])
     spot = _spots(layer, chains, words)
     canvas = _draw_graph(nodes, words, chains, spot, title)
+    same = Counter(nodes.values())
+    tell = {n: f"{t} [{n}]" if same[t] > 1 else t for n, t in nodes.items()}
     told = "; ".join(
-        f"{nodes[a]} to {nodes[b]}{f' ({label[0]})' if label else ''}"
+        f"{tell[a]} to {tell[b]}{f' ({label[0]})' if label else ''}"
         for a, b, *label in edges
     )
     size = f"{len(nodes)} nodes, {len(edges)} edges"
-    alt = f"Graph from left to right: {size}. Nodes: {', '.join(nodes.values())}."
+    alt = f"Graph from left to right: {size}. Nodes: {', '.join(tell.values())}."
     alt += f" Edges: {told}." if told else ""
     claim = f"{size}; the longest path takes {max(depth.values())} steps."
     return finish(canvas, title, alt, says, claim)
@@ -266,7 +271,7 @@ def _depths(nodes, edges) -> dict[str, int]:
 
 
 def _spots(layer, chains, words):
-    """Place of every node: x by layer, y so that neighbours are near each other."""
+    """(x, y, half width) of every node: x by layer, y near its neighbours'."""
     rows: dict[int, list] = {}
     for node, at in layer.items():
         rows.setdefault(at, []).append(node)
@@ -286,40 +291,44 @@ def _spots(layer, chains, words):
             y.update({n: i - (len(side) - 1) / 2 for i, n in enumerate(rows[at])})
     x, right = {}, 0.0
     for at in sorted(rows):
-        width = 0.2 + 0.085 * max(len(words.get(n, "")) for n in rows[at])
-        x[at] = right + width / 2
-        right += width + 0.15
-    return {n: (x[at], y[n]) for n, at in layer.items()}
+        # A node is as wide as its text; a line that passes by, as its whole layer.
+        inches = {n: 0.14 + 0.073 * len(words[n]) for n in rows[at] if n in words}
+        wide = max(inches.values(), default=0.0)
+        x.update({n: (right + wide / 2, inches.get(n, wide) / 2) for n in rows[at]})
+        right += wide + 0.3
+    return {n: (x[n][0], y[n], x[n][1]) for n in layer}
 
 
 def _draw_graph(nodes, words, chains, spot, title):
     """Boxes for nodes, bare text for labels of edges, smooth curves between them."""
-    xs, ys = np.array(list(spot.values())).T
-    shape = np.ptp(xs) + 1.4, 0.42 * (np.ptp(ys) + 1) + 0.3
-    shrink = min(1.0, 7 / shape[0])
-    with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(shape[0] * shrink, shape[1] * shrink + 0.4))
-        axes = canvas.add_axes((0, 0, 1, 1))
-        axes.set(
-            xlim=(xs.min() - 0.7, xs.max() + 0.7), ylim=(ys.max() + 1, ys.min() - 1.2)
-        )
-        axes.axis("off")
-        canvas.text(0.01, 0.99, title, va="top", size=11)
+    xs, ys, _ = np.array(list(spot.values())).T
+    shape = np.ptp(xs) + 1.4, 0.42 * (np.ptp(ys) + 1) + 0.1
+    shrink, above = min(1.0, 7 / shape[0]), 0.35 * bool(title)
+    canvas = Canvas(figsize=(shape[0] * shrink, shape[1] * shrink + above))
+    axes = canvas.add_axes((0, 0, 1, 1 - above / canvas.get_figheight()))
+    axes.set(
+        xlim=(xs.min() - 0.7, xs.max() + 0.7), ylim=(ys.max() + 0.62, ys.min() - 0.62)
+    )
+    axes.axis("off")
+    canvas.text(0.01, 0.99, title, va="top", size=11)
     for chain in chains:
-        path = [spot[n] for n in chain]
-        verts, codes = [path[0]], [Curve.MOVETO]
-        for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
-            bend = (x0 + x1) / 2
-            verts += [(bend, y0), (bend, y1), (x1, y1)]
+        ends = [spot[n] for n in chain]
+        verts, codes = [(ends[0][0] + ends[0][2], ends[0][1])], [Curve.MOVETO]
+        for (x0, y0, w0), (x1, y1, w1) in zip(ends, ends[1:], strict=False):
+            if len(verts) > 1:  # straight on, under a label or past one
+                verts.append((x0 + w0, y0))
+                codes.append(Curve.LINETO)
+            start, stop = x0 + w0, x1 - w1
+            bend = (start + stop) / 2
+            verts += [(bend, y0), (bend, y1), (stop, y1)]
             codes += [Curve.CURVE4] * 3
-        axes.add_patch(
-            FancyArrowPatch(path=Curve(verts, codes), arrowstyle="-", color="#777777")
-        )
-    for node, (x, y) in spot.items():
+        axes.add_patch(PathPatch(Curve(verts, codes), fill=False, ec="#777777", lw=1.2))
+        axes.plot(verts[-1][0] - 0.03, verts[-1][1], ">", color="#777777", ms=5)
+    for node, (x, y, _) in spot.items():
         if node in words:
-            edge = PALETTE[0] if node in nodes else "none"
+            box = {"boxstyle": "round", "fc": "white", "ec": PALETTE[0], "pad": 0.3}
             axes.text(
                 x, y, words[node], ha="center", va="center", size=10 * shrink,
-                bbox={"boxstyle": "round", "fc": "white", "ec": edge, "pad": 0.3},
+                bbox=box if node in nodes else {"fc": "white", "ec": "none", "pad": 1},
             )  # fmt: skip
     return canvas

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Canvas
 
 from lib.figure import (
     DASHES,
+    HALO,
     INK,
     MARKERS,
     PALETTE,
@@ -21,9 +22,12 @@ from lib.figure import (
     blank,
     end_labels,
     finish,
+    in_style,
+    lie_flat,
     named,
     number,
     point_labels,
+    settle,
     span,
     texts,
     ticks,
@@ -39,6 +43,7 @@ def style() -> None:
     matplotlib.rcParams.update(STYLE)
 
 
+@in_style
 def lines(
     x, series, *, x_label, y_label, title="", says=None, log_x=False, log_y=False,
     band=None,
@@ -73,7 +78,7 @@ def lines(
     if not log_x and (x == x.round()).all():
         axes.xaxis.get_major_locator().set_params(integer=True)
     end_labels(axes, x, series)
-    ends = ", ".join(f"{name} {number(y[-1])}" for name, y in series.items())
+    ends = "; ".join(f"{name} {number(y[-1])}" for name, y in series.items())
     name, y = next(iter(series.items()))
     one = f"{name} goes from {number(y[0])} to {number(y[-1])} as {x_label} goes from "
     one += f"{number(x[0])} to {number(x[-1])}."
@@ -83,34 +88,54 @@ def lines(
     return finish(canvas, title, alt, says, one if len(series) == 1 else many)
 
 
+@in_style
 def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> Figure:
     """Every value of every group as a point, its median as a bar."""
     groups = named("groups", groups, most=24, positive=log_y)
-    canvas, axes = blank(title, x_label, y_label, log_y=log_y)
+    flat = lie_flat(list(groups))
+    canvas, axes = _grouped(title, x_label, y_label, list(groups), log_y)
     told, medians = [], []
     for i, (name, y) in enumerate(groups.items()):
-        # The offset is by rank of position, not by chance: same values, same picture.
-        side = 0.22 * (np.arange(len(y)) - (len(y) - 1) / 2) / max(len(y) - 1, 1)
-        axes.plot(i + side, y, "o", color=PALETTE[0], alpha=0.75, mew=0, ms=6)
+        # Moved aside by position, not by chance: the same values, the same picture.
+        aside = i + 0.4 * ((np.arange(len(y)) + 0.5) / len(y) - 0.5)
         middle = float(np.median(y))
-        axes.hlines(middle, i - 0.28, i + 0.28, color=PALETTE[1], lw=2.5)
+        ends = np.array((i - 0.3, i + 0.3)), np.array((middle, middle))
+        axes.plot(*(ends[::-1] if flat else ends), color=PALETTE[1], lw=2.5)
+        spot = (y, aside) if flat else (aside, y)
+        axes.plot(*spot, "o", color=PALETTE[0], alpha=0.75, mew=0, ms=6)
         axes.annotate(
-            number(middle), (i + 0.3, middle), (2, 0), textcoords="offset points",
-            va="center", size=9 if len(groups) <= 8 else 7,
+            number(middle), (1, i) if flat else (i + 0.3, middle), (3, 0), size=9,
+            xycoords=axes.get_yaxis_transform() if flat else "data", va="center",
+            textcoords="offset points", path_effects=[HALO],
         )  # fmt: skip
         told.append(
             f"{name}: median {number(middle)} of {len(y)}, {span(y.min(), y.max())}."
         )
         medians.append(f"{name} {number(middle)}")
-    axes.set_xlim(-0.6, len(groups) - 0.3)
-    axes.grid(axis="x", visible=False)
-    ticks(axes.xaxis, list(groups))
+    if not flat:
+        axes.set_xlim(-0.6, len(groups) - 0.3)
+    settle(axes, right=0.7 if flat else 0.15)
     alt = " ".join([f"Points by group, bar at the median. y: {y_label}.", *told])
-    return finish(
-        canvas, title, alt, says, f"Median of {y_label}: {', '.join(medians)}."
-    )
+    claim = f"Median of {y_label}: {'; '.join(medians)}."
+    return finish(canvas, title, alt, says, claim)
 
 
+def _grouped(title, x_label, y_label, names, log):
+    """Axes with names below, or at the left, from top to bottom, if they are long."""
+    if not lie_flat(names):
+        canvas, axes = blank(title, x_label, y_label, log_y=log)
+        ticks(axes.xaxis, names, room=72 // len(names) - 1)
+        axes.grid(axis="x", visible=False)
+        return canvas, axes
+    height = 0.9 + 0.3 * max(len(names), 5)
+    canvas, axes = blank(title, y_label, x_label, log_x=log, height=height)
+    ticks(axes.yaxis, names, room=40)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    return canvas, axes
+
+
+@in_style
 def scatter(
     x, y, *, x_label, y_label, names=None, front=None, title="", says=None,
     log_x=False, log_y=False,
@@ -128,8 +153,12 @@ def scatter(
     axes.step(x[front], y[front], where="post", color=PALETTE[1], lw=1.2)
     axes.plot(x[front], y[front], "s", color=PALETTE[1])
     axes.margins(0.12)
+    settle(axes)
     if names:
-        point_labels(axes, x, y, names)
+        corners = [(b, y[a]) for a, b in zip(front, x[front][1:], strict=False)]
+        steps = [p for pair in zip(zip(x[front], y[front], strict=True), corners
+                 + [None], strict=True) for p in pair if p] if front else []
+        point_labels(axes, x, y, names, steps)
     spot = [f"({number(a)}, {number(b)})" for a, b in zip(x, y, strict=True)]
     named = [f"{n} {s}" for n, s in zip(names, spot, strict=True)] if names else spot
     alt = f"Scatter plot of {len(x)} points. x: {x_label}, {span(x.min(), x.max())}."
@@ -143,32 +172,30 @@ def scatter(
     return finish(canvas, title, alt + (f" {best}" if front else ""), says, claim)
 
 
+@in_style
 def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figure:
     """One bar for each named value, the value written at its end."""
-    names = list(values)
+    names = [str(name) for name in values]
     y = array("values", list(values.values()), positive=log)
-    flat = len(names) > 12 or max(map(len, names)) > 90 // len(names)
-    canvas, axes = blank(
-        title, *((y_label, x_label) if flat else (x_label, y_label)),
-        log and flat, log and not flat, height=max(3.6, 0.28 * len(y)) if flat else 3.6,
-    )  # fmt: skip
+    flat = lie_flat(names)
+    canvas, axes = _grouped(title, x_label, y_label, names, log)
     draw = axes.barh if flat else axes.bar
     shown = draw(range(len(y)), y, 0.65, color=PALETTE[0])
     axes.bar_label(shown, [number(v) for v in y], padding=3, size=9)
-    axes.grid(axis="y" if flat else "x", visible=False)
-    axes.margins(**{"x" if flat else "y": 0.12})
-    ticks(axes.yaxis if flat else axes.xaxis, names, flat)
-    if flat:
-        axes.invert_yaxis()  # the first name on top, as it is read
+    axes.margins(**{"x" if flat else "y": 0.1})
+    if flat and not log:
+        axes.xaxis.get_major_locator().set_params(nbins=5)
+    settle(axes, right=0.5 if flat else 0.15)
     low, high = int(y.argmin()), int(y.argmax())
     all_of_it = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
-    claim = f"{y_label} is {number(y[low])} ({names[low]}) at least and "
-    claim += f"{number(y[high])} ({names[high]}) at most."
+    claim = f"{y_label}: from {number(y[low])} ({names[low]}) to "
+    claim += f"{number(y[high])} ({names[high]})."
     return finish(
         canvas, title, f"Bar chart of {y_label}: {all_of_it}.", says, claim
     )
 
 
+@in_style
 def histogram(values, *, bins, x_label, y_label="count", title="", says=None) -> Figure:
     """How often values fall in each bin; `values` is an array or a dict of arrays."""
     groups = named("values", values if isinstance(values, dict) else {"": values}, 4)
@@ -188,11 +215,13 @@ def histogram(values, *, bins, x_label, y_label="count", title="", says=None) ->
         )
     if len(groups) > 1:
         axes.legend(frameon=False)
+    settle(axes)
     alt = f"Histogram of {x_label} in {len(edges) - 1} bins. {'. '.join(told)}."
     claim = "; ".join(text.split(" values,")[0] for text in told)
     return finish(canvas, title, alt, says, f"{x_label}: {claim} values.")
 
 
+@in_style
 def grid(
     matrix, *, annotate=True, title="", x_label="column", y_label="row", columns=None,
     rows=None, says=None,
@@ -207,27 +236,32 @@ def grid(
         raise ValueError(f"matrix: {len(many)} given, 1 to 6 fit side by side")
     many = {k: array(f"matrix {k!r}" if k else "matrix", m, ndim=2)
             for k, m in many.items()}  # fmt: skip
-    high, wide = (max(m.shape[i] for m in many.values()) for i in (0, 1))
-    cell = min(0.6, (7 / len(many) - 0.6) / wide, 4.5 / high)  # inches
-    size = (max(3.5, len(many) * (cell * wide + 0.75)), cell * high + 1.0)
-    canvas, panels = _panels(title, len(many), size)
     low, top = (f([f(m) for m in many.values()]) for f in (np.min, np.max))
-    told, most = [], max(abs(low), abs(top))
+    most = max(abs(low), abs(top))
+    scale = ("PuOr", -most, most) if low < 0 else ("Blues", low, top)
+    canvas, panels, cell = _panels(title, many, columns, rows)
+    letters = max(len(number(v)) for m in many.values() for v in m.flat)
+    size = min(10, cell * 72 * 1.4 / max(letters, 2))
+    written = annotate and size >= 5
     for axes, (name, m) in zip(panels, many.items(), strict=True):
-        scale = ("PuOr", -most, most) if low < 0 else ("Blues", low, top)
-        shown = axes.imshow(m, cmap=scale[0], vmin=scale[1], vmax=scale[2])
-        axes.set(title=name, xlabel=x_label, ylabel=y_label)
-        if columns:
-            axes.set_xticks(range(len(columns)), columns)
-        if rows:
-            axes.set_yticks(range(len(rows)), rows)
-        letters = max(len(number(v)) for v in m.flat)
-        points_ = min(10, cell * 72 * 1.5 / max(letters, 2))
-        if annotate and points_ >= 5:
-            _numbers(axes, m, shown, points_)
-        told.append(_matrix_in_words(name, m))
-    if not (annotate and points_ >= 5):
-        canvas.colorbar(shown, ax=panels)
+        shown = axes.imshow(m, scale[0], vmin=scale[1], vmax=scale[2], aspect="auto")
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set_title(name, size=10)
+        for axis, names, count in (
+            (axes.xaxis, columns, m.shape[1]), (axes.yaxis, rows, m.shape[0])
+        ):  # fmt: skip
+            if names is not None:
+                axis.set_ticks(range(count), texts("columns or rows", names, count))
+            elif count <= 16:
+                axis.set_ticks(range(count))
+        if written:
+            _numbers(axes, m, shown, size)
+    if not written:
+        place = panels[-1].get_position()
+        thin = 0.12 / canvas.get_figwidth()
+        bar = canvas.add_axes((place.x1 + thin, place.y0, thin, place.height))
+        canvas.colorbar(shown, cax=bar).outline.set_visible(False)
+    told = [_matrix_in_words(name, m) for name, m in many.items()]
     alt = f"Heat map. x: {x_label}, y: {y_label}. {' '.join(told)}"
     name, m = next(iter(many.items()))
     where = [np.unravel_index(f(m), m.shape) for f in (np.argmin, np.argmax)]
@@ -238,16 +272,24 @@ def grid(
     return finish(canvas, title, alt, says, claim)
 
 
-def _panels(title, count, size):
-    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        canvas = Canvas(figsize=size, layout="constrained")
-        panels = canvas.subplots(1, count, squeeze=False)[0]
-        canvas.suptitle(title, x=0.01, ha="left", size=11)
-    for axes in panels:
-        axes.spines[:].set_visible(False)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.get_major_locator().set_params(integer=True)
-    return canvas, panels
+def _panels(title, many, columns, rows):
+    """A canvas with axes for each matrix; all cells are squares of the same size."""
+    left = 0.5 + 0.082 * max((len(str(r)) for r in rows), default=2) if rows else 0.6
+    below, above = 0.5, 0.1 + 0.25 * bool(title) + 0.25 * any(many)
+    count, wide = len(many), sum(m.shape[1] for m in many.values())
+    high = max(m.shape[0] for m in many.values())
+    cell = min(0.55, (6.5 - left * count) / wide, 4.5 / high)
+    size = max(3.5, left * count + cell * wide + 0.6), cell * high + below + above
+    canvas, x, panels = Canvas(figsize=size), 0.0, []
+    canvas.text(0.08 / size[0], 1 - 0.08 / size[1], title, va="top", size=11)
+    for m in many.values():
+        x += left
+        rect = x, size[1] - above - cell * m.shape[0], cell * m.shape[1], cell * len(m)
+        panels.append(canvas.add_axes(np.array(rect) / (*size, *size)))
+        panels[-1].spines[:].set_visible(False)
+        panels[-1].grid(visible=False)
+        x += rect[2]
+    return canvas, panels, cell
 
 
 def _numbers(axes, m, shown, size) -> None:
