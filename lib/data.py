@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
-from . import coco, drawing
-from .coco import BadAnnotation, CocoFolder, Sample, read_image, write_coco
+from lib import coco, drawing
+from lib.coco import BadAnnotation, CocoFolder, Sample, read_image, write_coco
 
 __all__ = [
     "BadAnnotation", "Batch", "CocoFolder", "DIFFICULTY", "Digits", "MEAN_COLOUR",
