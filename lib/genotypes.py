@@ -1,0 +1,192 @@
+"""A cell as a value: blocks, output, and the two cells of an architecture.
+
+A cell is a small graph. State 0 is h_i, what the cell below gives; state 1 is h_{i-1},
+what the one before that gave. Block k reads two earlier states, applies an operation
+to each, combines the two and writes state k + 2. Whatever no block reads is the output,
+concatenated. A value that is not a cell is refused where it is made.
+
+Source: Zoph, Vasudevan, Shlens, Le, arXiv 1707.07012, section 3. Chapter 04. Support
+for `search_space`, which says which cells there are.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# The paper's thirteen, in its order. A number is a kernel size: "conv1x3" is a 1x3 and
+# then a 3x1 convolution, "dil" a dilated one, "sep" a depthwise-separable one, applied
+# twice; "avg" and "max" are pools.
+NASNET_OPERATIONS = (
+    *("identity", "conv1x3", "conv1x7", "dil3", "avg3", "max3", "max5", "max7"),
+    *("conv1", "conv3", "sep3", "sep5", "sep7"),
+)
+# DARTS adds two: depthwise, dilated by 2, then pointwise; once.
+OPERATIONS = (*NASNET_OPERATIONS, "dilsep3", "dilsep5")
+SIGNS = {"add": "+", "concat": "&"}  # a block's combination, and its sign in the text
+
+
+class GenotypeError(ValueError):
+    """A malformed genotype: the message says where, and what would be right."""
+
+
+class Pair(NamedTuple):
+    """One side of a block: the state it reads and the operation on it."""
+
+    input: int
+    operation: str
+
+
+class Block(NamedTuple):
+    """Two pairs and how they are combined."""
+
+    left: Pair
+    right: Pair
+    combination: str = "add"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Blocks in an order in which each reads earlier states only, and the output.
+
+    `output` holds the states that are concatenated, kept sorted: the order does not
+    matter. Left out, it is what the paper says: the blocks that no block reads.
+    Raises GenotypeError for anything that is not a cell. Both are tuples afterwards.
+    """
+
+    blocks: Sequence  # of Block, or of ((input, operation), (input, operation), "add")
+    output: Sequence = ()
+
+    def __post_init__(self):
+        blocks = tuple(_block(k, block) for k, block in enumerate(self.blocks))
+        if not blocks:
+            raise GenotypeError("a cell needs at least one block")
+        output = tuple(sorted(self.output or unused(blocks)))
+        last = len(blocks) + 1
+        for state in output:
+            if type(state) is not int or not 0 <= state <= last:
+                raise GenotypeError(f"output: {state!r} is not a state, 0 to {last}")
+        if len(set(output)) < len(output):
+            raise GenotypeError(f"output: {output} names a state twice")
+        for state in set(unused(blocks)) - set(output):
+            raise GenotypeError(
+                f"output: nothing reads state {state}, so it must be in the output"
+            )
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "output", output)
+
+    def __str__(self) -> str:
+        blocks = (
+            f"{b.left.operation}({b.left.input}){SIGNS[b.combination]}"
+            f"{b.right.operation}({b.right.input})"
+            for b in self.blocks
+        )
+        return " | ".join(blocks) + " -> " + " ".join(map(str, self.output))
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """An architecture: the normal cell, and the reduction cell (inputs at stride 2)."""
+
+    normal: Cell
+    reduction: Cell
+
+    def __str__(self) -> str:
+        if self.normal == self.reduction:
+            return str(self.normal)
+        return f"normal: {self.normal}\nreduction: {self.reduction}"
+
+
+def _block(k: int, block) -> Block:
+    """Block k, checked: two pairs (input, operation) and a combination."""
+    try:
+        (i1, op1), (i2, op2), *rest = block
+        (combination,) = rest or ("add",)
+    except (TypeError, ValueError):
+        raise GenotypeError(
+            f"block {k}: {block!r} is not ((input, operation), (input, operation),"
+            " combination)"
+        ) from None
+    for side, state, operation in (("left", i1, op1), ("right", i2, op2)):
+        if type(state) is not int or not 0 <= state < k + 2:
+            raise GenotypeError(
+                f"block {k}, {side} input: there is no state {state!r} yet;"
+                f" block {k} reads states 0 to {k + 1}"
+            )
+        if operation not in OPERATIONS:
+            raise GenotypeError(
+                f"block {k}, {side} operation: {operation!r} is unknown;"
+                f" known are {', '.join(OPERATIONS)}"
+            )
+    if combination not in tuple(SIGNS):
+        raise GenotypeError(
+            f"block {k}, combination: {combination!r} is neither 'add' nor 'concat'"
+        )
+    return Block(Pair(i1, op1), Pair(i2, op2), combination)
+
+
+def unused(blocks: Iterable[Block]) -> tuple[int, ...]:
+    """The states written by blocks that no block reads: the paper's output."""
+    blocks = tuple(blocks)
+    read = {pair.input for block in blocks for pair in block[:2]}
+    return tuple(s for s in range(2, len(blocks) + 2) if s not in read)
+
+
+def cell_from_text(text: str) -> Cell:
+    """The cell that `str(cell)` wrote: "sep5(0)+sep3(1) | avg3(2)&max3(0) -> 3".
+
+    Without "->" the output is the unused blocks.
+    """
+    body, arrow, output = text.partition("->")
+    name, state = r"\s*(\w+)\s*", r"\(\s*(\d+)\s*\)\s*"
+    blocks = []
+    for k, part in enumerate(body.split("|")):
+        found = re.fullmatch(name + state + "([+&])" + name + state, part)
+        if not found:
+            raise GenotypeError(
+                f"block {k}: {part.strip()!r} is not of the form sep5(0)+sep3(1)"
+            )
+        op1, i1, sign, op2, i2 = found.groups()
+        combination = "add" if sign == "+" else "concat"
+        blocks.append(((int(i1), op1), (int(i2), op2), combination))
+    if arrow and not re.fullmatch(r"\s*\d+(\s+\d+)*\s*", output):
+        raise GenotypeError(f"output: {output.strip()!r} is not states such as 2 4 5")
+    return Cell(tuple(blocks), tuple(map(int, output.split())))
+
+
+def from_text(text: str) -> Genotype:
+    """The genotype that `str(genotype)` wrote: "normal: ... reduction: ...".
+
+    A text without these names is one cell, which serves as both. Line breaks are free.
+    """
+    text = " ".join(text.split())
+    found = re.fullmatch(r"normal:(.*) reduction:(.*)", text)
+    if not found and ":" in text:
+        raise GenotypeError(
+            f"{text!r} is neither 'normal: ... reduction: ...' nor one cell for both"
+        )
+    if not found:
+        cell = cell_from_text(text)
+        return Genotype(cell, cell)
+    cells = []
+    for name, body in zip(("normal", "reduction"), found.groups(), strict=True):
+        try:
+            cells.append(cell_from_text(body))
+        except GenotypeError as error:
+            raise GenotypeError(f"{name} cell, {error}") from None
+    return Genotype(*cells)
+
+
+def graph(cell: Cell) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The cell as plain data: nodes (name, label) in drawing order, edges (from, to).
+
+    Nodes are the two inputs, each operation, each block's combination and the output.
+    """
+    nodes, edges = [("0", "h_i"), ("1", "h_{i-1}")], []
+    for state, (left, right, combination) in enumerate(cell.blocks, start=2):
+        for side, (read, operation) in (("left", left), ("right", right)):
+            nodes.append((f"{state} {side}", operation))
+            edges += [(str(read), f"{state} {side}"), (f"{state} {side}", str(state))]
+        nodes.append((str(state), f"{combination} {state}"))
+    nodes.append(("output", "concat"))
+    return nodes, edges + [(str(state), "output") for state in cell.output]
