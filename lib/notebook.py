@@ -1,4 +1,4 @@
-"""What every chapter calls: setup, show, check, hint, solution, quiz.
+"""What every chapter calls: setup, show, check, quiz and their kin.
 
 `setup` prepares one kernel and says so in a line. `show` prints the live source of
 the library, so that a chapter cannot drift from it. `check` grades an answer in words
@@ -7,17 +7,21 @@ Chapters import these names directly; everything else is called by its module.
 """
 
 import html
+import importlib.metadata
 import inspect
 import itertools
 import json
 import os
 import random
+import re
 import sys
 import time
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from IPython import get_ipython
 from IPython.display import display
@@ -82,8 +86,6 @@ def peak_bytes() -> int:
         line = next(s for s in status.read_text().splitlines() if "VmHWM" in s)
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset
     import resource
 
@@ -122,6 +124,24 @@ def show(thing) -> None:
 
 def _display(text: str, page: str, **more) -> None:
     display({"text/plain": text, "text/html": page, **more}, raw=True)
+
+
+def table(header: tuple[str, ...], rows) -> None:
+    """Show rows of values under a header, as a page and as plain text."""
+    rows = [tuple(str(cell) for cell in row) for row in rows]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    style = 'style="text-align:left"'
+    head = "".join(f'<th scope="col" {style}>{html.escape(h)}</th>' for h in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td {style}>{html.escape(c)}</td>" for c in row) + "</tr>"
+        for row in rows
+    )
+    page = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    _display("\n".join(lines), page)
 
 
 def check(identifier: str, mine) -> None:
@@ -236,3 +256,66 @@ def _folded_text(questions: tuple[Question, ...]) -> str:
         lines.append(f"{number}. {q.prompt}")
         lines += [f"   {'abcdef'[i]}) {o.text}" for i, o in enumerate(q.options)]
     return "\n".join(lines)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _pair_works() -> bool:
+    """True if torch and torchvision come from one build: a mixed pair has no NMS."""
+    try:
+        from torchvision.ops import nms
+
+        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
+    except (RuntimeError, ImportError):
+        return False
+    return True
+
+
+def environment() -> list[tuple[str, str, str]]:
+    """What this machine offers the course: rows (what, found, verdict).
+
+    A verdict is "ok", or says in words what is missing and how to get it.
+    """
+    rows = []
+    python = ".".join(map(str, sys.version_info[:3]))
+    right = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    rows.append(("Python", python, "ok" if right else "3.11 to 3.13 is needed"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for need in project["dependencies"]:
+        package, least = need.split(">=")
+        found = _version(package)
+        new = found and _numbers(found) >= _numbers(least)
+        advice = "ok" if new else f'{least} or newer is needed: pip install "{need}"'
+        rows.append((package, found or "missing", advice))
+    pair = "ok" if _pair_works() else "two builds: install both from one index again"
+    rows.append(
+        ("torch with torchvision", "NMS runs" if pair == "ok" else "fails", pair)
+    )
+    threads = os.environ["OMP_NUM_THREADS"]
+    rows.append(("CPUs to use", f"{lib.cpus()}, {threads} threads set", "ok"))
+    free = psutil.virtual_memory().available / 1e9
+    enough = (
+        "ok" if free > 1.5 else "close other notebooks: a chapter takes up to 1.2 GB"
+    )
+    rows.append(("free memory", f"{free:.1f} GB", enough))
+    writable = os.access(ROOT / "data", os.W_OK)
+    kept = "ok" if writable else "drawn pictures are not kept, chapters take longer"
+    rows.append(("data folder", "writable" if writable else "read-only", kept))
+    optional = {
+        "jupyterquiz": ("clickable quizzes", "lab"),
+        "onnxruntime": ("chapter 22", "export"),
+    }
+    for package, (use, extra) in optional.items():
+        found = _version(package)
+        advice = "ok" if found else f"only for {use}: pip install -e '.[{extra}]'"
+        rows.append((package, found or "missing", advice))
+    return rows
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])

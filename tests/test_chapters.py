@@ -21,7 +21,7 @@ from tests.test_layout import NO_MODULE, SUPPORT
 NAMES = course.names()
 ROUTES = {"core", "deep", "optional"}
 KNOWN_TAGS = ROUTES | {"slide", "catch-up", "colab", "setup", "nbval-check-output"}
-VERBS = {"check", "hint", "quiz", "setup", "show", "solution"}
+VERBS = {"check", "environment", "hint", "quiz", "setup", "show", "solution", "table"}
 END = [
     "What goes wrong in practice", "Summary", "Exercises", "Quiz", "Where next",
     "References",

@@ -75,7 +75,7 @@ def test_mutants_are_refused(exercise):
     total, survivors = 0, []
     for label, mutant in mutants(exercise.reference):
         total += 1
-        if grading.grade(exercise, mutant, seconds=2).status == "passed":
+        if grading.grade(exercise, mutant, seconds=2.0).status == "passed":
             survivors.append(label)
     assert total >= 5, "too few mutants to say anything"
     unexplained = set(survivors) - set(exercise.survivors)
@@ -95,7 +95,7 @@ def test_the_answer_stands_in_no_chapter_module(exercise):
                 continue
             if len(inspect.signature(function).parameters) != arguments:
                 continue
-            result = grading.grade(exercise, function, seconds=5)
+            result = grading.grade(exercise, function, seconds=5.0)
             assert result.status != "passed", f"lib.{name}.{function.__name__} passes"
 
 

@@ -79,6 +79,13 @@ def test_show_prints_the_live_source_with_its_place(shown):
     assert "<figcaption>" in shown[0]["text/html"]
 
 
+def test_a_table_is_a_page_and_plain_text(shown):
+    notebook.table(("model", "MB"), [("D0", 15.5), ("a<b", 3)])
+    assert shown[0]["text/plain"] == "model  MB\nD0     15.5\na<b    3"
+    assert '<td style="text-align:left">a&lt;b</td>' in shown[0]["text/html"]
+    assert shown[0]["text/html"].count('scope="col"') == 2
+
+
 def some_build():
     return next(e for e in data.EXERCISES if e.kind == "build")
 
@@ -166,3 +173,20 @@ def test_usage_is_left_where_asked(tmp_path):
     assert usage["cells"] == 3
     assert usage["cpu_seconds"] > 0.1
     assert usage["peak_bytes"] > 50e6
+
+
+def test_the_environment_check_finds_this_machine_fit():
+    rows = notebook.environment()
+    assert [what for what, _, _ in rows][:2] == ["Python", "torch"]
+    assert all(verdict == "ok" for _, _, verdict in rows), rows
+
+
+def test_the_environment_check_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(notebook, "_pair_works", lambda: False)
+    found = {"torch": "2.5.1+cpu", "onnxruntime": None}
+    monkeypatch.setattr(notebook, "_version", lambda p: found.get(p, "9.9.9"))
+    said = {what: verdict for what, _, verdict in notebook.environment()}
+    assert said["torch"] == '2.6 or newer is needed: pip install "torch>=2.6"'
+    assert said["torchvision"] == "ok"
+    assert "two builds" in said["torch with torchvision"]
+    assert said["onnxruntime"] == "only for chapter 22: pip install -e '.[export]'"

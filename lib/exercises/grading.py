@@ -302,7 +302,8 @@ def _grade_value(exercise: Exercise, mine) -> Result:
     for i, wrong in enumerate(exercise.wrong):
         value = wrong.answer() if callable(wrong.answer) else wrong.answer
         if difference(value, mine, exercise.tolerance) is None:
-            name = getattr(wrong.answer, "__name__", f"wrong value {i + 1}")
+            name = getattr(wrong.answer, "__name__", "<lambda>")
+            name = f"wrong value {i + 1}" if name == "<lambda>" else name
             return Result("refused", wrong.message, name)
     return Result("refused", f"{short(mine)} is not it: {said}")
 

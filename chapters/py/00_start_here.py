@@ -1,0 +1,337 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core", "slide"]
+# # 00 · Start here
+#
+# **Question. What will you build, and what of all that is said about it is true?**
+#
+# After this chapter you can
+#
+# 1. say what NASNet, EfficientNet and EfficientDet each contributed, and what they did not (quiz)
+# 2. tell a number of parameters from the bytes it takes in a file (exercise 00.1)
+# 3. check a formula of a paper against the table beside it (exercise 00.2)
+# 4. fill in a stub, read what a check says, and ask for a hint (exercise 00.3)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 40 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+from lib import course, data, plots, widgets
+from lib.notebook import check, environment, hint, quiz, setup, show, solution, table
+
+device = setup("00_start_here", seed=0)
+
+# %% [markdown] tags=["core", "slide"]
+# ## What will you build?
+#
+# A program that looks at this picture and answers: which digits are there, and where?
+
+# %% tags=["core", "catch-up"]
+scene = data.scenes("test", 8)[3]
+plots.boxes(scene.image, scene.boxes, scene.labels)
+
+# %% [markdown] tags=["core"]
+# The strokes are real handwriting. The boxes are the answer that we want. Before you read on, guess: if the program tried every
+# possible box with whole-pixel corners in this picture of 128 by 128, how many would it try?
+#
+# A box is two different columns and two different rows out of 129 grid lines each: $\binom{129}{2}^2 = 8256^2$. By hand, about
+# $8.3^2 \cdot 10^6$, that is 68 million. No network looks at 68 million boxes. A detector looks at a few thousand, chosen well,
+# and chapter 12 says how.
+
+# %% tags=["core", "nbval-check-output"]
+lines = 129
+columns = lines * (lines - 1) // 2
+columns**2
+
+# %% [markdown] tags=["core", "slide"]
+# To answer well in few multiplications, such a network was *searched*, *scaled*, *connected* and *shrunk*. Each verb is a part of
+# this course.
+#
+# | part | chapters | what you build | the idea comes from |
+# |---|---|---|---|
+# | I Tools | 01-03 | pictures, training that survives a kill, honest measurement | |
+# | II Search | 04-09 | a search space, NASNet, a table of trained cells, a controller | [NASNet](https://arxiv.org/abs/1707.07012) |
+# | III Detection | 10-16 | EfficientNet, BiFPN, anchors, EfficientDet, its loss and its score | [EfficientNet](https://arxiv.org/abs/1905.11946), [EfficientDet](https://arxiv.org/abs/1911.09070) |
+# | IV Compress and ship | 17-22 | pruning, quantization, integers only, ONNX | a craft of its own |
+# | V | 23-24 | one model all the way, and where the field went | |
+#
+# Not every chapter is written yet. This copy of the course holds:
+
+# %% tags=["core"]
+course.names()
+
+# %% tags=["core"]
+parts = {"pixels": "pixels\n01", "train": "train\n02", "measure": "measure\n03", "search": "search\n04-09",
+         "scale": "scale\n10", "connect": "connect\n11-16", "shrink": "shrink\n17-21", "ship": "ship\n22-23"}  # fmt: skip
+order = [("pixels", "train"), ("train", "measure"), ("measure", "search"), ("search", "connect"),
+         ("measure", "scale"), ("scale", "connect"), ("connect", "shrink"), ("shrink", "ship")]  # fmt: skip
+plots.graph(parts, order, title="What builds on what")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Searched: how many cells are there to choose from?
+#
+# NASNet does not draw a network by hand. It builds a small *cell* from five *blocks*, and a controller chooses them. Take one
+# block. It picks two inputs, an operation for each, and a way to combine the two results.
+#
+# Count the first block. There are 2 inputs to pick from, 13 operations, 2 combinations:
+# $2 \cdot 2 \cdot 13 \cdot 13 \cdot 2 = 1352$ choices. Each later block may also read the blocks before it, so it has one input more
+# to choose from. For a cell of $B$ blocks, $O$ operations and $C$ combinations that gives
+#
+# $$ N = \prod_{k=0}^{B-1} (k+2)^2 \, O^2 \, C \tag{0.1} $$
+
+# %% tags=["core", "nbval-check-output"]
+one_block = 2**2 * 13**2 * 2
+assert one_block == 1352  # by hand, above
+cell = 1
+for k in range(5):
+    cell *= (k + 2) ** 2 * 13**2 * 2
+cell
+
+# %% [markdown] tags=["core"]
+# Two billion billion, for one of the two cells. The figure shows how fast that grows.
+
+# %% tags=["core"]
+counts, total = [], 1
+for k in range(5):
+    total *= (k + 2) ** 2 * 13**2 * 2
+    counts.append(total)
+plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_label="choices (log scale)", log_y=True)
+
+# %% [markdown] tags=["deep"]
+# The number counts what is *written down*. Swap the two halves of a block and it is the same block. Chapter 04 counts the cells
+# that really differ, exactly. It is still far too many to train, and that is why there is something to search.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Scaled: does the paper's formula give the paper's table?
+#
+# EfficientDet comes in eight sizes, D0 to D7. One number $\phi$ sets them all. The width $W$ of its feature pyramid, in channels,
+# is said to be
+#
+# $$ W = 64 \cdot 1.35^{\,\phi} \tag{0.2} $$
+#
+# For $\phi = 1$ that is $64 \cdot 1.35 = 86.4$. The table in the same paper says 88. Rounding? Look at all eight.
+
+# %% tags=["core"]
+GROWTH = 1.35
+paper = [64, 88, 112, 160, 224, 288, 384, 384]
+formula = [64 * GROWTH**phi for phi in range(8)]
+assert abs(formula[1] - 86.4) < 1e-9  # by hand, above
+gaps = [round(100 * (f / p - 1), 1) for f, p in zip(formula, paper, strict=True)]
+gaps
+
+# %% tags=["core", "slide"]
+plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound coefficient phi", y_label="channels W",
+            says=f"The formula misses the table by {gaps[7]:.0f} % at phi = 7; before that by at most "
+                 f"{max(map(abs, gaps[:7])):.0f} %.")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# The last row does not follow the rule at all: D7 *is* D6, on larger pictures. So we use the table and teach the difference. This
+# is the habit of the course: **a claim stands beside a check**.
+#
+# Move the slider. Each position is one of the eight models as the formula would have it.
+
+# %% tags=["core"]
+def sizes(phi):
+    three = {"resolution / 10 (pixels)": 51.2 + 12.8 * phi, "channels W": 64 * 1.35**phi, "cells D": 3 + phi}
+    return plots.bars(three, y_label=f"value at phi = {phi}")
+
+
+widgets.slider(sizes, name="phi", values=range(8), start=0)
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is it true that EfficientDet is based on pruning and quantization?
+#
+# A popular article says so. Here is what is said, beside what the papers say. The last column names the chapter in which you see
+# it for yourself.
+
+# %% [markdown] tags=["core", "slide"]
+# | what is said | what the papers say | where the course shows it |
+# |---|---|---|
+# | EfficientDet "is based on pruning and quantization" | It contains neither. It is EfficientNet backbones, BiFPN, weighted fusion and compound scaling | 10-13 build it; 17-21 prune and quantize it, as a separate craft |
+# | BiFPN "prunes" nodes with one input | It leaves them out of the drawing, before any training. No weight is removed | 11 |
+# | NASNet compresses a network | It searches for one. It removes nothing | 04-08 |
+# | D7 uses the B7 backbone | B6. Only D7x uses B7 | 13 |
+# | P6 and P7 come from EfficientNet | A 1x1 convolution and max-pooling make them from the last level | 11 |
+# | The scaling formulas give the table of sizes | Not for width, depth and resolution of D5 to D7 | above, and 13 |
+# | D0 needs 2.5 billion FLOPs | 2.5 billion multiply-adds: twice as many operations | 03 |
+# | NASNet's search took 2,000 GPU-hours | 500 GPUs for 4 days are 2,000 GPU-*days* | 08 |
+# | Fewer multiply-adds are faster | Not in proportion, and on some machines not at all | 03, 21 |
+# | int8 makes a detector four times faster | Four times smaller. How much faster, and whether the score survives, has to be measured | 19-22 |
+
+# %% [markdown] tags=["core"]
+# **Break it.** Take the GPU row. The paper writes 2,000 GPU-hours. Multiply it out: what do 500 GPUs do in four days?
+
+# %% tags=["core", "nbval-check-output"]
+gpus, days = 500, 4
+gpu_hours = gpus * days * 24
+assert gpu_hours == 48_000
+print(f"{gpus * days:,} GPU-days are {gpu_hours:,} GPU-hours, {gpu_hours // 2000} times what is written")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is this machine ready?
+#
+# No chapter of the main road downloads anything. What has to be there is checked here. Every line should end with "ok"; if one does
+# not, it says what to do.
+
+# %% tags=["core"]
+table(("what", "found", "verdict"), environment())
+
+# %% [markdown] tags=["core"]
+# **Why does the first cell insist on its order?** Torch decides how its threads wait when it is imported. On a busy machine of two
+# cores, threads that spin while they wait can make a step ten times slower. `lib` asks them to sleep, and it can only do so before
+# torch is there. Here is the code that counts what this process may use:
+
+# %% tags=["deep"]
+show(lib.cpus)
+
+# %% [markdown] tags=["core", "slide"]
+# ## How do you read a chapter?
+#
+# Each idea comes in the same steps: a number by hand, an equation, the live source, a call, a figure, and one thing broken on
+# purpose. `show` prints the source as it is in `lib/` now, so the page cannot fall behind the code.
+
+# %% tags=["core"]
+show(plots.style)
+
+# %% [markdown] tags=["core"]
+# Under each figure stands what it says, in one sentence, and the picture carries a longer text for those who cannot see it. Both
+# are computed from the plotted numbers:
+
+# %% tags=["core"]
+figure = plots.bars({"float32": 15.5, "int8": 3.9}, y_label="EfficientDet-D0 (MB)")
+print(figure.alt)
+figure
+
+# %% [markdown] tags=["core"]
+# A check reads your answer and replies in words. Give it a typical slip on purpose. 15.5 MB is the size of D0 *before* it is
+# quantized:
+
+# %% tags=["core"]
+check("start_here.int8_megabytes", 15.5)
+
+# %% [markdown] tags=["optional"]
+# Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the view.
+# Lecturers take their slides from the cells marked *slide*. A cell marked *catch-up* loads what the earlier ones would have made.
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **The environment moved.** Courses pin a version, Colab moves on, and the import fails: d2l-ai/d2l-en#2067, #2250 and #2659. Here
+#   only lower bounds are set, and the check above names what is too old.
+# - **The download is gone.** A lab on pruning and quantization starts from a checkpoint whose link died
+#   (mit-han-lab/6s965-fall2022#75); CIFAR-10 took 57 minutes for 162 MB (pytorch/vision#9536). Here the pixels come with a package and
+#   the weights with the course.
+# - **Two builds of one library.** A CPU torch with PyPI's torchvision imports and then says
+#   `operator torchvision::nms does not exist`. The row "torch with torchvision" above runs that operator.
+# - **The number is twice the other one.** google/automl#51 asks why 135 billion became 270: one tool counts multiply-adds, the other
+#   operations.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - NASNet searches for cells. EfficientNet scales a network with one number. EfficientDet connects its levels with BiFPN. None of them
+#   prunes or quantizes.
+# - A cell of five blocks can be written down in more than $10^{18}$ ways.
+# - The paper's formula and the paper's table part at D7. A claim stands beside a check.
+# - You work on copies. A check answers in words.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 00.1 · Predict · int8_megabytes · 2 min · ●○○ · 1 point
+#
+# EfficientDet-D0 has 3,880,067 parameters. As float32 each takes four bytes. How many megabytes ($10^6$ bytes) are left if each takes
+# one byte? Write your guess before you open the answer.
+#
+# <details><summary>Answer</summary>3,880,067 bytes, so 3.9 MB. A real int8 file is a little larger: it also stores scales (exercise
+# 00.3).</details>
+
+# %% tags=["core"]
+answer = ...  # your guess, in megabytes
+
+check("start_here.int8_megabytes", answer)
+# hint("start_here.int8_megabytes")
+# solution("start_here.int8_megabytes")
+
+# %% [markdown] tags=["core"]
+# ### 00.2 · Measure · widths_at_130 · 5 min · ●○○ · 1 point
+#
+# Go back to the cell with `GROWTH = 1.35`, set it to 1.30 and run it. How many of the eight widths are then met within 10 %?
+
+# %% tags=["core"]
+answer = ...  # a whole number
+
+check("start_here.widths_at_130", answer)
+# hint("start_here.widths_at_130")
+# solution("start_here.widths_at_130")
+
+# %% [markdown] tags=["core"]
+# ### 00.3 · Build · weight_bytes · 8 min · ●○○ · 2 points
+#
+# A quantized layer stores its weights packed, `bits` bits each, and one float32 scale for each output channel. The file grows in whole
+# bytes. Write `weight_bytes(weights, bits, channels)`, where `weights` is how many weights there are. By hand: 3 weights of 3 bits are
+# 9 bits, so 2 bytes; with one channel that is $2 + 4 = 6$.
+
+# %% tags=["core"]
+def weight_bytes(weights, bits, channels):
+    ...  # your code
+
+
+check("start_here.weight_bytes", weight_bytes)
+# hint("start_here.weight_bytes")
+# solution("start_here.weight_bytes")
+
+# %% [markdown] tags=["optional"]
+# ### 00.4 · Further · 30 min · ●●○ · 0 points
+#
+# Read the abstract and section 3 of [EfficientDet](https://arxiv.org/abs/1911.09070). Find the sentence about nodes with only one
+# input edge. Which word in it could have made a reader think of pruning?
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("start_here")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# [Chapter 01](01_data.ipynb) draws the pictures and says what can be wrong with a box. If you know your way around PyTorch and only want
+# to measure, go to [chapter 03](03_profiling.ipynb).
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - B. Zoph, V. Vasudevan, J. Shlens, Q. V. Le. Learning Transferable Architectures for Scalable Image Recognition. 2018.
+#   [arxiv.org/abs/1707.07012](https://arxiv.org/abs/1707.07012)
+# - M. Tan, Q. V. Le. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. 2019.
+#   [arxiv.org/abs/1905.11946](https://arxiv.org/abs/1905.11946)
+# - M. Tan, R. Pang, Q. V. Le. EfficientDet: Scalable and Efficient Object Detection. 2020.
+#   [arxiv.org/abs/1911.09070](https://arxiv.org/abs/1911.09070)

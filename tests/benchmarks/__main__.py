@@ -1,0 +1,18 @@
+"""`python -m tests.benchmarks`: every `bench_*.py` in turn, each in its own process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run all; the exit status says how many could not finish, not how fast they are."""
+    failed = 0
+    for path in sorted(Path(__file__).parent.glob("bench_*.py")):
+        print(f"\n{path.stem}", flush=True)
+        failed += subprocess.call([sys.executable, str(path)]) != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
