@@ -72,6 +72,9 @@ def lines(
         low, high = (
             array(f"band {name!r}", edge, size=len(x), positive=log_y) for edge in pair
         )
+        if (low > high).any():
+            i = int((low > high).argmax())
+            raise ValueError(f"band {name!r}: low {low[i]} is above high {high[i]}")
         shade = PALETTE[list(series).index(name)]
         axes.fill_between(x, low, high, color=shade, alpha=0.15, lw=0)
         told.append(f"Band of {name} at the end: {span(low[-1], high[-1])}.")
@@ -144,9 +147,10 @@ def scatter(
     x = array("x", x, positive=log_x)
     y = array("y", y, size=len(x), positive=log_y)
     names = texts("names", names, len(x))
-    front = sorted({int(i) for i in front} if front is not None else (), key=x.take)
-    if front and not 0 <= min(front) <= max(front) < len(x):
+    front = sorted({int(i) for i in front} if front is not None else ())
+    if front and not 0 <= front[0] <= front[-1] < len(x):
         raise ValueError(f"front: indices lie in 0 to {len(x) - 1}, got {front}")
+    front.sort(key=x.take)
     canvas, axes = blank(title, x_label, y_label, log_x, log_y)
     rest = [i for i in range(len(x)) if i not in front]
     axes.plot(x[rest], y[rest], "o", color=PALETTE[0], mfc="white", mew=1.5)
@@ -155,9 +159,7 @@ def scatter(
     axes.margins(0.12)
     settle(axes)
     if names:
-        corners = [(b, y[a]) for a, b in zip(front, x[front][1:], strict=False)]
-        steps = [p for pair in zip(zip(x[front], y[front], strict=True), corners
-                 + [None], strict=True) for p in pair if p] if front else []
+        steps = np.repeat(x[front], 2)[1:], np.repeat(y[front], 2)[:-1]
         point_labels(axes, x, y, names, steps)
     spot = [f"({number(a)}, {number(b)})" for a, b in zip(x, y, strict=True)]
     named = [f"{n} {s}" for n, s in zip(names, spot, strict=True)] if names else spot
@@ -190,9 +192,7 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
     all_of_it = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
     claim = f"{y_label}: from {number(y[low])} ({names[low]}) to "
     claim += f"{number(y[high])} ({names[high]})."
-    return finish(
-        canvas, title, f"Bar chart of {y_label}: {all_of_it}.", says, claim
-    )
+    return finish(canvas, title, f"Bar chart of {y_label}: {all_of_it}.", says, claim)
 
 
 @in_style

@@ -1,0 +1,135 @@
+"""Sliders: what moving one shows, what an error says, and the static twin."""
+
+import re
+
+import IPython.display
+import ipywidgets
+import pytest
+
+from lib import plots, widgets
+
+
+def line(w):
+    if w == 3:
+        raise RuntimeError("<w> is three")
+    return plots.lines([0, 1], {"y": [0, 5 * w]}, x_label="x", y_label="y (m)")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is sent to the front end."""
+    sent = []
+    monkeypatch.setattr(IPython.display, "display", lambda x, **_: sent.append(x))
+    return sent
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """A kernel with a front end, as JupyterLab has."""
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", lambda: type("Shell", (), {"kernel": 1}))
+
+
+def alt(page: str) -> str:
+    return re.search(r'<img alt="([^"]*)"', page)[1]
+
+
+def test_moving_the_slider_changes_picture_alt_and_statement():
+    made = widgets.slider(line, name="w", values=[1, 2, 4], start=1)
+    box = made.live()
+    slider = made.controls["w"]
+    assert isinstance(slider, ipywidgets.SelectionSlider)
+    assert box.children == (slider, made.area)
+    assert slider.label == "2" and "ends at 10" in alt(made.area.value)
+    before = made.area.value
+    slider.value = 2
+    assert "ends at 20" in alt(made.area.value)
+    assert "y goes from 0 to 20" in made.area.value
+    assert re.search('base64,(.*?)"', before)[1] not in made.area.value
+
+
+def test_an_error_in_draw_is_shown_in_words_and_the_slider_lives_on():
+    made = widgets.slider(line, name="w", values=[1, 3])
+    made.live()
+    made.controls["w"].value = 1
+    assert "No figure at w = 3. RuntimeError: &lt;w&gt; is three" in made.area.value
+    assert "<img" not in made.area.value
+    made.controls["w"].value = 0
+    assert "ends at 5" in alt(made.area.value)
+
+
+def test_something_else_than_a_figure_is_said():
+    made = widgets.slider(lambda w: w, name="w", values=[1])
+    with pytest.raises(TypeError, match=r"draw\(w = 1\) gave int"):
+        made.html()
+
+
+def test_static_twin_holds_the_full_alt_and_a_row_for_each_value():
+    page = widgets.slider(line, name="w", values=[1, 2], label="slope (m)").html()
+    assert alt(page) == line(1).alt
+    assert page.count("<img") == 1
+    assert page.count("<tr>") == 3
+    assert '<th scope="col">slope (m)</th>' in page
+    row = "<tr><td>2</td><td>y goes from 0 to 10 as x goes from 0 to 1.</td></tr>"
+    assert row in page
+
+
+def test_the_table_has_at_most_nine_values_both_ends_among_them():
+    page = widgets.slider(line, name="w", values=range(4, 104)).html()
+    told = re.findall(r"<tr><td>(\d+)</td>", page)
+    assert len(told) == 9 and told[0] == "4" and told[-1] == "103"
+
+
+def test_an_error_in_the_static_twin_is_raised_unless_it_is_live():
+    made = widgets.slider(line, name="w", values=[1, 3])
+    with pytest.raises(RuntimeError, match="is three"):
+        made.html()
+    assert "RuntimeError: &lt;w&gt; is three" in made.html(safe=True)
+
+
+def test_static_mode_sends_html_and_no_widget(monkeypatch, shown, kernel):
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    made = widgets.slider(line, name="w", values=[1, 2])
+    made._ipython_display_()
+    assert [sorted(bundle) for bundle in shown] == [["text/html", "text/plain"]]
+    assert shown[0]["text/plain"] == "w = 1: y goes from 0 to 5 as x goes from 0 to 1."
+    assert made.controls == {}
+
+
+def test_without_a_kernel_the_twin_is_sent(monkeypatch, shown):
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    widgets.slider(line, name="w", values=[1, 2])._ipython_display_()
+    assert len(shown) == 1 and "text/html" in shown[0]
+
+
+def test_a_front_end_gets_the_slider_and_the_twin_folded(shown, kernel):
+    widgets.slider(line, name="w", values=[1, 3])._ipython_display_()
+    box, twin = shown
+    assert isinstance(box, ipywidgets.VBox)
+    assert twin["text/html"].startswith("<details><summary>")
+    assert alt(twin["text/html"]) == line(1).alt
+
+
+def test_several_sliders_move_one_figure():
+    def draw(a, b):
+        return plots.lines([0, 1], {"y": [b, a + b]}, x_label="x", y_label="y")
+
+    made = widgets.sliders(draw, a=[1, 2], b=[0, 10, 20])
+    made.live()
+    made.controls["a"].value = 1
+    made.controls["b"].value = 2
+    assert "starts at 20, ends at 22" in alt(made.area.value)
+    assert made.html().count("<table>") == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: widgets.slider(line, name="w", values=[]), "w: no values"),
+        (lambda: widgets.slider(line, name="w", values=[1], start=1), "start: 1"),
+        (lambda: widgets.sliders(line), "at least one name"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
