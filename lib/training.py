@@ -39,8 +39,7 @@ def convolve(
     No padding, step 1: (H, W) becomes (H - k + 1, W - k + 1). Made to be read;
     `torch.nn.functional.conv2d` gives the same numbers fast.
     """
-    k = kernel.shape[0]
-    rows = []
+    k, rows = kernel.shape[0], []
     for i in range(image.shape[0] - k + 1):
         patches = [image[i : i + k, j : j + k] for j in range(image.shape[1] - k + 1)]
         rows.append(torch.stack([(p * kernel).sum() for p in patches]))  # Eq. 2.1
@@ -338,12 +337,13 @@ def _to(batch, device: torch.device):
     if isinstance(batch, dict):
         return {k: _to(v, device) for k, v in batch.items()}
     if isinstance(batch, tuple | list):
-        return type(batch)(_to(v, device) for v in batch)
+        moved = [_to(v, device) for v in batch]
+        return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
     return batch
 
 
 def _bar(total: int, progress: bool):
-    """A progress bar; where nobody watches, plain text at the end."""
+    """A progress bar; plain text where nobody watches."""
     if os.environ.get("COURSE_STATIC") != "1":
         return auto.tqdm(total=total, disable=not progress, unit="step", leave=False)
     form = "{n_fmt} of {total_fmt} steps"

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from lib import checkpoints, training
+from lib import checkpoints, data, training
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,3 +196,10 @@ def test_a_file_of_another_kind_is_named(tmp_path):
 def test_safetensors_reads_our_file(tmp_path):
     path = damaged(tmp_path, lambda s: s)
     assert safetensors.torch.load_file(path)["0.weight"].shape == (4, 3, 3, 3)
+
+
+def test_the_shipped_network_is_the_one_in_its_datasheet():
+    model = checkpoints.load_weights(training.small_cnn(), "digits_cnn")
+    found = training.accuracy(model, *data.crops("test", 500))
+    assert abs(found - 0.893) < 0.04  # 500 crops: two standard errors are 0.028
+    assert sum(p.stat().st_size for p in checkpoints.WEIGHTS.iterdir()) < 1_000_000

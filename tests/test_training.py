@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -279,6 +280,26 @@ def test_collate_makes_the_batch():
 
     fit(Line(), lists, loss_fn, epochs=1, batch_size=2, collate=lambda s: {"all": s})
     assert sorted(sum((b["all"] for b in seen), [])) == lists
+
+
+class Pair(NamedTuple):
+    x: torch.Tensor
+    boxes: list
+
+
+def test_a_batch_keeps_its_type():
+    seen = []
+
+    def loss_fn(model, batch):
+        seen.append(batch)
+        return model.w**2, {}
+
+    def collate(samples):
+        return Pair(torch.tensor(samples), [torch.tensor([s]) for s in samples])
+
+    fit(Line(), [5, 5], loss_fn, steps=1, collate=collate)
+    assert type(seen[0]) is Pair and seen[0].x.tolist() == [5, 5]
+    assert [b.tolist() for b in seen[0].boxes] == [[5], [5]]
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it():
