@@ -80,7 +80,7 @@ def boxes(
         for key in image
     }  # fmt: skip
     count = Counter(c for group in classes.values() for c in group)
-    kinds, told = sorted(count), []
+    looks, told = _looks(sorted(count), names), []
     for key, picture, place in zip(image, pictures, places, strict=True):
         tag = f" {key!r}" if key else ""
         found = _box_array(f"boxes{tag}", boxes[key])
@@ -89,8 +89,8 @@ def boxes(
         if scores:
             sure = array(f"scores{tag}", scores[key], size=size) if size else []
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
-        looks = [kinds.index(c) for c in classes[key]]
-        _draw_boxes(axes, picture.shape, place, found, words, looks)
+        kinds = [looks[c] for c in classes[key]]
+        _draw_boxes(axes, picture.shape, place, found, words, kinds)
         spots = "; ".join(
             f"{w or 'box'} from ({number(a)}, {number(b)}) to "
             f"({number(c)}, {number(d)})"
@@ -188,15 +188,24 @@ def _classes(name, labels, names, size) -> list[str]:
         raise ValueError(f"{name}: a label has no name in `names` ({error})") from error
 
 
+def _looks(classes: list[str], names) -> dict[str, int]:
+    """A number for each class, the same in every figure with the same `names`."""
+    known = list(map(str, names.values() if hasattr(names, "values") else names or ()))
+    return {
+        c: known.index(c) if c in known else int(c) if c.isdecimal() else i
+        for i, c in enumerate(classes)
+    }
+
+
 def _boxes_in_words(count: int) -> str:
     return f"{count or 'no'} box{'es' * (count != 1)}"
 
 
-def _draw_boxes(axes, shape, place, boxes, words, looks) -> None:
+def _draw_boxes(axes, shape, place, boxes, words, kinds) -> None:
     left, top, scale = place
     right, bottom = left + shape[1] * scale, top + shape[0] * scale
     frame = Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
-    for (x1, y1, x2, y2), word, i in zip(boxes * scale, words, looks, strict=True):
+    for (x1, y1, x2, y2), word, i in zip(boxes * scale, words, kinds, strict=True):
         for look in (
             {"ec": "white", "lw": 3.4},
             {"ec": PALETTE[i % 7], "lw": 1.8, "ls": DASHES[i % 4]},

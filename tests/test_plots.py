@@ -202,6 +202,14 @@ def test_a_box_is_drawn_where_it_lies():
     assert np.abs(found - [8, 16, 24, 28]).max() < 0.4  # half a line's width
 
 
+def test_a_class_looks_the_same_whatever_else_is_in_the_figure():
+    spot, other = [2, 2, 14, 14], [18, 18, 30, 30]
+    alone = picture(plots.boxes(scene(), [spot], [4]))
+    both = picture(plots.boxes(scene(), [spot, other], [4, 1]))
+    half = len(alone) // 2
+    assert (alone[:half, :half] == both[:half, :half]).all()
+
+
 def test_boxes_side_by_side_need_the_same_keys():
     figure = plots.boxes(
         {"before": scene(), "after": scene()},
