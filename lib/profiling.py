@@ -10,6 +10,7 @@ arxiv.org/abs/1911.09070, caption of Table 2); PyTorch's counter counts each one
 """
 
 import copy
+import logging
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
+
+# The timer brings torch's extension compiler, which complains of a missing GPU.
+_compiler = logging.getLogger("torch.utils.cpp_extension")
+_compiler.addFilter(lambda record: "No CUDA runtime" not in str(record.msg))
+from torch.utils.benchmark import Timer  # noqa: E402  (after the filter)
 
 Number = int | float
 Numbers = Sequence[Number] | Tensor  # one value a point
@@ -49,10 +54,8 @@ def sizes(model: nn.Module) -> Sizes:
     weights, buffers = list(model.parameters()), list(model.buffers())
     for tensor in weights + buffers:
         if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
-            raise ValueError(
-                f"{type(model).__name__} holds a lazy parameter that has no shape yet: "
-                "run it once on an input, then count"
-            )
+            name = type(model).__name__
+            raise ValueError(f"{name} holds a lazy parameter: run it once, then count")
     return Sizes(
         trainable=sum(w.numel() for w in weights if w.requires_grad),
         frozen=sum(w.numel() for w in weights if not w.requires_grad),
@@ -117,10 +120,9 @@ def macs_by_module(model: nn.Module, *inputs: Tensor, depth: int = 1) -> dict[st
     """
     if depth < 1:
         raise ValueError(f"depth is {depth}: the children of the model are at depth 1")
-    counter = _count(model, inputs)
-    rows: dict[str, int] = {}
+    counter, rows = _count(model, inputs), {}
     for key, operators in counter.get_flop_counts().items():
-        head, _, name = key.partition(".")  # "ResNet.layer1.0"; "Global" is the sum
+        head, _, name = key.partition(".")  # "ResNet.layer1.0"; also "Global"
         if head == type(model).__name__ and name and name.count(".") < depth:
             rows[name] = sum(operators.values()) // 2
     leaves = {
@@ -212,10 +214,7 @@ def compare(
     """
     together = nn.ModuleList(models.values())
     if any(tensor.is_meta for tensor in [*together.parameters(), *inputs]):
-        raise ValueError(
-            "there are tensors on the meta device, which computes nothing: no time to "
-            "measure. Build the models and the inputs on a real device"
-        )
+        raise ValueError("nothing runs on the meta device: use a real one for times")
     calls = {name: partial(model, *inputs) for name, model in models.items()}
     with _eval_mode(together), torch.inference_mode():
         found = interleave(calls, **timing)

@@ -1,0 +1,722 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core", "slide"]
+# # 03 · Profiling
+#
+# **Question. What does a network cost: parameters, multiply-adds, milliseconds, megabytes, and why do they disagree?**
+#
+# After this chapter you can
+#
+# 1. count the parameters and multiply-adds of a convolution on paper, and check a tool against them (exercises 03.1 and 03.3)
+# 2. say what a latency number must come with, and read a comparison of two (quiz)
+# 3. follow the memory of a forward pass from tensor to tensor (exercises 03.2 and 03.5)
+# 4. pick networks from a Pareto front, within a budget (exercise 03.4)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 75 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import statistics
+import time
+
+import torch
+import torchvision
+from torch import nn
+from torch.utils import flop_counter
+
+from lib import data, plots, profiling, training, widgets
+from lib.notebook import check, hint, quiz, setup, show, solution
+
+device = setup("03_profiling", seed=0)
+
+# %% [markdown] tags=["core"]
+# Every search in this course asks one question many times: is this network better than that one? Better at what is half of
+# the answer. The other half is: at what price? This chapter builds the price list.
+#
+# All measurements here run on the CPU, also where there is a GPU. Your milliseconds will differ from your neighbour's. Your
+# counts will not.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How many numbers does one convolution hold?
+#
+# Take one layer: 3 channels in, 8 channels out, filters of 3x3, one bias each. How many numbers does training have to find?
+# Write your answer down before you read on.
+#
+# One filter looks at all 3 channels at once, so it holds $3 \cdot 3 \cdot 3 = 27$ numbers. There are 8 filters: 216. With
+# one bias each: 224. In symbols, for $C_{in}$ channels in, $C_{out}$ out, a $k \times k$ filter, and $b = 1$ with bias, 0 without:
+#
+# $$ P = C_{out} \left( C_{in}\, k^2 + b \right) \tag{3.1} $$
+#
+# The picture's height and width are not in it. The same filters slide over any picture.
+
+# %% tags=["core"]
+show(profiling.sizes)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+layer = nn.Conv2d(3, 8, 3, padding=1)
+assert profiling.parameters(layer) == 224  # by hand, above
+profiling.sizes(layer)
+
+# %% [markdown] tags=["core"]
+# Now the small network of chapter 02: three convolutions of 16, 32 and 64 channels, each with a batch norm, and one linear
+# layer. Where do you expect most of its parameters: at the front, where the picture is large, or at the back?
+
+# %% tags=["core", "slide"]
+net = training.small_cnn((16, 32, 64))
+parts = {
+    f"{i} {type(m).__name__}": profiling.parameters(m)
+    for i, m in net.named_children()
+    if profiling.parameters(m)
+}
+plots.bars(parts, y_label="parameters")
+
+# %% [markdown] tags=["core"]
+# At the back. Eq. 3.1 multiplies two channel counts, and channels grow from layer to layer.
+#
+# **Break it.** Count what the saved file holds instead, and compare.
+
+# %% tags=["core", "nbval-check-output"]
+in_file = sum(t.numel() for t in net.state_dict().values())
+in_file - profiling.parameters(net), profiling.sizes(net).buffers
+
+# %% [markdown] tags=["core"]
+# The file holds 227 numbers more. Each batch norm remembers a mean and a variance for each channel, $2 \cdot (16 + 32 + 64) = 224$,
+# and a counter of batches, three in all. They are *buffers*: stored, but not learned by gradient. Papers do not count them
+# as parameters, and neither do we.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How much arithmetic does it do?
+#
+# The same layer now meets a picture of 16x16 pixels. Padding keeps the size, so there are $16 \cdot 16 = 256$ positions. At
+# each one, 8 filters multiply 27 numbers and add them up: $256 \cdot 8 \cdot 27 = 55{,}296$ times "multiply, then add". We call
+# that pair one *multiply-add*.
+#
+# $$ M = H_{out}\, W_{out}\, C_{out}\, C_{in}\, k^2 \tag{3.2} $$
+#
+# $H_{out}$ and $W_{out}$ are the height and width of the *output*. Biases are left out, as papers do.
+
+# %% tags=["core"]
+show(profiling.macs)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+x = torch.zeros(1, 3, 16, 16)
+assert profiling.macs(layer, x) == 55_296  # by hand, above
+profiling.macs(layer, x)
+
+# %% [markdown] tags=["core"]
+# **Break it.** Ask PyTorch's counter directly, without halving. What will it say?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+with flop_counter.FlopCounterMode(display=False) as counter:
+    layer(x)
+counter.get_total_flops(), counter.get_total_flops() / profiling.macs(layer, x)
+
+# %% [markdown] tags=["core"]
+# Twice as much. The tool counts the multiplication and the addition as two operations, and calls them FLOPs. The papers of this
+# course count the pair as one, and call *that* FLOPs. Whoever mixes the two is wrong by a factor of two, and nothing crashes. So we
+# never say FLOPs: we say multiply-adds.
+#
+# Does our count agree with the published ones? Networks built under `torch.device("meta")` have shapes but no numbers, so the
+# biggest model is counted in a moment.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
+    with torch.device("meta"):
+        big = torchvision.models.get_model(name, weights=None)
+        image = torch.zeros(1, 3, 224, 224)
+    work, held = profiling.macs(big, image) / 1e6, profiling.parameters(big) / 1e6
+    print(f"{name:16} {work:7.1f} M multiply-adds {held:6.2f} M parameters")
+
+# %% [markdown] tags=["core"]
+# The papers print 1.8 billion multiply-adds for
+# [ResNet-18](https://arxiv.org/abs/1512.03385), 300 million and 3.4 million parameters for
+# [MobileNetV2](https://arxiv.org/abs/1801.04381), 0.39 billion and 5.3 million for
+# [EfficientNet-B0](https://arxiv.org/abs/1905.11946). All three agree, up to their rounding.
+#
+# Look at the first two lines again. ResNet-18 has about three times the parameters of MobileNetV2 and six times the arithmetic. The
+# two numbers measure different things, as the next figure shows for our small network.
+
+# %% tags=["core", "slide"]
+work = profiling.macs_by_module(net, torch.zeros(1, 3, 32, 32))
+work = {f"{i} {type(net[int(i)]).__name__}": v for i, v in work.items()}
+plots.bars(work, y_label="multiply-adds at 32x32")
+
+# %% [markdown] tags=["core"]
+# The last convolution holds four times the parameters of the middle one, yet both do the same arithmetic. The picture was halved in
+# between: a quarter of the positions, twice the channels in, twice the channels out. $\tfrac14 \cdot 2 \cdot 2 = 1$.
+#
+# Move the slider. Parameters stay where they are. What shape has the curve?
+
+# %% tags=["core", "slide"]
+sides = list(range(16, 129, 16))
+grows = [profiling.macs(net, torch.zeros(1, 3, s, s)) / 1e6 for s in sides]
+
+
+def at_side(side):
+    i = max(1, sides.index(side))
+    million, times = grows[sides.index(side)], (side / sides[0]) ** 2
+    says = f"{side}x{side}: {million:.2f} million, {times:.0f} times 16x16."
+    labels = {"x_label": "side (pixels)", "y_label": "million multiply-adds"}
+    curve = {"small_cnn": grows[: i + 1]}
+    return plots.lines(sides[: i + 1], curve, says=says, **labels)
+
+
+widgets.slider(at_side, name="side", values=sides, start=len(sides) - 1, label="side")
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does a depthwise filter save?
+#
+# A convolution does two jobs at once: it looks around in space, and it mixes channels. A *separable* convolution does them one
+# after the other. First a *depthwise* filter: each channel is filtered alone. Then a 1x1 convolution mixes the channels.
+#
+# By hand, from 64 to 64 channels on 32x32 positions with 3x3 filters. Dense: $1024 \cdot 64 \cdot 64 \cdot 9 = 37{,}748{,}736$.
+# Depthwise: $1024 \cdot 64 \cdot 9 = 589{,}824$. The 1x1: $1024 \cdot 64 \cdot 64 = 4{,}194{,}304$. Divide the sum of the last two by the first:
+#
+# $$ \frac{M_{separable}}{M_{dense}} = \frac{1}{C_{out}} + \frac{1}{k^2} \tag{3.3} $$
+#
+# Here $1/64 + 1/9 = 0.127$: one eighth of the arithmetic.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+C, K = 64, 3
+depthwise = nn.Conv2d(C, C, K, padding=1, groups=C, bias=False)
+pointwise = nn.Conv2d(C, C, 1, bias=False)
+dense = nn.Conv2d(C, C, K, padding=1, bias=False)
+separable = nn.Sequential(depthwise, pointwise)
+x = torch.randn(1, C, 32, 32)
+assert profiling.macs(dense, x) == 37_748_736
+share = profiling.macs(separable, x) / profiling.macs(dense, x)
+assert abs(share - (1 / C + 1 / K**2)) < 1e-12
+profiling.macs(depthwise, x), profiling.macs(pointwise, x), round(share, 4)
+
+# %% [markdown] tags=["core"]
+# Two terms, and they pull differently. Wider layers make the first one vanish. Then only $1/k^2$ is left.
+
+# %% tags=["core", "slide"]
+channels = [4, 8, 16, 32, 64, 128, 256]
+curves = {f"{k}x{k}": [1 / c + 1 / k**2 for c in channels] for k in (3, 5, 7)}
+labels = {"x_label": "output channels", "y_label": "separable / dense multiply-adds"}
+plots.lines(channels, curves, log_x=True, **labels)
+
+# %% [markdown] tags=["core"]
+# A wide separable layer can afford larger filters, since most of its work is in the 1x1. At 64 channels a separable 5x5 costs
+# $(25 + 64) / (9 + 64) = 1.22$ times as much as a separable 3x3. For dense filters it is $25 / 9 = 2.8$ times. The cells of NASNet are full of
+# separable 5x5 filters.
+#
+# **Break it.** Leave the 1x1 away, and the saving looks fantastic: one 64th. What is lost?
+
+# %% tags=["core", "nbval-check-output"]
+poke = torch.zeros(1, C, 5, 5)
+poke[0, 0, 2, 2] = 1.0  # one bright pixel, in channel 0 only
+kinds = {"depthwise alone": depthwise, "separable": separable, "dense": dense}
+for kind, layer in kinds.items():
+    touched = (layer(poke) != 0).any(dim=(0, 2, 3))  # one truth value a channel
+    print(f"{kind:16} reaches {touched.sum().item():2} of {C} channels")
+
+# %% [markdown] tags=["core"]
+# A pixel in channel 0 reaches one channel of 64. Nothing mixes. The 1x1 is not decoration: it is where a separable convolution spends
+# its money, and what makes it a convolution at all.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How long is one millisecond?
+#
+# Counts are the same everywhere. Time is not. Let us first measure it the way most of us have done it at least once: build a
+# network, call it, look at the clock. We call it 30 times, and we play the neighbour: one call is held up for 20 ms, as
+# happens on a shared machine.
+
+# %% tags=["core"]
+fresh = training.small_cnn((24, 40, 56)).eval()
+picture = torch.randn(1, 3, 40, 40)
+times = []
+for call in range(30):
+    begin = time.perf_counter()
+    fresh(picture)
+    if call == 20:
+        time.sleep(0.02)  # the neighbour
+    times.append(1000 * (time.perf_counter() - begin))
+
+# %% [markdown] tags=["core"]
+# Which number would you put into a table: the first, the mean, or the median?
+
+# %% tags=["core", "slide"]
+first, mean, median = times[0], statistics.mean(times), statistics.median(times)
+says = f"First call {first:.2f} ms, mean {mean:.2f} ms, median {median:.2f} ms."
+plots.points({"30 calls": times}, y_label="milliseconds", log_y=True, says=says)
+
+# %% [markdown] tags=["core"]
+# The first call allocates memory and lets the library choose its kernels. It is slow once, and never again. The held-up call
+# pulls the mean upwards: few calls ever took as long as the mean says. The median does not move. So the rules are:
+#
+# 1. Warm up: the first calls do not count.
+# 2. Repeat, and give the **median** with the **interquartile range**: the width of the middle half.
+# 3. Switch to evaluation mode, without gradients: that is what will run later.
+# 4. On a GPU wait until its queue is empty before you read the clock. Otherwise you time the ordering, not the cooking.
+# 5. Say how many threads.
+
+# %% tags=["core"]
+show(profiling.interleave)
+
+# %% tags=["core", "slide"]
+profiling.latency(fresh, picture, threads=1)
+
+# %% [markdown] tags=["core"]
+# `interleave` holds one more rule, the one people forget. To compare two networks, time them **in turns**. A machine that slows down for
+# a second then slows both, and the *ratio* survives. `profiling.compare` does that. The ratio is taken round by round.
+#
+# **Break it.** Compare a network with itself. First in turns, then one after the other while a neighbour is busy in the second half.
+
+# %% tags=["core", "slide"]
+twin = {"a": fresh, "b": fresh}
+together = profiling.compare(twin, picture)["b"]
+alone = profiling.latency(fresh, picture)
+wait = alone.median / 1000  # the neighbour takes as long again
+late = profiling.interleave({"b": lambda: (fresh(picture), time.sleep(wait))})["b"]
+print(f"in turns: b/a = {together.ratio:.2f} (IQR {together.ratio_iqr:.2f})")
+print(f"one after the other: b/a = {late.median / alone.median:.2f}")
+
+# %% [markdown] tags=["core"]
+# The same network, and the second way says that it has become much slower. No statistics repair that afterwards.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Why is eight times less work not eight times faster?
+#
+# Four layers, all 64 channels wide on 32x32 positions: a dense 3x3, a 1x1, a depthwise 3x3, and a depthwise 7x7. You know how
+# to count them. Now rank them by *time*, fastest first. Write the order down. It is fine to be wrong: most people are.
+
+# %% tags=["deep"]
+layers = {
+    "dense 3x3": dense,
+    "1x1": pointwise,
+    "depthwise 3x3": depthwise,
+    "depthwise 7x7": nn.Conv2d(C, C, 7, padding=3, groups=C, bias=False),
+}
+timed = profiling.compare(layers, x)
+work = {name: profiling.macs(m, x) for name, m in layers.items()}
+most = work["dense 3x3"]
+for name in sorted(layers, key=lambda n: timed[n].latency.median):
+    ms, ratio = timed[name].latency.median, timed[name].ratio
+    line = f"{name:14} {ms:7.3f} ms {work[name] / 1e6:7.2f} M multiply-adds"
+    print(
+        f"{line}  {ratio:6.3f} of the dense time {work[name] / most:6.3f} of its work"
+    )
+
+# %% [markdown] tags=["deep"]
+# If multiply-adds were time, the last two columns would agree. Look at the depthwise 3x3: it has one 64th of the work. What share of the
+# time?
+
+# %% tags=["deep", "slide"]
+pace = {n: work[n] / timed[n].latency.median / 1e6 for n in layers}  # 10^9 a second
+factor = pace["dense 3x3"] / pace["depthwise 3x3"]
+says = f"In one second the dense layer does {factor:.0f} times the work of the depthwise 3x3."
+labels = {"x_label": "million multiply-adds", "y_label": "milliseconds"}
+million, ms = zip(
+    *((work[n] / 1e6, timed[n].latency.median) for n in layers), strict=True
+)
+plots.scatter(
+    million, ms, names=list(layers), log_x=True, log_y=True, says=says, **labels
+)
+
+# %% [markdown] tags=["deep"]
+# Arithmetic needs numbers to work on. They have to come from memory, and the results have to go back. Divide the work by that
+# traffic and you have the *arithmetic intensity*, in multiply-adds a byte:
+#
+# $$ I = \frac{M}{\text{bytes of input} + \text{bytes of weights} + \text{bytes of output}} \tag{3.4} $$
+#
+# By hand, on a smaller case: 16 channels on 8x8 positions, 3x3, four bytes a number. Dense: $147{,}456$ multiply-adds over
+# $4 \cdot (1024 + 2304 + 1024) = 17{,}408$ bytes, so $I = 8.5$. Depthwise: $9{,}216$ over $4 \cdot (1024 + 144 + 1024) = 8{,}768$, so
+# $I = 1.05$. The depthwise filter reads and writes as much as the dense one and does a sixteenth of the arithmetic with it.
+
+
+# %% tags=["deep", "nbval-check-output"]
+def intensity(layer, x):
+    moved = x.nbytes + profiling.sizes(layer).bytes + layer(x).nbytes
+    return profiling.macs(layer, x) / moved
+
+
+small = torch.zeros(1, 16, 8, 8)
+by_hand = {1: 147_456 / 17_408, 16: 9_216 / 8_768}
+for groups, value in by_hand.items():
+    one = nn.Conv2d(16, 16, 3, padding=1, groups=groups, bias=False)
+    assert abs(intensity(one, small) - value) < 1e-9
+    print(f"groups {groups:2}: {value:.2f} multiply-adds a byte")
+
+# %% tags=["deep", "slide"]
+per_byte = [intensity(m, x) for m in layers.values()]
+labels = {
+    "x_label": "multiply-adds a byte",
+    "y_label": "billion multiply-adds a second",
+}
+low, high = min(pace.values()), max(pace.values())
+says = f"Between {low:.1f} and {high:.1f} billion multiply-adds a second."
+plots.scatter(per_byte, list(pace.values()), names=list(layers), log_x=True, log_y=True,
+              says=says, **labels)  # fmt: skip
+
+# %% [markdown] tags=["deep"]
+# A layer with a low intensity waits for memory, and for the fixed cost of every call. A layer with a high one is held up by
+# arithmetic alone. That is why EfficientNet, full of depthwise filters, is slower on most machines than its multiply-adds promise,
+# and why later chapters always put a measurement beside the estimate.
+#
+# **Break it.** Shrink everything: 16 channels on 16x16 positions. How much faster is the separable layer now?
+
+# %% tags=["deep"]
+tiny = torch.randn(1, 16, 16, 16)
+pair = {
+    "dense": nn.Conv2d(16, 16, 3, padding=1, bias=False),
+    "separable": nn.Sequential(
+        nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False),
+        nn.Conv2d(16, 16, 1, bias=False),
+    ),
+}
+result = profiling.compare(pair, tiny)["separable"]
+share = profiling.macs(pair["separable"], tiny) / profiling.macs(pair["dense"], tiny)
+print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it")
+
+# %% [markdown] tags=["deep"]
+# The work shrinks to less than a fifth. The time does not follow: two calls instead of one, and each has a fixed cost. On some machines the
+# separable layer is even the slower one. Counting would never have told you.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What fills the memory?
+#
+# Weights are the small part. A chain of three layers on 16x16 pixels: a 1x1 convolution from 3 to 8 channels, a ReLU, a 1x1 convolution
+# from 8 to 4. One channel is $256 \cdot 4 = 1024$ bytes. While a layer runs, its input and its output exist together:
+#
+# | layer | reads | writes | alive |
+# |---|---|---|---|
+# | 1x1, 3 to 8 | the picture (ours already) | 8 channels | 8 |
+# | ReLU | 8 | 8 | **16** |
+# | 1x1, 8 to 4 | 8 | 4 | 12 |
+#
+# The peak is 16 channels: 16,384 bytes. With $s_i$ the bytes of tensor $i$, and $A_t$ the tensors that are alive at step $t$:
+#
+# $$ \text{peak} = \max_t \sum_{i \in A_t} s_i \tag{3.5} $$
+
+# %% tags=["core"]
+show(profiling.peak_memory)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1))
+picture = torch.zeros(1, 3, 16, 16)
+assert profiling.peak_memory(chain, picture) == 16 * 1024  # by hand, above
+profiling.peak_memory(chain, picture), profiling.sizes(chain).bytes
+
+# %% [markdown] tags=["core"]
+# **Break it.** Change one word: let the ReLU write over its input. What is the peak now?
+
+# %% tags=["core", "nbval-check-output"]
+chain[1].inplace = True
+profiling.peak_memory(chain, picture)
+
+# %% [markdown] tags=["core"]
+# 12 channels: the row of the ReLU has dropped to 8, and the last row is now the highest. In training that trick has limits: the backward
+# pass needs many of these tensors again. It keeps them all, from the first layer to the last.
+
+# %% tags=["core", "slide"]
+batch = torch.zeros(32, 3, 32, 32)
+megabytes = {
+    "weights": profiling.sizes(net).bytes / 1e6,
+    "input, batch of 32": batch.nbytes / 1e6,
+    "peak, inference": profiling.peak_memory(net, batch) / 1e6,
+    "kept for backward": profiling.kept_for_backward(net, batch) / 1e6,
+}
+plots.bars(megabytes, y_label="megabytes")
+
+# %% [markdown] tags=["core"]
+# The weights are hardly visible. When training runs out of memory, a smaller network helps less than a smaller batch or a smaller picture:
+# activations grow with both, weights with neither.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Two threads, half the time?
+#
+# Two cores, two threads, half the time: that is the hope. A layer is cut into two halves, each thread computes one, and **both wait until
+# the slower one is done**. On an idle machine that works for large layers. Now a neighbour takes one core. One of your threads gets
+# its half of the time slices, the other waits for it at the end of every single layer. In the worst way of waiting, it keeps its
+# own core spinning meanwhile.
+#
+# One case, measured while this course was designed, on a two-core machine: EfficientNet-B0 at 256x256 took 35 ms with one
+# thread, and between 29 and 50 ms with two on the idle machine. Beside one busy neighbour two threads took between 230 and 600 ms. With
+# `OMP_WAIT_POLICY=PASSIVE`, which lets a waiting thread sleep, it was 43 to 88 ms. The variable is read once, when torch is imported.
+# That is why every chapter begins with `import lib`.
+
+# %% tags=["deep"]
+print(f"CPUs this process may use: {lib.cpus()}")
+for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
+    for threads in (1, 2):
+        t = profiling.latency(net, torch.randn(shape), threads=threads, repeats=9)
+        print(f"{shape}, {threads} thread(s): {t.median:.2f} ms (IQR {t.iqr:.2f})")
+
+# %% [markdown] tags=["deep"]
+# The small picture has too little work to share. Whether the large one gains depends on your machine, and on who else is using it
+# this minute. So latencies in this course are taken with one thread, unless they say otherwise.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which network would you keep?
+#
+# Four networks, as (cost, accuracy): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$. Is there one that nobody should ever use?
+#
+# $c$ costs more than $b$ and is worse: $b$ *dominates* it. Between the other three there is no such verdict. $d$ is one point better than
+# $b$, at twice the price. In symbols, $i$ with cost $c_i$ and quality $q_i$ dominates $j$ if
+#
+# $$ c_i \le c_j, \quad q_i \ge q_j, \quad \text{and at least one of the two is strict.} \tag{3.6} $$
+#
+# Those that nobody dominates are the **Pareto front**.
+
+# %% tags=["core"]
+show(profiling.pareto_front)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+assert profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71]) == [0, 1, 3]  # a, b, d
+profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
+
+# %% [markdown] tags=["core"]
+# At scale: five small networks, trained briefly on the digit crops of chapter 01, three seeds each. *flat* has one convolution less and
+# a wide beginning. Which of the five will be off the front?
+
+# %% tags=["core", "catch-up"]
+QUICK = True  # False: longer training, about six times the time
+steps = 60 if QUICK else 400
+widths = {"narrow": (4, 8, 16), "slim": (8, 16, 32), "middle": (16, 32, 64)}
+widths |= {"wide": (24, 48, 96), "flat": (64, 16)}
+train, validation = data.crops("train", 2000), data.crops("validation", 1000)
+picture = torch.zeros(1, 3, 16, 16)
+
+# %% tags=["core"]
+scores = {name: [] for name in widths}
+loss = training.classification_loss()
+for name, seed in [(name, seed) for name in widths for seed in (0, 1, 2)]:
+    candidate = training.small_cnn(widths[name], seed=seed)
+    training.fit(candidate, train, loss, steps=steps, progress=False, seed=seed)
+    scores[name].append(training.accuracy(candidate, *validation))
+plots.points(scores, y_label="validation accuracy")
+
+# %% [markdown] tags=["core"]
+# Each dot is one seed. The training is short, so the numbers are low; chapter 02 shows what patience brings. Now the prices, and the front.
+
+# %% tags=["core", "slide"]
+candidates = {name: training.small_cnn(w) for name, w in widths.items()}
+names = list(candidates)
+quality = [statistics.median(scores[n]) for n in names]
+million = [profiling.macs(m, picture) / 1e6 for m in candidates.values()]
+front = profiling.pareto_front(million, quality)
+y_label = "validation accuracy (median of 3)"
+plots.scatter(million, quality, names=names, front=front, y_label=y_label,
+              x_label="million multiply-adds")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Does the clock agree with the count?
+
+# %% tags=["core", "slide"]
+clock = profiling.compare(candidates, picture)
+ms = [clock[n].latency.median for n in names]
+by_clock = profiling.pareto_front(ms, quality)
+says = f"Dearest / cheapest: {max(million) / min(million):.0f} in multiply-adds, "
+says += f"{max(ms) / min(ms):.1f} by the clock. Front by the clock: "
+says += ", ".join(names[i] for i in by_clock) + "."
+plots.scatter(ms, quality, names=names, front=by_clock, y_label=y_label, says=says,
+              x_label="milliseconds for one picture, one thread")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Two prices, two pictures. In multiply-adds the networks lie far apart; by the clock they lie close together, and two of them may change
+# places when you run the cell again. Networks this small spend much of their time on the fixed cost of each call. On a phone, with
+# another library, the order may change again. A front belongs to the price it was drawn with.
+#
+# It also belongs to the seeds. Draw it from a single seed each, as if the other two had never been run.
+
+# %% tags=["core"]
+for seed in range(3):
+    lucky = profiling.pareto_front(million, [scores[n][seed] for n in names])
+    print(f"seed {seed}: {[names[i] for i in lucky]}")
+
+# %% [markdown] tags=["core"]
+# If your three lines differ, you have seen noise decide who is published. If they agree, the networks stand far enough apart. In a
+# search they rarely do: chapter 06 measures by how much.
+#
+# **Break it.** One training diverged, and its accuracy is NaN. Here is the definition of the front in one line. Whom does it keep?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+c, q = [1, 2, 3], [60.0, float("nan"), 70.0]
+beaten = [
+    [c[i] <= c[j] and q[i] >= q[j] and i != j for i in range(3)] for j in range(3)
+]
+try:
+    profiling.pareto_front(c, q)
+except ValueError as error:
+    print("kept by the one line:", [j for j in range(3) if not any(beaten[j])])
+    print("ours:", error)
+
+# %% [markdown] tags=["core"]
+# All three, the dead network among them. NaN is not smaller, not larger and not equal to anything, so nobody ever beats it.
+
+# %% [markdown] tags=["optional"]
+# One number for a whole front is the *hypervolume*: the area between the front and a point that everyone beats. We use it later to
+# compare searches that each return a front.
+
+# %% tags=["optional"]
+profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **A factor of two.** google/automl#51 reports 270.77 billion where the paper has 135: operations against multiply-adds. The
+#   same question comes back in tensorflow/tpu#765 and facebookresearch/fvcore#69.
+# - **Typing errors survive.** google/automl#702 is about a table that said 13.0 billion where 130 was meant. A count from shapes would have
+#   caught it.
+# - **Layers that the counter does not see.** In open-mmlab/mmpretrain#725 a wrapper around padded convolutions was not counted at all. A counter
+#   knows the operators it has a formula for, and says nothing about the rest.
+# - **Few multiply-adds, slow all the same.** zylo117/Yet-Another-EfficientDet-Pytorch#77 and #206, and
+#   rwightman/efficientdet-pytorch#8: EfficientDet on a GPU, slower than its count promised. Depthwise filters and SiLU wait for memory.
+# - **The network is fast, the program is not.** google/automl#97: much of the time went into what comes after the network. Measure end to
+#   end.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - Parameters: $C_{out}(C_{in}k^2 + b)$. The picture's size is not in it.
+# - Multiply-adds: the same, times the output positions. PyTorch's counter says twice as much.
+# - Separable filters save all but $1/C_{out} + 1/k^2$ of the arithmetic, and much less of the time.
+# - A latency needs: warm-up, repeats, median, interquartile range, thread count. A comparison needs turns.
+# - Memory is the activations: the peak in inference, the sum in training.
+# - A Pareto front belongs to one price and one noise level. Name both.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 03.1 · Predict · growth · 4 min · ●○○ · 1 point
+#
+# A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side. The filter stays 3x3.
+# By which factor do its multiply-adds grow? Say a number before you compute.
+#
+# <details><summary>Answer</summary>
+#
+# Both channel counts double: 2 times 2. Height and width grow by 1.5 each: 2.25. Together 9. EfficientNet scales width and resolution like
+# this at once; chapter 10 asks how much of each to buy.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("profiling.growth", answer)
+# hint("profiling.growth")
+# solution("profiling.growth")
+
+# %% [markdown] tags=["core"]
+# ### 03.2 · Measure · outgrown · 8 min · ●●○ · 2 points
+#
+# For a tiny picture the weights of `small_cnn((16, 32, 64))` take more bytes than its activations. For a large one it is the other way round. Find
+# the smallest **even** side at which the peak of activations, for one picture in inference, passes the bytes of the weights (`sizes(...).bytes`).
+
+# %% tags=["core"]
+side = 8  # change me
+net = training.small_cnn((16, 32, 64))
+peak = profiling.peak_memory(net, torch.zeros(1, 3, side, side))
+print(
+    f"side {side}: activations {peak:,} bytes, weights {profiling.sizes(net).bytes:,} bytes"
+)
+
+answer = ...  # the side you found
+check("profiling.outgrown", answer)
+# hint("profiling.outgrown")
+# solution("profiling.outgrown")
+
+# %% [markdown] tags=["core"]
+# ### 03.3 · Build · grouped_conv_macs · 10 min · ●●○ · 3 points
+#
+# Eq. 3.2 knows neither stride nor padding nor groups. Write the one that does, from whole numbers only, for a square filter on a
+# square picture of `side` pixels. With `groups` groups the input channels are dealt into that many equal hands, the output channels too,
+# and each hand of outputs reads its own hand of inputs. Return a whole number.
+
+
+# %% tags=["core"]
+def grouped_conv_macs(
+    c_in, c_out, kernel, stride, padding, groups, side
+): ...  # your code
+
+
+check("profiling.grouped_conv_macs", grouped_conv_macs)
+# hint("profiling.grouped_conv_macs")
+# solution("profiling.grouped_conv_macs")
+
+# %% [markdown] tags=["core"]
+# ### 03.4 · Build · best_within · 10 min · ●●○ · 3 points
+#
+# A phone allows `budget` milliseconds. Given the lists `cost` and `quality`, return the index of the best network that may cost up to the
+# budget. Of equally good ones take the cheapest; if they cost the same too, the first. If nothing fits, return `None`.
+
+
+# %% tags=["core"]
+def best_within(cost, quality, budget): ...  # your code
+
+
+check("profiling.best_within", best_within)
+# hint("profiling.best_within")
+# solution("profiling.best_within")
+
+# %% [markdown] tags=["deep"]
+# ### 03.5 · Build · peak_live · 12 min · ●●● · 3 points
+#
+# Step `i` of a network makes tensor `i` of `sizes[i]` bytes. `last_use[i]` is the last step that reads it (or `i` itself, if nobody does). A
+# tensor may be given back once that step has finished. Return the peak, as in Eq. 3.5. A plain chain has `last_use = [1, 2, 3, ...]`; a
+# skip connection makes one number larger.
+
+
+# %% tags=["deep"]
+def peak_live(sizes, last_use): ...  # your code
+
+
+check("profiling.peak_live", peak_live)
+# hint("profiling.peak_live")
+# solution("profiling.peak_live")
+
+# %% [markdown] tags=["optional"]
+# ### 03.6 · Further · 60 min · ●●● · 0 points
+#
+# [ShuffleNet V2](https://arxiv.org/abs/1807.11164) gives four guidelines for networks that are fast and not merely small. The first: at equal
+# multiply-adds, a 1x1 convolution moves the fewest bytes if it has as many channels in as out. Test it with `profiling.compare`: fix
+# $C_{in} \cdot C_{out}$, vary their ratio from 1 to 16, and plot time against ratio. Does it hold on your machine? At every picture size?
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("profiling")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# You can train a network (02) and price it (03). Chapter 04 makes networks into values that a program can draw, change and count: the
+# search space of NASNet.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - He and others, [Deep Residual Learning](https://arxiv.org/abs/1512.03385), 2015: multiply-adds in Table 1.
+# - Sandler and others, [MobileNetV2](https://arxiv.org/abs/1801.04381), 2018: separable filters, counted.
+# - Tan and Le, [EfficientNet](https://arxiv.org/abs/1905.11946), 2019; Tan, Pang and Le,
+#   [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: "FLOPs" are multiply-adds (caption of Table 2 in the second).
+# - Ma and others, [ShuffleNet V2](https://arxiv.org/abs/1807.11164), 2018: why counts and clocks disagree.
