@@ -114,7 +114,9 @@ def show(thing) -> None:
         file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
     )
     title = f"{where}, line {max(1, line)}"
-    formatter = HtmlFormatter(noclasses=True, style="default", nobackground=True)
+    formatter = HtmlFormatter(
+        noclasses=True, nobackground=True, prestyles="font-family:monospace"
+    )
     _display(
         f"# {title}\n{code}",
         f'<figure style="margin:0"><figcaption><code>{html.escape(title)}</code>'

@@ -172,7 +172,8 @@ def test_every_cell_has_one_route_and_known_tags(name):
 @each
 def test_house_numbers(name):
     lines = [len(c.source.splitlines()) for c in code(name)]
-    assert 25 <= len(lines) <= 45, f"{len(lines)} code cells"
+    least = 15 if name[:2] == "00" else 25  # the map shows, it does not teach yet
+    assert least <= len(lines) <= 45, f"{len(lines)} code cells"
     assert statistics.median(lines) <= 8
     assert max(lines) <= 40
     stubs = {e.name for e in exercises(name)}
@@ -189,16 +190,18 @@ def test_every_library_name_exists_and_is_not_later(name):
     earlier = set(lib.ORDER[:own]) | SUPPORT
     if module == "start_here":
         earlier = SUPPORT | {"data", "training", "profiling"}
+    imported = set()
     for cell in code(name):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom) and node.module == "lib":
-                assert {a.name for a in node.names} <= earlier
+                imported |= {a.name for a in node.names}
+                assert imported <= earlier
             if isinstance(node, ast.ImportFrom) and node.module == "lib.notebook":
                 assert {a.name for a in node.names} <= VERBS
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)
-                and node.value.id in lib.ORDER
+                and node.value.id in imported
             ):
                 target = importlib.import_module(f"lib.{node.value.id}")
                 assert hasattr(target, node.attr), f"{node.value.id}.{node.attr}"
@@ -242,9 +245,7 @@ def test_exercises_stand_as_they_are_defined(name):
 def test_stubs_left_alone_say_so(name):
     pairs = {e.name for e in exercises(name)}
     for cell in notebook_of(name).cells:
-        if cell.cell_type == "code" and re.search(
-            r"^check\(", cell.source, re.MULTILINE
-        ):
+        if cell.cell_type == "code" and "\n# hint(" in cell.source:
             texts = [str(o.get("data", {}).get("text/plain")) for o in cell.outputs]
             assert any("not attempted yet" in t for t in texts), cell.source
             pairs -= {n for n in pairs if f'.{n}"' in cell.source}
