@@ -24,18 +24,14 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
 from lib import coco, drawing
-from lib.coco import BadAnnotation, CocoFolder, Sample, read_image, write_coco
-
-__all__ = [
-    "BadAnnotation", "Batch", "CocoFolder", "DIFFICULTY", "Digits", "MEAN_COLOUR",
-    "SPLITS", "Sample", "Scenes", "cifar10", "collate", "crops", "digits", "hflip",
-    "letterbox", "read_image", "scale_jitter", "scenes", "unletterbox", "write_coco",
-]  # fmt: skip
+from lib.coco import BadAnnotation, CocoFolder, read_image, write_coco  # noqa: F401
+from lib.coco import Sample as Sample
 
 SPLITS = ("train", "validation", "test")
 DIFFICULTY = 0.5  # measured: data/ablations/difficulty.jsonl
 MEAN_COLOUR = (124, 116, 104)  # ImageNet's mean, 255 * (0.485, 0.456, 0.406)
-CACHE = Path(__file__).resolve().parents[1] / "data" / ".cache"
+FOLDER = Path(__file__).resolve().parents[1] / "data"
+CACHE = FOLDER / ".cache"
 
 
 class Digits(NamedTuple):
@@ -55,26 +51,31 @@ class Batch(NamedTuple):
     image_ids: list[int]
 
 
-# ---- digits, crops, scenes ----------------------------------------------------------
+def split_names(labels: np.ndarray) -> np.ndarray:
+    """The split of each scan: a fixed rule, with no chance and no float in it.
+
+    Within a class, in file order, of every five images the fourth is for validation
+    and the fifth for test.
+    """
+    split = np.full(len(labels), "train", dtype="<U10")
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        split[members[3::5]] = "validation"
+        split[members[4::5]] = "test"
+    return split
 
 
 @functools.cache
 def digits() -> Digits:
-    """All scanned digits and the split each belongs to.
-
-    Within a class, in file order, every fourth of five images is for validation and
-    every fifth for test: a fixed rule, stratified, with no chance and no float in it.
-    """
+    """All scanned digits and the split each belongs to; the arrays are read-only."""
     from sklearn.datasets import load_digits  # here: it takes a second to import
 
     raw = load_digits()
     labels = raw.target.astype(np.int64)
-    split = np.full(len(labels), "train", dtype="<U10")
-    for digit in range(10):
-        members = np.flatnonzero(labels == digit)
-        split[members[3::5]] = "validation"
-        split[members[4::5]] = "test"
-    return Digits(raw.images.astype(np.uint8), labels, split)
+    result = Digits(raw.images.astype(np.uint8), labels, split_names(labels))
+    for array in result:
+        array.setflags(write=False)
+    return result
 
 
 def sources(split: str) -> np.ndarray:
@@ -82,6 +83,12 @@ def sources(split: str) -> np.ndarray:
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown: choose one of {SPLITS}")
     return np.flatnonzero(digits().split == split)
+
+
+def _pool(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Height fields and labels of the scans that a split may draw."""
+    chosen = sources(split)
+    return drawing.fields(digits().images[chosen]), digits().labels[chosen]
 
 
 def _mille(difficulty) -> int:
@@ -133,12 +140,12 @@ def crops(
     """
     if n < 1 or not 8 <= size <= 256:
         raise ValueError(f"n {n} must be at least 1, size {size} within 8..256")
-    chosen, mille = sources(split), _mille(difficulty)
+    mille = _mille(difficulty)
 
     def draw():
-        height_fields = drawing.fields(digits().images[chosen])
+        height_fields, labels = _pool(split)
         images, source = drawing.crops((split, seed), height_fields, n, size, mille)
-        return {"images": images, "labels": digits().labels[chosen[source]]}
+        return {"images": images, "labels": labels[source]}
 
     drawn = _cached(("crops", split, n, size, mille, seed), draw)
     return torch.from_numpy(drawn["images"]), torch.from_numpy(drawn["labels"])
@@ -199,27 +206,23 @@ def scenes(
             f"pixels {pixels} must be (least, most), within 8..{size * 2 // 3}"
             " (two thirds of the size, so that a slanted digit still fits)"
         )
-    return _scenes(split, n, size, seed, _mille(difficulty), digits, pixels)
-
-
-def _scenes(split, n, size, seed, mille, count, pixels) -> Scenes:
-    chosen = sources(split)
+    mille = _mille(difficulty)
 
     def draw():
-        height_fields = drawing.fields(digits().images[chosen])
+        height_fields, labels = _pool(split)
         drawn = [
-            drawing.scene((split, seed, i), height_fields, size, mille, count, pixels)
+            drawing.scene((split, seed, i), height_fields, size, mille, digits, pixels)
             for i in range(n)
         ]
         images, boxes, source = zip(*drawn, strict=True)
         return {
             "images": np.stack(images),
             "boxes": np.concatenate(boxes),
-            "labels": digits().labels[chosen[np.concatenate(source)]],
+            "labels": labels[np.concatenate(source)],
             "starts": np.cumsum([0] + [len(b) for b in boxes]),
         }
 
-    parameters = ("scenes", split, n, size, seed, mille, tuple(count), tuple(pixels))
+    parameters = ("scenes", split, n, size, seed, mille, tuple(digits), tuple(pixels))
     return Scenes(**_cached(parameters, draw))
 
 
@@ -245,9 +248,6 @@ def cifar10(
     rows = part.get(split, slice(None))
     images = torch.from_numpy(raw.data[rows]).permute(0, 3, 1, 2).contiguous()
     return images, torch.tensor(raw.targets[rows])
-
-
-# ---- what happens to a picture and its boxes on the way to the network --------------
 
 
 def _resize(image: Tensor, scale: float) -> Tensor:
@@ -324,7 +324,7 @@ def scale_jitter(
     image = image[:, top : top + size, left : left + size]
     moved = sample.boxes * scale - torch.tensor([left, top, left, top])
     cut = moved.clamp(0, size)  # N 4
-    kept = _area(cut) >= keep * _area(moved)
+    kept = _area(cut) >= keep * _area(moved)  # Eq. 1.5
     return Sample(
         _pad(image, size, fill), cut[kept], sample.labels[kept], sample.image_id
     )

@@ -134,11 +134,11 @@ def pose(dice: Dice, count: int, mille: int):
     """Turn, slant and level for `count` digits at a difficulty of 0..1000."""
     turn = mix(10, 44, mille)  # 44/256: half of 19.5 degrees, so up to 19.5 either way
     slant = mix(4000, 20000, mille)
-    bold = mix(150, 500, mille)
+    bold = mix(120, 350, mille)
     return (
         dice.between(-turn, turn, count),
         dice.between(-slant, slant, count),
-        dice.between(1500 - bold, 1500 + bold, count),
+        dice.between(1900 - bold, 1900 + bold, count),
     )
 
 

@@ -28,7 +28,7 @@ from torch import nn  # noqa: E402
 from lib import data  # noqa: E402
 
 ROWS = HERE / "difficulty.jsonl"
-DIFFICULTIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+DIFFICULTIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SEEDS = (0, 1, 2)
 EPOCHS, BATCH, TRAIN, VALIDATION = 8, 64, 3000, 1000
 
