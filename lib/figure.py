@@ -85,7 +85,7 @@ class Figure:
         data = base64.b64encode(self.png()).decode("ascii")
         width = round(self._canvas.get_figwidth() * SHOWN)
         return (
-            f'<figure><img alt="{html.escape(self.alt)}" width="{width}" '
+            f'<figure style="margin:0"><img alt="{html.escape(self.alt)}" width="{width}" '
             f'src="data:image/png;base64,{data}">'
             f"<figcaption>{html.escape(self.says)}</figcaption></figure>"
         )

@@ -65,14 +65,17 @@ class Sliders:
         parts = [told(self, {}, whole=True)]
         for name, values in self.values.items():
             head = html.escape(self.label or name)
+            # Jupyter sets the text of tables to the right.
             rows = "".join(
                 f"<tr><td>{html.escape(_text(v))}</td>"
-                f"<td>{told(self, {name: v}, whole=False)}</td></tr>"
+                f'<td style="text-align:left">'
+                f"{told(self, {name: v}, whole=False)}</td></tr>"
                 for v in _some(values)
             )
             parts.append(
                 f'<table><thead><tr><th scope="col">{head}</th>'
-                f'<th scope="col">what the figure says</th></tr></thead>'
+                f'<th scope="col" style="text-align:left">what the figure says</th>'
+                f"</tr></thead>"
                 f"<tbody>{rows}</tbody></table>"
             )
         return "".join(parts)
