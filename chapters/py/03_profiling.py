@@ -180,14 +180,17 @@ grows = [profiling.macs(net, torch.zeros(1, 3, s, s)) / 1e6 for s in sides]
 
 def at_side(side):
     i = max(1, sides.index(side))
-    million, times = grows[sides.index(side)], (side / sides[0]) ** 2
-    says = f"{side}x{side}: {million:.2f} million, {times:.0f} times 16x16."
+    million = grows[sides.index(side)]
+    says = f"{million:.2f} million, {million / grows[0]:.1f} times the work at 16x16."
     labels = {"x_label": "side (pixels)", "y_label": "million multiply-adds"}
     curve = {"small_cnn": grows[: i + 1]}
     return plots.lines(sides[: i + 1], curve, says=says, **labels)
 
 
 widgets.slider(at_side, name="side", values=sides, start=len(sides) - 1, label="side")
+
+# %% [markdown] tags=["core"]
+# Twice the side, four times the work: a parabola.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a depthwise filter save?
@@ -582,16 +585,17 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A factor of two.** google/automl#51 reports 270.77 billion where the paper has 135: operations against multiply-adds. The
-#   same question comes back in tensorflow/tpu#765 and facebookresearch/fvcore#69.
-# - **Typing errors survive.** google/automl#702 is about a table that said 13.0 billion where 130 was meant. A count from shapes would have
-#   caught it.
-# - **Layers that the counter does not see.** In open-mmlab/mmpretrain#725 a wrapper around padded convolutions was not counted at all. A counter
-#   knows the operators it has a formula for, and says nothing about the rest.
-# - **Few multiply-adds, slow all the same.** zylo117/Yet-Another-EfficientDet-Pytorch#77 and #206, and
-#   rwightman/efficientdet-pytorch#8: EfficientDet on a GPU, slower than its count promised. Depthwise filters and SiLU wait for memory.
-# - **The network is fast, the program is not.** google/automl#97: much of the time went into what comes after the network. Measure end to
-#   end.
+# - **A factor of two.** In google/automl#51 the project's own tool reports 270.77 billion where the paper has 135: operations against
+#   multiply-adds. The same confusion fills tensorflow/tpu#765 and facebookresearch/fvcore#69.
+# - **Typing errors survive.** google/automl#702: a table said 13.0 billion where 130 was meant. A count from shapes would have caught it.
+# - **Layers that the counter does not see.** In open-mmlab/mmpretrain#725 a convolution with its own padding was not counted at all. A
+#   counter knows what it has a formula for, and says nothing about the rest.
+# - **Few multiply-adds, slow all the same.** In rwightman/efficientdet-pytorch#8 the author explains why BiFPN is slower on a GPU than its
+#   parameters suggest: depthwise filters, and an expensive activation.
+# - **The network is fast, the program is not.** google/automl#97: 20 ms for the network, 200 ms for what comes after it, and the benchmark mode
+#   left the second part out. Measure end to end.
+# - **Speed without its conditions.** zylo117/Yet-Another-EfficientDet-Pytorch#77 sets about 2 pictures a second, measured, against 33 worked out
+#   from the paper. Which card, which batch, with or without the post-processing? A bare number does not say.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
