@@ -97,7 +97,9 @@ def _write_usage(chapter: str, cells: int) -> None:
         "cpu_seconds": time.process_time(),
         "peak_bytes": peak_bytes(),
         "cells": cells,
-        "cuda_build": torch.version.cuda is not None,
+        "cuda_builds": [m for m in ("torch", "torchvision") if m in sys.modules]
+        if torch.version.cuda
+        else [],
     }
     path = Path(os.environ[USAGE]) / f"{chapter}.json"
     partial = path.with_suffix(".tmp")
