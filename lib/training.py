@@ -346,5 +346,5 @@ def _bar(total: int, progress: bool):
     """A progress bar; plain text where nobody watches."""
     if os.environ.get("COURSE_STATIC") != "1":
         return auto.tqdm(total=total, disable=not progress, unit="step", leave=False)
-    form = "{n_fmt} of {total_fmt} steps"
-    return std.tqdm(total=total, disable=not progress, bar_format=form, file=sys.stdout)
+    look = {"bar_format": "{n_fmt} of {total_fmt} steps", "mininterval": math.inf}
+    return std.tqdm(total=total, disable=not progress, file=sys.stdout, **look)

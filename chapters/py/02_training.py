@@ -1,0 +1,634 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core", "slide"]
+# # 02 · Training
+#
+# **Question. How does a function $y = f(x; \theta)$ find its $\theta$ from examples, and how do you keep it when the machine dies?**
+#
+# After this chapter you can
+#
+# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1 and 02.2)
+# 2. say how much of the picture one number of a network depends on (exercise 02.3)
+# 3. keep a run from breaking: rate, warm-up, clipping, average of weights (exercises 02.2 and 02.4)
+# 4. say which mode batch norm is in, and why a checkpoint holds more than weights (quiz)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 90 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib import data, plots, training, widgets
+from lib.notebook import check, hint, quiz, setup, show, solution
+
+device = setup("02_training", seed=0)
+
+# %% [markdown] tags=["core"]
+# A neural network is a function. It takes a picture $x$ and numbers $\theta$, its *parameters*, and gives an answer $y$:
+#
+# $$ y = f(x; \theta) $$
+#
+# Training changes $\theta$ and nothing else. This chapter builds $f$ from the smallest piece up, then lets it learn to read
+# digits. If you have trained networks before, read the *Break it* cells and go to the exercises.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does a filter compute?
+#
+# Take a scanned zero, 8x8 pixels, each from 0 (paper) to 16 (ink). Cut out a patch of 3x3 at its upper left edge. Lay a
+# filter over it: nine numbers, $-1$ in the left column, $0$ in the middle, $1$ in the right.
+#
+# Multiply what lies on top of each other, and add up. The right column of the patch is 13, 15, 2; the left one is 0, 0, 3.
+# What comes out?
+
+# %% tags=["core", "slide"]
+scan = torch.tensor(data.digits().images[0]).float()
+edge = torch.tensor([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]])
+patch = scan[0:3, 1:4]
+plots.grid(
+    {"patch x": patch, "filter w": edge, "x times w": patch * edge},
+    says=f"The nine products add up to {(patch * edge).sum():g}.",
+)
+
+# %% [markdown] tags=["core", "slide"]
+# $(13 + 15 + 2) - (0 + 0 + 3) = 27$. A large number: ink begins here, from left to right. Now slide the filter over every
+# place where it fits:
+#
+# $$ y_{ij} = \sum_{a=0}^{k-1} \sum_{b=0}^{k-1} w_{ab}\; x_{i+a,\,j+b} \tag{2.1} $$
+#
+# $x$ is the picture, $w$ the filter of $k \times k$ numbers, $y_{ij}$ the answer at row $i$, column $j$. Here $\theta$ is
+# $w$: nine numbers. That is a whole $f(x; \theta)$, made concrete.
+
+# %% tags=["core"]
+show(training.convolve)
+
+# %% tags=["core", "slide"]
+edges = training.convolve(scan, edge)
+assert edges[0, 1] == 27  # by hand, above
+plots.grid(
+    {"picture, 8x8": scan, "answer, 6x6": edges},
+    says=f"The answer is {edges.max():g} where ink begins and {edges.min():g} where it ends.",
+)
+
+# %% [markdown] tags=["core"]
+# Where ink begins the answer is positive, where it ends negative, and where nothing changes it is near 0. Along a side of 8
+# pixels a filter of 3 fits in $8 - 3 + 1 = 6$ places.
+#
+# **Break it.** In mathematics a convolution turns the filter by half a turn first. Networks do not, and keep the name. Turn
+# it, and look at the number at our patch.
+
+# %% tags=["deep", "nbval-check-output"]
+turned = edge.rot90(2)
+training.convolve(scan, edge)[0, 1].item(), training.convolve(scan, turned)[0, 1].item()
+
+# %% [markdown] tags=["core"]
+# Only the sign changes here, but a filter learned by one convention and run by the other finds ends where it sought
+# beginnings. **At scale**, PyTorch slides many filters over many channels of many pictures at once. One filter then holds a
+# $3 \times 3$ piece for each colour, and each filter gives one channel of the answer.
+
+# %% tags=["core", "nbval-check-output"]
+images, labels = data.crops("train", 3000)
+layer = nn.Conv2d(3, 16, kernel_size=3, padding=1, bias=False)
+answer = layer(training.normalise(images[:8]))
+tuple(images[:8].shape), tuple(layer.weight.shape), tuple(answer.shape)
+
+# %% [markdown] tags=["core", "slide"]
+# ## How far does one number see?
+#
+# One filter of 3x3 sees 3 pixels across. A second one on top sees 3 numbers of the first layer, and each of them saw 3
+# pixels. How many pixels does it see in all? Not 9: neighbours overlap.
+#
+# Ask the gradient. Set every weight to 1, take one output number, and count by how many paths each pixel reaches it.
+
+# %% tags=["core", "slide"]
+def paths(layers):
+    x = torch.zeros(1, 1, 9, 9, requires_grad=True)
+    y = x
+    for _ in range(layers):
+        y = F.conv2d(y, torch.ones(1, 1, 3, 3), padding=1)
+    y[0, 0, 4, 4].backward()
+    return x.grad[0, 0]
+
+
+assert paths(2)[4, 4] == 9  # by hand: through each number of the middle layer once
+plots.grid({f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)})
+
+# %% [markdown] tags=["core"]
+# The patch that a number depends on is its *receptive field*: 3, 5, 7 pixels across. The middle counts more than the rim.
+# Exercise 02.3 asks for a rule that also handles strides.
+#
+# **Break it.** Between two layers of a real network stands a non-linear function, mostly
+# $\mathrm{ReLU}(y) = \max(0, y)$. Leave it out and two layers of 3x3 are one filter of 5x5, with weights that you have just seen:
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+x, ones = scan[None, None], torch.ones(1, 1, 3, 3)
+five = paths(2)[2:7, 2:7][None, None]
+two_layers = F.conv2d(F.conv2d(x, ones), ones)
+bent = F.conv2d(F.conv2d(x - 8, ones).relu(), ones)
+torch.equal(two_layers, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x - 8, five))
+
+# %% [markdown] tags=["core"]
+# Depth without the bend buys nothing. **At scale**, our network for the rest of the chapter: three times convolution, batch
+# norm, ReLU, with the picture halved in between; then a mean over the picture and one linear layer, ten numbers out.
+
+# %% tags=["core"]
+show(training.small_cnn)
+
+# %% tags=["core", "nbval-check-output"]
+model = training.small_cnn()
+logits = model(training.normalise(images[:8]))
+tuple(logits.shape), sum(p.numel() for p in model.parameters())
+
+# %% [markdown] tags=["core", "slide"]
+# ## How wrong is an answer?
+#
+# The ten numbers are called *logits*. A loss turns them and the true class into one number that says how wrong they are.
+#
+# Take three classes with logits $0, \ln 2, \ln 5$. Exponentials make them positive: 1, 2, 5. Divide by their sum, 8, and they are
+# probabilities: 1/8, 2/8, 5/8. Suppose the last class is true. It got 5/8; all of it would have been perfect. The loss is the
+# surprise, $-\ln \frac{5}{8} = 0.470$.
+#
+# $$ L = -\log p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
+#
+# $z_c$ is the logit of class $c$, $t$ the true class, $p_t$ the probability it got; a batch has the mean of its losses.
+
+# %% tags=["core"]
+show(training.cross_entropy)
+
+# %% tags=["core", "slide"]
+toy = torch.tensor([[0.0, math.log(2), math.log(5)]])
+loss = training.cross_entropy(toy, torch.tensor([2]))
+assert abs(loss.item() - math.log(8 / 5)) < 1e-6  # 0.470, by hand
+p = torch.linspace(0.01, 1, 100)
+plots.lines(p, {"loss": -p.log()}, x_label="probability of the true class", y_label="loss (nats)")
+
+# %% [markdown] tags=["core"]
+# Being unsure costs little. Being sure and wrong costs a lot, without limit.
+#
+# **Break it.** Write equation 2.2 down as it stands, and give it large logits.
+
+# %% tags=["deep", "slide"]
+large = torch.tensor([[0.0, 1000.0]])
+p = large.exp() / large.exp().sum()
+print("as it stands:", -p[0, 1].log().item())
+print("in the library:", training.cross_entropy(large, torch.tensor([1])).item())
+
+# %% [markdown] tags=["core"]
+# $e^{1000}$ is infinite in float32, and infinite divided by infinite is not a number. `logsumexp` takes the largest logit out first.
+# **At scale**: what should the loss of our untrained network be, with ten classes and no idea? $-\ln \frac{1}{10} = 2.303$.
+
+# %% tags=["core"]
+loss_fn = training.classification_loss()
+loss, logs = loss_fn(model, (images[:500], labels[:500]))
+assert 2.0 < loss.item() < 2.8
+print(f"loss {loss.item():.3f}, right answers {logs['accuracy']:.0%}")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which way is down?
+#
+# The smallest network there is: $f(x; w, b) = w x + b$. It starts at $w = b = 0$. One example says $x = 2$, $y = 6$. The loss
+# is $(f - y)^2 = 36$. How does it change with $w$? By the chain rule
+#
+# $$ \frac{\partial L}{\partial w} = 2 (f - y)\, x = 2 \cdot (-6) \cdot 2 = -24, \qquad \frac{\partial L}{\partial b} = 2 (f - y) = -12 $$
+#
+# Negative: more $w$, less loss. So step against the gradient. `backward` does this sum for any number of parameters.
+
+# %% tags=["core", "slide"]
+theta = torch.zeros(2, requires_grad=True)  # w and b
+loss = (theta[0] * 2 + theta[1] - 6) ** 2
+loss.backward()
+assert loss.item() == 36 and theta.grad.tolist() == [-24, -12]  # by hand
+theta.grad
+
+# %% [markdown] tags=["core", "slide"]
+# A long narrow valley makes plain steps go to and fro between its walls. *Momentum* remembers earlier steps: what goes to and
+# fro cancels, what goes on adds up. In Nesterov's form
+#
+# $$ v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta\, (g + \mu v) \tag{2.3} $$
+#
+# $g$ is the gradient, $v$ the velocity, $\mu$ the momentum (0.9), $\eta$ the learning rate. Our first step, with $v = 0$ and
+# $\eta = 0.01$: $v = -24$, so $w = 0 + 0.01 \cdot (24 + 0.9 \cdot 24) = 0.456$.
+
+# %% tags=["core"]
+show(training.sgd_step)
+
+# %% tags=["core", "slide"]
+w, v = training.sgd_step(torch.tensor(0.0), torch.tensor(-24.0), torch.tensor(0.0), lr=0.01)
+assert abs(w.item() - 0.456) < 1e-6  # by hand
+
+
+def heights(lr, momentum, steps=40):
+    theta, v, found = torch.tensor([4.0, 1.0]), torch.zeros(2), []
+    for _ in range(steps):
+        found.append((0.5 * theta[0] ** 2 + 5 * theta[1] ** 2).item())
+        gradient = theta * torch.tensor([1.0, 10.0])
+        theta, v = training.sgd_step(theta, gradient, v, lr, momentum)
+    return found
+
+
+valley = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}
+plots.lines(range(40), valley, x_label="step", y_label="height over the bottom", log_y=True)
+
+# %% [markdown] tags=["core"]
+# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along.
+#
+# **Break it.** Move the slider. Plain steps, no momentum: where does a larger rate stop helping, and where does it run away?
+
+# %% tags=["core", "slide"]
+def descent(lr):
+    h = heights(lr, momentum=0.0)
+    says = f"Rate {lr}: the height goes from {h[0]:.3g} to {h[-1]:.3g} in 40 steps."
+    return plots.lines(range(40), {"plain": h}, x_label="step", y_label="height", log_y=True, says=says)
+
+
+widgets.slider(descent, name="lr", values=[0.01, 0.02, 0.05, 0.1, 0.15, 0.18, 0.22, 0.25, 0.3])
+
+# %% [markdown] tags=["core"]
+# **At scale**: one step of the network on 500 pictures. The same 500 pictures should then surprise it less.
+
+# %% tags=["core"]
+batch = (images[:500], labels[:500])
+optimizer = training.sgd(model, lr=0.05)
+before, _ = loss_fn(model, batch)
+before.backward()
+optimizer.step()
+after, _ = loss_fn(model, batch)
+assert after < before
+print(f"{before.item():.3f} -> {after.item():.3f}")
+
+# %% [markdown] tags=["core", "slide"]
+# ## How large a step, and when?
+#
+# Early on the weights are random and the gradient turns with every step: begin small. At the end the steps must shrink, or
+# the weights keep jumping about the bottom. So: up along a line for $W$ steps, then down along a cosine until step $T$.
+#
+# $$ \eta_s = \eta \cdot \tfrac{1}{2} \left( 1 + \cos \pi\, \frac{s - W}{T - W} \right) \quad \text{for } s \ge W, \qquad \eta_s = \eta\, \frac{s + 1}{W} \text{ before} \tag{2.4} $$
+#
+# By hand, with $T = 10$ and $W = 2$: the first steps get 1/2 and 1 of the rate. Step 6 is half way down: $\cos \frac{\pi}{2} = 0$, so 1/2.
+#
+# **Break it**, in the same figure: one known implementation forgot the $-\,W$ above the line.
+
+# %% tags=["core", "slide"]
+assert [training.warmup_cosine(s, 10, 2) for s in (0, 1)] == [0.5, 1.0]  # by hand
+assert abs(training.warmup_cosine(6, 10, 2) - 0.5) < 1e-9
+right = [training.warmup_cosine(s, 100, 30) for s in range(100)]
+slip = [0.5 * (1 + math.cos(math.pi * s / 70)) if s >= 30 else r for s, r in enumerate(right)]
+plots.lines(range(100), {"Eq. 2.4": right, "without - W": slip}, x_label="step", y_label="share of the rate")
+
+# %% [markdown] tags=["core"]
+# The slip jumps down after the warm-up, passes $\pi$, and rises again at the end, when it should be at rest.
+
+# %% tags=["core"]
+show(training.warmup_cosine)
+
+# %% [markdown] tags=["core", "slide"]
+# ## Does it learn to read?
+#
+# All pieces are there. `fit` puts them in a loop: draw a batch, ask for the loss, go one step down, and keep a record. It is
+# the only training loop of this course; the NASNet cells and the detector will go through it too.
+
+# %% tags=["core"]
+show(training.fit)
+
+# %% tags=["core", "slide"]
+picture_titles = [str(n) for n in labels[:16].tolist()]
+plots.images(images[:16], titles=picture_titles)
+
+# %% [markdown] tags=["core"]
+# The digits are real handwriting; grounds, colours and clutter are drawn (chapter 01). How many would you get right? Guess the
+# network's share before you run the next cell: 3,000 pictures, 8 times through all of them, a few seconds. While it learns,
+# a second model follows it; more about that one below.
+
+# %% tags=["core", "slide"]
+QUICK = True
+epochs, seeds = (8, range(5)) if QUICK else (30, range(10))
+validation, test = data.crops("validation", 1000), data.crops("test", 2000)
+model = training.small_cnn().to(device)
+ema, along = training.EMA(model, decay=0.98), {"weights": [], "average": []}
+
+
+def look(step, logs):
+    if step % 10 == 9:
+        for name, net in (("weights", model), ("average", ema.model)):
+            along[name].append(training.accuracy(net, *validation))
+
+
+loss_fn = training.classification_loss(smoothing=0.1)
+history = training.fit(model, (images, labels), loss_fn, epochs=epochs, lr=0.3, ema=ema, on_step=look)
+
+# %% tags=["core", "slide"]
+plots.lines(range(len(history.loss)), {"training loss": history.loss}, x_label="step", y_label="loss (nats)")
+
+# %% [markdown] tags=["core"]
+# One run is one throw of the dice: the seed decides first weights and the order of pictures. So train again with other seeds,
+# and show all of them. Beside the crops, a second question: does it read the clean scans, which it has never seen as they are?
+
+# %% tags=["core", "slide"]
+digits = data.digits()
+clean = torch.tensor(digits.images[digits.split == "test"])[:, None].float() * 255 / 16
+clean = F.interpolate(clean, size=(16, 16), mode="bilinear").byte().expand(-1, 3, -1, -1)
+clean_labels = torch.tensor(digits.labels[digits.split == "test"])
+scores = {"test crops": [], "clean scans": []}
+for seed in seeds:
+    net = training.small_cnn(seed=seed).to(device)
+    training.fit(net, (images, labels), loss_fn, epochs=epochs, lr=0.3, seed=seed, progress=False)
+    scores["test crops"].append(training.accuracy(net, *test))
+    scores["clean scans"].append(training.accuracy(net, clean, clean_labels))
+plots.points(scores, y_label="accuracy")
+
+# %% tags=["core"]
+worst, best = min(scores["test crops"]), max(scores["test crops"])
+assert worst > 0.7  # guessing gets 0.1
+print(f"test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, spread {best - worst:.3f}")
+
+# %% [markdown] tags=["core"]
+# It reads, eight times better than chance. The spread between seeds matters for the rest of the course: whoever compares two
+# architectures by one run each, and finds a difference smaller than this, has compared seeds.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Why keep an average of the weights?
+#
+# In the middle of training the steps are large and the weights jump about. Their average jumps less. It is kept on the side,
+# and training does not notice:
+#
+# $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right) \tag{2.5} $$
+#
+# $\bar\theta$ is the average, $\theta$ the weights after step $n$ (from 0), $D$ the decay, close to 1. By hand, for one
+# weight that starts at 1 and then becomes 2 and 3: $d = \frac{1}{10}$ gives $0.1 \cdot 1 + 0.9 \cdot 2 = 1.9$, and $d = \frac{2}{11}$ gives
+# $\frac{2}{11} \cdot 1.9 + \frac{9}{11} \cdot 3 = 2.8$.
+
+# %% tags=["core"]
+show(training.EMA)
+
+# %% tags=["deep"]
+one = nn.Linear(1, 1, bias=False)
+with torch.no_grad():
+    one.weight.fill_(1.0)
+    follower = training.EMA(one, decay=0.999)
+    for value in (2.0, 3.0):
+        one.weight.fill_(value)
+        follower.update(one)
+assert abs(follower.model.weight.item() - 2.8) < 1e-6  # by hand
+
+# %% tags=["core", "slide"]
+steps = range(10, 10 * len(along["weights"]) + 1, 10)
+plots.lines(steps, along, x_label="step", y_label="validation accuracy")
+
+# %% [markdown] tags=["core"]
+# In the middle the average is steadier, and better most of the time. At the end the cosine has stopped the jumping, and the two agree.
+#
+# **Break it.** Why not $d = D$ from the start? Switch the warm-up off, by pretending that very many updates lie behind, and
+# take a decay that is usual for long runs.
+
+# %% tags=["deep", "slide"]
+net = training.small_cnn().to(device)
+cold = training.EMA(net, decay=0.999)
+cold.updates = 10**9
+training.fit(net, (images, labels), loss_fn, epochs=4, lr=0.3, ema=cold, progress=False)
+left = 0.999 ** (4 * (3000 // 128))
+scores = {"weights": training.accuracy(net, *test), "average without warm-up": training.accuracy(cold.model, *test)}
+plots.bars(scores, y_label="test accuracy", says=f"{left:.0%} of the average are still the random first weights.")
+
+# %% [markdown] tags=["core"]
+# Stuck or late? The next cell loads a network that was trained longer, on twice as many pictures. Everything below works with it.
+
+# %% tags=["core", "catch-up"]
+model = training.load_weights(training.small_cnn(), "digits_cnn").to(device)
+test = data.crops("test", 2000)
+print(f"digits_cnn: {training.accuracy(model, *test):.3f} on test crops")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Why does the same network give two answers?
+#
+# Batch norm makes each channel have mean 0 and variance 1. In *training mode* it takes both from the batch at hand. In *eval
+# mode* it takes the means that it remembered while training. So in training mode your answer depends on who else is in the batch.
+#
+# **Break it.** Sort the test pictures by class, so that each batch holds one digit only, and forget `model.eval()`.
+
+# %% tags=["core", "slide"]
+order = test[1].argsort()
+
+
+def share_right(mode, order, size=100):
+    net = training.load_weights(training.small_cnn(), "digits_cnn").train(mode == "train")
+    with torch.no_grad():
+        answers = [net(training.normalise(test[0][i])).argmax(1) for i in order.split(size)]
+    return (torch.cat(answers) == test[1][order]).float().mean().item()
+
+
+mixed = torch.arange(len(order))
+modes = {f"{mode}, {how}": share_right(mode, o) for mode in ("eval", "train") for how, o in (("mixed", mixed), ("sorted", order))}
+assert modes["eval, mixed"] == modes["eval, sorted"] > modes["train, sorted"]
+plots.bars(modes, y_label="test accuracy")
+
+# %% [markdown] tags=["core"]
+# Eval mode does not care about the order. Training mode falls apart when all pictures of a batch are alike, since what they
+# have in common is subtracted. No error is raised: the answers are wrong in silence.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What if the machine dies?
+#
+# Binder stops after some minutes of silence, a laptop is closed, a cluster ends the job. With `checkpoint=` the run saves, now
+# and then, *all* that a step changes: weights, velocities, the average, the position in the data, the random numbers, the record. If one
+# is missing, the run goes on, but as another run. Here, 60 steps without a break, and 60 steps that die after step 33:
+
+# %% tags=["core", "slide"]
+folder = Path(tempfile.mkdtemp())
+
+
+def sixty(name, on_step=None):
+    net = training.small_cnn((8, 16))
+    record = training.fit(
+        net, (images, labels), loss_fn, steps=60, lr=0.3, every=10,
+        checkpoint=folder / name, on_step=on_step, progress=False,
+    )  # fmt: skip
+    return net, record
+
+
+def die(step, logs):
+    if step == 33:
+        raise KeyboardInterrupt("the lid is closed")
+
+
+whole, _ = sixty("whole.pt")
+try:
+    sixty("broken.pt", on_step=die)
+except KeyboardInterrupt as error:
+    print(error)
+
+# %% tags=["core", "slide"]
+again, record = sixty("broken.pt")  # the same call: it finds the checkpoint
+bits = again.state_dict()
+assert all(torch.equal(t, bits[name]) for name, t in whole.state_dict().items())
+print(f"went on from step {record.resumed_at}; every weight has the same bits")
+
+# %% [markdown] tags=["core"]
+# Not close: equal. The tests kill a process at dozens of moments, also in the middle of writing the file (`SIGKILL`, which no
+# program can catch), and ask for the same.
+#
+# **Break it.** Go on with another learning rate. Would you want half a run of each, without a word?
+
+# %% tags=["deep"]
+try:
+    net = training.small_cnn((8, 16))
+    training.fit(net, (images, labels), loss_fn, steps=60, lr=0.1, checkpoint=folder / "broken.pt", progress=False)
+except ValueError as error:
+    print(str(error).replace(str(folder), "..."))
+
+# %% [markdown] tags=["core", "slide"]
+# ## What if the loss is not a number?
+#
+# Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost. `fit` looks
+# at each loss before it takes the step. If it is not finite, the run stops, and the model is put back to its last good state.
+
+# %% tags=["core", "slide"]
+net = training.small_cnn((8, 16))
+try:
+    training.fit(net, (images, labels), loss_fn, steps=60, lr=1e30, every=1, progress=False)
+except training.NonFiniteLoss as error:
+    print(error)
+assert all(t.isfinite().all() for t in net.state_dict().values())
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **The loss becomes NaN.** One of the most frequent complaints about detectors, for instance
+#   rwightman/efficientdet-pytorch#113 and #269, google/automl#137 and #213. The learning rate belongs to the batch size: with a quarter of the
+#   batch, take about a quarter of the rate. Then a longer warm-up, clipping, and a look at the data.
+# - **Batch norm's momentum, the other way round.** TensorFlow's 0.99 is PyTorch's 0.01: one keeps that share, the other replaces it.
+#   Ports copied the number (lukemelas/EfficientNet-PyTorch#229, pytorch/vision#8250), and evaluation got noisy while training looked fine.
+# - **Batch norm's constants change the score.** google/automl#126: other values of decay and epsilon were worth about half a point of AP.
+# - **The checkpoint's address is dead.** mit-han-lab/6s965-fall2022#75: the file that the labs start from could not be fetched. Ours
+#   stands in the repository, with its hash and the script that made it.
+#
+# ## Summary
+#
+# - A network is $y = f(x; \theta)$; a convolution slides the same few numbers of $\theta$ over the whole picture.
+# - Stacked filters see further; the bend between them is what makes depth worth anything.
+# - Cross-entropy is the surprise at the truth. Its gradient says which way is down, momentum remembers, a schedule says how far.
+# - Report several seeds. A difference smaller than their spread is not a finding.
+# - Batch norm has two modes. A checkpoint holds all that a step changes. A loss that is not finite must stop the run.
+#
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 02.1 · Predict · first_loss · 5 min · ●○○ · 1 point
+#
+# COCO has 90 class numbers. A new classifier for them has no idea yet and gives each the same probability. What is its
+# cross-entropy, in nats? Two decimals are enough. Say it before you compute it: whoever knows the first loss sees a broken network at once.
+#
+# <details><summary>Answer</summary>
+#
+# $-\ln \frac{1}{90} = \ln 90 = 4.50$.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("training.first_loss", answer)
+# hint("training.first_loss")
+# solution("training.first_loss")
+
+# %% [markdown] tags=["core"]
+# ### 02.2 · Measure · largest_rate · 10 min · ●●○ · 2 points
+#
+# In the valley of *Which way is down?*, plain steps without momentum: what is the largest learning rate, in steps of 0.01,
+# with which 200 steps do not end higher than they began? Use `heights`, change the rate, and compare the last height with the first.
+
+# %% tags=["core"]
+h = heights(0.1, momentum=0.0, steps=201)  # change the rate
+print(f"from {h[0]:.3g} to {h[-1]:.3g}")
+answer = ...  # the largest rate that does not run away
+check("training.largest_rate", answer)
+# hint("training.largest_rate")
+# solution("training.largest_rate")
+
+# %% [markdown] tags=["core"]
+# ### 02.3 · Build · receptive_field · 15 min · ●●○ · 3 points
+#
+# Write `receptive_field(layers)`. `layers` is a list of pairs `(kernel, stride)`, first layer first. Return how many pixels wide the
+# patch is that one number of the last layer depends on. Pooling counts as a layer like any other. Check yourself on paper:
+# `[(3, 1), (3, 1)]` gives 5, as in the figure above; `[(3, 2), (3, 1)]` gives 7. An empty list gives 1.
+
+# %% tags=["core"]
+def receptive_field(layers):
+    ...  # your code
+
+
+check("training.receptive_field", receptive_field)
+# hint("training.receptive_field")
+# solution("training.receptive_field")
+
+# %% [markdown] tags=["core"]
+# ### 02.4 · Build · clip_by_norm · 15 min · ●●○ · 3 points
+#
+# `fit(..., clip=1.0)` shortens the gradient when it is too long, and keeps its direction. Write it: `clip_by_norm(gradients, limit)`
+# takes a list of tensors, one for each parameter, and a number. It returns a new list in which all numbers together, seen as one
+# long vector, have a length of at most `limit`. The direction stays; what was short enough stays as it was. By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
+
+# %% tags=["core"]
+def clip_by_norm(gradients, limit):
+    ...  # your code
+
+
+check("training.clip_by_norm", clip_by_norm)
+# hint("training.clip_by_norm")
+# solution("training.clip_by_norm")
+
+# %% [markdown] tags=["optional"]
+# ### 02.5 · Further · 60 min · ●●● · 0 points
+#
+# "Bag of Tricks" ([He et al. 2018](https://arxiv.org/abs/1812.01187)) collects small changes to training. Take three of them: label smoothing,
+# no decay on biases, and mixup. Turn each on and off on the digit crops, five seeds each, and show all points. Which of them
+# is larger than the spread between seeds? Say so also if none is.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("training")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Chapter 03 asks what a network costs: parameters, multiply-adds, milliseconds, megabytes. Then part II begins: who says that
+# three convolutions in a row are the right thing to train at all?
+#
+# ## References
+#
+# - I. Loshchilov, F. Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. [arxiv.org/abs/1608.03983](https://arxiv.org/abs/1608.03983) (the cosine)
+# - P. Goyal et al. Accurate, Large Minibatch SGD. [arxiv.org/abs/1706.02677](https://arxiv.org/abs/1706.02677) (warm-up; rate and batch size)
+# - S. Ioffe, C. Szegedy. Batch Normalization. [arxiv.org/abs/1502.03167](https://arxiv.org/abs/1502.03167)
+# - C. Szegedy et al. Rethinking the Inception Architecture. [arxiv.org/abs/1512.00567](https://arxiv.org/abs/1512.00567) (label smoothing)
+# - T. He et al. Bag of Tricks for Image Classification. [arxiv.org/abs/1812.01187](https://arxiv.org/abs/1812.01187)
