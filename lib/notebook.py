@@ -109,6 +109,7 @@ def _write_usage(chapter: str, cells: int) -> None:
 
 def show(thing) -> None:
     """Print the live source of a function, class or module, with its file and line."""
+    thing = inspect.unwrap(thing)
     source, line = inspect.getsourcelines(thing)
     code = "".join(source).rstrip()
     file = Path(inspect.getsourcefile(thing)).resolve()

@@ -63,7 +63,8 @@ def test_threads_respect_the_cgroup(tmp_path, monkeypatch, files, quota):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(lib, "Path", lambda p: tmp_path)
+    root = "/sys/fs/cgroup/"
+    monkeypatch.setattr(lib, "Path", lambda p: tmp_path / p.removeprefix(root))
     assert lib.cpu_quota() == quota
     monkeypatch.setattr(lib.os, "sched_getaffinity", lambda _: range(8), raising=False)
     assert lib.cpus() == (8 if quota is None else int(quota))
@@ -155,11 +156,12 @@ def test_quiz_folds_every_option_with_its_reason(shown, monkeypatch):
 def test_live_quiz_has_both_forms_and_leaves_the_seed_alone(shown, monkeypatch, capsys):
     monkeypatch.setattr(data, "QUIZ", QUESTIONS)
     monkeypatch.delenv("COURSE_STATIC", raising=False)
-    given = []
+    given, states = [], []
     monkeypatch.setattr("jupyterquiz.display_quiz", given.append)
-    before = notebook.random.getstate()
+    monkeypatch.setattr(notebook.random, "getstate", lambda: "before")
+    monkeypatch.setattr(notebook.random, "setstate", states.append)
     notebook.quiz("data")
-    assert notebook.random.getstate() == before
+    assert states == ["before"]
     assert [a["feedback"] for a in given[0][0]["answers"]] == ["one is less", "it <is>"]
     assert len(shown) == 1
 
