@@ -37,6 +37,7 @@ STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
+    "axes.formatter.useoffset": False,
     "axes.titlelocation": "left",
     "axes.edgecolor": "#888888",
     "axes.labelcolor": INK,
@@ -85,7 +86,8 @@ class Figure:
         data = base64.b64encode(self.png()).decode("ascii")
         width = round(self._canvas.get_figwidth() * SHOWN)
         return (
-            f'<figure style="margin:0"><img alt="{html.escape(self.alt)}" width="{width}" '
+            f'<figure style="margin:0"><img alt="{html.escape(self.alt)}" '
+            f'width="{width}" style="max-width:100%" '
             f'src="data:image/png;base64,{data}">'
             f"<figcaption>{html.escape(self.says)}</figcaption></figure>"
         )
@@ -98,13 +100,14 @@ class Figure:
 
 
 def number(value) -> str:
-    """A number as the texts write it: 1,024 and 0.1235 and 1.2e-05."""
+    """A number as the texts write it: 1,024 and 0.1235 and 1.2e-5."""
     value = float(value)
     if value == 0:
         return "0"
     if (value.is_integer() or abs(value) >= 1000) and abs(value) < 1e15:
         return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.2g}"
+    text = f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.2g}"
+    return text.replace("e-0", "e-")
 
 
 def _small(png: bytes) -> bytes:
@@ -191,7 +194,7 @@ def texts(name: str, values, size: int) -> list[str] | None:
 def blank(title, x_label, y_label, log_x=False, log_y=False, height=3.6):
     """An empty canvas of 7 inches and its axes, named."""
     canvas = Canvas(figsize=(7, height))
-    axes = canvas.add_subplot(title=textwrap.fill(title, 80))
+    axes = canvas.add_subplot(title=textwrap.fill(title, 72))
     axes.set_xlabel(textwrap.fill(x_label, 80))
     axes.set_ylabel(textwrap.fill(y_label, int(11 * height)))
     axes.set_xscale("log" if log_x else "linear")
@@ -213,8 +216,11 @@ def settle(axes, right=0.15) -> None:
             axis.set_major_locator(LogLocator(subs=subs))
             axis.set_minor_formatter(NullFormatter())
         free = not isinstance(axis.get_major_locator(), FixedLocator)
-        if free and (axis.get_scale() == "log" or max(abs(low), abs(high)) >= 10_000):
+        plain = 1e-3 <= max(abs(low), abs(high)) < 1e4 and axis.get_scale() != "log"
+        if free and not plain:
             axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+            if axis is axes.xaxis and axis.get_scale() != "log":
+                axis.get_major_locator().set_params(nbins=5)
         if axis is axes.xaxis and not free:
             lines += max(t.get_text().count("\n") for t in axis.get_ticklabels())
         elif axis is axes.yaxis:
@@ -222,7 +228,7 @@ def settle(axes, right=0.15) -> None:
             told = axis.get_major_formatter().format_ticks(spots)
             letters = max((len(t) for t in told), default=1)
     wide, high = axes.figure.get_size_inches()
-    left = 0.15 + 0.2 * axes.get_ylabel().count("\n") + 0.082 * letters
+    left = 0.2 + 0.2 * axes.get_ylabel().count("\n") + 0.082 * letters
     left += 0.2 if axes.get_ylabel() else 0.0
     low = 0.18 + 0.17 * lines + (0.22 if axes.get_xlabel() else 0.0)
     top = 0.1 + 0.22 * bool(axes.get_title(loc="left"))
@@ -238,10 +244,10 @@ def ticks(axis, names: list[str], room: int) -> None:
     axis.set_tick_params(length=0)
 
 
-def lie_flat(names: list[str]) -> bool:
-    """True if the names, even wrapped, are too long to stand side by side."""
+def lie_flat(names: list[str], most=12) -> bool:
+    """True if the names are too many, or too long, to stand side by side."""
     room = 72 // len(names) - 1
-    return len(names) > 12 or max(len(w) for n in names for w in n.split()) > room
+    return len(names) > most or max(len(w) for n in names for w in n.split()) > room
 
 
 def end_labels(axes, x, series) -> None:

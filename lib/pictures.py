@@ -43,8 +43,9 @@ def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
     titles = texts("titles", titles, len(pictures))
     canvas, _, places = _mosaic(pictures, titles, columns)
     sizes = Counter(f"{p.shape[1]} by {p.shape[0]}" for p in pictures)
-    size = " and ".join(sizes) if len(sizes) <= 3 else f"{len(sizes)} different sizes"
-    claim = f"{len(pictures)} picture{'s' * (len(pictures) > 1)} of {size} pixels."
+    size = f"{' and '.join(sizes)} pixels"
+    size = size if len(sizes) <= 3 else f"{len(sizes)} different sizes"
+    claim = f"{len(pictures)} picture{'s' * (len(pictures) > 1)} of {size}."
     rows = len({top for _, top, _ in places})
     light = ", ".join(number(round(float(p.mean()))) for p in pictures[:32])
     alt = f"{claim[:-1]}, in {rows} row{'s' * (rows > 1)}."
@@ -71,23 +72,21 @@ def boxes(
     for name, group in (("boxes", boxes), ("labels", labels), ("scores", scores)):
         if group is not None and set(group) != set(image):
             raise ValueError(f"{name}: keys {list(group)}, should be {list(image)}")
-    pictures = [pixels(f"image {k!r}" if k else "image", v) for k, v in image.items()]
+    tags = {key: f" {key!r}" if key else "" for key in image}
+    pictures = [pixels(f"image{tags[key]}", value) for key, value in image.items()]
     titles = list(image) if any(image) else None
     canvas, axes, places = _mosaic(pictures, titles, columns)
     classes = {
-        key: _classes(f"labels {key!r}" if key else "labels", labels and labels[key],
-                      names, len(boxes[key]))
-        for key in image
-    }  # fmt: skip
+        key: _classes(f"labels{tag}", labels and labels[key], names, len(boxes[key]))
+        for key, tag in tags.items()
+    }
     count = Counter(c for group in classes.values() for c in group)
     looks, told = _looks(sorted(count), names), []
     for key, picture, place in zip(image, pictures, places, strict=True):
-        tag = f" {key!r}" if key else ""
-        found = _box_array(f"boxes{tag}", boxes[key])
-        size = len(found)
-        words = classes[key]
+        found = _box_array(f"boxes{tags[key]}", boxes[key])
+        size, words = len(found), classes[key]
         if scores:
-            sure = array(f"scores{tag}", scores[key], size=size) if size else []
+            sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
         kinds = [looks[c] for c in classes[key]]
         _draw_boxes(axes, picture.shape, place, found, words, kinds)
@@ -298,13 +297,21 @@ def _spots(layer, chains, words):
             ]
             rows[at] = [n for *_, n in sorted(side, key=lambda s: s[:2])]
             y.update({n: i - (len(side) - 1) / 2 for i, n in enumerate(rows[at])})
+    for sweep in range(40):  # straighten: each towards the mean of its neighbours
+        for at in sorted(rows, reverse=sweep % 2 == 1):
+            wish = [np.mean([y[m] for m in near[n]] or [y[n]]) for n in rows[at]]
+            tall = np.array([1.0 if n in words else 0.5 for n in rows[at]])
+            least = np.cumsum(tall) - tall / 2
+            down = np.maximum.accumulate(wish - least) + least
+            up = np.minimum.accumulate((wish - least)[::-1])[::-1] + least
+            y.update(zip(rows[at], (down + up) / 2, strict=True))
     x, right = {}, 0.0
     for at in sorted(rows):
         # A node is as wide as its text; a line that passes by, as its whole layer.
         inches = {n: 0.14 + 0.073 * len(words[n]) for n in rows[at] if n in words}
         wide = max(inches.values(), default=0.0)
         x.update({n: (right + wide / 2, inches.get(n, wide) / 2) for n in rows[at]})
-        right += wide + 0.3
+        right += wide + 0.24
     return {n: (x[n][0], y[n], x[n][1]) for n in layer}
 
 
@@ -312,7 +319,7 @@ def _draw_graph(nodes, words, chains, spot, title):
     """Boxes for nodes, bare text for labels of edges, smooth curves between them."""
     xs, ys, _ = np.array(list(spot.values())).T
     shape = np.ptp(xs) + 1.4, 0.42 * (np.ptp(ys) + 1) + 0.1
-    shrink, above = min(1.0, 7 / shape[0]), 0.35 * bool(title)
+    shrink, above = min(1.0, 8.5 / shape[0]), 0.35 * bool(title)
     canvas = Canvas(figsize=(shape[0] * shrink, shape[1] * shrink + above))
     axes = canvas.add_axes((0, 0, 1, 1 - above / canvas.get_figheight()))
     axes.set(
@@ -321,7 +328,7 @@ def _draw_graph(nodes, words, chains, spot, title):
     axes.axis("off")
     canvas.text(0.01, 0.99, title, va="top", size=11)
     for chain in chains:
-        ends = [spot[n] for n in chain]
+        ends = [spot[n] for n in chain if n in words or spot[n][2] > 0]
         verts, codes = [(ends[0][0] + ends[0][2], ends[0][1])], [Curve.MOVETO]
         for (x0, y0, w0), (x1, y1, w1) in zip(ends, ends[1:], strict=False):
             if len(verts) > 1:  # straight on, under a label or past one

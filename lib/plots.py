@@ -95,8 +95,8 @@ def lines(
 def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> Figure:
     """Every value of every group as a point, its median as a bar."""
     groups = named("groups", groups, most=24, positive=log_y)
-    flat = lie_flat(list(groups))
-    canvas, axes = _grouped(title, x_label, y_label, list(groups), log_y)
+    flat = lie_flat(list(groups), most=6)
+    canvas, axes = _grouped(title, x_label, y_label, list(groups), log_y, flat)
     told, medians = [], []
     for i, (name, y) in enumerate(groups.items()):
         # Moved aside by position, not by chance: the same values, the same picture.
@@ -117,15 +117,15 @@ def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> 
         medians.append(f"{name} {number(middle)}")
     if not flat:
         axes.set_xlim(-0.6, len(groups) - 0.3)
-    settle(axes, right=0.7 if flat else 0.15)
+    settle(axes, right=0.7 if flat else 0.4)
     alt = " ".join([f"Points by group, bar at the median. y: {y_label}.", *told])
     claim = f"Median of {y_label}: {'; '.join(medians)}."
     return finish(canvas, title, alt, says, claim)
 
 
-def _grouped(title, x_label, y_label, names, log):
-    """Axes with names below, or at the left, from top to bottom, if they are long."""
-    if not lie_flat(names):
+def _grouped(title, x_label, y_label, names, log, flat):
+    """Axes with names below, or, lying flat, at the left from top to bottom."""
+    if not flat:
         canvas, axes = blank(title, x_label, y_label, log_y=log)
         ticks(axes.xaxis, names, room=72 // len(names) - 1)
         axes.grid(axis="x", visible=False)
@@ -180,13 +180,11 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
     names = [str(name) for name in values]
     y = array("values", list(values.values()), positive=log)
     flat = lie_flat(names)
-    canvas, axes = _grouped(title, x_label, y_label, names, log)
+    canvas, axes = _grouped(title, x_label, y_label, names, log, flat)
     draw = axes.barh if flat else axes.bar
     shown = draw(range(len(y)), y, 0.65, color=PALETTE[0])
     axes.bar_label(shown, [number(v) for v in y], padding=3, size=9)
     axes.margins(**{"x" if flat else "y": 0.1})
-    if flat and not log:
-        axes.xaxis.get_major_locator().set_params(nbins=5)
     settle(axes, right=0.5 if flat else 0.15)
     low, high = int(y.argmin()), int(y.argmax())
     all_of_it = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
@@ -274,7 +272,7 @@ def grid(
 
 def _panels(title, many, columns, rows):
     """A canvas with axes for each matrix; all cells are squares of the same size."""
-    left = 0.5 + 0.082 * max((len(str(r)) for r in rows), default=2) if rows else 0.6
+    left = 0.45 + 0.078 * max((len(str(r)) for r in rows), default=2) if rows else 0.6
     below, above = 0.5, 0.1 + 0.25 * bool(title) + 0.25 * any(many)
     count, wide = len(many), sum(m.shape[1] for m in many.values())
     high = max(m.shape[0] for m in many.values())

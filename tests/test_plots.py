@@ -237,7 +237,7 @@ def test_graph_lists_edges_and_finds_the_longest_path():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (-3.0, "-3"), (1024, "1,024"), (0.123456, "0.1235"), (1e-5, "1e-05"),
+    [(0, "0"), (-3.0, "-3"), (1024, "1,024"), (0.123456, "0.1235"), (1.24e-5, "1.2e-5"),
      (1234.5678, "1,235"), (2.5e17, "2.5e+17")],
 )  # fmt: skip
 def test_numbers_are_short_and_plain(value, text):
