@@ -20,7 +20,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.4 min (24 CPU-seconds, measured)<!-- /run --> | <!-- peak -->594 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -655,11 +655,9 @@ check("profiling.outgrown", answer)
 # square picture of `side` pixels. With `groups` groups the input channels are dealt into that many equal hands, the output channels too,
 # and each hand of outputs reads its own hand of inputs. Return a whole number.
 
-
 # %% tags=["core"]
-def grouped_conv_macs(
-    c_in, c_out, kernel, stride, padding, groups, side
-): ...  # your code
+def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
+    ...  # your code
 
 
 check("profiling.grouped_conv_macs", grouped_conv_macs)
@@ -672,9 +670,9 @@ check("profiling.grouped_conv_macs", grouped_conv_macs)
 # A phone allows `budget` milliseconds. Given the lists `cost` and `quality`, return the index of the best network that may cost up to the
 # budget. Of equally good ones take the cheapest; if they cost the same too, the first. If nothing fits, return `None`.
 
-
 # %% tags=["core"]
-def best_within(cost, quality, budget): ...  # your code
+def best_within(cost, quality, budget):
+    ...  # your code
 
 
 check("profiling.best_within", best_within)
@@ -688,9 +686,9 @@ check("profiling.best_within", best_within)
 # tensor may be given back once that step has finished. Return the peak, as in Eq. 3.5. A plain chain has `last_use = [1, 2, 3, ...]`; a
 # skip connection makes one number larger.
 
-
 # %% tags=["deep"]
-def peak_live(sizes, last_use): ...  # your code
+def peak_live(sizes, last_use):
+    ...  # your code
 
 
 check("profiling.peak_live", peak_live)
