@@ -177,16 +177,15 @@ def from_text(text: str) -> Genotype:
     return Genotype(*cells)
 
 
-def graph(cell: Cell) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The cell as plain data: nodes (name, label) in drawing order, edges (from, to).
+def graph(cell: Cell) -> tuple[dict[str, str], list[tuple[str, ...]]]:
+    """The cell as plain data, as `plots.graph` takes it: nodes and edges.
 
-    Nodes are the two inputs, each operation, each block's combination and the output.
+    Nodes map a name to its label: the two inputs, the state of each block with its
+    combination's sign, and the output. Edges are (from, to, operation).
     """
-    nodes, edges = [("0", "h_i"), ("1", "h_{i-1}")], []
+    nodes, edges = {"0": "0: h_i", "1": "1: h_(i-1)"}, []
     for state, (left, right, combination) in enumerate(cell.blocks, start=2):
-        for side, (read, operation) in (("left", left), ("right", right)):
-            nodes.append((f"{state} {side}", operation))
-            edges += [(str(read), f"{state} {side}"), (f"{state} {side}", str(state))]
-        nodes.append((str(state), f"{combination} {state}"))
-    nodes.append(("output", "concat"))
+        nodes[str(state)] = f"{SIGNS[combination]} {state}"
+        edges += [(str(i), str(state), operation) for i, operation in (left, right)]
+    nodes["output"] = "concat"
     return nodes, edges + [(str(state), "output") for state in cell.output]

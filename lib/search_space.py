@@ -86,7 +86,7 @@ NASNET_A = from_text("""
         | sep3(2)+max3(0) -> 3 4 5 6
 """)
 # arXiv 1802.01548v7, as released in tensorflow/tpu, models/official/amoeba_net. Earlier
-# versions of the paper draw another wiring (tensorflow/tpu#312); copies still have it.
+# versions of the paper draw another wiring, by mistake (tensorflow/tpu#312).
 # States 1 (normal), 2 and 4 (reduction) are in the output though blocks read them.
 AMOEBANET_A = from_text("""
     normal: avg3(0)+max3(0) | sep3(1)+identity(1) | identity(0)+avg3(1)

@@ -67,6 +67,7 @@ def shuffled(cell, rng):
 # ------------------------------------------------------------------- cells as values
 
 
+@pytest.mark.equation("4.1")
 def test_a_block_by_hand():
     # h_0 = (0, 1, 0) and h_1 = (1, 5, 2) in a row: identity keeps the first, the pool
     # makes the second (5, 5, 5), the sum is (5, 6, 5). Block 1 pools that: (6, 6, 6).
@@ -154,14 +155,14 @@ def test_a_genotype_is_a_key():
 
 
 def test_graph_by_hand():
-    nodes, edges = search_space.graph(search_space.cell_from_text("sep3(0)+max3(0)"))
-    names = ["0", "1", "2 left", "2 right", "2", "output"]
-    assert [name for name, _ in nodes] == names
-    labels = ["h_i", "h_{i-1}", "sep3", "max3", "add 2", "concat"]
-    assert [label for _, label in nodes] == labels
+    cell = search_space.cell_from_text("sep3(0)+max3(0) | avg3(2)&avg3(2) -> 0 3")
+    nodes, edges = search_space.graph(cell)
+    assert list(nodes) == ["0", "1", "2", "3", "output"]
+    assert (nodes["2"], nodes["3"]) == ("+ 2", "& 3")
     assert edges == [
-        *(("0", "2 left"), ("2 left", "2"), ("0", "2 right"), ("2 right", "2")),
-        ("2", "output"),
+        *(("0", "2", "sep3"), ("0", "2", "max3")),
+        *(("2", "3", "avg3"), ("2", "3", "avg3")),
+        *(("0", "output"), ("3", "output")),
     ]
 
 
@@ -176,6 +177,7 @@ def test_tokens_by_hand():
     assert search_space.decode(SMALL, tokens) == genotype
 
 
+@pytest.mark.equation("4.2")
 def test_a_full_genotype_takes_50_tokens():
     # The paper: 2 x 5B decisions, B = 5.
     decisions = search_space.decisions(FULL)
@@ -345,19 +347,20 @@ def test_canonical_of_cells_with_twins_and_explicit_output():
     "of", [space(1, 4, 2), space(2, 2, 2), space(3, 1, 2), space(4)]
 )
 def test_canonical_separates_exactly_what_every_renaming_separates(of):
-    seen = {}
-    for cell in raw_cells(of):
-        assert seen.setdefault(search_space.canonical(cell), key(cell)) == key(cell)
-    assert len(seen) == len(set(seen.values()))
-    assert search_space.enumerate_cells(of) == sorted(
-        seen, key=lambda cell: cell.blocks
-    )
-    assert search_space.count(of) == len(seen)
+    cells = raw_cells(of)
+    forms = {search_space.canonical(cell) for cell in cells}
+    assert len(forms) == len({key(form) for form in forms})
+    some = random.Random(7).sample(cells, min(len(cells), 3000))
+    assert all(key(search_space.canonical(cell)) == key(cell) for cell in some)
+    listed = search_space.enumerate_cells(of)
+    assert listed == sorted(forms, key=lambda cell: cell.blocks)
+    assert search_space.count(of) == len(forms)
 
 
 # ----------------------------------------------------------------------------- counts
 
 
+@pytest.mark.equation("4.3")
 def test_raw_count_by_hand_and_as_published():
     assert search_space.raw_count(space(1, 2)) == 16  # 2 * 2 inputs, 2 * 2 operations
     assert search_space.raw_count(space(2, 3, 2)) == len(raw_cells(space(2, 3, 2)))
@@ -368,6 +371,7 @@ def test_raw_count_by_hand_and_as_published():
     assert search_space.raw_count(FULL) == math.prod(sizes[:25])
 
 
+@pytest.mark.equation("4.4")
 def test_count_of_one_block_by_hand():
     # 2 O pairs, two of them unordered: 2 O (2 O + 1) / 2 = O (2 O + 1), times C
     for operations, combinations in itertools.product((1, 2, 3, 8), (1, 2)):
@@ -385,6 +389,37 @@ def test_count_of_two_blocks_by_hand():
         n = combinations * first
         by_hand = n * (n + 1) // 2 + n * combinations * reading
         assert search_space.count(space(2, operations, combinations)) == by_hand
+
+
+@pytest.mark.equation("4.6")
+def test_a_cell_is_drawn_as_often_as_it_can_be_written():
+    # 16 sequences of one block: no swap changes identity(0)+identity(0), one does
+    # identity(0)+max3(0). Two blocks: two swaps and two orders make eight at most.
+    def ways(of):
+        options = [range(len(d.options)) for d in search_space.decisions(of)]
+        every = (search_space.decode(of, t) for t in itertools.product(*options))
+        return Counter(search_space.canonical(genotype.normal) for genotype in every)
+
+    cell = search_space.cell_from_text
+    one = ways(space(1, 2, cells=("normal",)))
+    assert one[cell("identity(0)+identity(0)")] == 1
+    assert one[cell("identity(0)+max3(0)")] == 2
+    assert sum(one.values()) == 16
+    small = ways(SMALL)
+    assert sum(small.values()) == 2916
+    assert small[cell("identity(0)+identity(0) | sep3(2)+sep3(2)")] == 1
+    assert small[cell("identity(0)+sep3(0) | identity(0)+sep3(1)")] == max(
+        small.values()
+    )
+    assert max(small.values()) == 8
+    # 15 blocks on the inputs have two different pairs; two different ones of them
+    assert Counter(small.values())[8] == math.comb(15, 2)
+    # Counted in draws: 2,000 of 16 sequences, 3 standard errors of the share are 0.016
+    rng, of = random.Random(8), space(1, 2, cells=("normal",))
+    drawn = [search_space.sample(of, rng).normal for _ in range(2000)]
+    share = Counter(map(search_space.canonical, drawn))
+    assert abs(share[cell("identity(0)+identity(0)")] / 2000 - 1 / 16) < 0.025
+    assert abs(share[cell("identity(0)+max3(0)")] / 2000 - 2 / 16) < 0.025
 
 
 def test_small_has_735_cells():
@@ -418,12 +453,17 @@ def labelled_wirings(blocks):
     return total[blocks]
 
 
-def test_the_wirings_of_five_blocks_are_complete():
+@pytest.fixture(scope="module")
+def wirings():
+    return {n: search_space.enumerate_cells(space(n)) for n in (2, 3, 4, 5)}
+
+
+def test_the_wirings_of_five_blocks_are_complete(wirings):
     # By hand: one block 2 * 2; two 4 * 4, or one reads the other: 2 * 4 * (9 - 4).
     assert [labelled_wirings(n) for n in (1, 2)] == [4, 56]
-    for blocks in (2, 3, 4, 5):
+    for blocks in wirings:
         total = 0
-        for wiring in search_space.enumerate_cells(space(blocks)):
+        for wiring in wirings[blocks]:
             inputs = [{b.left.input, b.right.input} for b in wiring.blocks]
             symmetries = 0
             for order in itertools.permutations(range(2, blocks + 2)):
@@ -437,6 +477,7 @@ def test_the_wirings_of_five_blocks_are_complete():
         assert total == labelled_wirings(blocks)
 
 
+@pytest.mark.equation("4.5")
 def test_symmetric_wirings_by_hand():
     def labellings(text, operations, combinations=1):
         wiring = search_space.cell_from_text(text)
@@ -460,14 +501,15 @@ def test_symmetric_wirings_by_hand():
     assert labellings("sep3(0)+sep3(1) | sep3(2)+sep3(2)", 3) == 9 * 6
 
 
-def test_the_full_space():
+def test_the_full_space(wirings):
     # PNAS, section 3.1: 8 operations, add only, about 1e12 distinct cells.
-    assert round(math.log10(search_space.count(space(5, 8)))) == 12
+    pnas = sum(search_space.labellings(wiring, 8, 1) for wiring in wirings[5])
+    assert round(math.log10(pnas)) == 12
     total = search_space.count(FULL)
     # Swaps and renumberings make at most 2^5 5! raw cells of one, and 2^5 of most.
     raw = search_space.raw_count(FULL)
     assert raw / (32 * 120) < total < raw / 16
-    assert search_space.count_genotypes(FULL) == total**2
+    assert search_space.count_genotypes(space(2, 3, 2)) == 2919**2  # by hand, above
 
 
 def test_a_space_too_large_to_list_says_so():
@@ -554,6 +596,22 @@ def test_nasnet_a_and_pnasnet_5_as_in_timm():
     normal = traced(pnasnet.Cell(6, 6, 6, 6), False)
     reduction = traced(pnasnet.Cell(6, 6, 6, 6, is_reduction=True), False)
     assert search_space.same(Genotype(normal, reduction), search_space.PNASNET_5)
+
+
+def test_the_weights_of_exercise_04_4_as_in_timm():
+    from timm.models import nasnet
+
+    from lib.exercises.search_space import cell_weights
+
+    for filters in (6, 44):
+        cell = nasnet.NormalCell(*[filters] * 4)
+        inside = [
+            m for name, m in cell.named_children() if name.startswith("comb_iter")
+        ]
+        weights = sum(p.numel() for m in inside for p in m.parameters())
+        blocks = search_space.NASNET_A.normal.blocks
+        plain = tuple((left, right) for left, right, _ in blocks)
+        assert cell_weights(plain, filters) == weights
 
 
 def test_enas_by_its_published_string():

@@ -1,0 +1,319 @@
+"""Exercises and quiz of chapter 04: which cells there are."""
+
+import random
+
+from lib import search_space
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.search_space import FULL, SMALL, Space
+
+# --- 04.1 predict
+
+
+def one_block() -> int:
+    """Distinct cells of one block with the paper's operations and combinations."""
+    return search_space.count(Space(1, FULL.operations, FULL.combinations))
+
+
+def one_block_raw() -> int:
+    return search_space.raw_count(Space(1, FULL.operations, FULL.combinations))
+
+
+def one_block_halved() -> int:
+    return one_block_raw() // 2
+
+
+def one_block_added() -> int:
+    return search_space.count(Space(1, FULL.operations))
+
+
+# --- 04.2 measure
+
+
+def drawn() -> list:
+    rng = random.Random(0)
+    return [search_space.sample(SMALL, rng).normal for _ in range(735)]
+
+
+def missed() -> int:
+    """Distinct cells of SMALL that 735 draws leave out."""
+    return 735 - len({search_space.canonical(cell) for cell in drawn()})
+
+
+def seen() -> int:
+    return 735 - missed()
+
+
+def missed_uncanonical() -> int:
+    return 735 - len(set(drawn()))
+
+
+# --- 04.3 build
+
+
+def depth(blocks):
+    """The most operations on a way from an input of the cell to a block's output."""
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    return max(longest)
+
+
+def depth_2(blocks):
+    """Follow every block back to the inputs."""
+
+    def back(state):
+        if state < 2:
+            return 0
+        return 1 + max(back(pair[0]) for pair in blocks[state - 2])
+
+    return max(back(state) for state in range(2, len(blocks) + 2))
+
+
+def depth_of_last(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    return longest[-1]
+
+
+def depth_shortest(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + min(longest[a], longest[b]))
+    return max(longest)
+
+
+def depth_number_of_blocks(blocks):
+    return len(blocks)
+
+
+def depth_states(blocks):
+    return depth(blocks) + 1
+
+
+def depth_first_input(blocks):
+    longest = [0, 0]
+    for (a, _), _ in blocks:
+        longest.append(1 + longest[a])
+    return max(longest)
+
+
+def blocks_drawn(rng, size, operations=("identity", "max3", "sep3", "sep5", "sep7")):
+    return tuple(
+        tuple((rng.randrange(k + 2), rng.choice(operations)) for _ in range(2))
+        for k in range(rng.randint(1, min(size, 6)))
+    )
+
+
+# --- 04.4 build
+
+
+def cell_weights(blocks, filters):
+    """Numbers that training has to find in the separable convolutions of a cell."""
+    total = 0
+    for block in blocks:
+        for _, operation in block:
+            if operation.startswith("sep"):
+                k = int(operation[3:])
+                total += 2 * filters * (k * k + filters + 2)
+    return total
+
+
+def cell_weights_2(blocks, filters):
+    """A price list, looked up for each pair."""
+    price = {f"sep{k}": 2 * (k**2 + filters + 2) * filters for k in (3, 5, 7)}
+    return sum(price.get(op, 0) for block in blocks for _, op in block)
+
+
+def weights_once(blocks, filters):
+    return cell_weights(blocks, filters) // 2
+
+
+def weights_dense(blocks, filters):
+    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
+    return sum(2 * filters * (k * k * filters + 2) for k in kernels)
+
+
+def weights_without_norm(blocks, filters):
+    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
+    return sum(2 * filters * (k * k + filters) for k in kernels)
+
+
+def weights_shared(blocks, filters):
+    kernels = {int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"}
+    return sum(2 * filters * (k * k + filters + 2) for k in kernels)
+
+
+def weights_one_norm(blocks, filters):
+    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
+    return sum(2 * filters * (k * k + filters + 1) for k in kernels)
+
+
+EXERCISES = (
+    Exercise(
+        name="one_block", number="04.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="Count the distinct cells of one block: 13 operations, add or concat.",
+        reference=one_block,
+        wrong=(
+            Wrong(one_block_raw, "these are the ways to write one block, 2*2*13*13*2;"
+                  " swapping its pairs writes most cells a second time"),
+            Wrong(one_block_halved, "half of all ways is too few: a block whose pairs"
+                  " are equal has only one way to be written, so it lost its half"),
+            Wrong(one_block_added, "right for the pairs; the block is also free to add"
+                  " or to concatenate"),
+        ),
+        hints=(
+            "How many different pairs (input, operation) can one side be?",
+            "26 pairs. Choose two of them, the same one twice allowed, order ignored.",
+        ),
+    ),
+    Exercise(
+        name="missed", number="04.2", kind="measure", minutes=10, difficulty=2,
+        points=2,
+        task="Draw 735 genotypes of SMALL; count the cells that never came up.",
+        reference=missed,
+        wrong=(
+            Wrong(seen, "these are the cells that did come up; how many did not?"),
+            Wrong(missed_uncanonical, "one cell has several genotypes: write each in"
+                  " its canonical form before you compare"),
+        ),
+        hints=(
+            "A set keeps one of each. What has to go into it?",
+            "set(search_space.canonical(cell) for each drawn cell); then 735 minus its"
+            " length.",
+        ),
+    ),
+    Exercise(
+        name="depth", number="04.3", kind="build", minutes=15, difficulty=2, points=3,
+        task="The most operations between an input of a cell and its output.",
+        reference=depth, alternative=depth_2,
+        wrong=(
+            Wrong(depth_of_last, "you return what the last block reaches; an earlier"
+                  " block may end the longest way"),
+            Wrong(depth_shortest, "you follow the nearer input of each block; the"
+                  " longest way goes through the farther one"),
+            Wrong(depth_number_of_blocks, "you count all blocks; blocks that stand"
+                  " side by side do not lengthen a way"),
+            Wrong(depth_states, "you count the states on the way; between n + 1"
+                  " states there are n operations"),
+            Wrong(depth_first_input, "you look at the left input only; the right one"
+                  " may come from deeper inside the cell"),
+        ),
+        hints=(
+            "What is the depth of states 0 and 1? And of a block that reads both?",
+            "Keep a list with one number a state, and append as the blocks come.",
+            "A block's number is one more than the larger number of its two inputs.",
+        ),
+        cases=lambda rng, size: (blocks_drawn(rng, size),),
+        by_hand=(
+            (((((0, "sep3"), (1, "identity")),),), 1),
+            (((((0, "sep3"), (1, "max3")), ((2, "max3"), (0, "max3")),
+               ((0, "sep3"), (0, "sep3"))),), 2),
+            (((((0, "sep3"), (1, "max3")), ((2, "max3"), (0, "max3")),
+               ((0, "sep3"), (3, "sep3"))),), 3),
+        ),
+        properties=(
+            Property(
+                "a block that reads the inputs only changes nothing",
+                lambda mine, blocks: mine((*blocks, ((0, "sep3"), (1, "sep3"))))
+                == mine(blocks),
+            ),
+        ),
+    ),
+    Exercise(
+        name="cell_weights", number="04.4", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="Count the weights inside a normal cell from its blocks.",
+        reference=cell_weights, alternative=cell_weights_2,
+        wrong=(
+            Wrong(weights_once, "a separable convolution of this space is applied"
+                  " twice, with weights of its own each time"),
+            Wrong(weights_dense, "you count a dense k x k convolution; here each"
+                  " channel is filtered alone, and a 1x1 mixes them"),
+            Wrong(weights_without_norm, "each of the two batch norms has a scale and a"
+                  " shift for every channel"),
+            Wrong(weights_shared, "you count each kind once; every place in the cell"
+                  " has weights of its own"),
+            Wrong(weights_one_norm, "a batch norm has two numbers a channel: a scale"
+                  " and a shift"),
+        ),
+        hints=(
+            "One application: depthwise k x k, then 1x1, then batch norm. Count each.",
+            "F channels: k * k * F, then F * F, then 2 * F.",
+            "int('sep5'[3:]) is 5.",
+        ),
+        cases=lambda rng, size: (blocks_drawn(rng, size), rng.choice((4, 8, 16, 32))),
+        by_hand=(
+            (((((0, "sep3"), (1, "identity")),), 10), 2 * (90 + 100 + 20)),
+            (((((0, "sep5"), (1, "sep3")),), 32), 3776 + 2752),
+            (((((0, "avg3"), (1, "avg3")),), 32), 0),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "How many tokens name one genotype of the paper's space?",
+        (
+            Option("25", "That is one cell: five decisions for each of five blocks."),
+            Option("40", "Two inputs and two operations a block; the combination is"
+                   " decided too."),
+            Option("50", "Five decisions a block, five blocks, two cells.", True),
+            Option("70", "There are seven states in a cell, but only the five blocks"
+                   " are decided; h_i and h_(i-1) are given."),
+        ),
+        value=lambda: len(search_space.decisions(FULL)),
+    ),
+    Question(
+        "Block 0 asks for state 2. What is wrong with that?",
+        (
+            Option("Nothing: a block may read any state.", "A block can only read what"
+                   " exists when it runs."),
+            Option("State 2 is what block 0 itself writes.", "It would have to read its"
+                   " own result, so the graph would have a cycle.", True),
+            Option("There is no state 2.", "There is: block 0 writes it, and later"
+                   " blocks may read it."),
+            Option("State 2 belongs to the reduction cell.", "States are numbered anew"
+                   " in each cell."),
+        ),
+    ),
+    Question(
+        "Which change gives another cell, and not another way to write the same one?",
+        (
+            Option("Swap the two pairs of a block.", "A sum does not know which summand"
+                   " came first."),
+            Option("Exchange the operations of a block and leave its inputs.",
+                   "sep3(0)+max3(1) becomes max3(0)+sep3(1): other states go through"
+                   " other operations.", True),
+            Option("List two blocks that do not read each other in the other order.",
+                   "Only their numbers change, together with those who read them."),
+            Option("List the output states in another order.", "The output is a set."),
+        ),
+    ),
+    Question(
+        "How many states does NASNet-A's normal cell, as released, concatenate?",
+        (
+            Option("5", "Five is what the paper's rule gives: every block of this cell"
+                   " is unread. The release adds state 1."),
+            Option("6", "The five blocks, and state 1, which blocks read as well."
+                   " Hence 1056 = 6 * 4 * 44.", True),
+            Option("7", "State 0 is not in the output."),
+        ),
+        value=lambda: len(search_space.NASNET_A.normal.output),
+    ),
+    Question(
+        "SMALL has 2,916 token sequences a cell. How many distinct cells?",
+        (
+            Option("364", "That would be 2,916 / 8, but only 105 of the cells have"
+                   " eight ways to be written."),
+            Option("735", "By hand: 231 whose second block does not read the first,"
+                   " and 504 whose second block does.", True),
+            Option("945", "That is what remains if only swaps are removed: 21 * 45."
+                   " Blocks that do not read each other can change places too."),
+            Option("1458", "Half of them: but a cell can have one, two, four or eight"
+                   " ways to be written."),
+        ),
+        value=lambda: search_space.count(SMALL),
+    ),
+)  # fmt: skip
