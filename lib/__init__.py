@@ -17,6 +17,10 @@ I    Tools
     training         02  y = f(x; theta), fit, schedules, moving averages
     profiling        03  parameters, multiply-adds, latency, memory, Pareto front
 
+II   Search: NASNet
+    genotypes            cells and genotypes as values, their text and their graph
+    search_space     04  the space: sample, mutate, tokens, canonical form, count
+
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
 imports nothing; it only prepares the threads, so it has to come before torch.
 """
@@ -38,12 +42,14 @@ SUPPORT = (
     "drawing",
     "coco",
     "checkpoints",
+    "genotypes",
 )
 ORDER = (
     *SUPPORT,
     "data",
     "training",
     "profiling",
+    "search_space",
 )
 
 # True if torch read its thread settings before this file could make them.
