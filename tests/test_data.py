@@ -213,6 +213,16 @@ def test_crop_labels_belong_to_the_drawn_digit():
     assert np.bincount(labels).min() > 20  # 50 expected, standard deviation 6.7
 
 
+def test_scene_labels_belong_to_the_drawn_digits():
+    chosen = data.sources("validation")
+    fields = drawing.fields(data.digits().images[chosen])
+    for i, sample in enumerate(data.scenes("validation", 5, seed=2, difficulty=0.5)):
+        key = ("validation", 2, i)
+        image, _, source = drawing.scene(key, fields, 128, 500, (1, 5), (14, 72))
+        assert (sample.image.numpy() == image).all()
+        assert sample.labels.tolist() == data.digits().labels[chosen[source]].tolist()
+
+
 def test_harder_crops_have_less_contrast():
     def contrast(difficulty):
         # A digit fills the middle; the rim is mostly ground.

@@ -458,12 +458,6 @@ QUIZ = (
         " What does the test accuracy tell you?",
         (
             Option(
-                "How well the model knows these scans, drawn again",
-                "Yes: nearly every test crop has a sister in training, from the very"
-                " same strokes.",
-                correct=True,
-            ),
-            Option(
                 "How well it reads the digits of writers it never saw",
                 "No: it has seen these writers, and even these strokes.",
             ),
@@ -471,6 +465,12 @@ QUIZ = (
                 "Nothing, because 500 is too few",
                 "500 give a standard error of about two points. The leak is the"
                 " larger trouble.",
+            ),
+            Option(
+                "How well the model knows these scans, drawn again",
+                "Yes: nearly every test crop has a sister in training, from the very"
+                " same strokes.",
+                correct=True,
             ),
             Option(
                 "A lower bound on the true accuracy",
@@ -493,10 +493,10 @@ QUIZ = (
         "A picture 100 pixels wide holds the box x1 10, y1 5, x2 30, y2 45. It is"
         " mirrored left to right. What is the new x1?",
         (
+            Option("90", "100 - 10 is the new x2."),
             Option(
                 "70", "100 - 30: the old right edge becomes the left.", correct=True
             ),
-            Option("90", "100 - 10 is the new x2."),
             Option("69", "A pixel too few: boxes measure edges, not pixel indices."),
             Option("10", "Then the box would stay while its digit moves away."),
         ),
@@ -507,14 +507,14 @@ QUIZ = (
         "A COCO file says bbox [10, 20, 30, 40]. Which corners does the box have?",
         (
             Option(
-                "(10, 20) and (40, 60)",
-                "COCO gives x, y, width, height: add them up.",
-                correct=True,
-            ),
-            Option(
                 "(10, 20) and (30, 40)",
                 "That reads x1 y1 x2 y2. It looks plausible, which is why this error"
                 " survives so long.",
+            ),
+            Option(
+                "(10, 20) and (40, 60)",
+                "COCO gives x, y, width, height: add them up.",
+                correct=True,
             ),
             Option("(20, 10) and (60, 40)", "x comes first in COCO."),
             Option("(-5, 0) and (25, 40)", "That would take (10, 20) for the centre."),
@@ -523,11 +523,6 @@ QUIZ = (
     Question(
         "An annotation among 900,000 has a width of 0. What should a loader do?",
         (
-            Option(
-                "Stop, and name the file and the id",
-                "Yes. You then decide, and leave it out in the open, by its id.",
-                correct=True,
-            ),
             Option(
                 "Skip it without a word",
                 "Then the next 10,000 bad boxes vanish in the same way.",
@@ -540,16 +535,16 @@ QUIZ = (
                 "Give it a width of 1",
                 "An invented box. Perhaps the file holds x1 y1 x2 y2.",
             ),
+            Option(
+                "Stop, and name the file and the id",
+                "Yes. You then decide, and leave it out in the open, by its id.",
+                correct=True,
+            ),
         ),
     ),
     Question(
         "A 16-bit grey photograph comes out almost white. What happened?",
         (
-            Option(
-                "Values above 255 were clipped to 255",
-                "PIL's conversion to RGB does that. Scale by 255 / 65535 first.",
-                correct=True,
-            ),
             Option(
                 "It was exposed too long",
                 "Possible, but look at the numbers of the file first.",
@@ -557,6 +552,11 @@ QUIZ = (
             Option(
                 "Its channels are in the order BGR",
                 "A grey picture has equal channels; their order does not matter.",
+            ),
+            Option(
+                "Values above 255 were clipped to 255",
+                "PIL's conversion to RGB does that. Scale by 255 / 65535 first.",
+                correct=True,
             ),
         ),
     ),
