@@ -20,6 +20,9 @@ I    Tools
 II   Search: NASNet
     genotypes            cells and genotypes as values, their text and their graph
     search_space     04  the space: sample, mutate, tokens, canonical form, count
+    cells                operations, factorized reduction, the cell as a module
+    official             published weights, loaded whole or not at all
+    nasnet           05  cell derivation: genotype to cell to network, NASNet-A
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
 imports nothing; it only prepares the threads, so it has to come before torch.
@@ -43,6 +46,8 @@ SUPPORT = (
     "coco",
     "checkpoints",
     "genotypes",
+    "cells",
+    "official",
 )
 ORDER = (
     *SUPPORT,
@@ -50,6 +55,7 @@ ORDER = (
     "training",
     "profiling",
     "search_space",
+    "nasnet",
 )
 
 # True if torch read its thread settings before this file could make them.
