@@ -610,3 +610,17 @@ def test_adamw_resumes_too(tmp_path):
     with pytest.raises(Stop):
         go(tmp_path / "run.pt", on_step=stop_after(7))
     assert same(go(tmp_path / "run.pt"), go(tmp_path / "whole.pt"))
+
+
+def test_after_resuming_the_last_good_state_is_the_resumed_one(tmp_path):
+    with pytest.raises(Stop):
+        run(tmp_path / "run.pt", on_step=stop_after(7))
+    loss_fn = poisoned(1, "loss")  # its second call, step 7
+    loss_fn.__qualname__ = training.classification_loss().__qualname__
+    loss_fn.settings = {"smoothing": 0.1}
+    model = training.small_cnn((4, 8), seed=99)
+    with pytest.raises(training.NonFiniteLoss) as caught:
+        run(tmp_path / "run.pt", model, loss_fn=loss_fn)
+    assert (caught.value.step, caught.value.kept) == (7, 6)
+    saved = torch.load(tmp_path / "run.pt", weights_only=True)
+    assert saved["step"] == 6 and same(model.state_dict(), saved["model"])
