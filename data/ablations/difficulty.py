@@ -1,6 +1,6 @@
 """How hard should the crops be? Architectures must differ more than seeds do.
 
-    python data/ablations/difficulty.py            # about 25 minutes, one CPU thread
+    python data/ablations/difficulty.py            # about 6 minutes, one thread
     python data/ablations/difficulty.py --report   # the table below, from the rows
 
 Six small CNNs, three seeds each, at several difficulties: 3,000 training crops of
