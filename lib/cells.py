@@ -126,7 +126,7 @@ def drop_path(
 ) -> Float[Tensor, "B C H W"]:
     """Zero the path for some samples of a batch, scale it by 1 / keep for the rest."""
     u = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device, dtype=x.dtype)
-    return x * (torch.floor(u + keep) / keep)  # Eq. 5.8
+    return x * (torch.floor(u + keep) / keep)  # Eq. 5.6
 
 
 def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Module:

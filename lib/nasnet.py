@@ -125,8 +125,8 @@ def path_keep(
 
     It falls with depth to `keep`, and with `progress`, the share of training done.
     """
-    deep = 1 - (cell + 1) / cells * (1 - keep)  # Eq. 5.6
-    return 1 - progress * (1 - deep)  # Eq. 5.7
+    deep = 1 - (cell + 1) / cells * (1 - keep)  # Eq. 5.7
+    return 1 - progress * (1 - deep)  # Eq. 5.8
 
 
 class AuxiliaryHead(nn.Module):
@@ -291,7 +291,7 @@ _THEIRS = (
 )
 
 
-def _official_names(model: Network) -> dict[str, str]:
+def official_names(model: Network) -> dict[str, str]:
     """The published name of each of our tensors, the auxiliary head apart."""
     cells = ["cell_stem_0", "cell_stem_1"]
     for stack in range(3):  # numbers jump to 6 and 12, even where N is 4
@@ -323,4 +323,4 @@ def load_official(model: Network, source: str | PathLike | dict) -> Network:
         raise ValueError(
             "model: official weights exist for nasnet_a('large') and ('mobile') only"
         )
-    return official.load(model, source, _official_names(model))
+    return official.load(model, source, official_names(model))

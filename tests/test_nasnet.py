@@ -216,7 +216,7 @@ def test_an_odd_number_of_filters_is_shared_out():
     )
 
 
-@pytest.mark.equation("5.8")
+@pytest.mark.equation("5.6")
 def test_drop_path_masks_whole_samples():
     u = torch.rand(1000, generator=torch.Generator().manual_seed(3))
     x = torch.ones(1000, 2, 3, 3)
@@ -234,8 +234,8 @@ def test_drop_path_keeps_the_mean():
     assert abs(y.mean().item() - 1) < 4 * error
 
 
-@pytest.mark.equation("5.6")
 @pytest.mark.equation("5.7")
+@pytest.mark.equation("5.8")
 @pytest.mark.parametrize(
     "cell, total, keep, progress, by_hand",
     [
@@ -276,6 +276,7 @@ def test_a_block_by_hand():
     assert joined(current, previous)[0, 0].tolist() == [[3, 13], [23, 33]]
 
 
+@pytest.mark.equation("5.1")
 def test_calibration_starts_with_relu_and_previous_may_pass_as_it_is():
     cell = set_weights(cells.Cell(one("identity(0)+identity(1)").normal, 1, 2, 1), 1.0)
     current = torch.cat([square(2) - 1, square(2)], 1)  # -1 0 1 2 and 0 1 2 3
@@ -569,7 +570,7 @@ def test_names_are_exactly_theirs(large, mobile):
     for name, theirs in (("large", large), ("mobile", mobile)):
         with torch.device("meta"):
             mine = nasnet.nasnet_a(name, auxiliary=True)
-        names = nasnet._official_names(mine)
+        names = nasnet.official_names(mine)
         assert set(names.values()) == set(theirs.state_dict())
         assert len(set(names.values())) == len(names)
 

@@ -1,0 +1,321 @@
+"""Exercises and quiz of chapter 05: from a genotype to a network."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from lib import cells, nasnet, search_space
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+
+AMOEBANET_A = search_space.AMOEBANET_A
+
+# --- 05.1 predict
+
+
+def last_channels() -> int:
+    """Channels before the classifier: AmoebaNet-A's cells in NASNet-A's stack."""
+    with torch.device("meta"):
+        model = nasnet.network(AMOEBANET_A, stem="imagenet", cells=4, filters=44)
+    return model.classifier.in_features
+
+
+def channels_of_nasnet() -> int:
+    return 24 * 44
+
+
+def channels_of_first_stack() -> int:
+    return len(AMOEBANET_A.normal.output) * 44
+
+
+def channels_of_unread() -> int:
+    return len(search_space.unused(AMOEBANET_A.normal.blocks)) * 4 * 44
+
+
+def channels_of_all_blocks() -> int:
+    return 5 * 4 * 44
+
+
+# --- 05.2 measure
+
+
+def seen(module: torch.nn.Module) -> torch.Tensor:
+    """Which pixels of a 7 x 7 picture the output of a module depends on."""
+    picture = torch.ones(1, 1, 7, 7, requires_grad=True)
+    for weight in module.parameters():
+        torch.nn.init.ones_(weight)
+    module.eval()(picture).sum().backward()
+    return picture.grad[0, 0] != 0
+
+
+def unseen() -> int:
+    """Pixels of 7 x 7 that a factorized reduction never looks at."""
+    return int((~seen(cells.FactorizedReduction(1, 2))).sum())
+
+
+def unseen_without_shift() -> int:
+    return int((~seen(cells.ConvNorm(1, 2, 1, 2))).sum())
+
+
+def pixels_seen() -> int:
+    return 49 - unseen()
+
+
+# --- 05.3 build
+
+
+def same_average(x, kernel, stride):
+    """Sum over each window, divided by the number of its pixels in the picture."""
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    pads = (before, after, before, after)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
+    shares = F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
+    return sums / shares
+
+
+def same_average_2(x, kernel, stride):
+    """Window by window, cut at the edges of the picture."""
+    side = x.shape[-1]
+    before = cells.same_padding(side, kernel, stride)[0]
+    starts = [i * stride - before for i in range(math.ceil(side / stride))]
+    rows = []
+    for i in starts:
+        row = []
+        for j in starts:
+            window = x[:, :, max(i, 0) : i + kernel, max(j, 0) : j + kernel]
+            row.append(window.mean((2, 3)))
+        rows.append(torch.stack(row, -1))
+    return torch.stack(rows, -2)
+
+
+def average_counts_padding(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    return F.avg_pool2d(F.pad(x, (before, after, before, after)), kernel, stride)
+
+
+def average_symmetric(x, kernel, stride):
+    return F.avg_pool2d(x, kernel, stride, kernel // 2, count_include_pad=False)
+
+
+def average_no_padding(x, kernel, stride):
+    return F.avg_pool2d(x, kernel, stride, ceil_mode=True)
+
+
+# --- 05.4 build
+
+
+def alive(reads, cells):
+    """Cells from which some way leads up to the last one."""
+    found, waiting = set(), [cells - 1]
+    while waiting:
+        i = waiting.pop()
+        if i >= 0 and i not in found:
+            found.add(i)
+            waiting += [i - 1 - state for state in reads]
+    return sorted(found)
+
+
+def alive_2(reads, cells):
+    """From the top down: a cell that is needed needs what it reads."""
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 if state == 0 else i - 2 for state in reads}
+    return sorted(i for i in needed if i >= 0)
+
+
+def alive_all(reads, cells):
+    return list(range(cells))
+
+
+def alive_swapped(reads, cells):
+    return alive([1 - state for state in reads], cells)
+
+
+def alive_neighbours(reads, cells):
+    top = cells - 1
+    return sorted(i for i in {top} | {top - 1 - s for s in reads} if i >= 0)
+
+
+def alive_without_last(reads, cells):
+    return alive(reads, cells)[:-1]
+
+
+EXERCISES = (
+    Exercise(
+        name="last_channels", number="05.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="AmoebaNet-A's cells, four in a stack, F = 44: channels before the"
+             " classifier.",
+        reference=last_channels,
+        wrong=(
+            Wrong(channels_of_nasnet, "that is NASNet-A, whose normal cell has six"
+                  " output states; how many has this one?"),
+            Wrong(channels_of_first_stack, "right for the first stack; each of the two"
+                  " reductions doubles F"),
+            Wrong(channels_of_unread, "the output of this cell is written out: it names"
+                  " state 1 as well"),
+            Wrong(channels_of_all_blocks, "not every block is output: some are read by"
+                  " another block"),
+        ),
+        hints=(
+            "print(search_space.AMOEBANET_A) and look behind the arrow of the normal"
+            " cell.",
+            "Eq. 5.5, with F doubled twice.",
+        ),
+    ),
+    Exercise(
+        name="unseen", number="05.2", kind="measure", minutes=10, difficulty=2,
+        points=2,
+        task="Pixels of a 7 x 7 picture that a factorized reduction never looks at.",
+        reference=unseen,
+        wrong=(
+            Wrong(unseen_without_shift, "that is one strided 1x1 convolution alone;"
+                  " the second half looks one pixel further"),
+            Wrong(pixels_seen, "these are the pixels it does look at"),
+        ),
+        hints=(
+            "The gradient of the output is zero at a pixel that nothing looks at.",
+            "Sum the output, call backward, and count the zeros in the picture's"
+            " gradient. Give all weights the value 1 first.",
+        ),
+    ),
+    Exercise(
+        name="same_average", number="05.3", kind="build", minutes=20, difficulty=2,
+        points=3,
+        task="Average pooling with the padding of Eq. 5.3, padding not counted.",
+        reference=same_average, alternative=same_average_2,
+        wrong=(
+            Wrong(average_counts_padding, "at the edges you divide by all pixels of"
+                  " the window, the padding among them"),
+            Wrong(average_symmetric, "you pad both sides alike; Eq. 5.3 puts an odd"
+                  " pixel behind, so your windows stand one pixel too early"),
+            Wrong(average_no_padding, "the number of windows is right only now and"
+                  " then: nothing is padded in front"),
+        ),
+        hints=(
+            "cells.same_padding(side, kernel, stride) gives the pixels before and"
+            " after; F.pad takes (left, right, top, bottom).",
+            "How large a part of each window is picture? Pool a picture of ones.",
+            "The pool of the padded picture, divided by the pool of padded ones.",
+        ),
+        cases=lambda rng, size: (
+            tensor(rng, 1, rng.randint(1, 2), *[rng.randint(3, 4 + size)] * 2),
+            rng.choice((3, 3, 5)), rng.choice((1, 2, 2)),
+        ),
+        by_hand=(
+            ((torch.arange(16.0).reshape(1, 1, 4, 4), 3, 2),
+             torch.tensor([[[[5.0, 6.5], [11.0, 12.5]]]])),
+            ((torch.arange(9.0).reshape(1, 1, 3, 3), 3, 2),
+             torch.tensor([[[[2.0, 3.0], [5.0, 6.0]]]])),
+        ),
+        properties=(
+            Property(
+                "a picture of one colour keeps its colour, at the edges too",
+                lambda mine, x, kernel, stride: torch.allclose(
+                    mine(torch.full_like(x, 3.0), kernel, stride), torch.tensor(3.0)
+                ),
+            ),
+        ),
+        gradient=(0,),
+    ),
+    Exercise(
+        name="alive", number="05.4", kind="build", minutes=15, difficulty=2, points=3,
+        task="The cells of a stack on which the output of the last one depends.",
+        reference=alive, alternative=alive_2,
+        wrong=(
+            Wrong(alive_all, "you return every cell; if a cell reads only one of its"
+                  " inputs, some cells are passed by"),
+            Wrong(alive_swapped, "state 0 is the cell just below, state 1 the one below"
+                  " that; you have them the other way round"),
+            Wrong(alive_neighbours, "you stop after one step; the cells below read"
+                  " others in turn"),
+            Wrong(alive_without_last, "the last cell gives the output, so it is alive"
+                  " itself"),
+        ),
+        hints=(
+            "Begin at the top: which cells does cell n - 1 read?",
+            "State 0 of cell i is the output of cell i - 1, state 1 that of cell"
+            " i - 2. Numbers below 0 are the stem.",
+            "Keep a set of needed cells and go through i from the top down.",
+        ),
+        cases=lambda rng, size: (
+            rng.choice(([0], [1], [0, 1], [1], [1, 0])), rng.randint(1, 2 * size),
+        ),
+        by_hand=(
+            (([0, 1], 4), [0, 1, 2, 3]),
+            (([0], 3), [0, 1, 2]),
+            (([1], 5), [0, 2, 4]),
+            (([1], 4), [1, 3]),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "NASNet-A mobile is called 4 @ 1056. What is its F, the filters of the first"
+        " stack of normal cells?",
+        (
+            Option("176", "That is F of the last stack: 1056 divided by six output"
+                   " states."),
+            Option("44", "Six output states, and F doubled by two reductions: 1056 ="
+                   " 6 * 4 * 44.", True),
+            Option("264", "That is the number of channels at the end of the first"
+                   " stack: six states of F each."),
+            Option("11", "That is F of the first reduction cell in the ImageNet stem, a"
+                   " quarter of the answer."),
+        ),
+        value=lambda: nasnet.CONFIGS["mobile"].filters,
+    ),
+    Question(
+        "A picture has a side of 224 pixels. How many rows of padding does a 3x3"
+        " convolution with stride 2 need in front, by Eq. 5.3?",
+        (
+            Option("0", "112 windows need (112 - 1) * 2 + 3 = 225 rows, one more than"
+                   " there are, and an odd one goes behind.", True),
+            Option("1", "This is what padding=1 does, and it moves every window by one"
+                   " pixel."),
+            Option("2", "Only one row is missing in all."),
+        ),
+        value=lambda: cells.same_padding(224, 3, 2)[0],
+    ),
+    Question(
+        "20 cells, final keep probability 0.6, halfway through training. With which"
+        " probability is a path of the last cell kept?",
+        (
+            Option("0.6", "That is where the last cell ends, after all of training."),
+            Option("0.8", "The last cell has the full 0.4 to lose, and half of it is"
+                   " lost by now.", True),
+            Option("0.9", "That is a cell halfway up, halfway through training."),
+            Option("1.0", "Drop path begins at once, but gently."),
+        ),
+        value=lambda: nasnet.path_keep(19, 20, 0.6, 0.5),
+        form="{:.1f}",
+    ),
+    Question(
+        "Why is 88.9 M printed for NASNet-A large, where we count 88.75 M parameters?",
+        (
+            Option("The auxiliary head was counted.", "It has 4.6 million parameters of"
+                   " its own; the gap is much smaller."),
+            Option("The running means and variances of the batch norms were counted.",
+                   "88,753,150 weights and 196,668 statistics: 88.95 million.", True),
+            Option("The classifier has 1001 classes.", "One more class adds 4,033"
+                   " parameters; the gap is 200,000."),
+            Option("It is a rounding.", "88.75 does not round to 88.9."),
+        ),
+    ),
+    Question(
+        "A cell reads only state 1, never state 0. What happens to the network?",
+        (
+            Option("It is refused: both inputs must be read.", "The space allows it;"
+                   " nothing says that a block must read both."),
+            Option("Every second cell has no reader and never learns.", "The output"
+                   " needs cells n, n - 2, n - 4 and so on. The rest gets no gradient.",
+                   True),
+            Option("Nothing: state 1 holds state 0 as well.", "State 1 is the output of"
+                   " the cell before the last; it knows nothing of state 0."),
+            Option("The picture is halved twice as often.", "Sides depend on reduction"
+                   " cells only."),
+        ),
+    ),
+)  # fmt: skip
