@@ -30,7 +30,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import lib
-from lib import plots
+from lib import plots, widgets
 from lib.exercises import Question, find, grading
 
 RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
@@ -215,30 +215,10 @@ def quiz(chapter: str) -> None:
     """
     questions = import_module(f"lib.exercises.{chapter}").QUIZ
     if not os.environ.get(STATIC):
-        _interactive(questions)
+        for number, q in enumerate(questions, 1):
+            options = [(o.text, o.correct, o.why) for o in q.options]
+            display(widgets.question(f"{number}. {q.prompt}", options))
     _display(_folded_text(questions), _folded_html(questions))
-
-
-def _interactive(questions: tuple[Question, ...]) -> None:
-    try:
-        from jupyterquiz import display_quiz
-    except ImportError:  # the folded form below says the same
-        return
-    state = random.getstate()  # display_quiz draws its element ids from `random`
-    display_quiz(
-        [
-            {
-                "question": q.prompt,
-                "type": "multiple_choice",
-                "answers": [
-                    {"answer": o.text, "correct": o.correct, "feedback": o.why}
-                    for o in q.options
-                ],
-            }
-            for q in questions
-        ]
-    )
-    random.setstate(state)
 
 
 def _folded_html(questions: tuple[Question, ...]) -> str:
@@ -311,14 +291,9 @@ def environment() -> list[tuple[str, str, str]]:
     writable = os.access(ROOT / "data", os.W_OK)
     kept = "ok" if writable else "drawn pictures are not kept, chapters take longer"
     rows.append(("data folder", "writable" if writable else "read-only", kept))
-    optional = {
-        "jupyterquiz": ("clickable quizzes", "lab"),
-        "onnxruntime": ("chapter 22", "export"),
-    }
-    for package, (use, extra) in optional.items():
-        found = _version(package)
-        advice = "ok" if found else f"only for {use}: pip install -e '.[{extra}]'"
-        rows.append((package, found or "missing", advice))
+    found = _version("onnxruntime")
+    advice = "ok" if found else "only for chapter 22: pip install -e '.[export]'"
+    rows.append(("onnxruntime", found or "missing", advice))
     return rows
 
 

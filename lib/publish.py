@@ -133,7 +133,7 @@ def install_on_colab() -> None:
     """Install the core packages that are missing, and no other version of any."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     missing = []
-    for need in [*settings["project"]["dependencies"], "jupyterquiz"]:
+    for need in settings["project"]["dependencies"]:
         try:
             importlib.metadata.version(re.split(r"[<>=!~\[; ]", need)[0])
         except importlib.metadata.PackageNotFoundError:

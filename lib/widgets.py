@@ -1,4 +1,4 @@
-"""Sliders that also work where nothing moves.
+"""Sliders that also work where nothing moves, and questions to click.
 
 The idea: a slider calls `draw(value)` and shows the figure that it gives. On GitHub,
 on paper, and in a run without a browser there is no slider, so each one has a static
@@ -170,3 +170,26 @@ def _text(value) -> str:
 
 def _in_words(state: dict) -> str:
     return ", ".join(f"{name} = {_text(value)}" for name, value in state.items())
+
+
+def question(prompt: str, options: list[tuple[str, bool, str]]):
+    """A question to click: options (text, right, reason), the reason shown on choice.
+
+    Returns an ipywidgets box; its children are prompt, buttons and reply. Text is shown
+    as it is, without TeX: a quiz must not fetch a typesetter.
+    """
+    import ipywidgets
+
+    wide = ipywidgets.Layout(width="auto")
+    named = [(text, i) for i, (text, _, _) in enumerate(options)]
+    buttons = ipywidgets.RadioButtons(options=named, value=None, layout=wide)
+    reply = ipywidgets.HTML()
+
+    def answer(change) -> None:
+        _, right, reason = options[change["new"]]
+        mark = "✓ Right." if right else "✗ No."
+        reply.value = f'<div role="status"><b>{mark}</b> {html.escape(reason)}</div>'
+
+    buttons.observe(answer, names="value")
+    title = ipywidgets.HTML(f"<b>{html.escape(prompt)}</b>")
+    return ipywidgets.VBox([title, buttons, reply])

@@ -142,6 +142,18 @@ def test_constraints_pin_every_dependency_and_hold_no_address():
         assert need.split(">=")[0].lower() in pinned, need
 
 
+def test_binder_installs_what_the_project_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = project["dependencies"] + project["optional-dependencies"]["lab"]
+    lines = (ROOT / "binder" / "requirements.txt").read_text().splitlines()
+    installed = {line.split("==")[0] for line in lines if line[:1].isalpha()}
+    assert {need.split(">=")[0] for need in needs} == installed
+    pins = dict(line.split("==") for line in lines if "+cpu" in line)
+    text = (ROOT / "constraints.txt").read_text()
+    for name, version in pins.items():  # CPU wheels of the versions that CI runs
+        assert f"\n{name}=={version.removesuffix('+cpu')}\n" in text
+
+
 def test_importing_lib_prepares_threads_and_imports_nothing_heavy():
     code = (
         "import sys, os; import lib; assert 'torch' not in sys.modules;"

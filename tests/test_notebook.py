@@ -153,17 +153,20 @@ def test_quiz_folds_every_option_with_its_reason(shown, monkeypatch):
     assert "<script" not in page
 
 
-def test_live_quiz_has_both_forms_and_leaves_the_seed_alone(shown, monkeypatch, capsys):
+def test_a_live_quiz_answers_a_click(shown, monkeypatch):
     monkeypatch.setattr(data, "QUIZ", QUESTIONS)
     monkeypatch.delenv("COURSE_STATIC", raising=False)
-    given, states = [], []
-    monkeypatch.setattr("jupyterquiz.display_quiz", given.append)
-    monkeypatch.setattr(notebook.random, "getstate", lambda: "before")
-    monkeypatch.setattr(notebook.random, "setstate", states.append)
+    boxes = []
+    monkeypatch.setattr(notebook, "display", lambda b, raw=False: boxes.append(b))
     notebook.quiz("data")
-    assert states == ["before"]
-    assert [a["feedback"] for a in given[0][0]["answers"]] == ["one is less", "it <is>"]
-    assert len(shown) == 1
+    prompt, buttons, reply = boxes[0].children
+    assert "1. Is 1 &lt; 2?" in prompt.value and reply.value == ""
+    assert buttons.value is None
+    buttons.value = 1
+    assert "✗ No." in reply.value and "it &lt;is&gt;" in reply.value
+    buttons.value = 0
+    assert "✓ Right." in reply.value and "one is less" in reply.value
+    assert "<details>" in boxes[1]["text/html"]
 
 
 def test_usage_is_left_where_asked(tmp_path):
