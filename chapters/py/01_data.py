@@ -22,7 +22,7 @@
 # |---|---|---|---|
 # | about 70 min (estimate) | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> | <!-- peak -->591 MB (measured)<!-- /peak --> | no download; starts alone |
 #
-# <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
 # %% tags=["core", "colab"]
 # On Colab: fetch the course, install what is missing. Elsewhere: no-op.
