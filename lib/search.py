@@ -24,10 +24,9 @@ from lib.search_space import Genotype, Space
 
 @dataclass(frozen=True)
 class Trial:
-    """One question and its answer: `value` is what `evaluate` said, more is better.
+    """One question, and as `value` what `evaluate` said; more is better.
 
-    `cost` is 1 where queries are counted, epochs where the child was trained up to
-    `epoch` only.
+    `cost` is 1 query, or, if the child was trained up to `epoch` only, in epochs.
     """
 
     genotype: Genotype
@@ -46,10 +45,7 @@ class History:
         return len(self.trials)
 
     def incumbents(self) -> list[Trial]:
-        """After each trial, the best so far: longest trained, then highest value.
-
-        Of equal ones the first stays.
-        """
+        """After each trial the best so far: longest trained, highest value, first."""
         found: list[Trial] = []
         for trial in self.trials:
             best = found[-1] if found else trial
@@ -174,17 +170,17 @@ def successive_halving(
     ValueError if that is none that reaches the last rung.
     """
     log, rng = _Log(evaluate, budget, eta=eta - 1), random.Random(seed)
-    drawn, done = {}, 0
     cells = max(n for n in range(budget + 1) if bracket_cost(n, rungs, eta) <= budget)
     if cells < eta ** (len(rungs) - 1):
         raise ValueError(f"budget is {budget} epochs: no cell would reach {rungs[-1]}")
+    drawn, done = {}, 0
     for _ in range(5 * cells):  # a small space may not hold that many
         if len(drawn) < cells:
             genotype = search_space.sample(space, rng)
             drawn.setdefault(search_space.canonical(genotype), genotype)
     alive = list(drawn.values())
     for rung in rungs:
-        trials = [log.ask(genotype, rung - done, rung) for genotype in alive]
+        trials = [log.ask(genotype, float(rung - done), rung) for genotype in alive]
         trials.sort(key=lambda trial: -trial.value)
         alive = [trial.genotype for trial in trials[: len(trials) // eta]]
         done = rung
@@ -306,16 +302,17 @@ def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float
 
 
 def train_child(
-    genotype: Genotype, train, validation, *, steps: int = 60, filters: int = 8,
-    cells: int = 1, seed: int = 0,
+    genotype: Genotype, train, validation, *, epochs=4, batch_size=128, lr=0.3, seed=0,
+    **fields,
 ) -> float:  # fmt: skip
     """Really train a small network of this cell; its validation accuracy.
 
-    `train` and `validation` are (images, labels), as `data.crops` gives them.
+    `train` and `validation` are (images, labels); `fields` are nasnet.network's.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put
         torch.manual_seed(seed)
-        child = nasnet.network(genotype, cells=cells, filters=filters)
-    settings = {"steps": steps, "seed": seed, "progress": False}
-    training.fit(child, train, nasnet.loss_fn, **settings)
+        child = nasnet.network(genotype, **{"cells": 1, "filters": 8} | fields)
+    settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "every": 10**9}
+    loss = nasnet.loss_fn
+    training.fit(child, train, loss, epochs=epochs, progress=False, **settings)
     return training.accuracy(child, *validation)
