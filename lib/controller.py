@@ -28,7 +28,7 @@ class Controller(nn.Module):
     """One LSTM layer, a softmax for each decision of `space`.
 
     A decision with one option is none: its token is 0, and the LSTM does not see it.
-    Weights are uniform in (-0.1, 0.1), as published, so that all starts nearly even.
+    Weights are uniform in (-0.1, 0.1), as published: nothing is preferred at first.
     Called with tokens (B, T), it gives log-probability and entropy of each row.
     """
 
@@ -202,7 +202,7 @@ def ppo_loss(
 
 
 class Learner:
-    """A controller, its optimizer and its baseline: Adam, which the paper omits."""
+    """A controller, its baseline and its optimizer, Adam: the paper names none."""
 
     def __init__(self, space: Space, seed: int, settings: Settings = FEW):
         self.policy, self.settings = Controller(space, seed=seed), settings

@@ -82,6 +82,15 @@ def baseline_outside_2(logits, tokens, rewards, baseline, weight):
     return -(_paid(log_p, rewards, weight) * log_p).mean() - baseline
 
 
+def baseline_outside_no_bonus(logits, tokens, rewards, baseline, weight):
+    return -((rewards * _log_p(logits, tokens)).mean() - baseline)
+
+
+def baseline_outside_not_detached(logits, tokens, rewards, baseline, weight):
+    log_p = _log_p(logits, tokens)
+    return -(((rewards - weight * log_p) * log_p).mean() - baseline)
+
+
 def means_multiplied(logits, tokens, rewards, baseline, weight):
     log_p = _log_p(logits, tokens)
     return -(_paid(log_p, rewards, weight).mean() - baseline) * log_p.mean()
@@ -298,6 +307,16 @@ EXERCISES = (
                                       " another baseline: the gradient stays the same,"
                                       " so the baseline does no work. It belongs inside"
                                       " the mean, next to each reward."),
+            Wrong(baseline_outside_no_bonus, "Two things. You subtracted the baseline"
+                                             " after the expectation, where its"
+                                             " gradient is zero: try a batch of one,"
+                                             " and change the baseline. And the bonus"
+                                             " for surprise is missing."),
+            Wrong(baseline_outside_not_detached, "Two things. You subtracted the"
+                                                 " baseline after the expectation,"
+                                                 " where its gradient is zero: try a"
+                                                 " batch of one. And the bonus needs"
+                                                 " .detach(), as part of the reward."),
             Wrong(means_multiplied, "You subtracted the baseline after the expectation:"
                                     " the rewards are averaged before they meet their"
                                     " own log_p. Try a batch of one, and it looks"
