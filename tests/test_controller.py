@@ -188,21 +188,28 @@ def test_scores_are_the_gradients_of_single_rows():
         )
 
 
-@pytest.mark.equation("8.3")
-@pytest.mark.parametrize("baseline", [0.0, 0.7, 0.75, 2.0])
-def test_reinforce_is_unbiased_whatever_the_baseline(baseline):
-    """Mean of 8,000 samples against the exact gradient, along three directions."""
+@pytest.fixture(scope="module")
+def listed():
+    """A policy, 8,000 samples of it with rewards, and its scores along three ways."""
     tokens, rewards = made_up(TOY, 0)
     policy = leaning(TOY)
     index = {tuple(row): i for i, row in enumerate(tokens.tolist())}
     drawn = policy.sample(8000, torch.Generator().manual_seed(3))
     seen = rewards[[index[tuple(row)] for row in drawn.tolist()]]
+    ways = [direction(policy, seed) for seed in range(3)]
+    scores = [controller.scores(policy, tokens, way) for way in ways]
+    return policy, tokens, rewards, drawn, seen, ways, scores
+
+
+@pytest.mark.equation("8.3")
+@pytest.mark.parametrize("baseline", [0.0, 0.7, 0.75, 2.0])
+def test_reinforce_is_unbiased_whatever_the_baseline(listed, baseline):
+    """Mean of 8,000 samples against the exact gradient, along three directions."""
+    policy, tokens, rewards, drawn, seen, ways, scores = listed
     estimate = controller.sampled_gradient(policy, drawn, seen, baseline)
     exact = controller.exact_gradient(policy, tokens, rewards)
     probability = policy(tokens)[0].exp().detach()
-    for seed in range(3):
-        way = direction(policy, seed)
-        score = controller.scores(policy, tokens, way)
+    for way, score in zip(ways, scores, strict=True):
         mean, variance = controller.moments(probability, score, rewards, baseline)
         wanted = (exact @ way).item()
         assert mean == pytest.approx(wanted, rel=1e-2, abs=1e-5)
