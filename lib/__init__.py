@@ -23,6 +23,10 @@ II   Search: NASNet
     cells                operations, factorized reduction, the cell as a module
     official             published weights, loaded whole or not at all
     nasnet           05  cell derivation: genotype to cell to network, NASNet-A
+    tabular          06  every cell of a small space trained, then asked
+    search           07  random, evolution, local search, halving, two objectives
+    controller       08  LSTM controller, REINFORCE, PPO, the exact policy gradient
+    one_shot         09  supernet with shared weights, relaxation, zero-cost proxies
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
 imports nothing; it only prepares the threads, so it has to come before torch.
@@ -56,6 +60,10 @@ ORDER = (
     "profiling",
     "search_space",
     "nasnet",
+    "tabular",
+    "search",
+    "controller",
+    "one_shot",
 )
 
 # True if torch read its thread settings before this file could make them.

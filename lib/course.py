@@ -63,12 +63,14 @@ def read_usage(file: Path) -> Usage:
     return Usage(used["cpu_seconds"], used["peak_bytes"] - extra, used["cells"])
 
 
-def names(only: str = "") -> list[str]:
+def names(only: str = "", drafts: bool = False) -> list[str]:
     """Chapter names such as "01_data", in order; `only` picks numbers: "01,03".
 
-    Raises `ValueError` that lists the chapters there are.
+    A text becomes a chapter when `execute` writes its notebook; `drafts` also gives
+    the texts that have none yet. Raises `ValueError` that lists the chapters there are.
     """
-    every = sorted(p.stem for p in (CHAPTERS / "py").glob("[0-9][0-9]_*.py"))
+    texts = sorted(p.stem for p in (CHAPTERS / "py").glob("[0-9][0-9]_*.py"))
+    every = [n for n in texts if drafts or (CHAPTERS / f"{n}.ipynb").exists()]
     if not only:
         return every
     wanted = [part.strip().zfill(2) for part in only.split(",")]
@@ -279,7 +281,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         if args.command in ("run", "execute"):
-            chosen = names(args.only)
+            chosen = names(args.only, drafts=bool(args.only))
             begin = time.perf_counter()
             costs = run(chosen) if args.command == "run" else execute(chosen)
             print(table(costs, time.perf_counter() - begin))

@@ -72,6 +72,9 @@ def edit(path, old, new):
 def test_names_and_their_choice(toy):
     assert course.names() == ["01_toy", "02_toy"]
     assert course.names("2") == ["02_toy"]
+    (toy / "chapters" / "02_toy.ipynb").unlink()
+    assert course.names() == ["01_toy"]
+    assert course.names(drafts=True) == ["01_toy", "02_toy"]
     with pytest.raises(ValueError, match="no chapter for '7'; there are: 01_toy"):
         course.names("7")
 
