@@ -147,6 +147,22 @@ def test_average_reaches_its_decay():
         assert ema.model.w.item() == pytest.approx(by_hand)
 
 
+@pytest.mark.equation("2.6")
+@pytest.mark.parametrize("other, mean, variance", [(4.0, 3.0, 1.0), (0.0, 1.0, 1.0)])
+def test_batch_norm_by_hand(other, mean, variance):
+    norm = nn.BatchNorm1d(1, eps=1e-5)
+    with torch.no_grad():
+        norm.weight.fill_(3.0)  # gamma
+        norm.bias.fill_(0.5)  # beta
+    batch = torch.tensor([[2.0], [other]])
+    by_hand = 3.0 * (2.0 - mean) / math.sqrt(variance + 1e-5) + 0.5
+    assert norm(batch)[0].item() == pytest.approx(by_hand, abs=1e-5)
+    # Eval mode: a tenth of the way from mean 0 to this batch's; the variance it
+    # remembers is the unbiased one, 2, a tenth of the way from 1.
+    remembered = 3.0 * (2.0 - 0.1 * mean) / math.sqrt(0.9 + 0.2 + 1e-5) + 0.5
+    assert norm.eval()(batch)[0].item() == pytest.approx(remembered, abs=1e-5)
+
+
 def test_average_is_a_model_of_its_own():
     model = training.small_cnn((4,))
     ema = training.EMA(model)

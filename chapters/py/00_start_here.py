@@ -57,17 +57,19 @@ scene = data.scenes("test", 24)[20]
 plots.boxes(scene.image, scene.boxes, scene.labels)
 
 # %% [markdown] tags=["core"]
-# The strokes are real handwriting. The boxes are the answer that we want. Before you read on, guess: if the program tried every
-# possible box with whole-pixel corners in this picture of 128 by 128, how many would it try?
+# The strokes are real handwriting. The boxes are the answer that we want. The faint scraps are clutter, cut from other digits to
+# mislead: no box for them. Before you read on, guess: if the program tried every possible box with whole-pixel corners in this
+# picture of 128 by 128, how many would it try?
 #
-# A box is two different columns and two different rows out of 129 grid lines each: $\binom{129}{2}^2 = 8256^2$. By hand, about
-# $8.3^2 \cdot 10^6$, that is 68 million. No network looks at 68 million boxes. A detector looks at a few thousand, chosen well,
-# and chapter 12 says how.
+# There are 129 grid lines in each direction. A box takes two of the upright ones, which gives $129 \cdot 128 / 2 = 8256$ pairs, and
+# two of the level ones, which gives as many again: $8256 \cdot 8256$, about 68 million. No network looks at 68 million boxes. In a
+# picture of this size EfficientDet looks at 3,069, chosen well, and chapter 12 says how.
 
 # %% tags=["core", "nbval-check-output"]
 lines = 129
-columns = lines * (lines - 1) // 2
-columns**2
+pairs = lines * (lines - 1) // 2
+assert pairs == 8256  # by hand, above
+pairs**2
 
 # %% [markdown] tags=["core", "slide"]
 # To answer well in few multiplications, such a network was *searched*, *scaled*, *connected* and *shrunk*. Each verb is a part of
@@ -95,12 +97,13 @@ plots.graph(parts, order, title="What builds on what")
 # %% [markdown] tags=["core", "slide"]
 # ## Searched: how many cells are there to choose from?
 #
-# NASNet does not draw a network by hand. It builds a small *cell* from five *blocks*, and a controller chooses them. Take one
-# block. It picks two inputs, an operation for each, and a way to combine the two results.
+# The authors of NASNet did not draw their network by hand. It is a stack of small *cells*, each made of five *blocks*, and a second
+# network, the *controller*, chooses the blocks by trial and error. Take one block. It picks two inputs, an operation for each, and a
+# way to combine the two results.
 #
 # Count the first block. There are 2 inputs to pick from, 13 operations, 2 combinations:
 # $2 \cdot 2 \cdot 13 \cdot 13 \cdot 2 = 1352$ choices. Each later block may also read the blocks before it, so it has one input more
-# to choose from. For a cell of $B$ blocks, $O$ operations and $C$ combinations that gives
+# to choose from. For a cell of $B$ blocks, numbered $k = 0, 1, \dots, B-1$, with $O$ operations and $C$ combinations that gives
 #
 # $$ N = \prod_{k=0}^{B-1} (k+2)^2 \, O^2 \, C \tag{0.1} $$
 
@@ -113,7 +116,8 @@ for k in range(5):
 cell
 
 # %% [markdown] tags=["core"]
-# Two billion billion, for one of the two cells. The figure shows how fast that grows.
+# Two billion billion, and NASNet needs two such cells: one that keeps the size of the picture and one that halves it. The figure
+# shows how fast the number grows.
 
 # %% tags=["core"]
 counts, total = [], 1
@@ -122,6 +126,15 @@ for k in range(5):
     counts.append(total)
 plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_label="choices (log scale)", log_y=True)
 
+# %% [markdown] tags=["core"]
+# **Break it.** Forget that later blocks have more inputs to read, and take the first block five times. How far off is the count?
+
+# %% tags=["core", "nbval-check-output"]
+cell / one_block**5
+
+# %% [markdown] tags=["core"]
+# More than 500 times too few. Which block may read which is a large part of the choice.
+
 # %% [markdown] tags=["deep"]
 # The number counts what is *written down*. Swap the two halves of a block and it is the same block. Chapter 04 counts the cells
 # that really differ, exactly. It is still far too many to train, and that is why there is something to search.
@@ -129,8 +142,9 @@ plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_labe
 # %% [markdown] tags=["core", "slide"]
 # ## Scaled: does the paper's formula give the paper's table?
 #
-# EfficientDet comes in eight sizes, D0 to D7. One number $\phi$ sets them all. The width $W$ of its feature pyramid, in channels,
-# is said to be
+# EfficientDet comes in eight sizes, D0 to D7 (a ninth, D7x, came later). One number, the *compound coefficient* $\phi$, is to set
+# everything: how large the picture is, how deep the network, and how wide. A *channel* is one of the many pictures that a layer
+# hands on. The number $W$ of channels in the part that finds objects near and far is said to be
 #
 # $$ W = 64 \cdot 1.35^{\,\phi} \tag{0.2} $$
 #
@@ -140,52 +154,53 @@ plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_labe
 GROWTH = 1.35
 paper = [64, 88, 112, 160, 224, 288, 384, 384]
 formula = [64 * GROWTH**phi for phi in range(8)]
-assert abs(formula[1] - 86.4) < 1e-9  # by hand, above
+assert abs(64 * 1.35**1 - 86.4) < 1e-9  # by hand, above
 gaps = [round(100 * (f / p - 1), 1) for f, p in zip(formula, paper, strict=True)]
 gaps
 
 # %% tags=["core", "slide"]
 plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound coefficient phi", y_label="channels W",
-            says=f"The formula misses the table by {gaps[7]:.0f} % at phi = 7; before that by at most "
-                 f"{max(map(abs, gaps[:7])):.0f} %.")  # fmt: skip
+            says=f"The formula misses the table by {gaps[7]} % at phi = 7; before that by at most "
+                 f"{max(map(abs, gaps[:7]))} %.")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# The last row does not follow the rule at all: D7 *is* D6, on larger pictures. So we use the table and teach the difference. This
-# is the habit of the course: **a claim stands beside a check**.
+# The last row does not follow the rule at all: D7 is the network of D6, on larger pictures. So we use the table and teach the
+# difference. This is the habit of the course: **a claim stands beside a check**.
 #
-# Move the slider. Each position is one of the eight models as the formula would have it.
+# The paper has two more formulas: $512 + 128\,\phi$ for the side of the picture, and $3 + \phi$ for the number of BiFPN cells $D$.
+# Move the slider. Each position is one of the eight models as the formulas would have it. Which of the three grows fastest?
 
 # %% tags=["core"]
 def sizes(phi):
-    grown = {"resolution": (512 + 128 * phi) / 512, "channels W": 1.35**phi, "cells D": (3 + phi) / 3}
-    said = f"phi = {phi}: {512 + 128 * phi} pixels a side, {64 * 1.35**phi:.0f} channels, {3 + phi} cells."
+    grown = {"side of the picture": (512 + 128 * phi) / 512, "channels W": 1.35**phi, "cells D": (3 + phi) / 3}
+    said = f"By the formulas: {512 + 128 * phi} pixels a side, {64 * 1.35**phi:.1f} channels, {3 + phi} cells."
     return plots.bars(grown, y_label="times D0", says=said)
 
 
-widgets.slider(sizes, name="phi", values=range(8), start=0)
+widgets.slider(sizes, name="phi", values=range(8), start=6)
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it true that EfficientDet is based on pruning and quantization?
 #
-# A popular article says so. Here is what is said, beside what the papers say. The last column names the chapter in which you see
-# it for yourself.
+# A popular article says so, and other errors are handed on in forums and tables. Here is what is said, beside what is so: first what
+# the papers say, at the end what has to be measured. The last column names the chapter in which you see it for yourself.
 
 # %% [markdown] tags=["core", "slide"]
-# | what is said | what the papers say | where the course shows it |
+# | what is said | what the papers and the measurements say | where the course shows it |
 # |---|---|---|
-# | EfficientDet "is based on pruning and quantization" | It contains neither. It is EfficientNet backbones, BiFPN, weighted fusion and compound scaling | 10-13 build it; 17-21 prune and quantize it, as a separate craft |
-# | BiFPN "prunes" nodes with one input | It leaves them out of the drawing, before any training. No weight is removed | 11 |
+# | EfficientDet is based on pruning and quantization | It contains neither. It is EfficientNet backbones, BiFPN, weighted fusion and compound scaling | 10-13 build it; 17-21 prune and quantize it, as a separate craft |
+# | BiFPN prunes nodes with one input | It leaves them out of the drawing, before any training. No weight is removed | 11 |
 # | NASNet compresses a network | It searches for one. It removes nothing | 04-08 |
 # | D7 uses the B7 backbone | B6. Only D7x uses B7 | 13 |
 # | P6 and P7 come from EfficientNet | A 1x1 convolution and max-pooling make them from the last level | 11 |
-# | The scaling formulas give the table of sizes | Not for width, depth and resolution of D5 to D7 | above, and 13 |
+# | The scaling formulas give the table of sizes | Not the width of D7, the depth of D5 to D7, the resolution of D5 and D7 | above, and 13 |
 # | D0 needs 2.5 billion FLOPs | 2.5 billion multiply-adds: twice as many operations | 03 |
-# | NASNet's search took 2,000 GPU-hours | 500 GPUs for 4 days are 2,000 GPU-*days* | 08 |
-# | Fewer multiply-adds are faster | Not in proportion, and on some machines not at all | 03, 21 |
+# | NASNet's search took 2,000 GPU-hours | The paper writes so, but its 500 GPUs for 4 days are 2,000 GPU-*days* | below, and 08 |
+# | Fewer multiply-adds are faster | Not in proportion, and on some machines not at all | 03, 22 |
 # | int8 makes a detector four times faster | Four times smaller. How much faster, and whether the score survives, has to be measured | 19-22 |
 
 # %% [markdown] tags=["core"]
-# **Break it.** Take the GPU row. The paper writes 2,000 GPU-hours. Multiply it out: what do 500 GPUs do in four days?
+# **Break it.** Take the GPU row. The paper writes 2,000 GPU-hours. Multiply it out: how many hours do 500 GPUs work in four days?
 
 # %% tags=["core", "nbval-check-output"]
 gpus, days = 500, 4
@@ -204,8 +219,11 @@ table(("what", "found", "verdict"), environment())
 
 # %% [markdown] tags=["core"]
 # **Why does the first cell insist on its order?** Torch decides how its threads wait when it is imported. On a busy machine of two
-# cores, threads that spin while they wait can make a step ten times slower. `lib` asks them to sleep, and it can only do so before
-# torch is there. Here is the code that counts what this process may use:
+# cores, threads that spin while they wait can make a network ten times slower (chapter 03 has the numbers). `lib` asks them to
+# sleep, and it can only do so before torch is there.
+#
+# A machine may also have more cores than you may use. The *affinity* of a process says on which cores it may run, a *quota* how
+# much of their time it gets. Here is the code that reads both:
 
 # %% tags=["deep"]
 show(lib.cpus)
@@ -224,16 +242,16 @@ show(plots.style)
 # are computed from the plotted numbers:
 
 # %% tags=["core"]
-figure = plots.bars({"float32": 15.5, "int8": 3.9}, y_label="EfficientDet-D0 (MB)")
+figure = plots.bars({"multiply-adds": 2.5, "operations": 5.0}, y_label="EfficientDet-D0 (billions)")
 print(figure.alt)
 figure
 
 # %% [markdown] tags=["core"]
-# A check reads your answer and replies in words. Give it a typical slip on purpose. 15.5 MB is the size of D0 *before* it is
-# quantized:
+# A check reads your answer and replies in words. Give it a typical slip on purpose. Exercise 00.2 below will ask how many of the
+# eight widths a *slower* growth meets within 10 %; above, 1.35 met seven. Answer with that seven:
 
 # %% tags=["core"]
-check("start_here.int8_megabytes", 15.5)
+check("start_here.widths_at_130", 7)
 
 # %% [markdown] tags=["optional"]
 # Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the view.
@@ -258,7 +276,7 @@ check("start_here.int8_megabytes", 15.5)
 # - NASNet searches for cells. EfficientNet scales a network with one number. EfficientDet connects its levels with BiFPN. None of them
 #   prunes or quantizes.
 # - A cell of five blocks can be written down in more than $10^{18}$ ways.
-# - The paper's formula and the paper's table part at D7. A claim stands beside a check.
+# - The paper's formula for the width and its own table part at D7. A claim stands beside a check.
 # - You work on copies. A check answers in words.
 
 # %% [markdown] tags=["core"]
@@ -283,7 +301,8 @@ check("start_here.int8_megabytes", answer)
 # %% [markdown] tags=["core"]
 # ### 00.2 · Measure · widths_at_130 · 5 min · ●○○ · 1 point
 #
-# Go back to the cell with `GROWTH = 1.35`, set it to 1.30 and run it. How many of the eight widths are then met within 10 %?
+# Go back to the cell with `GROWTH = 1.35`, set it to 1.30 and run it. How many of the eight widths are then met within 10 %, above
+# or below? (Set it back to 1.35 afterwards.)
 
 # %% tags=["core"]
 answer = ...  # a whole number
@@ -295,9 +314,9 @@ check("start_here.widths_at_130", answer)
 # %% [markdown] tags=["core"]
 # ### 00.3 · Build · weight_bytes · 8 min · ●○○ · 2 points
 #
-# A quantized layer stores its weights packed, `bits` bits each, and one float32 scale for each output channel. The file grows in whole
-# bytes. Write `weight_bytes(weights, bits, channels)`, where `weights` is how many weights there are. By hand: 3 weights of 3 bits are
-# 9 bits, so 2 bytes; with one channel that is $2 + 4 = 6$.
+# A quantized layer stores all its weights in one row, `bits` bits each, without gaps, and one float32 scale for each output channel.
+# A file holds whole bytes of eight bits only. Write `weight_bytes(weights, bits, channels)`, where `weights` is how many weights the
+# layer has in all; return a whole number. By hand: 3 weights of 3 bits are 9 bits, so 2 bytes; with one channel that is $2 + 4 = 6$.
 
 # %% tags=["core"]
 def weight_bytes(weights, bits, channels):

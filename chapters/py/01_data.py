@@ -13,8 +13,8 @@
 #
 # After this chapter you can
 #
-# 1. carry a box through letterbox, mirror and jitter, there and back (exercises 01.1, 01.3 and 01.5)
-# 2. read a COCO file, and say how large its objects are (exercise 01.2)
+# 1. carry a box through letterbox and mirror, there and back (exercises 01.1, 01.3 and 01.5)
+# 2. read a box of a COCO file, and say how large the objects are (exercise 01.2 and quiz)
 # 3. split a data set so that its test knows nothing of its training, and show a leak where there is one (exercise 01.4)
 # 4. say what a loader must refuse, and why it must say so aloud (quiz)
 #
@@ -66,9 +66,6 @@ device = setup("01_data", seed=0)
 # In the 1990s, 13 people filled in forms. Each digit was scanned as 32x32 black and white dots, and the dots were counted in
 # blocks of 4x4. So a scan is 8x8 numbers. What is the largest number a block can hold? And the smallest?
 
-# %% tags=["core"]
-show(data.split_names)
-
 # %% tags=["core", "slide", "nbval-check-output"]
 scans = data.digits()
 # By hand: a block of 4x4 dots, full and empty.
@@ -85,8 +82,12 @@ plots.grid(
 )
 
 # %% [markdown] tags=["core"]
-# The split is made here, on the scans, before a single picture is drawn. Of every five scans of a class, in file order, three
-# are for training, one for validation, one for test. The rule has no chance in it, so nobody can be lucky.
+# A network trains on some scans, is chosen by others (*validation*), and is judged at the end by a third part (*test*). This split
+# is made here, on the scans, before a single picture is drawn. Of every five scans of a class, in file order, three are for
+# training, one for validation, one for test. The rule has no chance in it, so nobody can be lucky.
+
+# %% tags=["core"]
+show(data.split_names)
 
 # %% tags=["core", "nbval-check-output"]
 {split: len(data.sources(split)) for split in data.SPLITS}
@@ -94,22 +95,28 @@ plots.grid(
 # %% [markdown] tags=["core", "slide"]
 # ## How does a scan become a picture?
 #
-# A scan is too small to look at, and all scans look alike. So we draw. First the scan becomes a smooth hill: every value is
-# replaced by four, mixed from its neighbours with the weights 9, 3, 3 and 1. Take a picture with one bright pixel, 16, in its
-# upper right corner. Its neighbour on the left is 0. The pixel just left of the border between them is mixed from 0, three
-# times, and 16, once. What comes out, times 16 so that it stays a whole number?
+# A scan is too small to look at, and all scans look alike. So we draw. First the scan becomes a smooth hill, by doubling its size
+# twice. Doubling cuts each pixel into four. Each of the four leans towards one corner: it is mixed from 9 parts of its own old
+# pixel, 3 of the neighbour on its left or right, 3 of the one above or below, and 1 of the pixel across the corner. That makes 16
+# parts. We do not divide by 16, so all numbers stay whole.
+#
+# Take a picture of two rows, (0, 16) and (0, 0). Beyond its edge the picture repeats itself. Look at the second pixel of the new top
+# row. Its own old pixel is 0, and so is the one above, a repeat. On its right lies 16, and across the corner a repeat of that 16. What
+# comes out?
 
 # %% tags=["deep"]
 show(drawing.double)
 
 # %% tags=["core", "nbval-check-output"]
 doubled = drawing.double(torch.tensor([[0, 16], [0, 0]]).numpy())
-assert doubled[0].tolist() == [0, 64, 192, 256]  # by hand: 16 * (0, 1/4, 3/4, 1) * 16
+assert doubled[0].tolist() == [0, 64, 192, 256]  # by hand: 16 * (0, 3+1, 9+3, 16)
 doubled.tolist()
 
 # %% [markdown] tags=["core"]
 # Ink is where the hill stands above a level. Lower the level, and the same scan is written with a bolder pen. The hill can be
-# turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide. Raise the level too far, and the pen runs dry.
+# turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide.
+#
+# **Break it.** Raise the level, step by step. What becomes of a thin stroke when the pen runs dry?
 
 # %% tags=["core", "slide"]
 hill = drawing.fields(scans.images[scan : scan + 1])[0]
@@ -124,14 +131,15 @@ plots.images(
 # ## How hard should a picture be?
 #
 # A crop is one digit on a coloured, textured ground, with clutter behind it. One number, `difficulty`, makes the ink fainter
-# and everything else stronger. Where would you stop? Move the slider until you begin to guess.
+# and everything else stronger. Where would you stop? Move the slider until you begin to guess. (A crop is 16 pixels wide here, as
+# the network will see it.)
 
 
 # %% tags=["core", "slide"]
 def sheet(difficulty):
     images, _ = data.crops("train", 36, difficulty=difficulty)
     contrast = images.float().mean(1).std((1, 2)).mean()
-    says = f"Difficulty {difficulty}: in a crop, grey spreads by {contrast:.0f} of 255."
+    says = f"In a crop, grey has a standard deviation of {contrast:.0f} (of 255)."
     return plots.images(images, columns=12, says=says)
 
 
@@ -139,8 +147,10 @@ widgets.slider(sheet, name="difficulty", values=[0.0, 0.25, 0.5, 0.75, 1.0], sta
 
 # %% [markdown] tags=["core"]
 # Later chapters ask which of two networks is better. A good difficulty lets networks differ by more than luck does. So six
-# small networks were trained at several difficulties, three times each with other seeds. The script and all its runs are in
-# [data/ablations](../data/ablations/difficulty.py). Which difficulty would you choose?
+# small networks were trained at several difficulties, three times each, with another *seed* each time: the number that all chance
+# in a run starts from. The script and all its runs are in [data/ablations](../data/ablations/difficulty.py). Suppose three networks
+# reach 0.6, 0.7 and 0.8 on average, and the seeds of each scatter by 0.03. The standard deviation between the networks is then 0.1,
+# and the order is safe. What if the seeds scattered by 0.1?
 
 # %% tags=["core"]
 shard = (data.FOLDER / "ablations" / "difficulty.jsonl").read_text()
@@ -167,9 +177,10 @@ plots.points(
 )
 
 # %% [markdown] tags=["core"]
-# On the left the best networks run out of room. On the right all of them sink towards guessing: networks draw together, and
-# seeds drift apart. The default, 0.5, lies between, where the worst is well above guessing (0.1) and the best can still learn.
-# Three seeds say little about a spread, so do not read more than that from the lower line.
+# On the left the best networks run out of room. On the right all of them sink towards guessing (0.1), and networks draw together. The
+# upper line is highest at 0.6, but there the weakest network is right in about one crop of five. The default is 0.5: nearly the same
+# spread, and the weakest still reads one crop of three. Three seeds say little about a spread, so do not read more than that from
+# the lower line.
 #
 # **The same for everyone.** No float decides a pixel, and chance comes from a generator whose bits are fixed. So these
 # crops have the same bytes on your machine as on ours, and more crops begin with the same ones.
@@ -182,9 +193,11 @@ torch.equal(few, many[:10]), few.shape, few[0].flatten()[:6].tolist()
 # %% [markdown] tags=["core", "slide"]
 # ## Can a test know the answers?
 #
-# Here is a reader without any learning: it finds the training crop most like the one in question, and gives its label.
-# We test it twice, on 1,000 crops each. Test A: draw 4,000 crops from the training scans, and keep the last 1,000 apart. Test
-# B: draw 1,000 crops from the test scans. All crops differ in colour, place and noise. Which test will be kinder, and by how much?
+# Here is a reader without any learning: it finds the training crop most like the one in question, and gives its label. Likeness
+# is the *correlation* of two grey pictures: subtract the mean of each, bring each to length 1, and take the dot product. 1 means
+# the same picture, $-1$ the same with light and dark exchanged. We test the reader twice, on 1,000 crops each. Test A: draw 4,000
+# crops from the training scans, and keep the last 1,000 apart. Test B: draw 1,000 crops from the test scans. All crops differ in
+# colour, place and noise. Which test will be kinder, and by how much?
 
 
 # %% tags=["core"]
@@ -206,7 +219,7 @@ training, known = drawn[:3000], names[:3000]
 fresh, fresh_names = data.crops("test", 1000, **easy)
 wrong_a = (read(drawn[3000:], training, known) != names[3000:]).float().mean().item()
 wrong_b = (read(fresh, training, known) != fresh_names).float().mean().item()
-assert wrong_b > 2 * wrong_a  # five seeds gave three to six times as many
+assert wrong_b > 2 * wrong_a  # six seeds gave three to six times as many
 plots.bars(
     {"A: same scans": 100 * wrong_a, "B: other scans": 100 * wrong_b},
     y_label="errors, %",
@@ -218,6 +231,9 @@ plots.bars(
 # its number is the better one. That is why leaks live long.
 #
 # The cure costs nothing: split by source, first. Everything that is made from one source stays on one side.
+#
+# Test B has its limit too. The file does not say who wrote which scan, so each of the 13 people can be on all sides. Our tests ask
+# about new scans, not about new writers.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do we know that a box is right?
@@ -252,8 +268,9 @@ pick = {
 plots.boxes(pick["image"], pick["boxes"], pick["labels"], names=scenes.names)
 
 # %% [markdown] tags=["core"]
-# COCO, the standard form, stores a box as $x, y, w, h$: the left top corner, width and height. We want both corners. And we
-# count labels from 0, where COCO has ids with gaps. Both changes happen in one place, at the border.
+# COCO, a large set of annotated photographs whose file format has become the standard, stores a box as $x, y, w, h$: the left top
+# corner, width and height (*xywh*). We want both corners, $x_1, y_1, x_2, y_2$ (*xyxy*). And we count labels from 0, where COCO has
+# ids with gaps. Both changes happen in one place, where a file is read or written.
 
 # %% tags=["core", "nbval-check-output"]
 written = scenes.coco()
@@ -279,8 +296,8 @@ plots.boxes(
 )
 
 # %% [markdown] tags=["core"]
-# Not one. All of them look like boxes, lie in the picture, and teach the detector nonsense. No check on a single box finds
-# this. Looking at pictures does, and so does a test with one box that is not square.
+# Not one, since the picture is a square. All of them look like boxes, lie in the picture, and teach the detector nonsense. No check
+# on a single box finds this. Looking at pictures does, and so does a test with one known box that is not square.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a photograph fit into a square?
@@ -291,10 +308,12 @@ plots.boxes(
 #
 # $$ s = \min\left( \frac{S}{H}, \frac{S}{W} \right) \tag{1.1} $$
 #
-# The picture goes to the top left corner, and the rest is filled with the mean colour, so that after normalisation it is
-# zero. A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
+# The picture goes to the top left corner. The rest is filled with the mean colour of many photographs: a network that is fed colours
+# minus their mean then sees zeros there. A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
 #
 # $$ b' = s\, b \tag{1.2} $$
+#
+# Our box from above, $(2, 1, 5, 3)$, becomes $(4, 2, 10, 6)$.
 
 # %% tags=["core"]
 show(data.letterbox)
@@ -329,8 +348,8 @@ plots.boxes(
 )
 
 # %% [markdown] tags=["core"]
-# The same digit now has another shape in every photograph of another aspect. The detector has to learn each of them. The
-# letterbox spends pixels to keep shapes.
+# The same digit now has another shape in every photograph whose width and height have another ratio. The detector has to learn each
+# of them. The letterbox spends pixels to keep shapes.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is a mirrored digit still a digit?
@@ -363,18 +382,20 @@ plots.bars(survive, y_label="read correctly in the mirror, %", x_label="digit")
 
 # %% [markdown] tags=["core"]
 # A zero is a zero in the mirror. A 3 is not. For cats and cars a mirror is free data; for digits, letters and traffic signs
-# it is wrong labels. An augmentation is a claim about the world: "this change does not change the answer". Check the
-# claim before you use it.
+# it is wrong labels. To change pictures on purpose, so that there are more of them, is called *augmentation*. It is a claim about
+# the world: "this change does not change the answer". Check the claim before you use it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if the camera steps back?
 #
 # A detector must find things near and far. Scale jitter resizes each picture by a random factor, then cuts or fills it to a square.
-# Sometimes the cut takes most of an object away. Is it still an object? With $A$ for area, $b$ the whole box and $\hat b$ its part inside, we keep it if
+# Sometimes the cut takes most of an object away. Is it still an object? By hand: the cut begins at 0, and a box reaches from $-6$ to
+# $4$. Four tenths of it are left. With $A$ for area, $b$ the whole box, $\hat b$ its part inside and $k$ a share that we choose, we
+# keep it if
 #
 # $$ A(\hat b) \ge k\, A(b) \tag{1.5} $$
 #
-# By hand: the cut begins at 0, and a box reaches from $-6$ to $4$. Four tenths of it are left. Does it stay with $k = 0.5$?
+# Does our box stay with $k = 0.5$?
 
 # %% tags=["core"]
 show(data.scale_jitter)
@@ -388,7 +409,7 @@ assert area_left == 0.4 * area_whole  # by hand; it goes
 area_left, area_whole
 
 # %% [markdown] tags=["core"]
-# Four draws of the same scene. The paper scales from 0.1 to 2; here from 0.4, so that you can still see something.
+# Four draws of the same scene. EfficientDet's authors scale from 0.1 to 2; here from 0.4, so that you can still see something.
 
 # %% tags=["core", "slide"]
 jittered = {}
@@ -404,8 +425,8 @@ pick = {
 plots.boxes(pick["image"], pick["boxes"], pick["labels"], names=scenes.names)
 
 # %% [markdown] tags=["core"]
-# **At scale.** How often does a cut cost a box? Jitter every scene once, between 1 and 2 times its size, with two values
-# of $k$.
+# **At scale, and broken.** How often does a cut cost a box? Jitter every scene once, between 1 and 2 times its size, with several
+# values of $k$. One of them, $k = 0$, keeps every box. Which boxes come out then that should not?
 
 
 # %% tags=["core"]
@@ -415,18 +436,25 @@ def left_over(keep):
         data.scale_jitter(s, 128, scales=(1.0, 2.0), keep=keep, generator=generator)
         for s in scenes
     ]
-    return sum(len(s.boxes) for s in cut) / sum(len(s.boxes) for s in scenes)
+    return torch.cat([s.boxes for s in cut])
 
 
+values = (0, 0.1, 0.5, 0.9)
+kept = {f"k = {k}": left_over(k) for k in values}
+empty = (kept["k = 0"][:, 2:] <= kept["k = 0"][:, :2]).any(1).sum()
+assert empty > 0 and len(kept["k = 0.1"]) < len(every)
+says = f"With k = 0 all {len(every)} boxes stay, and {empty} of them hold no pixel."
 plots.bars(
-    {f"k = {k}": 100 * left_over(k) for k in (0.1, 0.5, 0.9)}, y_label="boxes kept, %"
+    {k: 100 * len(boxes) / len(every) for k, boxes in kept.items()},
+    y_label="boxes kept, %",
+    says=says,
 )
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does the network receive?
 #
 # A batch: pictures of one size, stacked into one tensor. Boxes cannot be stacked, for every picture has its own number of
-# them. They stay a list.
+# them. They stay a list. Eight scenes of $3 \times 128 \times 128$: what shape has the tensor, and how long is the list?
 
 # %% tags=["core", "nbval-check-output"]
 batch = next(iter(DataLoader(scenes, batch_size=8, collate_fn=data.collate)))
@@ -466,7 +494,7 @@ for key, value in damages:
 
 # %% [markdown] tags=["core"]
 # Each error names the file, the id and what would be right. It stops, because a box dropped in silence is lost for good. If you
-# know that an annotation is bad, leave it out in the open: `CocoFolder(..., skip={1})`.
+# know that an annotation is bad, leave it out in the open, by its id: `CocoFolder(..., skip={1})`.
 
 # %% tags=["deep"]
 show(coco.check_box)
@@ -491,6 +519,8 @@ except ValueError as error:
 #   network should have. Here labels count from 0, and ids live only in the file.
 # - **Pictures without an object.** rwightman/efficientdet-pytorch#44 and #71 met them. A picture without boxes
 #   is a good sample; its boxes have the shape (0, 4), and every function here accepts that.
+# - **Sixteen bits.** Some cameras and scanners store greys up to 65,535. PIL, Python's picture library, turns them into RGB by cutting
+#   at 255, and nearly everything is white. `data.CocoFolder` divides by 257 first.
 # - **Data that has to be fetched.** pytorch/vision#9536: CIFAR-10 took 57 minutes to download. So the main road of this course downloads nothing.
 
 # %% [markdown] tags=["core", "slide"]
@@ -527,9 +557,9 @@ check("data.rows_filled", answer)
 # %% [markdown] tags=["core"]
 # ### 01.2 · Measure · small_digits · 10 min · ●○○ · 2 points
 #
-# COCO reports small objects apart. An object is small if its area is below $32 \times 32$ pixels. How many small digits do the scenes of
-# `data.scenes("validation", 100, seed=1)` hold? Take the area of the box. Then change the limit to 16 and to 64: which share
-# of the digits is small, medium, large?
+# COCO reports small objects apart. Say that a digit is small if the area of its box is below $32 \times 32$ pixels. How many small
+# digits do the scenes of `data.scenes("validation", 100, seed=1)` hold? That number is checked. COCO's next limit is $96 \times 96$,
+# more than half of a scene here. Try $16 \times 16$ and $64 \times 64$ too: with which two limits would you report small, medium and large?
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -540,8 +570,8 @@ check("data.small_digits", answer)
 # %% [markdown] tags=["core"]
 # ### 01.3 · Build · hflip_xywh · 10 min · ●○○ · 2 points
 #
-# COCO files hold $[x, y, w, h]$. Write `hflip_xywh(boxes, width)` for boxes `(N, 4)` of that form: their place in the mirrored picture, in the
-# same form. Try it on a box you can draw.
+# COCO files hold $[x, y, w, h]$. Write `hflip_xywh(boxes, width)` for boxes `(N, 4)` of that form: their place in the picture mirrored left
+# to right, in the same form. `width` is the picture's. Try it on a box you can draw.
 
 
 # %% tags=["core"]
@@ -557,8 +587,8 @@ check("data.hflip_xywh", hflip_xywh)
 # ### 01.4 · Build · split_by_source · 15 min · ●●○ · 3 points
 #
 # You are given a list: `sources[i]` is the number of the scan that crop `i` was drawn from. Write `split_by_source(sources, every)`.
-# Sort the distinct sources, and hold out every `every`-th of them, beginning with the smallest. Return a list with `True` for each
-# crop that is held out. For `[7, 3, 7, 9, 3]` and 2, the sources are 3, 7, 9; held out are 3 and 9.
+# Sort the distinct sources, and hold out every `every`-th of them, beginning with the smallest. Return a list with one `True` (held
+# out) or `False` for each crop. For `[7, 3, 7, 9, 3]` and 2, the sources are 3, 7, 9; held out are 3 and 9.
 
 
 # %% tags=["core"]
@@ -575,7 +605,7 @@ check("data.split_by_source", split_by_source)
 #
 # Other detectors put the photograph in the *middle* of the square, with half of the filling on either side. Write
 # `uncentre(boxes, height, width, size)`: `boxes` `(N, 4)` xyxy were found in such a square of `size` pixels, made from a photograph of `height`
-# by `width`. Return them in pixels of the photograph, without rounding.
+# by `width`. Return them in pixels of the photograph, without rounding or cutting.
 
 
 # %% tags=["core"]
@@ -591,8 +621,8 @@ check("data.uncentre", uncentre)
 # ### 01.6 · Further · 60 min · ●●● · 0 points
 #
 # [Simple Copy-Paste](https://arxiv.org/abs/2012.07177) makes new pictures by pasting the objects of one into another. Write it for our scenes: take a
-# digit's box from one scene, paste its pixels into a second, and mend the boxes of what it hides. Which rule of the paper
-# says when a hidden object is dropped? The paper pastes along an outline. What does a detector learn if you paste the whole box?
+# digit's box from one scene, paste its pixels into a second, and mend the boxes of what it hides. What does the paper do with
+# objects that are hidden in part, and with those hidden in full? The paper pastes along an outline. What does a detector learn if you paste the whole box?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -610,6 +640,7 @@ quiz("data")
 # ## References
 #
 # - E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998. The scans; [datasheet](../data/digits/README.md).
+# - G. Chaikin, *An algorithm for high-speed curve generation*, Computer Graphics and Image Processing, 1974. The weights 3 and 1 of the doubling.
 # - T.-Y. Lin et al., [Microsoft COCO: Common Objects in Context](https://arxiv.org/abs/1405.0312), 2014. The form of the annotations.
 # - M. Tan, R. Pang, Q. V. Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2020. Scale jitter from 0.1 to 2.0, section 5.1.
 # - G. Ghiasi et al., [Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation](https://arxiv.org/abs/2012.07177), 2021.

@@ -13,9 +13,9 @@
 #
 # After this chapter you can
 #
-# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1 and 02.2)
+# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1, 02.2 and quiz)
 # 2. say how much of the picture one number of a network depends on (exercise 02.3)
-# 3. keep a run from breaking: rate, warm-up, clipping, average of weights (exercises 02.2 and 02.4)
+# 3. keep a run from breaking: rate, clipping, average of weights (exercises 02.2, 02.4 and quiz)
 # 4. say which mode batch norm is in, and why a checkpoint holds more than weights (quiz)
 #
 # | study | run | peak memory | needs |
@@ -113,7 +113,7 @@ turned = edge.rot90(2)
 training.convolve(scan, edge)[0, 1].item(), training.convolve(scan, turned)[0, 1].item()
 
 # %% [markdown] tags=["core"]
-# Only the sign changes here, but a filter learned by one convention and run by the other finds ends where it sought
+# Only the sign changes here, for this filter is its own negative after half a turn. But a filter learned by one convention and run by the other finds ends where it sought
 # beginnings. **At scale**, PyTorch slides many filters over many channels of many pictures at once. One filter then holds a
 # $3 \times 3$ piece for each colour, and each filter gives one channel of the answer.
 
@@ -129,7 +129,9 @@ tuple(images[:8].shape), tuple(layer.weight.shape), tuple(answer.shape)
 # One filter of 3x3 sees 3 pixels across. A second one on top sees 3 numbers of the first layer, and each of them saw 3
 # pixels. How many pixels does it see in all? Not 9: neighbours overlap.
 #
-# Ask the gradient. Set every weight to 1, take one output number, and count by how many paths each pixel reaches it.
+# Ask the gradient, that is, by how much the output changes when one pixel grows by 1. With every weight set to 1, that counts the
+# paths by which the pixel reaches the output. By hand, for two layers: how many paths lead from the middle pixel to the middle
+# output? It reaches each of nine numbers in between, and each of these reaches the output. Nine.
 
 # %% tags=["core", "slide"]
 def paths(layers):
@@ -154,13 +156,15 @@ plots.grid({f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)})
 # %% tags=["deep", "slide", "nbval-check-output"]
 x, ones = scan[None, None], torch.ones(1, 1, 3, 3)
 five = paths(2)[2:7, 2:7][None, None]
-two_layers = F.conv2d(F.conv2d(x, ones), ones)
-bent = F.conv2d(F.conv2d(x - 8, ones).relu(), ones)
-torch.equal(two_layers, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x - 8, five))
+x = x - 8  # so that some sums are negative
+straight = F.conv2d(F.conv2d(x, ones), ones)
+bent = F.conv2d(F.conv2d(x, ones).relu(), ones)  # with the ReLU in between
+torch.equal(straight, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x, five))
 
 # %% [markdown] tags=["core"]
 # Depth without the bend buys nothing. **At scale**, our network for the rest of the chapter: three times convolution, batch
-# norm, ReLU, with the picture halved in between; then a mean over the picture and one linear layer, ten numbers out.
+# norm (explained below), ReLU, with the picture halved in between, by the largest of each 2x2 pixels; then a mean over the picture
+# and one linear layer, ten numbers out.
 
 # %% tags=["core"]
 show(training.small_cnn)
@@ -177,9 +181,9 @@ tuple(logits.shape), sum(p.numel() for p in model.parameters())
 #
 # Take three classes with logits $0, \ln 2, \ln 5$. Exponentials make them positive: 1, 2, 5. Divide by their sum, 8, and they are
 # probabilities: 1/8, 2/8, 5/8. Suppose the last class is true. It got 5/8; all of it would have been perfect. The loss is the
-# surprise, $-\ln \frac{5}{8} = 0.470$.
+# surprise, $-\ln \frac{5}{8} = 0.470$. Its unit, with the natural logarithm, is the *nat*. This loss is called *cross-entropy*.
 #
-# $$ L = -\log p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
+# $$ L = -\ln p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
 #
 # $z_c$ is the logit of class $c$, $t$ the true class, $p_t$ the probability it got; a batch has the mean of its losses.
 
@@ -205,7 +209,7 @@ print("as it stands:", -p[0, 1].log().item())
 print("in the library:", training.cross_entropy(large, torch.tensor([1])).item())
 
 # %% [markdown] tags=["core"]
-# $e^{1000}$ is infinite in float32, and infinite divided by infinite is not a number. `logsumexp` takes the largest logit out first.
+# $e^{1000}$ is infinite in float32, and infinite divided by infinite is not a number (NaN). `logsumexp` takes the largest logit out first.
 # **At scale**: what should the loss of our untrained network be, with ten classes and no idea? $-\ln \frac{1}{10} = 2.303$.
 
 # %% tags=["core"]
@@ -218,7 +222,7 @@ print(f"loss {loss.item():.3f}, right answers {logs['accuracy']:.0%}")
 # ## Which way is down?
 #
 # The smallest network there is: $f(x; w, b) = w x + b$. It starts at $w = b = 0$. One example says $x = 2$, $y = 6$. The loss
-# is $(f - y)^2 = 36$. How does it change with $w$? By the chain rule
+# is $(f - y)^2 = 36$. How does it change if only $w$ moves a little, or only $b$? By the chain rule
 #
 # $$ \frac{\partial L}{\partial w} = 2 (f - y)\, x = 2 \cdot (-6) \cdot 2 = -24, \qquad \frac{\partial L}{\partial b} = 2 (f - y) = -12 $$
 #
@@ -232,8 +236,8 @@ assert loss.item() == 36 and theta.grad.tolist() == [-24, -12]  # by hand
 theta.grad
 
 # %% [markdown] tags=["core", "slide"]
-# A long narrow valley makes plain steps go to and fro between its walls. *Momentum* remembers earlier steps: what goes to and
-# fro cancels, what goes on adds up. In Nesterov's form
+# In a long narrow valley a step against the gradient crosses the valley more than it goes along it. *Momentum* remembers earlier
+# steps: what goes to and fro cancels, what goes on adds up. In Nesterov's form
 #
 # $$ v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta\, (g + \mu v) \tag{2.3} $$
 #
@@ -261,9 +265,10 @@ valley = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}
 plots.lines(range(40), valley, x_label="step", y_label="height over the bottom", log_y=True)
 
 # %% [markdown] tags=["core"]
-# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along.
+# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along. Both runs use the same small rate, 0.02.
 #
-# **Break it.** Move the slider. Plain steps, no momentum: where does a larger rate stop helping, and where does it run away?
+# **Break it.** Move the slider. Plain steps, no momentum: where does a larger rate stop helping, and where does the height grow
+# without end?
 
 # %% tags=["core", "slide"]
 def descent(lr):
@@ -297,7 +302,7 @@ print(f"{before.item():.3f} -> {after.item():.3f}")
 #
 # By hand, with $T = 10$ and $W = 2$: the first steps get 1/2 and 1 of the rate. Step 6 is half way down: $\cos \frac{\pi}{2} = 0$, so 1/2.
 #
-# **Break it**, in the same figure: one known implementation forgot the $-\,W$ above the line.
+# **Break it**, in the same figure: the training code of google/automl leaves out the $-\,W$ above the line, and counts $s$ from 0.
 
 # %% tags=["core", "slide"]
 assert [training.warmup_cosine(s, 10, 2) for s in (0, 1)] == [0.5, 1.0]  # by hand
@@ -327,8 +332,11 @@ plots.images(images[:16], titles=picture_titles)
 
 # %% [markdown] tags=["core"]
 # The digits are real handwriting; grounds, colours and clutter are drawn (chapter 01). How many would you get right? Guess the
-# network's share before you run the next cell: 3,000 pictures, 8 times through all of them, a few seconds. While it learns,
-# a second model follows it; more about that one below.
+# network's share before you run the next cell: 3,000 pictures, 8 times through all of them (8 *epochs*), a few seconds.
+#
+# Two things in the cell are new. `smoothing=0.1` is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of
+# the nine others, so that the network is not driven to be ever more sure. The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 =
+# 0.50$, not 0. And while the network learns, a second model, the `EMA`, follows it; more about that one below.
 
 # %% tags=["core", "slide"]
 QUICK = True
@@ -373,14 +381,14 @@ assert worst > 0.7  # guessing gets 0.1
 print(f"test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, spread {best - worst:.3f}")
 
 # %% [markdown] tags=["core"]
-# It reads, eight times better than chance. The spread between seeds matters for the rest of the course: whoever compares two
-# architectures by one run each, and finds a difference smaller than this, has compared seeds.
+# It reads: guessing would be right in one crop of ten. The spread, best minus worst, matters for the rest of the course: whoever
+# compares two architectures by one run each, and finds a difference smaller than this, has compared seeds.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why keep an average of the weights?
 #
-# In the middle of training the steps are large and the weights jump about. Their average jumps less. It is kept on the side,
-# and training does not notice:
+# In the middle of training the steps are large and the weights jump about. Their average jumps less. It is an *exponential moving
+# average*, EMA: what lies further back counts less and less. It is kept on the side, and training does not notice:
 #
 # $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right) \tag{2.5} $$
 #
@@ -406,7 +414,7 @@ steps = range(10, 10 * len(along["weights"]) + 1, 10)
 plots.lines(steps, along, x_label="step", y_label="validation accuracy")
 
 # %% [markdown] tags=["core"]
-# In the middle the average is steadier, and better most of the time. At the end the cosine has stopped the jumping, and the two agree.
+# In the middle the average is better nearly every time. At the end the cosine has stopped the jumping, and the two agree.
 #
 # **Break it.** Why not $d = D$ from the start? Switch the warm-up off, by pretending that very many updates lie behind, and
 # take a decay that is usual for long runs.
@@ -431,8 +439,25 @@ print(f"digits_cnn: {training.accuracy(model, *test):.3f} on test crops")
 # %% [markdown] tags=["core", "slide"]
 # ## Why does the same network give two answers?
 #
-# Batch norm makes each channel have mean 0 and variance 1. In *training mode* it takes both from the batch at hand. In *eval
-# mode* it takes the means that it remembered while training. So in training mode your answer depends on who else is in the batch.
+# Batch norm brings each channel $x$ to mean 0 and variance 1, then learns a scale $\gamma$ and a shift $\beta$ for it:
+#
+# $$ \hat x = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta \tag{2.6} $$
+#
+# In *training mode* the mean $\mu$ and the variance $\sigma^2$ come from the batch at hand. In *eval mode* they are the ones that it
+# remembered while training. ($\epsilon$ is tiny and prevents a division by 0.)
+#
+# By hand, with $\gamma = 1$, $\beta = 0$: your picture gives a channel 2, the only other one gives it 4. Then $\mu = 3$, $\sigma^2 = 1$,
+# and your 2 becomes $-1$. Beside a 0 the same 2 becomes $+1$. What does eval mode make of it, if it remembers mean 0 and variance 1?
+
+# %% tags=["core", "nbval-check-output"]
+norm = nn.BatchNorm1d(1)  # it remembers mean 0 and variance 1 as long as it has seen nothing
+beside = {other: norm(torch.tensor([[2.0], [other]]))[0].item() for other in (4.0, 0.0)}
+assert abs(beside[4.0] + 1) < 1e-4 and abs(beside[0.0] - 1) < 1e-4  # by hand
+alone = nn.BatchNorm1d(1).eval()(torch.tensor([[2.0]])).item()
+{other: round(value) for other, value in beside.items()}, round(alone)
+
+# %% [markdown] tags=["core"]
+# In training mode your answer depends on who else is in the batch.
 #
 # **Break it.** Sort the test pictures by class, so that each batch holds one digit only, and forget `model.eval()`.
 
@@ -459,9 +484,10 @@ plots.bars(modes, y_label="test accuracy")
 # %% [markdown] tags=["core", "slide"]
 # ## What if the machine dies?
 #
-# Binder stops after some minutes of silence, a laptop is closed, a cluster ends the job. With `checkpoint=` the run saves, now
-# and then, *all* that a step changes: weights, velocities, the average, the position in the data, the random numbers, the record. If one
-# is missing, the run goes on, but as another run. Here, 60 steps without a break, and 60 steps that die after step 33:
+# Binder (a free server for notebooks) stops after some minutes of silence, a laptop is closed, a cluster ends the job. With
+# `checkpoint=` the run saves, now and then, *all* that a step changes: weights, velocities, the average, the position in the data, the
+# random numbers, the record. If one is missing, the run goes on, but as another run. The new state is written to a second file first.
+# That file takes the name of the old one only when it is complete, so a whole checkpoint is there at any moment. Here, 60 steps without a break, and 60 steps that die after step 33:
 
 # %% tags=["core", "slide"]
 folder = Path(tempfile.mkdtemp())
@@ -510,7 +536,8 @@ except ValueError as error:
 # ## What if the loss is not a number?
 #
 # Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost. `fit` looks
-# at each loss before it takes the step. If it is not finite, the run stops, and the model is put back to its last good state.
+# at each loss before it takes the step. If it is not finite, the run stops, and the model is put back to its last good state. Here
+# is the worst rate we could think of. At which step will it be noticed?
 
 # %% tags=["core", "slide"]
 net = training.small_cnn((8, 16))
@@ -527,11 +554,14 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 #   rwightman/efficientdet-pytorch#113 and #269, google/automl#137 and #213. The learning rate belongs to the batch size: with a quarter of the
 #   batch, take about a quarter of the rate. Then a longer warm-up, clipping, and a look at the data.
 # - **Batch norm's momentum, the other way round.** TensorFlow's 0.99 is PyTorch's 0.01: one keeps that share, the other replaces it.
-#   Ports copied the number (lukemelas/EfficientNet-PyTorch#229, pytorch/vision#8250), and evaluation got noisy while training looked fine.
-# - **Batch norm's constants change the score.** google/automl#126: other values of decay and epsilon were worth about half a point of AP.
+#   Ports copied the number (lukemelas/EfficientNet-PyTorch#229, pytorch/vision#8250). What is remembered is then little more than the
+#   last batch, and only eval mode shows it.
+# - **Batch norm's constants change the score.** google/automl#126: other values of decay and epsilon were worth about half a point of
+#   AP, the score of a detector (chapter 16).
 # - **The checkpoint's address is dead.** mit-han-lab/6s965-fall2022#75: the file that the labs start from could not be fetched. Ours
 #   stands in the repository, with its hash and the script that made it.
-#
+
+# %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - A network is $y = f(x; \theta)$; a convolution slides the same few numbers of $\theta$ over the whole picture.
@@ -539,14 +569,15 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 # - Cross-entropy is the surprise at the truth. Its gradient says which way is down, momentum remembers, a schedule says how far.
 # - Report several seeds. A difference smaller than their spread is not a finding.
 # - Batch norm has two modes. A checkpoint holds all that a step changes. A loss that is not finite must stop the run.
-#
+
+# %% [markdown] tags=["core"]
 # ## Exercises
 
 # %% [markdown] tags=["core"]
 # ### 02.1 · Predict · first_loss · 5 min · ●○○ · 1 point
 #
 # COCO has 90 class numbers. A new classifier for them has no idea yet and gives each the same probability. What is its
-# cross-entropy, in nats? Two decimals are enough. Say it before you compute it: whoever knows the first loss sees a broken network at once.
+# cross-entropy (equation 2.2), in nats? Two decimals are enough. Say it before you compute it: whoever knows the first loss sees a broken network at once.
 #
 # <details><summary>Answer</summary>
 #
@@ -564,7 +595,8 @@ check("training.first_loss", answer)
 # ### 02.2 · Measure · largest_rate · 10 min · ●●○ · 2 points
 #
 # In the valley of *Which way is down?*, plain steps without momentum: what is the largest learning rate, in steps of 0.01,
-# with which 200 steps do not end higher than they began? Use `heights`, change the rate, and compare the last height with the first.
+# after which the height, 200 steps later, is not above where it began? Use `heights`, change the rate, and compare the last height
+# with the first.
 
 # %% tags=["core"]
 h = heights(0.1, momentum=0.0, steps=201)  # change the rate
@@ -595,7 +627,7 @@ check("training.receptive_field", receptive_field)
 #
 # `fit(..., clip=1.0)` shortens the gradient when it is too long, and keeps its direction. Write it: `clip_by_norm(gradients, limit)`
 # takes a list of tensors, one for each parameter, and a number. It returns a new list in which all numbers together, seen as one
-# long vector, have a length of at most `limit`. The direction stays; what was short enough stays as it was. By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
+# long vector, have a length of at most `limit`. The direction stays; a list that was short enough comes back with the same numbers. By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
 
 # %% tags=["core"]
 def clip_by_norm(gradients, limit):
@@ -622,13 +654,16 @@ quiz("training")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Chapter 03 asks what a network costs: parameters, multiply-adds, milliseconds, megabytes. Then part II begins: who says that
-# three convolutions in a row are the right thing to train at all?
-#
+# [Chapter 03](03_profiling.ipynb) asks what a network costs: parameters, multiply-adds, milliseconds, megabytes. Then part II begins:
+# who says that three convolutions in a row are the right thing to train at all?
+
+# %% [markdown] tags=["core"]
 # ## References
 #
-# - I. Loshchilov, F. Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. [arxiv.org/abs/1608.03983](https://arxiv.org/abs/1608.03983) (the cosine)
-# - P. Goyal et al. Accurate, Large Minibatch SGD. [arxiv.org/abs/1706.02677](https://arxiv.org/abs/1706.02677) (warm-up; rate and batch size)
-# - S. Ioffe, C. Szegedy. Batch Normalization. [arxiv.org/abs/1502.03167](https://arxiv.org/abs/1502.03167)
-# - C. Szegedy et al. Rethinking the Inception Architecture. [arxiv.org/abs/1512.00567](https://arxiv.org/abs/1512.00567) (label smoothing)
-# - T. He et al. Bag of Tricks for Image Classification. [arxiv.org/abs/1812.01187](https://arxiv.org/abs/1812.01187)
+# - I. Sutskever et al. On the importance of initialization and momentum in deep learning. ICML 2013. (Nesterov's momentum for networks)
+# - R. Pascanu et al. On the difficulty of training recurrent neural networks. 2012. [arxiv.org/abs/1211.5063](https://arxiv.org/abs/1211.5063) (clipping by the norm)
+# - S. Ioffe, C. Szegedy. Batch Normalization. 2015. [arxiv.org/abs/1502.03167](https://arxiv.org/abs/1502.03167)
+# - C. Szegedy et al. Rethinking the Inception Architecture. 2015. [arxiv.org/abs/1512.00567](https://arxiv.org/abs/1512.00567) (label smoothing)
+# - I. Loshchilov, F. Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. 2016. [arxiv.org/abs/1608.03983](https://arxiv.org/abs/1608.03983) (the cosine)
+# - P. Goyal et al. Accurate, Large Minibatch SGD. 2017. [arxiv.org/abs/1706.02677](https://arxiv.org/abs/1706.02677) (warm-up; rate and batch size)
+# - T. He et al. Bag of Tricks for Image Classification. 2018. [arxiv.org/abs/1812.01187](https://arxiv.org/abs/1812.01187)

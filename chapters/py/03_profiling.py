@@ -138,7 +138,7 @@ with flop_counter.FlopCounterMode(display=False) as counter:
 counter.get_total_flops(), counter.get_total_flops() / profiling.macs(layer, x)
 
 # %% [markdown] tags=["core"]
-# Twice as much. The tool counts the multiplication and the addition as two operations, and calls them FLOPs. The papers of this
+# Twice as much. The tool counts the multiplication and the addition as two floating point operations, FLOPs. The papers of this
 # course count the pair as one, and call *that* FLOPs. Whoever mixes the two is wrong by a factor of two, and nothing crashes. So we
 # never say FLOPs: we say multiply-adds.
 #
@@ -157,7 +157,8 @@ for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
 # The papers print 1.8 billion multiply-adds for
 # [ResNet-18](https://arxiv.org/abs/1512.03385), 300 million and 3.4 million parameters for
 # [MobileNetV2](https://arxiv.org/abs/1801.04381), 0.39 billion and 5.3 million for
-# [EfficientNet-B0](https://arxiv.org/abs/1905.11946). All three agree, up to their rounding.
+# [EfficientNet-B0](https://arxiv.org/abs/1905.11946). All agree up to rounding, but one: MobileNetV2 has 3.50 million parameters here
+# and 3.4 in its paper. We do not know why. Such a gap goes into the notes, not under the carpet.
 #
 # Look at the first two lines again. ResNet-18 has about three times the parameters of MobileNetV2 and six times the arithmetic. The
 # two numbers measure different things, as the next figure shows for our small network.
@@ -228,8 +229,8 @@ plots.lines(channels, curves, log_x=True, **labels)
 
 # %% [markdown] tags=["core"]
 # A wide separable layer can afford larger filters, since most of its work is in the 1x1. At 64 channels a separable 5x5 costs
-# $(25 + 64) / (9 + 64) = 1.22$ times as much as a separable 3x3. For dense filters it is $25 / 9 = 2.8$ times. The cells of NASNet are full of
-# separable 5x5 filters.
+# $(25 + 64) / (9 + 64) = 1.22$ times as much as a separable 3x3. For dense filters it is $25 / 9 = 2.8$ times. The best cells of NASNet
+# use separable 5x5 filters, and even 7x7 (chapter 04).
 #
 # **Break it.** Leave the 1x1 away, and the saving looks fantastic: one 64th. What is lost?
 
@@ -243,12 +244,13 @@ for kind, layer in kinds.items():
 
 # %% [markdown] tags=["core"]
 # A pixel in channel 0 reaches one channel of 64. Nothing mixes. The 1x1 is not decoration: it is where a separable convolution spends
-# its money, and what makes it a convolution at all.
+# most of its arithmetic, and the only place where one channel hears of another.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long is one millisecond?
 #
-# Counts are the same everywhere. Time is not. Let us first measure it the way most of us have done it at least once: build a
+# Counts are the same everywhere. Time is not. Suppose five calls take 2, 2, 2, 2 and 22 milliseconds. The mean is 6, which no call ever
+# took. The *median*, the middle one of the sorted times, is 2. Which of them would you expect next time? Let us first measure it the way most of us have done it at least once: build a
 # network, call it, look at the clock. We call it 30 times, and we play the neighbour: one call is held up for 20 ms, as
 # happens on a shared machine.
 
@@ -272,13 +274,15 @@ says = f"First call {first:.2f} ms, mean {mean:.2f} ms, median {median:.2f} ms."
 plots.points({"30 calls": times}, y_label="milliseconds", log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
-# The first call allocates memory and lets the library choose its kernels. It is slow once, and never again. The held-up call
-# pulls the mean upwards: few calls ever took as long as the mean says. The median does not move. So the rules are:
+# The first call also allocates memory and lets the library choose its *kernels*, the routines that do the work: what it takes says
+# little about later calls. The held-up call pulls the mean upwards. The median hardly moves. So the rules are:
 #
 # 1. Warm up: the first calls do not count.
-# 2. Repeat, and give the **median** with the **interquartile range**: the width of the middle half.
+# 2. Repeat, and give the **median** with the **interquartile range** (IQR): leave out the quarter of the times that is shortest and the
+#    quarter that is longest; the IQR is the width of what is left.
 # 3. Switch to evaluation mode, without gradients: that is what will run later.
-# 4. On a GPU wait until its queue is empty before you read the clock. Otherwise you time the ordering, not the cooking.
+# 4. A GPU takes orders into a queue and works them off later. Wait until the queue is empty before you read the clock. Otherwise you
+#    time the ordering, not the cooking.
 # 5. Say how many threads.
 
 # %% tags=["core"]
@@ -289,7 +293,8 @@ profiling.latency(fresh, picture, threads=1)
 
 # %% [markdown] tags=["core"]
 # `interleave` holds one more rule, the one people forget. To compare two networks, time them **in turns**. A machine that slows down for
-# a second then slows both, and the *ratio* survives. `profiling.compare` does that. The ratio is taken round by round.
+# a second then slows both, and the *ratio* survives. `profiling.compare` does that. It takes one ratio in each round, and the median of
+# these.
 #
 # **Break it.** Compare a network with itself. First in turns, then one after the other while a neighbour is busy in the second half.
 
@@ -303,7 +308,7 @@ print(f"in turns: b/a = {together.ratio:.2f} (IQR {together.ratio_iqr:.2f})")
 print(f"one after the other: b/a = {late.median / alone.median:.2f}")
 
 # %% [markdown] tags=["core"]
-# The same network, and the second way says that it has become much slower. No statistics repair that afterwards.
+# The same network, and the second way says that it has become slower. No statistics repair that afterwards.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Why is eight times less work not eight times faster?
@@ -380,9 +385,9 @@ plots.scatter(per_byte, list(pace.values()), names=list(layers), log_x=True, log
               says=says, **labels)  # fmt: skip
 
 # %% [markdown] tags=["deep"]
-# A layer with a low intensity waits for memory, and for the fixed cost of every call. A layer with a high one is held up by
-# arithmetic alone. That is why EfficientNet, full of depthwise filters, is slower on most machines than its multiply-adds promise,
-# and why later chapters always put a measurement beside the estimate.
+# A layer with a low intensity waits mostly for memory, and for the fixed cost of every call. A layer with a high one is held up mostly
+# by arithmetic. That is one reason why EfficientNet, full of depthwise filters, can be slower than its multiply-adds promise, and why
+# later chapters put a measurement beside the estimate.
 #
 # **Break it.** Shrink everything: 16 channels on 16x16 positions. How much faster is the separable layer now?
 
@@ -400,13 +405,13 @@ share = profiling.macs(pair["separable"], tiny) / profiling.macs(pair["dense"], 
 print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it")
 
 # %% [markdown] tags=["deep"]
-# The work shrinks to less than a fifth. The time does not follow: two calls instead of one, and each has a fixed cost. On some machines the
-# separable layer is even the slower one. Counting would never have told you.
+# The work shrinks to less than a fifth. The time does not follow: two calls instead of one, and each has a fixed cost. The separable
+# layer can even be the slower one. Is it, in your print-out? Counting would never have told you.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What fills the memory?
 #
-# Weights are the small part. A chain of three layers on 16x16 pixels: a 1x1 convolution from 3 to 8 channels, a ReLU, a 1x1 convolution
+# While a network runs, memory holds its weights and the *activations*, the numbers that one layer hands to the next. A chain of three layers on 16x16 pixels: a 1x1 convolution from 3 to 8 channels, a ReLU, a 1x1 convolution
 # from 8 to 4. One channel is $256 \cdot 4 = 1024$ bytes. While a layer runs, its input and its output exist together:
 #
 # | layer | reads | writes | alive |
@@ -459,7 +464,7 @@ plots.bars(megabytes, y_label="megabytes")
 # Two cores, two threads, half the time: that is the hope. A layer is cut into two halves, each thread computes one, and **both wait until
 # the slower one is done**. On an idle machine that works for large layers. Now a neighbour takes one core. One of your threads gets
 # its half of the time slices, the other waits for it at the end of every single layer. In the worst way of waiting, it keeps its
-# own core spinning meanwhile.
+# own core busy with waiting (it *spins*).
 #
 # One case, measured while this course was designed, on a two-core machine: EfficientNet-B0 at 256x256 took 35 ms with one
 # thread, and between 29 and 50 ms with two on the idle machine. Beside one busy neighbour two threads took between 230 and 600 ms. With
@@ -480,7 +485,7 @@ for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
 # %% [markdown] tags=["core", "slide"]
 # ## Which network would you keep?
 #
-# Four networks, as (cost, accuracy): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$. Is there one that nobody should ever use?
+# Four networks, as (cost, accuracy in %): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$. Is there one that nobody should ever use?
 #
 # $c$ costs more than $b$ and is worse: $b$ *dominates* it. Between the other three there is no such verdict. $d$ is one point better than
 # $b$, at twice the price. In symbols, $i$ with cost $c_i$ and quality $q_i$ dominates $j$ if
@@ -497,7 +502,7 @@ assert profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71]) == [0, 1, 3]  # a,
 profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
 
 # %% [markdown] tags=["core"]
-# At scale: five small networks, trained briefly on the digit crops of chapter 01, three seeds each. *flat* has one convolution less and
+# **At scale**: five small networks, trained briefly on the digit crops of chapter 01, three seeds each. *flat* has one convolution less and
 # a wide beginning. Which of the five will be off the front?
 
 # %% tags=["core", "catch-up"]
@@ -544,9 +549,9 @@ plots.scatter(ms, quality, names=names, front=by_clock, y_label=y_label, says=sa
               x_label="milliseconds for one picture, one thread")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# Two prices, two pictures. In multiply-adds the networks lie far apart; by the clock they lie close together, and two of them may change
-# places when you run the cell again. Networks this small spend much of their time on the fixed cost of each call. On a phone, with
-# another library, the order may change again. A front belongs to the price it was drawn with.
+# Two prices, two pictures. By the clock the networks lie closer together than in multiply-adds, and some may change places when you run
+# the cell again. Networks this small spend much of their time on the fixed cost of each call. On a phone, with another library, the
+# order may change again. A front belongs to the price it was drawn with.
 #
 # It also belongs to the seeds. Draw it from a single seed each, as if the other two had never been run.
 
@@ -587,9 +592,10 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 #
 # - **A factor of two.** In google/automl#51 the project's own tool reports 270.77 billion where the paper has 135: operations against
 #   multiply-adds. The same confusion fills tensorflow/tpu#765 and facebookresearch/fvcore#69.
-# - **Typing errors survive.** google/automl#702: a table said 13.0 billion where 130 was meant. A count from shapes would have caught it.
+# - **Typing errors survive.** google/automl#702: a table gave D5 13.0 billion where 130 was meant. A count from shapes gives 134, as does
+#   the paper within 1 %.
 # - **Layers that the counter does not see.** In open-mmlab/mmpretrain#725 a convolution with its own padding was not counted at all. A
-#   counter knows what it has a formula for, and says nothing about the rest.
+#   counter knows what it has a formula for, and is silent about the rest.
 # - **Few multiply-adds, slow all the same.** In rwightman/efficientdet-pytorch#8 the author explains why BiFPN is slower on a GPU than its
 #   parameters suggest: depthwise filters, and an expensive activation.
 # - **The network is fast, the program is not.** google/automl#97: 20 ms for the network, 200 ms for what comes after it, and the benchmark mode
@@ -602,9 +608,9 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 #
 # - Parameters: $C_{out}(C_{in}k^2 + b)$. The picture's size is not in it.
 # - Multiply-adds: the same, times the output positions. PyTorch's counter says twice as much.
-# - Separable filters save all but $1/C_{out} + 1/k^2$ of the arithmetic, and much less of the time.
+# - Separable filters save all but $1/C_{out} + 1/k^2$ of the arithmetic, and less of the time.
 # - A latency needs: warm-up, repeats, median, interquartile range, thread count. A comparison needs turns.
-# - Memory is the activations: the peak in inference, the sum in training.
+# - Memory is mostly activations: the peak in inference, nearly the sum in training.
 # - A Pareto front belongs to one price and one noise level. Name both.
 
 # %% [markdown] tags=["core"]
@@ -614,7 +620,7 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # ### 03.1 · Predict · growth · 4 min · ●○○ · 1 point
 #
 # A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side. The filter stays 3x3.
-# By which factor do its multiply-adds grow? Say a number before you compute.
+# By which factor do its multiply-adds grow? Say a number before you compute. (2 means twice as many.)
 #
 # <details><summary>Answer</summary>
 #
@@ -651,9 +657,11 @@ check("profiling.outgrown", answer)
 # %% [markdown] tags=["core"]
 # ### 03.3 · Build · grouped_conv_macs · 10 min · ●●○ · 3 points
 #
-# Eq. 3.2 knows neither stride nor padding nor groups. Write the one that does, from whole numbers only, for a square filter on a
-# square picture of `side` pixels. With `groups` groups the input channels are dealt into that many equal hands, the output channels too,
-# and each hand of outputs reads its own hand of inputs. Return a whole number.
+# Eq. 3.2 wants to be told the size of the output, and knows no groups. Write the count that starts from the input: a square filter
+# of `kernel` pixels on a square picture of `side` pixels, with `padding` pixels of zeros on each of the four sides, moving `stride`
+# pixels at a time; a place counts only if the whole filter fits. With `groups` groups the input channels are dealt into that many
+# equal hands, the output channels too, and each hand of outputs reads its own hand of inputs. Count the products with padding too, and
+# return a whole number. By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
 
 # %% tags=["core"]
 def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
@@ -667,8 +675,9 @@ check("profiling.grouped_conv_macs", grouped_conv_macs)
 # %% [markdown] tags=["core"]
 # ### 03.4 · Build · best_within · 10 min · ●●○ · 3 points
 #
-# A phone allows `budget` milliseconds. Given the lists `cost` and `quality`, return the index of the best network that may cost up to the
-# budget. Of equally good ones take the cheapest; if they cost the same too, the first. If nothing fits, return `None`.
+# A phone allows `budget` milliseconds. `cost[i]` and `quality[i]` belong to network `i`. Return the index of the one with the highest
+# quality among those that the budget allows. Of equally good ones take the cheapest; if they cost the same too, the first. If nothing
+# fits, return `None`.
 
 # %% tags=["core"]
 def best_within(cost, quality, budget):
@@ -683,8 +692,9 @@ check("profiling.best_within", best_within)
 # ### 03.5 · Build · peak_live · 12 min · ●●● · 3 points
 #
 # Step `i` of a network makes tensor `i` of `sizes[i]` bytes. `last_use[i]` is the last step that reads it (or `i` itself, if nobody does). A
-# tensor may be given back once that step has finished. Return the peak, as in Eq. 3.5. A plain chain has `last_use = [1, 2, 3, ...]`; a
-# skip connection makes one number larger.
+# tensor may be given back once that step has finished, no earlier. Return the peak in bytes, as in Eq. 3.5. In a chain each tensor is
+# read by the next step, and the last by nobody: sizes `[8, 8, 4]` have `last_use = [1, 2, 2]` and a peak of 16, as in the table above. A skip
+# connection makes a number of `last_use` larger.
 
 # %% tags=["deep"]
 def peak_live(sizes, last_use):
@@ -717,6 +727,7 @@ quiz("profiling")
 # %% [markdown] tags=["core"]
 # ## References
 #
+# - Howard and others, [MobileNets](https://arxiv.org/abs/1704.04861), 2017: Eq. 3.3, in section 3.1.
 # - He and others, [Deep Residual Learning](https://arxiv.org/abs/1512.03385), 2015: multiply-adds in Table 1.
 # - Sandler and others, [MobileNetV2](https://arxiv.org/abs/1801.04381), 2018: separable filters, counted.
 # - Tan and Le, [EfficientNet](https://arxiv.org/abs/1905.11946), 2019; Tan, Pang and Le,

@@ -462,12 +462,12 @@ QUIZ = (
                 "No: it has seen these writers, and even these strokes.",
             ),
             Option(
-                "Nothing, because 500 is too few",
+                "Nothing at all, because 500 crops are too few to say anything",
                 "500 give a standard error of about two points. The leak is the"
                 " larger trouble.",
             ),
             Option(
-                "How well the model knows these scans, drawn again",
+                "How well it knows these scans, drawn again",
                 "Yes: nearly every test crop has a sister in training, from the very"
                 " same strokes.",
                 correct=True,
@@ -543,11 +543,12 @@ QUIZ = (
         ),
     ),
     Question(
-        "A 16-bit grey photograph comes out almost white. What happened?",
+        "A 16-bit grey photograph looks right in a viewer. After"
+        ' `Image.open(path).convert("RGB")` it is almost white. What happened?',
         (
             Option(
-                "It was exposed too long",
-                "Possible, but look at the numbers of the file first.",
+                "It was exposed too long, and no longer holds any detail",
+                "Then the viewer would show it white too.",
             ),
             Option(
                 "Its channels are in the order BGR",

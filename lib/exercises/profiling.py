@@ -390,14 +390,14 @@ QUIZ = (
         "A paper gives EfficientNet-B0 0.39 billion FLOPs. What does PyTorch's"
         " FlopCounterMode report for the same network and input?",
         options=(
-            Option("0.77 billion: it counts a multiplication and an addition each",
-                   "The paper means multiply-adds. Halve the counter before you"
-                   " compare.", correct=True),
-            Option("0.39 billion: FLOPs are FLOPs",
+            Option("0.39 billion: FLOPs are FLOPs, whoever counts them",
                    "The paper's FLOPs are multiply-adds, the counter's are single"
                    " operations. A factor of two lies between them."),
-            Option("1.54 billion: forward and backward",
+            Option("1.54 billion: each of the two passes, forward and backward, twice",
                    "The backward pass is counted only if it runs inside the counter."),
+            Option("0.77 billion: a multiplication and an addition count one each",
+                   "The paper means multiply-adds. Halve the counter before you"
+                   " compare.", correct=True),
         ),
         value=_b0_flops, form="{:.2f}",
     ),
@@ -434,25 +434,28 @@ QUIZ = (
         "Ten calls took 31, 2.1, 2.0, 2.2, 2.1, 2.0, 9.4, 2.1, 2.0 and 2.2"
         " milliseconds. What do you report?",
         options=(
-            Option("The mean, 5.7 ms", "One first call and one interruption more than"
-                                       " double it. No call took 5.7 ms."),
-            Option("The minimum, 2.0 ms", "It hides how much calls differ. Users do not"
-                                          " live in the best case."),
-            Option("The median after a warm-up, with the interquartile range",
+            Option("The mean over all ten calls, which is 5.7 ms",
+                   "One first call and one interruption more than double it. No call"
+                   " took 5.7 ms."),
+            Option("The minimum, 2.0 ms: nothing disturbed it",
+                   "It hides how much calls differ. Users do not live in the best"
+                   " case."),
+            Option("The median after warm-up, with the IQR",
                    "The first call is left out, the interruption moves the median"
                    " hardly at all, and the range shows the spread.", correct=True),
         ),
     ),
     Question(
-        "A depthwise 3x3 convolution has 64 times fewer multiply-adds than a dense one"
-        " of the same width, but is only a few times faster. Why?",
+        "A depthwise 3x3 convolution on 64 channels has 64 times fewer multiply-adds"
+        " than a dense one, but is far from 64 times faster. Why?",
         options=(
-            Option("The counter is wrong about groups",
+            Option("The counter is wrong about groups, and the work is the same",
                    "Count by hand: the numbers agree."),
-            Option("It reads and writes as much as before for far less arithmetic",
+            Option("It reads and writes nearly as much, for far less arithmetic",
                    "Its arithmetic intensity is low: the time goes into moving numbers"
                    " and into the fixed cost of a call.", correct=True),
-            Option("Its weights take more memory", "It has 64 times fewer weights."),
+            Option("Its weights take more memory, and have to be fetched each time",
+                   "It has 64 times fewer weights."),
         ),
     ),
     Question(

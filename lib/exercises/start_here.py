@@ -137,6 +137,28 @@ EXERCISES = (
 
 QUIZ = (
     Question(
+        "Which work did what?",
+        (
+            Option(
+                "NASNet searched for cells, EfficientNet grew a network in three"
+                " directions by one number, EfficientDet fused the levels of a pyramid",
+                "Yes: searched, scaled, connected. EfficientDet also scales, by its"
+                " own number.",
+                True,
+            ),
+            Option(
+                "NASNet fused the levels of a pyramid, EfficientNet searched for cells,"
+                " EfficientDet grew a network in three directions by one number",
+                "The search for cells came first, with NASNet; the pyramid came last.",
+            ),
+            Option(
+                "NASNet removed connections, EfficientNet rounded weights to integers,"
+                " EfficientDet put both together into one small detector",
+                "None of the three prunes or quantizes; part IV does.",
+            ),
+        ),
+    ),
+    Question(
         "Which of these does the EfficientDet paper contain?",
         (
             Option(
@@ -179,11 +201,11 @@ QUIZ = (
         "The paper says that D0 needs 2.5B FLOPs. What was counted?",
         (
             Option(
-                "multiplications and additions, one each",
+                "single operations: every multiplication and every addition",
                 "Counted like that it would be about 5 billion.",
             ),
             Option(
-                "multiply-adds: one multiplication with its addition",
+                "multiply-adds: a multiplication with its addition",
                 "Yes. Many tools count both and print twice the number.",
                 True,
             ),
@@ -217,10 +239,11 @@ QUIZ = (
         "A check refuses your answer. What does it tell you?",
         (
             Option(
-                "the right answer", "Only `solution(...)` shows that, when you ask."
+                "the right answer, so that you can go on",
+                "Only `solution(...)` shows that, when you ask.",
             ),
             Option(
-                "only that it failed",
+                "only that it failed, so that you search for yourself",
                 "It says more: a check that does not help is a bug of the course.",
             ),
             Option(

@@ -307,24 +307,25 @@ QUIZ = (
         "An average of weights with a constant decay of 0.999 starts at the random"
         " first weights. What share of them is left after 184 steps?",
         (
-            Option("About 18 %", "that is what has been replaced: 1 - 0.999^184"),
-            Option("About 83 %", "0.999 to the power 184: too much, so the decay is"
-                   " warmed up", correct=True),
+            Option("About 17 %", "that is what has been replaced: 1 - 0.999^184"),
             Option("Less than 1 %", "that would take about 4,600 steps"),
             Option("99.9 %", "that is the share after one step"),
+            Option("About 83 %", "0.999 to the power 184: too much, so the decay is"
+                   " warmed up", correct=True),
         ),
         value=first_weights_left,
         form="{:.0f} %",
     ),
     Question(
-        "The power fails while a checkpoint is being written. Which file is damaged?",
+        "The power fails while `fit` is writing a checkpoint. Which file is damaged?",
         (
-            Option("The checkpoint", "it would be, if the file were overwritten in"
-                   " place"),
-            Option("The temporary file, which nobody reads", "the new content gets its"
-                   " name only when it is complete on the disk", correct=True),
-            Option("None can be, fsync prevents it", "fsync forces the content to the"
-                   " disk; half of it can still be there when the power goes"),
+            Option("The checkpoint, so that the run has to begin anew", "it would be,"
+                   " if the file were overwritten in place"),
+            Option("None, since a file is written at once or not at all", "writing"
+                   " takes time; half can be there when the power goes"),
+            Option("The second file, which nobody reads", "the new content gets the"
+                   " checkpoint's name only when it is complete on the disk",
+                   correct=True),
         ),
     ),
 )  # fmt: skip
