@@ -1,9 +1,12 @@
 """One-shot search against hands, stand-alone networks, NumPy and SciPy."""
 
 import copy
+import importlib.util
 import itertools
+import json
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,32 @@ def settled(genotype) -> one_shot.Relaxation:
     ):
         alpha.data[pairs.index(block.left)] = 1e4
     return relaxation
+
+
+def script(name: str):
+    """A module from data/ablations."""
+    path = Path(__file__).resolve().parents[1] / "data" / "ablations" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"ablation_{name}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def made_up_table(more: int = 0) -> tabular.Table:
+    """Six cells; the k-th is right in k + 1 of 10, and half of them cost the same."""
+    space = Space(1, ("identity", "max3"), cells=("normal",))
+    task = tabular.Task(
+        space=space, size=8, train=16, validation=10, test=10, filters=2,
+        stem_filters=2, epochs=1, batch=8, seeds=2,
+    )  # fmt: skip
+    rows = [
+        {
+            "cell": str(cell), "parameters": 10 + k, "macs": 100 if k > 2 else 50,
+            "validation": [[k + 1], [k + 1]], "test": [[k + more], [k + more]],
+        }
+        for k, cell in enumerate(search_space.enumerate_cells(space)[:6])
+    ]  # fmt: skip
+    return tabular.Table(task, rows)
 
 
 def far(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -434,3 +463,54 @@ def test_jacobian_covariance_against_numpy():
     got = one_shot.jacobian_covariance(net, images)
     assert got == pytest.approx(want.real, rel=1e-5)
     assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
+
+
+# ---------------------------------------------------------------------- the long runs
+
+
+def test_transfer_takes_cells_across_the_quantiles_and_peers_of_the_best():
+    transfer, table = script("transfer"), made_up_table()
+    # Worst, best and the one nearest the middle; peers cost as much as the best.
+    picked = transfer.chosen(table, cells=3, peers=2)
+    assert [i for group, i in picked if group == "quantile"] == [0, 2, 5]
+    assert {i for group, i in picked if group == "random"} == {3, 4}
+
+
+def test_transfer_goes_on_after_a_kill_and_only_appends(tmp_path):
+    transfer, table, path = script("transfer"), made_up_table(), tmp_path / "rows.jsonl"
+    plan = {"cells": 2, "peers": 1, "seeds": 1}
+    assert transfer.run(table, path, **plan) == 3
+    whole = path.read_bytes()
+    assert transfer.run(table, path, **plan) == 0
+    assert path.read_bytes() == whole
+    torn = whole[:-40]  # as a kill leaves it: the last line is cut
+    path.write_bytes(torn)
+    assert transfer.run(table, path, **plan) == 1
+    assert path.read_bytes().startswith(torn)
+    rows = transfer.read(path)
+    assert rows == [json.loads(line) for line in whole.splitlines()]
+    for row in rows:
+        assert row["settings"] | {"task": 0} == {
+            "cells": 2, "filters": 4, "stem_filters": 4, "epochs": 2, "task": 0,
+        }  # fmt: skip
+        assert {"device", "torch", "commit", "test", "validation"} <= set(row)
+    # Rows of another table do not count.
+    table = made_up_table(more=1)
+    assert transfer.run(table, path, **plan) == 3
+    assert transfer.run(table, path, **plan) == 0
+
+
+def test_transfer_reports_by_hand():
+    def row(group, cell, before, after):
+        return {"group": group, "cell": cell, "table_validation": before, "test": after}
+
+    transfer = script("transfer")
+    rows = [row("quantile", c, b, a) for c, b, a in (
+        ("a", 0.1, 0.2), ("b", 0.2, 0.4), ("c", 0.3, 0.3), ("d", 0.4, 0.8),
+        ("d", 0.4, 0.6),
+    )] + [row("random", "e", 0.2, 0.5)]  # fmt: skip
+    said = transfer.report(rows)
+    assert "tau of table and larger network: 0.67" in said  # 5 pairs agree, 1 does not
+    assert "the best of the table: 0.700" in said
+    assert "random, equal multiply-adds: 0.500  e" in said
+    assert "too few cells" in transfer.report(rows[:2])

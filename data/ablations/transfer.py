@@ -1,0 +1,172 @@
+"""Does a cell that is good in a small network stay good in a larger one?
+
+    python data/ablations/transfer.py            # about an hour, one CPU thread
+    python data/ablations/transfer.py --report   # what the rows say so far
+
+This is NASNet's own claim, tested on the shipped table. Twelve cells are taken at equal
+steps of the table's ranking (mean validation accuracy), from the worst to the best, and
+three more at random among those with the multiply-adds of the best, 5 % up or down.
+Each is trained again in a network twice as wide and with twice the normal cells, for
+twice the epochs, with seeds 0, 1 and 2; everything else is the table's task.
+
+A row a training is appended to transfer.jsonl. Rows that are there are skipped, so it
+may be stopped at any time; a line that a kill has cut is passed over. Rows of another
+table, or of other settings, do not count.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import lib  # noqa: E402, F401, I001  (before torch)
+import torch  # noqa: E402
+
+from lib import nasnet, one_shot, profiling, tabular, training  # noqa: E402
+
+ROWS = HERE / "transfer.jsonl"
+CELLS, PEERS, SEEDS = 12, 3, 3
+NEAR = 0.05  # how far the multiply-adds of a peer may be from those of the best
+
+
+def grown(task):
+    """The larger network and its training, as a row records them."""
+    width = {"filters": 2 * task.filters, "stem_filters": 2 * task.stem_filters}
+    return {"cells": 2, **width, "epochs": 2 * task.epochs}
+
+
+def name_of(table):
+    """A short hash of what the table says: rows of another one do not count."""
+    parts = ("validation", "test")
+    told = [[table.query(g, split=part) for g in table.genotypes] for part in parts]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+
+
+def chosen(table, cells=CELLS, peers=PEERS):
+    """Pairs (group, row of the table): "quantile" from worst to best, then "random"."""
+    score = [table.query(genotype) for genotype in table.genotypes]
+    order = sorted(range(len(table)), key=score.__getitem__)
+    steps = [order[round(i * (len(order) - 1) / (cells - 1))] for i in range(cells)]
+    best = table.macs[order[-1]]
+    near = [i for i in range(len(table)) if abs(table.macs[i] / best - 1) <= NEAR]
+    near = [i for i in near if i not in steps]
+    drawn = random.Random(0).sample(near, min(peers, len(near)))
+    return [("quantile", i) for i in steps] + [("random", i) for i in drawn]
+
+
+def measure(task, genotype, seed):
+    """One training of the larger network: accuracies, size and price."""
+    larger = grown(task)
+    epochs = larger.pop("epochs")
+    model = nasnet.network(genotype, momentum=task.norm_momentum, **larger)
+    generator = torch.Generator().manual_seed(seed)
+    for p in model.parameters():  # first weights as `tabular.network` has them
+        if p.ndim > 1:
+            torch.nn.init.kaiming_uniform_(p, a=5**0.5, generator=generator)
+    torch.nn.init.zeros_(model.classifier.bias)
+    training.fit(
+        model, tabular.crops(task, "train"), training.classification_loss(),
+        epochs=epochs, batch_size=task.batch, lr=task.lr, seed=seed, every=10**9,
+        progress=False,
+    )  # fmt: skip
+    image = torch.zeros(1, 3, task.size, task.size)
+    found = {
+        s: training.accuracy(model, *tabular.crops(task, s)) for s in tabular.SPLITS
+    }
+    price = {"parameters": profiling.parameters(model)}
+    return found | price | {"macs": profiling.macs(model, image)}
+
+
+def commit():
+    """The commit that is checked out, or "unknown"."""
+    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def read(path=None):
+    """The rows that are there; a line cut by a kill is left out."""
+    path, rows = Path(path or ROWS), []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def key(row):
+    return row["table"], json.dumps(row["settings"]), row["cell"], row["seed"]
+
+
+def run(table, path=None, cells=CELLS, peers=PEERS, seeds=SEEDS):
+    """Train what is missing and append it, a line at a time; returns how many."""
+    path, task = Path(path or ROWS), table.task
+    settings = grown(task) | {"task": dataclasses.asdict(task)}
+    about = {"table": name_of(table), "settings": json.loads(json.dumps(settings))}
+    done, trained = {key(row) for row in read(path)}, 0
+    for seed in range(seeds):
+        for group, i in chosen(table, cells, peers):
+            genotype = table.genotypes[i]
+            row = {"group": group, "cell": str(genotype.normal), "seed": seed, **about}
+            if key(row) in done:
+                continue
+            row |= measure(task, genotype, seed)
+            row |= {"table_validation": table.query(genotype)}
+            row |= {"table_test": table.query(genotype, split="test")}
+            row |= {"device": "cpu", "torch": torch.__version__, "commit": commit()}
+            torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+            with open(path, "a") as file:
+                file.write("\n" * torn + json.dumps(row) + "\n")
+            trained += 1
+    return trained
+
+
+def report(rows):
+    """Kendall's tau over the twelve, and the best beside its peers; one line each."""
+    cells = {}
+    for row in rows:
+        cells.setdefault((row["group"], row["cell"]), []).append(row)
+    twelve = [found for (group, _), found in cells.items() if group == "quantile"]
+    if len(twelve) < 3:
+        return f"{len(rows)} trainings so far: too few cells for a ranking"
+    before = [found[0]["table_validation"] for found in twelve]
+    after = [statistics.mean(row["test"] for row in found) for found in twelve]
+    tau, low, high = one_shot.agreement(before, after)
+    lines = [
+        f"{len(rows)} trainings, {len(twelve)} cells across the quantiles",
+        f"tau of table and larger network: {tau:.2f} ({low:.2f} to {high:.2f})",
+        f"the best of the table: {max(zip(before, after, strict=True))[1]:.3f}",
+    ]
+    for (group, cell), found in cells.items():
+        if group == "random":
+            mean = statistics.mean(row["test"] for row in found)
+            lines.append(f"random, equal multiply-adds: {mean:.3f}  {cell}")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--report", action="store_true")
+    table = tabular.load()
+    if not parser.parse_args().report:
+        torch.set_num_threads(1)
+        print(f"{run(table)} trained")
+    print(report([row for row in read() if row["table"] == name_of(table)]))
+
+
+if __name__ == "__main__":
+    main()
