@@ -104,6 +104,7 @@ plots.graph(parts, order, title="What builds on what")
 # Count the first block. There are 2 inputs to pick from, 13 operations, 2 combinations:
 # $2 \cdot 2 \cdot 13 \cdot 13 \cdot 2 = 1352$ choices. Each later block may also read the blocks before it, so it has one input more
 # to choose from. For a cell of $B$ blocks, numbered $k = 0, 1, \dots, B-1$, with $O$ operations and $C$ combinations that gives
+# ($\prod$ multiplies the terms for all $k$)
 #
 # $$ N = \prod_{k=0}^{B-1} (k+2)^2 \, O^2 \, C \tag{0.1} $$
 

@@ -273,7 +273,7 @@ plots.lines(range(40), valley, x_label="step", y_label="height over the bottom",
 # %% tags=["core", "slide"]
 def descent(lr):
     h = heights(lr, momentum=0.0)
-    says = f"Rate {lr}: the height goes from {h[0]:.3g} to {h[-1]:.3g} in 40 steps."
+    says = f"The height goes from {h[0]:.3g} to {h[-1]:.3g} in 40 steps."
     return plots.lines(range(40), {"plain": h}, x_label="step", y_label="height", log_y=True, says=says)
 
 

@@ -449,11 +449,11 @@ QUIZ = (
         "A depthwise 3x3 convolution on 64 channels has 64 times fewer multiply-adds"
         " than a dense one, but is far from 64 times faster. Why?",
         options=(
-            Option("The counter is wrong about groups, and the work is the same",
-                   "Count by hand: the numbers agree."),
             Option("It reads and writes nearly as much, for far less arithmetic",
                    "Its arithmetic intensity is low: the time goes into moving numbers"
                    " and into the fixed cost of a call.", correct=True),
+            Option("The counter is wrong about groups, and the work is the same",
+                   "Count by hand: the numbers agree."),
             Option("Its weights take more memory, and have to be fetched each time",
                    "It has 64 times fewer weights."),
         ),

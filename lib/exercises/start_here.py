@@ -153,7 +153,7 @@ QUIZ = (
             ),
             Option(
                 "NASNet removed connections, EfficientNet rounded weights to integers,"
-                " EfficientDet put both together into one small detector",
+                " EfficientDet put both together into one small and fast detector",
                 "None of the three prunes or quantizes; part IV does.",
             ),
         ),
@@ -162,9 +162,9 @@ QUIZ = (
         "Which of these does the EfficientDet paper contain?",
         (
             Option(
-                "pruning and quantization",
-                "That is what a popular article says. The"
-                " paper has neither; the course adds both in part IV.",
+                "pruning and quantization of a detector that was searched",
+                "A popular article says so. The paper has"
+                " neither; the course adds both in part IV.",
             ),
             Option(
                 "BiFPN, weighted fusion and compound scaling",
@@ -219,7 +219,7 @@ QUIZ = (
         "You fill in a stub. Where do you do that?",
         (
             Option(
-                "in chapters/",
+                "in chapters/, beside the text",
                 "Those are the originals; `make author` edits them and"
                 " a newer text file would overwrite your cell.",
             ),
