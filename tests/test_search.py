@@ -308,7 +308,7 @@ def test_local_search_climbs_by_single_steps_and_restarts_at_the_summit():
 # --- successive halving
 
 
-@pytest.mark.equation("7.4")
+@pytest.mark.equation("7.5")
 def test_what_a_bracket_costs():
     assert search.bracket_cost(9, RUNGS, 3) == 9 * 1 + 3 * 2 + 1 * 6 == 21  # by hand
     history = halving(SMALL, additive, 21, 0)
@@ -334,7 +334,7 @@ def test_halving_in_a_space_smaller_than_its_bracket():
 # --- two objectives
 
 
-@pytest.mark.equation("7.5")
+@pytest.mark.equation("7.6")
 def test_mnasnet_reward():
     at_target = search.mnasnet_reward(0.75, 80, 80)
     assert at_target == 0.75
@@ -378,7 +378,7 @@ def test_the_first_front_is_the_pareto_front():
     assert search.fronts(points)[0] == front
 
 
-@pytest.mark.equation("7.6")
+@pytest.mark.equation("7.7")
 def test_crowding_by_hand_and_by_definition():
     points = [(0, 10), (1, 6), (4, 5), (10, 0)]
     by_hand = [math.inf, 4 / 10 + 5 / 10, 9 / 10 + 6 / 10, math.inf]
@@ -461,7 +461,7 @@ def test_a_search_on_the_table_is_judged_by_test_accuracy(table, method):
     assert worth[-1] == expected != table.query(history.best.genotype)
 
 
-@pytest.mark.equation("7.7")
+@pytest.mark.equation("7.4")
 def test_paired_interval_agrees_with_scipy():
     rng = np.random.default_rng(5)
     base = rng.normal(0.8, 0.05, 30)

@@ -1,0 +1,482 @@
+"""Exercises and quiz of chapter 07: who is asked next, and what came out."""
+
+import itertools
+import math
+
+import numpy as np
+
+from lib import profiling, search
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.search_space import SMALL
+
+# --- 07.1 predict
+
+
+def draws_needed() -> int:
+    """The least n with 1 - 0.95^n of at least 0.9."""
+    return next(n for n in itertools.count(1) if 1 - 0.95**n >= 0.9)
+
+
+# --- 07.2 measure
+
+
+def separable(genotype) -> int:
+    return str(genotype.normal).count("sep3")
+
+
+def evolution_history(**settings):
+    return search.regularized_evolution(SMALL, separable, 200, 0, **settings)
+
+
+def repeats() -> int:
+    """Distinct cells in 200 queries of regularized evolution."""
+    return evolution_history().distinct()[-1]
+
+
+def repeats_of_spellings() -> int:
+    return len({trial.genotype for trial in evolution_history().trials})
+
+
+def repeats_of_random() -> int:
+    return search.random_search(SMALL, separable, 200, 0).distinct()[-1]
+
+
+def repeats_short() -> int:
+    return search.regularized_evolution(SMALL, separable, 20, 0).distinct()[-1]
+
+
+# --- 07.3 build
+
+
+def odds_without_return(population, size):
+    """Probability that the i-th best wins a tournament of different cells."""
+    every = math.comb(population, size)
+    worse = range(population - 1, -1, -1)
+    return [math.comb(below, size - 1) / every for below in worse]
+
+
+def odds_without_return_2(population, size):
+    """List all tournaments and count who is the best in each."""
+    tournaments = list(itertools.combinations(range(population), size))
+    wins = [sum(t[0] == i for t in tournaments) for i in range(population)]
+    return [n / len(tournaments) for n in wins]
+
+
+def odds_with_return(population, size):
+    left = [(population - i) ** size for i in range(population + 1)]
+    return [(a - b) / left[0] for a, b in itertools.pairwise(left)]
+
+
+def odds_of_taking_part(population, size):
+    return [size / population] * population
+
+
+def odds_upside_down(population, size):
+    return odds_without_return(population, size)[::-1]
+
+
+def odds_one_too_many(population, size):
+    every = math.comb(population, size)
+    return [math.comb(b, size) / every for b in range(population - 1, -1, -1)]
+
+
+def odds_in_percent(population, size):
+    return [100 * p for p in odds_without_return(population, size)]
+
+
+def odds_cases(rng, size):
+    population = rng.randint(2, 3 + size)
+    return population, rng.randint(1, population)
+
+
+# --- 07.4 build
+
+
+def hyperband(epochs, eta):
+    """Pairs (cells, epochs before the first cut), from bold to careful."""
+    most = 0
+    while eta**most < epochs:
+        most += 1
+    brackets = []
+    for s in range(most, -1, -1):
+        cells = -(-(most + 1) * eta**s // (s + 1))
+        brackets.append((cells, eta ** (most - s)))
+    return brackets
+
+
+def hyperband_2(epochs, eta):
+    """Walk through the first rungs 1, eta, eta^2, ..."""
+    rungs = [1]
+    while rungs[-1] < epochs:
+        rungs.append(rungs[-1] * eta)
+    found = []
+    for rung in rungs:
+        start = epochs // rung
+        cuts = len(rungs) - rungs.index(rung)
+        cells = (len(rungs) * start + cuts - 1) // cuts
+        found.append((cells, rung))
+    return found
+
+
+def hyperband_floored(epochs, eta):
+    m = len(hyperband(epochs, eta)) - 1
+    return [((m + 1) * eta**s // (s + 1), eta ** (m - s)) for s in range(m, -1, -1)]
+
+
+def hyperband_careful_first(epochs, eta):
+    return hyperband(epochs, eta)[::-1]
+
+
+def hyperband_plain_powers(epochs, eta):
+    return [(epochs // rung, rung) for _, rung in hyperband(epochs, eta)]
+
+
+def hyperband_without_full(epochs, eta):
+    return hyperband(epochs, eta)[:-1]
+
+
+def hyperband_swapped(epochs, eta):
+    return [(rung, cells) for cells, rung in hyperband(epochs, eta)]
+
+
+def hyperband_cases(rng, size):
+    eta = rng.choice((2, 3, 4))
+    return eta ** rng.randint(0, min(size, 5)), eta
+
+
+# --- 07.5 build
+
+
+def exclusive_areas(cost, quality, reference):
+    """The hypervolume that each point of a front covers alone."""
+    most, least = reference
+    right = [*cost[1:], most]
+    below = [least, *quality[:-1]]
+    areas = []
+    for i in range(len(cost)):
+        areas.append((right[i] - cost[i]) * (quality[i] - below[i]))
+    return areas
+
+
+def exclusive_areas_2(cost, quality, reference):
+    """The whole area, less the area without the point."""
+    whole = profiling.hypervolume(cost, quality, reference)
+    areas = []
+    for i in range(len(cost)):
+        c, q = (side[:i] + side[i + 1 :] for side in (cost, quality))
+        areas.append(whole - profiling.hypervolume(c, q, reference))
+    return areas
+
+
+def areas_shared(cost, quality, reference):
+    most, least = reference
+    return [(most - c) * (q - least) for c, q in zip(cost, quality, strict=True)]
+
+
+def areas_in_strips(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    return [
+        (r - c) * (q - reference[1])
+        for c, q, r in zip(cost, quality, right, strict=True)
+    ]
+
+
+def areas_in_layers(cost, quality, reference):
+    below = [reference[1], *quality[:-1]]
+    return [
+        (reference[0] - c) * (q - b)
+        for c, q, b in zip(cost, quality, below, strict=True)
+    ]
+
+
+def areas_of_neighbours(cost, quality, reference):
+    c = [0, *cost, reference[0]]
+    q = [reference[1], *quality, quality[-1]]
+    return [(c[i + 2] - c[i]) * (q[i + 2] - q[i]) for i in range(len(cost))]
+
+
+def areas_reference_forgotten(cost, quality, reference):
+    right = [*cost[1:], cost[-1]]
+    below = [quality[0], *quality[:-1]]
+    return [
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def area_cases(rng, size):
+    n = size + 1
+
+    def rising(start):
+        return list(
+            itertools.accumulate(float(rng.randint(1, 5)) for _ in range(n + start))
+        )
+
+    cost, quality = rising(1), rising(1)
+    return cost[:-1], quality[1:], (cost[-1], quality[0])
+
+
+EXERCISES = (
+    Exercise(
+        name="draws_needed", number="07.1", kind="predict",
+        minutes=4, difficulty=1, points=1,
+        task="Blind draws until you have a good one with 90 %, if one in twenty is.",
+        reference=draws_needed,
+        wrong=(
+            Wrong(20, "One in twenty does not mean one in every twenty: twenty draws"
+                      " all miss with probability 0.95^20, which is 0.36."),
+            Wrong(18, "0.9 divided by 0.05: that adds up probabilities, and after a"
+                      " few more draws the sum would be above 1. Multiply the chances"
+                      " of missing."),
+            Wrong(44, "Close: 44 draws give 89.5 %. At least 90 % is asked."),
+            Wrong(90, "No. Think of the chance that all draws miss, and let it fall"
+                      " to 0.1."),
+        ),
+        hints=(
+            "What is the probability that n draws all miss?",
+            "0.95 to the power n shall be 0.1 or less. Take logarithms, round up.",
+        ),
+    ),
+    Exercise(
+        name="repeats", number="07.2", kind="measure",
+        minutes=8, difficulty=2, points=2,
+        task="Distinct cells that regularized evolution tries in 200 queries.",
+        reference=repeats,
+        wrong=(
+            Wrong(200, "That is the number of queries. `history.distinct()` counts"
+                       " different cells."),
+            Wrong(repeats_of_spellings, "You counted different genotypes. Two of them"
+                                        " may write one cell: use"
+                                        " `history.distinct()`."),
+            Wrong(repeats_of_random, "That is random search. Evolution is asked."),
+            Wrong(repeats_short, "That is after 20 queries, all of them blind. Raise"
+                                 " the budget to 200."),
+        ),
+        hints=(
+            "Change 20 to 200 and look at `history.distinct()`.",
+            "`distinct()` is a list, one number a trial; the last one is asked.",
+        ),
+    ),
+    Exercise(
+        name="odds_without_return", number="07.3", kind="build",
+        minutes=12, difficulty=2, points=3,
+        task="Odds of parenthood by rank if a tournament holds different cells.",
+        reference=odds_without_return,
+        alternative=odds_without_return_2,
+        wrong=(
+            Wrong(odds_with_return, "That is Eq. 7.3, where a cell may be drawn twice."
+                                    " Here even the last but one needs someone worse"
+                                    " in its tournament, and the last never wins."),
+            Wrong(odds_of_taking_part, "That is the chance of being in the tournament."
+                                       " To win it, all the others in it must be"
+                                       " worse."),
+            Wrong(odds_upside_down, "The order is turned round: the best comes first"
+                                    " and has the best odds."),
+            Wrong(odds_one_too_many, "The winner itself takes one of the places: only"
+                                     " size - 1 others are left to choose."),
+            Wrong(odds_in_percent, "These are percent. Probabilities sum to 1."),
+        ),
+        hints=(
+            "How many different tournaments are there? In how many is the best one?",
+            "The i-th best wins if the size - 1 others all come from those below it.",
+            "math.comb(n, k) counts ways to choose k of n, and is 0 where k > n.",
+        ),
+        cases=odds_cases,
+        by_hand=(
+            ((4, 2), [3 / 6, 2 / 6, 1 / 6, 0.0]),  # the six pairs, written out
+            ((3, 3), [1.0, 0.0, 0.0]),  # everyone takes part, the best wins
+            ((3, 1), [1 / 3, 1 / 3, 1 / 3]),  # no selection
+        ),
+        properties=(
+            Property("somebody wins: the odds sum to 1",
+                     lambda mine, population, size:
+                     math.isclose(sum(mine(population, size)), 1)),
+        ),
+    ),
+    Exercise(
+        name="hyperband", number="07.4", kind="build",
+        minutes=15, difficulty=3, points=3,
+        task="The brackets of Hyperband: cells and first rung, the boldest first.",
+        reference=hyperband,
+        alternative=hyperband_2,
+        wrong=(
+            Wrong(hyperband_floored, "You round down. The formula rounds up: 5 cells"
+                                     " in the middle bracket of 9 and 3, not 4."),
+            Wrong(hyperband_careful_first, "The boldest bracket comes first: most"
+                                           " cells, shortest first rung."),
+            Wrong(hyperband_plain_powers, "Right for the boldest bracket. The others"
+                                          " make fewer cuts, so each of their cells"
+                                          " costs more of the budget: the factor"
+                                          " (m + 1) / (s + 1) is missing."),
+            Wrong(hyperband_without_full, "The last bracket is missing: s = 0 makes no"
+                                          " cut at all and trains every cell to the"
+                                          " end."),
+            Wrong(hyperband_swapped, "A pair is (cells, first rung), in that order."),
+        ),
+        hints=(
+            "First find m: how often can you multiply 1 by eta until it is `epochs`?",
+            "Then one line for each s from m down to 0, with the formula.",
+            "Rounding up a / b with whole numbers: -(-a // b). math.log is not exact:"
+            " math.log(243, 3) is a little below 5.",
+        ),
+        cases=hyperband_cases,
+        by_hand=(
+            ((9, 3), [(9, 1), (5, 3), (3, 9)]),  # 27/3, 9/2 = 4.5, 3/1
+            # 405/5, 135/4 = 33.75, 45/3, 15/2 = 7.5, 5/1
+            ((81, 3), [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]),
+            ((1, 2), [(1, 1)]),
+        ),
+        properties=(
+            Property("the last bracket trains to the end from the start",
+                     lambda mine, epochs, eta: mine(epochs, eta)[-1][1] == epochs),
+        ),
+    ),
+    Exercise(
+        name="exclusive_areas", number="07.5", kind="build",
+        minutes=15, difficulty=3, points=3,
+        task="What each point of a front adds to its hypervolume.",
+        reference=exclusive_areas,
+        alternative=exclusive_areas_2,
+        wrong=(
+            Wrong(areas_shared, "That is all that a point dominates. Most of it is"
+                                " covered by its neighbours as well."),
+            Wrong(areas_in_strips, "You cut the area into columns, each as high as the"
+                                   " point. Without the point its left neighbour still"
+                                   " covers the lower part of the column."),
+            Wrong(areas_in_layers, "You cut the area into rows, each as long as the"
+                                   " point. Without the point its right neighbour still"
+                                   " covers the end of the row."),
+            Wrong(areas_of_neighbours, "That is the box between the two neighbours, as"
+                                       " in Eq. 7.7. The area lost is its corner only,"
+                                       " from the point to the next one's cost."),
+            Wrong(areas_reference_forgotten, "The first and the last point have a"
+                                             " neighbour too: the reference."),
+        ),
+        hints=(
+            "Draw the three points of the example and shade what each covers alone.",
+            "It is a rectangle: to the right it ends at the next cost, below at the"
+            " previous quality.",
+            "The last point's next cost, and the first one's previous quality, come"
+            " from the reference.",
+        ),
+        cases=area_cases,
+        by_hand=(
+            (([1.0, 2.0, 4.0], [5.0, 7.0, 8.0], (6.0, 0.0)), [5.0, 4.0, 2.0]),
+            (([3.0], [4.0], (5.0, 1.0)), [6.0]),  # 2*3: one point covers everything
+        ),
+        properties=(
+            Property("a single point loses the whole hypervolume",
+                     lambda mine, cost, quality, reference:
+                     mine(cost[:1], quality[:1], reference)
+                     == [profiling.hypervolume(cost[:1], quality[:1], reference)]),
+        ),
+    ),
+)  # fmt: skip
+
+
+# --- quiz
+
+
+def _met() -> float:
+    return 100 * (1 - 0.9**10)
+
+
+def _epochs() -> int:
+    return search.bracket_cost(27, (1, 3, 9, 27), 3)
+
+
+def _gpu_hours() -> int:
+    return 500 * 4 * 24
+
+
+def _low() -> float:
+    a, b = np.array([3.0, 1.0, 2.0, 2.0]), np.array([2.0, 2.0, 2.0, 2.0])
+    return search.paired_interval(a, b)[0]
+
+
+QUIZ = (
+    Question(
+        "One draw in ten is good. With which probability do ten blind draws meet at"
+        " least one good cell?",
+        options=(
+            Option("100 %: ten times 10 %", "Chances of a hit do not add up. Multiply"
+                                            " the chances of a miss."),
+            Option("65 %", "All ten miss with probability 0.9^10 = 0.35.",
+                   correct=True),
+            Option("10 %: each draw is as good as the other", "Each single one, yes;"
+                                                              " but you have ten."),
+            Option("It depends on the size of the space",
+                   "Only the share of good draws counts."),
+        ),
+        value=_met, form="{:.0f}",
+    ),
+    Question(
+        "A search of 200 queries ends, and its best cell measured 0.84 on the"
+        " validation set, once. What do you expect of a fresh training of that cell?",
+        options=(
+            Option("Less than 0.84", "The winner of many noisy looks was lucky. A fresh"
+                                     " training has fresh luck.", correct=True),
+            Option("0.84: the validation set was never trained on",
+                   "It was selected on. The best of 200 measurements is best partly by"
+                   " luck."),
+            Option("More than 0.84: it is the best of 200",
+                   "It is the best measurement. Its luck does not come again."),
+        ),
+    ),
+    Question(
+        "Why does regularized evolution let the oldest die, even if it is the best?",
+        options=(
+            Option("To keep the population small", "Killing the worst would do that"
+                                                   " as well."),
+            Option("Old cells need more training", "Nothing is trained again."),
+            Option("A cell that was lucky once cannot stay for ever; only a line that"
+                   " does well at each new measurement lasts",
+                   "Every child is measured afresh, so luck must be renewed and merit"
+                   " is inherited.", correct=True),
+            Option("Because random search does so too", "Random search has no"
+                                                        " population."),
+        ),
+    ),
+    Question(
+        "Successive halving starts with 27 cells, cuts to a third at epochs 1, 3 and 9"
+        " and ends at 27. How many epochs does it pay?",
+        options=(
+            Option("40: 27 + 9 + 3 + 1", "Those are trainings. Later rungs are longer:"
+                                         " 2, 6 and 18 epochs more."),
+            Option("108: 27 for each of four rungs", "A survivor goes on where it"
+                                                     " stopped: only the first rung"
+                                                     " costs its full length."),
+            Option("729: 27 cells of 27 epochs", "That is without cutting."),
+            Option("81", "27 times 1, 9 times 2, 3 times 6, 1 times 18.",
+                   correct=True),
+        ),
+        value=_epochs,
+    ),
+    Question(
+        "Four seeds: search A ends at 3, 1, 2, 2 and search B at 2, 2, 2, 2. The"
+        " interval of the paired difference is from -0.5 to 0.5. What do you report?",
+        options=(
+            Option("A is better: it has the best single run",
+                   "It also has the worst."),
+            Option("A tie: the mean difference is 0.0, and the interval contains 0",
+                   "These four seeds do not tell the two apart.", correct=True),
+            Option("B is better: it is more reliable", "That may matter to you, but it"
+                                                       " is another question than the"
+                                                       " mean."),
+            Option("Nothing: four seeds are too few for any statement",
+                   "With an interval you may report what they show, and how little."),
+        ),
+        value=_low, form="{:.1f}",
+    ),
+    Question(
+        "500 GPUs searched for 4 days. The paper calls that 2,000 GPU-hours. How many"
+        " GPU-hours was it?",
+        options=(
+            Option("2000", "500 times 4 are GPU-days."),
+            Option("12000", "Half a working day each? They ran day and night."),
+            Option("48000", "500 GPUs, 4 days of 24 hours. The paper's unit is a slip.",
+                   correct=True),
+        ),
+        value=_gpu_hours,
+    ),
+)  # fmt: skip
