@@ -20,7 +20,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 40 min (estimate) | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> | <!-- peak -->890 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 40 min (estimate) | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> | <!-- peak -->430 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 

@@ -20,7 +20,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 70 min (estimate) | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> | <!-- peak -->591 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 70 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->591 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 

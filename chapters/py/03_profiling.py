@@ -20,7 +20,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.4 min (24 CPU-seconds, measured)<!-- /run --> | <!-- peak -->594 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.4 min (23 CPU-seconds, measured)<!-- /run --> | <!-- peak -->644 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
