@@ -171,8 +171,7 @@ class Table:
         for split in SPLITS:
             right = np.array([row[split] for row in rows])  # counts
             share = self.accuracy[split] = right / getattr(task, split)  # Eq. 6.1
-            # A query reads plain floats: an element of an array takes longer to fetch.
-            told = enumerate(share.transpose(1, 0, 2).tolist())
+            told = enumerate(share.transpose(1, 0, 2).tolist())  # faster than arrays
             self._told[split] = {None: share.mean(1).tolist(), **dict(told)}
 
     def __len__(self) -> int:
@@ -180,13 +179,14 @@ class Table:
 
     def index(self, genotype: Genotype) -> int:
         """The row of a genotype, however written; GenotypeError if there is none."""
-        if genotype not in self._row:
+        row = self._row.get(genotype)
+        if row is None:
             search_space.validate(self.space, genotype)
-            form = search_space.canonical(genotype)
-            if form not in self._row:
+            row = self._row.get(search_space.canonical(genotype))
+            if row is None:
                 raise GenotypeError(f"{genotype}: not among this table's {len(self)}")
-            self._row[genotype] = self._row[form]  # this spelling is known from now on
-        return self._row[genotype]
+            self._row[genotype] = row  # this spelling is known from now on
+        return row
 
     def query(self, genotype, seed=None, epoch=None, split="validation") -> float:
         """Accuracy in [0, 1] after `epoch` epochs, from 1; left out: the last.

@@ -1,0 +1,549 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core", "slide"]
+# # 06 · Tabular
+#
+# **Question. If every cell of a small space has been trained, what does the table know, and how far can it be trusted?**
+#
+# After this chapter you can
+#
+# 1. build a table that survives a kill at any moment, and say what a torn shard still holds (exercise 06.1)
+# 2. ask a table for an accuracy of one seed, one epoch, one split, and say which of them a search may see (quiz)
+# 3. tell a difference between cells from a difference between seeds (quiz)
+# 4. rank cells by a cheap number and say how good the ranking is (exercises 06.2 and 06.3)
+# 5. say exactly how good blind search would be (exercise 06.4)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 90 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import concurrent.futures
+import dataclasses
+import itertools
+import pathlib
+import random
+import tempfile
+import time
+
+import numpy as np
+from scipy import stats
+
+from lib import plots, search_space, tabular, widgets
+from lib.notebook import check, hint, quiz, setup, show, solution, table
+
+device = setup("06_tabular", seed=0)
+
+# %% [markdown] tags=["core"]
+# NASNet's search trained 20,000 children. Nobody repeats that in a classroom. So we did the slow part once: `SMALL` has 735 distinct cells, few enough to
+# train them all. From now on a question that costs a training costs a look into a list. This chapter builds such a list, looks at its noise, and asks
+# what one may conclude from it. The idea is that of [NAS-Bench-101](https://arxiv.org/abs/1902.09635).
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does one number cost?
+#
+# A cell gets a small network around it: three stacks with one normal cell each, 8 filters in the first. It is trained on 1,024 crops of 12x12 pixels,
+# in batches of 64, for 4 epochs. How many steps is that? $1024 / 64 = 16$ an epoch, 64 in all. After every epoch we count how many of
+# 1,000 validation crops it gets right, and how many of 1,000 test crops. With $r$ right answers of $n$:
+#
+# $$ a = \frac{r}{n} \tag{6.1} $$
+#
+# So 640 right answers are an accuracy of 0.64. The table keeps $r$, a whole number, which no rounding can change.
+
+# %% tags=["core", "nbval-check-output"]
+TASK = tabular.Task()
+table(("setting", "value"), list(dataclasses.asdict(TASK).items())[1:])
+
+# %% tags=["core"]
+show(tabular.measure)
+
+# %% [markdown] tags=["core"]
+# Three cells: nothing but identities, nothing but pools, and one with convolutions. Before you run it: which one learns fastest?
+
+# %% tags=["core", "slide"]
+three = {
+    "identities": "identity(0)+identity(1) | identity(0)+identity(2) -> 3",
+    "pools": "max3(0)+max3(1) | max3(0)+max3(2) -> 3",
+    "convolutions": "sep3(0)+identity(1) | sep3(0)+max3(2) -> 3",
+}
+live = {name: tabular.measure(TASK, text, seed=0) for name, text in three.items()}
+curves = {name: [r / 1000 for r in row["validation"]] for name, row in live.items()}
+plots.lines([1, 2, 3, 4], curves, x_label="epoch", y_label="validation accuracy")
+
+# %% [markdown] tags=["core"]
+# How many children an hour does *your* machine train, one thread, and how long would it work on the whole table of 735 cells with three seeds?
+
+# %% tags=["core"]
+seconds = sum(row["seconds"] for row in live.values()) / 3
+trainings = len(tabular.units(TASK))
+print(f"{seconds:.1f} CPU-seconds a training, {3600 / seconds:,.0f} trainings an hour")
+print(f"{trainings:,} trainings: {trainings * seconds / 3600:.1f} hours of one thread")
+
+# %% [markdown] tags=["core"]
+# **Break it.** Train the same cell again, first with the same seed, then with another. Which of the numbers may change?
+
+# %% tags=["core"]
+for seed in (0, 1):
+    row = tabular.measure(TASK, three["convolutions"], seed)
+    print(f"seed {seed}: validation {row['validation']}, test {row['test']}")
+print(f"before: validation {live['convolutions']['validation']}")
+
+# %% [markdown] tags=["core"]
+# The same seed gives the same counts, on the same machine with the same number of threads. Another seed starts from other weights and sees the crops in another
+# order. How much that matters is the question of half this chapter.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What if the power fails halfway?
+#
+# The whole table takes hours. Somebody will close the laptop. Two rules make that harmless. **What is on the disk is never touched again**: a row is appended, and pushed
+# through to the disk before the next one is written. **A unit of work has a name**, here (cell, seed), so that whoever comes back can see what is missing.
+#
+# By hand: three cells and two seeds are six trainings. Five rows are there, and of the fifth only the first half. Four are done; two are left.
+
+# %% tags=["core"]
+show(tabular.build)
+
+# %% [markdown] tags=["core"]
+# It takes any executor of Python's `concurrent.futures`: threads, processes, or a cluster. We use one thread and a task so small that it learns nothing.
+
+# %% tags=["core", "nbval-check-output"]
+tiny = dataclasses.replace(TASK, size=8, train=16, batch=8, epochs=1, seeds=2)
+some = search_space.enumerate_cells(TASK.space)[:3]
+folder = pathlib.Path(tempfile.mkdtemp())
+worker = concurrent.futures.ThreadPoolExecutor(1)
+first = tabular.build(tiny, worker, folder, some)
+again = tabular.build(tiny, worker, folder, some)
+assert (first, again) == (6, 0)  # by hand: three cells, two seeds
+first, again
+
+# %% [markdown] tags=["core"]
+# **Break it.** Cut the shard in the middle of its fifth row, as a power cut would. Who notices?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+shard = sorted(folder.glob("*.jsonl"))[0]
+lines = shard.read_bytes().split(b"\n")  # the header, six rows, an empty end
+shard.write_bytes(b"\n".join(lines[:5]) + b"\n" + lines[5][: len(lines[5]) // 2])
+left = len(tabular.read_shards(tiny, folder))
+assert (left, tabular.build(tiny, worker, folder, some)) == (4, 2)  # by hand
+left, len(tabular.read_shards(tiny, folder))
+
+# %% tags=["core"]
+show(tabular.read_shards)
+
+# %% [markdown] tags=["core"]
+# A last line without its end does not count. Any other damage is no accident of a kill, so it is an error and not a guess. And two settings in one table would be
+# worse than a lost row, because nobody would see it:
+
+# %% tags=["core", "nbval-check-output"]
+other = dataclasses.replace(tiny, lr=0.2)
+try:
+    tabular.build(other, worker, folder, some)
+except ValueError as error:
+    print(str(error).rpartition("jsonl: ")[2])
+
+# %% [markdown] tags=["optional"]
+# The same call on a cluster: `prepare.py` in [data/tabular](../data/tabular/README.md) passes the executor of a Dask client, `Client(address).get_executor()`. A test
+# kills one of two workers halfway; the table comes out the same, byte for byte.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What can you ask?
+#
+# A toy first. One cell, two seeds, two epochs, 8 validation crops. Right answers: seed 0 had 2, then 6; seed 1 had 3, then 8. What is its accuracy after
+# the last epoch? $6/8 = 0.75$ for seed 0, $8/8 = 1$ for seed 1, and $0.875$ on average.
+
+# %% tags=["core"]
+show(tabular.Table)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy_task = dataclasses.replace(TASK, seeds=2, epochs=2, validation=8, test=8)
+counts = {"validation": [[2, 6], [3, 8]], "test": [[1, 4], [2, 4]]}
+row = {"cell": three["pools"], "parameters": 0, "macs": 0, **counts}
+toy = tabular.Table(toy_task, [row])
+cell = toy.genotypes[0]
+assert toy.query(cell) == 0.875 and toy.query(cell, seed=0) == 0.75  # by hand
+toy.query(cell), toy.query(cell, seed=1, epoch=1), toy.query(cell, split="test")
+
+# %% [markdown] tags=["core"]
+# Now the real one. It comes with the course; a checksum says that it is the one we made.
+
+# %% tags=["core", "catch-up", "nbval-check-output"]
+everything = tabular.load()
+cells = everything.genotypes
+validation, test = (everything.accuracy[s] for s in tabular.SPLITS)
+print(f"{len(everything)} cells, {everything.seeds} seeds, {everything.epochs} epochs")
+validation.shape  # cells, seeds, epochs
+
+# %% tags=["core", "slide"]
+quality = test[:, :, -1].mean(1)  # of each cell: test, last epoch, mean over seeds
+best, worst = cells[int(quality.argmax())], cells[int(quality.argmin())]
+print(f"best   {quality.max():.3f}  {best}\nworst  {quality.min():.3f}  {worst}")
+plots.histogram(quality, bins=20, x_label="mean test accuracy", y_label="cells")
+
+# %% [markdown] tags=["core"]
+# How fast is a question? A search of 200 queries has to cost less than the blink that you need to start it.
+
+# %% tags=["core"]
+rng = random.Random(0)
+asked = [search_space.sample(everything.space, rng) for _ in range(20_000)]
+for turn in ("first", "second"):
+    began = time.perf_counter()
+    for genotype in asked:
+        everything.query(genotype, seed=0)
+    rate = len(asked) / (time.perf_counter() - began)
+    print(f"{turn} time: {rate:,.0f} queries a second")
+
+# %% [markdown] tags=["core"]
+# These are random genotypes, most of them not in canonical form. The table translates each way of writing a cell the first time, and remembers it.
+#
+# **Break it.** Ask for what is not there.
+
+# %% tags=["core", "nbval-check-output"]
+for question in ({"seed": 3}, {"epoch": 0}, {"split": "train"}):
+    try:
+        everything.query(best, **question)
+    except ValueError as error:
+        print(error)
+try:
+    everything.query(search_space.NASNET_A)
+except search_space.GenotypeError as error:
+    print(error)
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is that difference real?
+#
+# Cell a has 0.64, cell b has 0.62. Is a better? That depends on how far two trainings of the *same* cell lie apart. A toy: three cells, two seeds each.
+#
+# | cell | seed 0 | seed 1 | mean | deviation of its seeds |
+# |---|---|---|---|---|
+# | a | 0.2 | 0.4 | 0.3 | $0.2 / \sqrt 2 = 0.141$ |
+# | b | 0.5 | 0.5 | 0.5 | 0 |
+# | c | 0.9 | 0.5 | 0.7 | $0.4 / \sqrt 2 = 0.283$ |
+#
+# The means 0.3, 0.5, 0.7 have a standard deviation of 0.2. The seeds have one of 0.141 on average. With $a_{cs}$ the accuracy of cell $c$ and seed $s$,
+# $\bar a_c$ the mean over its $S$ seeds, $\bar a$ the mean of all, and $C$ cells:
+#
+# $$ \sigma_\text{cells} = \sqrt{\frac{1}{C - 1} \sum_c (\bar a_c - \bar a)^2} \tag{6.2} $$
+#
+# $$ \bar\sigma_\text{seeds} = \frac{1}{C} \sum_c \sqrt{\frac{1}{S - 1} \sum_s (a_{cs} - \bar a_c)^2} \tag{6.3} $$
+#
+# A table in which the first is not clearly larger than the second ranks luck.
+
+# %% tags=["core"]
+show(tabular.spread)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy = np.array([[0.2, 0.4], [0.5, 0.5], [0.9, 0.5]])
+between, within = tabular.spread(toy)
+assert abs(between - 0.2) < 1e-9 and abs(within - 0.2 / 2**0.5) < 1e-9  # by hand
+print(f"cells {between:.3f}, seeds {within:.3f}")
+
+# %% tags=["core", "slide"]
+for name, accuracy in (("validation", validation), ("test", test)):
+    between, within = tabular.spread(accuracy[:, :, -1])
+    ratio = f"cells {between:.3f}, seeds {within:.3f}, ratio {between / within:.1f}"
+    print(f"{name}: {ratio}")
+order = quality.argsort()
+nine = order[np.linspace(0, len(order) - 1, 9).round().astype(int)]
+groups = {f"rank {1 + len(order) - 1 - int(r)}": test[c, :, -1].tolist()
+          for r, c in zip(np.linspace(0, len(order) - 1, 9).round(), nine, strict=True)}  # fmt: skip
+plots.points(groups, y_label="test accuracy, last epoch", x_label="cell")
+
+# %% [markdown] tags=["core"]
+# Each dot is one training; nine cells, from the worst to the best. They are 92 ranks apart. Where the dots of two rows overlap even so, think of two neighbours in the
+# ranking: a single training cannot tell them apart.
+#
+# **Break it.** Shuffle all trainings of the table over its cells, so that a cell means nothing any more. What should the ratio be? Means of three
+# independent numbers scatter $\sqrt 3$ times less than the numbers themselves, so it should fall to about $1/\sqrt 3 = 0.58$.
+
+# %% tags=["core"]
+final = test[:, :, -1]
+shuffled = np.random.default_rng(0).permutation(final.flatten()).reshape(final.shape)
+between, within = tabular.spread(shuffled)
+assert between < within  # nothing is left to rank
+print(f"shuffled: cells {between:.3f}, seeds {within:.3f}: {between / within:.2f}")
+
+# %% [markdown] tags=["core", "slide"]
+# ## How well can any ranking be known?
+#
+# A search does not need accuracies. It needs the right *order*. Four cells, ranked 1 2 3 4 by one training and 2 1 3 4 by another. There are six pairs of
+# cells. Five stand in the same order both times, one does not: $(5 - 1) / 6 = 0.67$. That is Kendall's tau. With $P$ pairs in the same order and $Q$ in the other one:
+#
+# $$ \tau = \frac{P - Q}{P + Q} \tag{6.4} $$
+#
+# as long as no two values are equal. Then 1 is the same ranking, 0 is none, -1 the reverse.
+#
+# Take a signal $x_{cs}$ of one training, say its accuracy after the first epoch. How well does it tell the ranking? The ranking has to come from **other**
+# trainings: a signal must not be praised for sharing the luck of its own seed. So we set seed $s$ against the mean over the other seeds, and average:
+#
+# $$ F = \frac{1}{S} \sum_s \tau\left(x_{\cdot s},\ \frac{1}{S - 1} \sum_{t \ne s} a_{\cdot t}\right) \tag{6.5} $$
+#
+# Now the trick. Use as signal the *whole* training, $x = a$. What comes out is the **noise ceiling**: nothing that is as noisy as a training can be asked for more.
+
+# %% tags=["core"]
+show(tabular.foresight)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+told = np.array([[1, 1], [2, 2], [3, 3], [4, 4]])
+toy = np.array([[2, 2], [1, 1], [3, 3], [4, 4]])
+assert abs(tabular.foresight(told, toy) - 4 / 6) < 1e-9  # by hand
+print(f"{tabular.foresight(told, toy):.3f}")
+
+# %% tags=["core", "slide"]
+ceiling = tabular.foresight(final, final)
+says = f"One training against the mean of the two others: tau {ceiling:.2f} on average."
+plots.scatter(
+    final[:, 0], final[:, 1:].mean(1), x_label="test accuracy, seed 0",
+    y_label="mean of seeds 1 and 2", says=says,
+)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# **Break it.** Forget the word *other*: rank by the mean of all three seeds, the signal's own among them. And then look only where a search ends up, at the best tenth.
+
+# %% tags=["core"]
+own = [stats.kendalltau(final[:, s], final.mean(1)).statistic for s in range(3)]
+top = order[-len(order) // 10 :]
+print(f"ceiling {ceiling:.2f}; with its own seed in the mean {np.mean(own):.2f}")
+print(f"among the best tenth {tabular.foresight(final[top], final[top]):.2f}")
+
+# %% [markdown] tags=["core"]
+# The ranking with its own seed flatters itself: part of what it agrees with is itself. The last number asks the harder question. Among cells that are all good the true
+# differences are smaller. Is the noise smaller too? Whoever quotes a rank correlation should say over which cells.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What can you know before the end?
+#
+# Four epochs for every cell is the price of the full answer. Perhaps one epoch ranks as well. Perhaps no training is needed at all, and the
+# larger network wins. A count has no seeds; the same number stands for each of them.
+
+# %% tags=["core"]
+signals = {f"epoch {e}": test[:, :, e - 1] for e in (1, 2, 3)}
+signals["4: ceiling"] = final
+for name in ("parameters", "macs"):
+    price = getattr(everything, name)
+    signals[name] = np.repeat(price[:, None], 3, axis=1)
+found = {name: tabular.foresight(x, final) for name, x in signals.items()}
+
+# %% tags=["core", "slide"]
+says = f"Ceiling {ceiling:.2f}. Epoch 1 reaches {found['epoch 1'] / ceiling:.0%} of it, "
+says += f"multiply-adds {found['macs'] / ceiling:.0%}."
+plots.bars(found, y_label="tau, final rank by other seeds", says=says)
+
+# %% [markdown] tags=["core"]
+# What a search loses by stopping early is the step from an early bar to the ceiling. Successive halving, in chapter 07, is made of this figure. And whatever a proxy of chapter
+# 09 claims, it has to beat the two bars on the right: counting is free.
+
+# %% tags=["core", "slide"]
+million = everything.macs / 1e6
+front = [int(i) for i in order if quality[i] >= quality[million <= million[i]].max()]
+says = f"From {million.min():.2f} to {million.max():.2f} million multiply-adds; "
+says += f"{len(front)} cells have no better one at their price or below."
+plots.scatter(
+    million, quality, front=front, x_label="million multiply-adds",
+    y_label="mean test accuracy", says=says,
+)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# **Break it.** Many cells cost exactly the same, as columns of points in the figure. No count of multiply-adds can tell them apart. Is the accuracy in the longest column the same too?
+
+# %% tags=["core"]
+price, many = np.unique(everything.macs, return_counts=True)
+same = np.flatnonzero(everything.macs == price[many.argmax()])
+low, high = quality[same].min(), quality[same].max()
+print(f"{len(same)} cells of {price[many.argmax()]:,} multiply-adds: {low:.3f}..{high:.3f}")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Who wins by luck?
+#
+# A search tries $n$ cells, sees one validation accuracy each, and keeps the best. Suppose two cells are equally good, 0.6, and a training is off by 0.05, up or down, with
+# equal chance. The better of the two *looks* like 0.65 in three cases of four and like 0.55 in one: 0.625 on average. It *is* 0.6. The more cells one tries, the more the winner's
+# number owes to luck.
+
+# %% tags=["core"]
+rng, tries, sizes = np.random.default_rng(0), 2000, [1, 3, 10, 30, 100]
+looks, honest = [], []
+for n in sizes:
+    drawn = np.stack([rng.choice(len(cells), n, replace=False) for _ in range(tries)])
+    seen = validation[drawn, rng.integers(3, size=drawn.shape), -1]  # tries n
+    winner = drawn[np.arange(tries), seen.argmax(1)]
+    looks.append(seen.max(1).mean())
+    honest.append(quality[winner].mean())
+
+# %% tags=["core", "slide"]
+says = f"Of {sizes[-1]} cells the winner looks like {looks[-1]:.3f} to its search; its "
+says += f"mean test accuracy is {honest[-1]:.3f}."
+series = {"what the search saw": looks, "mean test accuracy": honest}
+plots.lines(sizes, series, x_label="cells tried", y_label="of the winner", log_x=True,
+            says=says)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# This is the rule of the next three chapters. **A search sees the validation accuracy of one seed, drawn at each query. A method is judged by the mean test accuracy of the
+# cell that it returns.** Judge it by what it saw, and you reward the method that is best at being lucky.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which cell would you have built?
+#
+# The editor of chapter 04, now with the numbers. Choose inputs and operations; the price and the measured accuracy of that very cell follow at once. Can you beat the best by
+# hand? Do you have a rule by now?
+
+# %% tags=["core"]
+place = {i: 1 + r for r, i in enumerate(order[::-1].tolist())}
+
+
+def numbers(genotype):
+    i = everything.index(genotype)
+    seeds = ", ".join(f"{a:.3f}" for a in test[i, :, -1])
+    size = f"{everything.parameters[i]:,} parameters, {million[i]:.2f} M multiply-adds"
+    return f"rank {place[i]} of {len(cells)}: {quality[i]:.3f} ({seeds}); {size}."
+
+
+# %% tags=["core", "slide"]
+def edit(**chosen):
+    v = list(chosen.values())
+    pairs = [zip(v[i : i + 2], v[i + 2 : i + 4], strict=True) for i in (0, 4)]
+    cell = search_space.Cell([(*two, "add") for two in pairs])
+    says = f"{cell}: {numbers(search_space.Genotype(cell, cell))}"
+    return plots.graph(*search_space.graph(cell), says=says)
+
+
+decisions = search_space.decisions(everything.space)
+open_ = [d for d in decisions if len(d.options) > 1]
+knobs = {f"{d.what} {d.block}".replace(" ", "_"): d.options for d in open_}
+widgets.sliders(edit, **knobs)
+
+# %% tags=["core", "slide"]
+says = f"The best of {len(cells)}: {numbers(best)}"
+plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy",
+            says=says)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **A benchmark that nobody can install.** In automl/NASLib#138 the benchmark's own test fails although package and data are there; in automl/NASLib#140 somebody
+#   asks how to use it at all, because its parts need versions that exclude each other. A table is a small file. Ours needs no package of its own.
+# - **A number without its recipe.** zylo117/Yet-Another-EfficientDet-Pytorch#217 and #424: hundreds of runs that do not reach the published score. The settings belong in the
+#   file, beside the numbers; ours stand in its first line, and a row of another setting is refused.
+# - **A table is one task.** Ours says which cells learn quickly, in 64 steps, on small digits. Whether the same cells win when they are wider, deeper and trained longer is a
+#   question of its own: NASNet's claim of transfer.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - Append, push to the disk, name the unit of work: then a kill costs one training.
+# - A table keeps counts for each seed, epoch and split. Query: one seed; judge: the mean, on test.
+# - Cells have to lie further apart than seeds, $\sigma_\text{cells}$ against $\bar\sigma_\text{seeds}$, or the ranking is luck.
+# - Kendall's tau counts pairs. The noise ceiling is what a whole training reaches; compare every proxy with it.
+# - The winner's own number is too good.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 06.1 · Predict · left_over · 4 min · ●○○ · 1 point
+#
+# Three cells, two seeds. A build was killed. Its shard holds the header, four whole rows and half a fifth one. How many trainings does the next build do?
+#
+# <details><summary>Answer</summary>
+#
+# Six in all. The header is no training. The half row says nothing that can be trusted, so it does not count. $6 - 4 = 2$.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("tabular.left_over", answer)
+# hint("tabular.left_over")
+# solution("tabular.left_over")
+
+# %% [markdown] tags=["core"]
+# ### 06.2 · Measure · macs_tau · 10 min · ●●○ · 2 points
+#
+# How far does counting get you? Compute Kendall's tau between the multiply-adds of all cells and their **mean test accuracy** after the last epoch. `stats.kendalltau(a, b).statistic`
+# gives it. Then look at the figure of the multiply-adds again: would you have guessed that number?
+
+# %% tags=["core"]
+answer = ...  # your number
+check("tabular.macs_tau", answer)
+# hint("tabular.macs_tau")
+# solution("tabular.macs_tau")
+
+# %% [markdown] tags=["core"]
+# ### 06.3 · Build · kendall · 15 min · ●●○ · 3 points
+#
+# Write Kendall's tau yourself. `a` and `b` are lists of equal length, at least three long. Each pair of cells counts 1 if both lists put it in the same order, -1 if they put it in opposite
+# orders, and 0 if it is equal in at least one list. Return the sum divided by the number of pairs.
+
+# %% tags=["core"]
+def kendall(a, b):
+    ...  # your code
+
+
+check("tabular.kendall", kendall)
+# hint("tabular.kendall")
+# solution("tabular.kendall")
+
+# %% [markdown] tags=["core"]
+# ### 06.4 · Build · expected_best · 20 min · ●●● · 4 points
+#
+# With a table one can say how good blind search is, without searching. `values` are the accuracies of all cells; a search draws `n` *different* ones, every set of `n` equally likely, and returns
+# the best. What is its accuracy on average? By hand: of 0.3, 0.5, 0.7 draw two. The three draws have the best 0.5, 0.7, 0.7: on average $0.633$. A loop over all draws is right and would never end for
+# 735 cells. Find the sum that needs one term for each cell.
+
+# %% tags=["core"]
+def expected_best(values, n):
+    ...  # your code
+
+
+check("tabular.expected_best", expected_best)
+# hint("tabular.expected_best")
+# solution("tabular.expected_best")
+
+# %% [markdown] tags=["core"]
+# ### 06.5 · Further · 90 min · ●●● · 0 points
+#
+# Three seeds say little about one cell, but much about the noise of all. Suppose the true quality of cells and the noise of a training were both normal, with variances $\sigma^2$ and $s^2$. Then two trainings correlate by
+# $\rho = \sigma^2 / (\sigma^2 + s^2)$, and their tau is $\frac{2}{\pi} \arcsin \rho$. Estimate both variances from the table (careful: the variance of the cells' means holds a third of $s^2$), predict the tau of two single seeds, and compare
+# it with the measured one. Where the two part, which of the two assumptions fails? Then read how [NAS-Bench-101](https://arxiv.org/abs/1902.09635) treats its noise, with three trainings of 423,624 cells.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("tabular")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# [07 · Search](07_search.ipynb) lets random search, evolution and successive halving loose on this table, with the rule from above. [08 · Controller](08_controller.ipynb) does the same with NASNet's
+# own controller. How the table was made, and how to make your own: [data/tabular](../data/tabular/README.md).
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Ying, Klein, Real, Christiansen, Murphy, Hutter, [NAS-Bench-101](https://arxiv.org/abs/1902.09635): the first table of all cells of a space, 423,624 of them.
+# - Dong, Yang, [NAS-Bench-201](https://arxiv.org/abs/2001.00326): a smaller space, the whole learning curves.
+# - Kendall, A new measure of rank correlation, Biometrika 30, 1938.
