@@ -266,9 +266,9 @@ def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
     for p in weights:
         p.data.abs_()
     flow = model(torch.ones(1, *shape, dtype=torch.float64)).sum()  # R
-    slopes = torch.autograd.grad(flow, weights)
+    slopes = torch.autograd.grad(flow, weights, allow_unused=True)  # some reach nothing
     pairs = zip(weights, slopes, strict=True)
-    return sum((p * g).sum().item() for p, g in pairs)  # Eq. 9.6
+    return sum((p * g).sum().item() for p, g in pairs if g is not None)  # Eq. 9.6
 
 
 def jacobian_covariance(model, images: UInt8[Tensor, "N 3 H W"], k=1e-5) -> float:

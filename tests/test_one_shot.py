@@ -429,6 +429,17 @@ def test_synflow_is_the_slope_of_the_flow_when_all_weights_grow():
     assert one_shot.synflow(net, (3, 8, 8)) == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.equation("9.6")
+def test_layers_that_reach_no_output_carry_no_flow():
+    # Every cell reads h_{i-1} alone, so half of the cells lead nowhere.
+    net = nasnet.network(one("sep3(1)+identity(1) | max3(1)+max3(1)"), **TINY)
+    whole = one_shot.synflow(net, (3, 8, 8))
+    assert whole > 0
+    for p in net.cells[3].parameters():  # the last cell reads what cell 2 wrote
+        p.data.mul_(2)
+    assert one_shot.synflow(net, (3, 8, 8)) == whole
+
+
 class Two(nn.Module):
     """Its gradient is (1, -1, 0) where the first pixel is bright, else (1, 1, -2)."""
 
