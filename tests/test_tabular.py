@@ -486,6 +486,23 @@ def test_a_frozen_table_comes_back(whole, tmp_path):
     assert table.macs[2] == profiling.macs(model, torch.zeros(1, 3, 8, 8))
 
 
+def test_latencies_join_the_table_later(whole, tmp_path):
+    shards = tmp_path / "shards"
+    shutil.copytree(whole[0], shards)
+    before = frozen(shards, tmp_path / "table.json")
+    assert tabular.load(tmp_path / "table.json").latency is None
+    times = prepare.clock(TINY, CELLS, repeats=2)
+    assert list(times) == [str(cell) for cell in CELLS] and min(times.values()) > 0
+    (shards / "latency.json").write_text(json.dumps(times))
+    after = frozen(shards, tmp_path / "table.json")
+    assert tabular.load(tmp_path / "table.json").latency.tolist() == [*times.values()]
+    lines = zip(before.splitlines(), after.splitlines(), strict=True)
+    for a, b in itertools.islice(lines, 1, None):
+        assert json.loads(a) == {
+            k: v for k, v in json.loads(b).items() if k[:3] != "lat"
+        }
+
+
 def test_a_table_that_is_missing_or_damaged_says_so(whole, tmp_path):
     path = tmp_path / "table.json"
     with pytest.raises(ValueError, match=r"table\.json is missing: .*pip install -e"):
