@@ -511,6 +511,26 @@ def test_transfer_goes_on_after_a_kill_and_only_appends(tmp_path):
     assert transfer.run(table, path, **plan) == 0
 
 
+def test_proxies_score_every_cell_once_and_go_on(tmp_path, monkeypatch):
+    proxies, table, path = script("proxies"), made_up_table(), tmp_path / "rows.jsonl"
+    monkeypatch.setattr(proxies, "STEPS", 2)
+    monkeypatch.setattr(proxies, "DARTS_STEPS", 1)
+    assert proxies.run(table.task, path, seeds=1) == 4
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert proxies.run(table.task, path, seeds=1) == 1
+    assert proxies.run(table.task, path, seeds=1) == 0
+    rows = {row["kind"]: row for row in proxies.read(path)}
+    assert [row["kind"] for row in proxies.read(path)] == list(proxies.KINDS)
+    cells = search_space.enumerate_cells(table.space)
+    assert {len(r["scores"]) for r in rows.values() if "scores" in r} == {len(cells)}
+    # The order is that of the cells: here for the last one, on its own.
+    last = search_space.Genotype(cells[-1], cells[-1])
+    alone = one_shot.synflow(tabular.network(table.task, last, 0), (3, 8, 8))
+    assert rows["synflow"]["scores"][-1] == pytest.approx(alone)
+    search_space.cell_from_text(rows["darts"]["cell"])
+
+
 def test_transfer_reports_by_hand():
     def row(group, cell, before, after):
         return {"group": group, "cell": cell, "table_validation": before, "test": after}

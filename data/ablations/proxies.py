@@ -1,6 +1,6 @@
 """Cheap scores of all cells of the table's space: no table is read here.
 
-    python data/ablations/proxies.py            # about 10 minutes, one CPU thread
+    python data/ablations/proxies.py            # about 12 minutes, one CPU thread
     python data/ablations/proxies.py --report   # Kendall's tau against the table
 
 Chapter 09 scores a few cells while you wait; this scores every cell, with seeds 0, 1
