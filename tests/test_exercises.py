@@ -3,11 +3,17 @@
 The frame itself is tested on a small exercise made for it, below.
 """
 
+import collections
 import copy
+import dataclasses
 import inspect
+import math
+import random
+import sys
 import time
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +67,23 @@ def test_build_exercises_are_complete(exercise):
     assert len(exercise.draw()) >= 24
     assert len(exercise.hints) >= 2
     assert exercise.by_hand, "one case worked by hand belongs to every build"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_names_numbers_and_hints(exercise):
+    same = [p.values[0] for p in EXERCISES if p.values[0].number == exercise.number]
+    assert same == [exercise], "two exercises share a number"
+    assert exercise.name.isidentifier() and exercise.hints
+    assert exercise.kind in ("predict", "measure", "build", "further")
+    assert 1 <= exercise.difficulty <= 3 and exercise.points >= 1
+
+
+@pytest.mark.parametrize("exercise", BUILDS)
+def test_a_reference_never_fails_and_has_the_gradient_that_is_asked(exercise):
+    """Else any answer that fails, or loses the gradient, would agree with it."""
+    for outcome in grading._run_all(exercise, exercise.reference, exercise.draw()):
+        assert outcome.error is None and outcome.changed is None
+        assert all(g is not None for g in outcome.gradients or ())
 
 
 @pytest.mark.parametrize("exercise", BUILDS)
@@ -237,12 +260,165 @@ def test_the_frame_says_what_is_wrong(answer, status, words):
     assert words in result.message
 
 
-@pytest.mark.parametrize("answer", [endless, swallow])
+def zero(x):
+    return 0
+
+
+def leaves(x):
+    sys.exit(1)
+
+
+def ellipsis_inside(x):
+    y = ...
+    return y
+
+
+def part(x):
+    return x[99999]
+
+
+def fails_in_a_part(x):
+    halves = [part(v) for v in [x]]
+    return halves[0]
+
+
+def fails_on_zeros(x):
+    return x / 2 if x.any() else x[99999]
+
+
+def listed_in_itself(x):
+    found = []
+    found.append(found)
+    return found
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (zero, "returns the same for every input: 0"),
+        (leaves, "SystemExit: 1"),
+        (ellipsis_inside, "a part is left to fill in"),
+        (fails_in_a_part, "line 2 of your `part`, `return x[99999]`: IndexError"),
+        (fails_on_zeros, "zero stays zero. There line 2 of your function"),
+        (listed_in_itself, "a tensor is asked, yours is of type list"),
+        (lambda x: Pair(x, 1), "a tensor is asked, yours is of type Pair"),
+        (lambda x: x.max(0), "a tensor is asked, yours is of type max"),
+        (lambda x: (v for v in x), "yours is of type generator"),
+        (lambda x: 10**5000, "that cannot be shown"),
+        (lambda x: torch.empty(x.shape, device="meta"), "yours is on meta"),
+        (Pair, "could not be called"),
+    ],
+)
+def test_whatever_is_answered_is_met_in_words(answer, words):
+    result = grading.grade(dataclasses.replace(TOY, gradient=()), answer)
+    assert result.status == "refused"
+    assert words in result.message
+
+
+def swallow_all(x):
+    while True:
+        try:
+            x = x + 0
+        except:  # noqa: E722
+            pass
+
+
+@pytest.mark.parametrize("answer", [endless, swallow, swallow_all])
 def test_an_endless_loop_is_ended(answer):
     begin = time.monotonic()
     result = grading.grade(TOY, answer, seconds=0.5)
     assert "no answer after 0.5 s" in result.message
     assert time.monotonic() - begin < 30  # hangs are caught, speed is not judged
+
+
+COUNT = dataclasses.replace(
+    TOY, reference=lambda n: n * 10**6, wrong=(), gradient=(), properties=(),
+    cases=lambda rng, size: (rng.randint(1, 9) * size,), by_hand=(((3,), 3000000),),
+)  # fmt: skip
+VALUE = dataclasses.replace(COUNT, reference=lambda: 128, cases=None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (lambda n: n * 1000000 + 1, "refused"),  # counts are exact, however large
+        (lambda n: np.int64(n * 1000000), "passed"),
+        (lambda n: np.array(n * 1000000), "passed"),
+        (lambda n: torch.tensor(n * 1000000), "passed"),
+        (lambda n: n * 1e6, "refused"),
+        (lambda n: 10**5000, "refused"),
+    ],
+)
+def test_whole_numbers_are_exact_in_whatever_they_come(answer, status):
+    assert grading.grade(COUNT, answer).status == status
+
+
+@pytest.mark.parametrize("value", [128, 128.0, np.float64(128), torch.tensor(128.0)])
+def test_a_right_value_passes_in_whatever_it_comes(value):
+    assert grading.grade(VALUE, value).status == "passed"
+
+
+@pytest.mark.parametrize("value", [127, 128.5, "128", [128], True, math.nan, zero])
+def test_a_wrong_value_is_refused(value):
+    assert grading.grade(VALUE, value).status == "refused"
+
+
+def test_an_input_changed_inside_a_tuple_is_seen():
+    def change(pair):
+        pair[0].add_(1)
+        return pair[0]
+
+    exercise = dataclasses.replace(
+        COUNT, reference=lambda pair: pair[0] + 1, by_hand=(),
+        cases=lambda rng, size: ((tensor(rng, 2), size),),
+    )  # fmt: skip
+    assert "changes its input 0" in grading.grade(exercise, change).message
+
+
+def test_a_check_leaves_no_trace_and_is_not_misled():
+    def careless(x):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.manual_seed(0), random.seed(0), np.random.seed(0)
+        return double(x)
+
+    def draw():
+        return torch.rand(1).item(), random.random(), np.random.random()
+
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    expected = draw()
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    with grading._undisturbed():
+        careless(torch.ones(1))
+    assert draw() == expected
+    assert grading.grade(TOY, careless).status == "refused"
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+    with torch.no_grad():  # a chapter may have turned gradients off
+        assert "gradient is lost" in grading.grade(TOY, detached).message
+    with torch.inference_mode():
+        assert grading.grade(TOY, halve).status == "passed"
+
+
+def test_prints_of_an_answer_are_cut(capsys):
+    def talks(x):
+        print("x" * 90)
+        return x / 2
+
+    assert grading.grade(TOY, talks).status == "passed"
+    out = capsys.readouterr().out
+    assert out.startswith("x" * 90) and "not shown" in out
+    assert len(out) < 2 * grading.PRINTED
+
+
+def test_large_values_are_shown_short():
+    shown = grading.short(torch.zeros(1000, 1000))
+    assert shown.startswith("tensor(1000, 1000) float32 [0.0, ") and len(shown) == 240
+    assert grading.short((1, [2.0000001], torch.tensor([True]))) == (
+        "(1, [2.0], tensor(1,) bool [True])"
+    )
 
 
 def test_a_broken_property_is_named():
@@ -262,8 +438,9 @@ def test_the_smallest_failing_input_is_shown():
 
 
 def test_unknown_ids_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="an id is 'chapter.name'"):
-        find("nothing.here")
+    for name in ("nothing.here", "grading.here", "01_data.uncentre", ""):
+        with pytest.raises(ValueError, match="an id is 'chapter.name'"):
+            find(name)
     if MODULES:
         with pytest.raises(ValueError, match="there are"):
             find(f"{MODULES[-1]}.nothing")

@@ -103,19 +103,32 @@ def tensor(rng: random.Random, *shape: int, low=-1.0, high=1.0) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float32).reshape(shape)
 
 
+def of_chapter(chapter: str):
+    """The module with EXERCISES and QUIZ of a chapter, such as "data".
+
+    Raises `ValueError` if there is none.
+    """
+    module = None
+    try:
+        module = import_module(f"lib.exercises.{chapter}")
+    except ModuleNotFoundError as error:
+        if error.name != f"lib.exercises.{chapter}":
+            raise  # a package that the exercises need is missing
+    if not hasattr(module, "QUIZ"):
+        raise ValueError(
+            f"no exercises for {chapter!r}; a chapter goes by its name without the"
+            " number, for example 'data', and an id is 'chapter.name': 'data.uncentre'"
+        )
+    return module
+
+
 def find(identifier: str) -> Exercise:
-    """The exercise with an id such as 'data.letterbox_box'.
+    """The exercise with an id such as 'data.uncentre'.
 
     Raises `ValueError` that lists the ids there are.
     """
     module, _, name = identifier.partition(".")
-    try:
-        exercises = import_module(f"lib.exercises.{module}").EXERCISES
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"no exercises for {module!r} in the id {identifier!r}; an id is"
-            " 'chapter.name', for example 'data.letterbox_box'"
-        ) from error
+    exercises = of_chapter(module).EXERCISES
     for exercise in exercises:
         if exercise.name == name:
             return exercise

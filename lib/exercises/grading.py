@@ -6,12 +6,15 @@ answer's message is shown; otherwise the kind of failure and the smallest input 
 shows it.
 """
 
+import contextlib
 import copy
 import ctypes
 import dataclasses
 import dis
+import io
 import linecache
-import math
+import random
+import sys
 import threading
 from typing import Any
 
@@ -20,8 +23,10 @@ import torch
 from torch import Tensor
 
 from lib.exercises import Exercise
+from lib.exercises.comparing import difference, plain, short
 
 SECONDS = 10.0  # for all cases of one answer together
+PRINTED = 2000  # characters that an answer may print before the rest is dropped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,102 +38,6 @@ class Result:
     wrong: str | None = None  # the named wrong answer that it behaves like
 
 
-# ---------------------------------------------------------------- comparing values
-
-
-def short(value: Any, limit: int = 240) -> str:
-    """A value in at most `limit` characters, tensors with their shape."""
-    if isinstance(value, Tensor):
-        shape, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
-        numbers = value.detach().tolist()
-        text = f"tensor{shape} {dtype} {_rounded(numbers)}"
-    else:
-        text = str(_rounded(value)) if isinstance(value, list | tuple) else repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, list | tuple):
-        return type(value)(_rounded(v) for v in value)
-    return value
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not (
-        isinstance(value, bool)
-    )
-
-
-def difference(expected, got, tolerance: float) -> str | None:
-    """In words, the first thing in which `got` differs from `expected`, or None."""
-    if isinstance(expected, np.ndarray):
-        if not isinstance(got, np.ndarray):
-            return f"a NumPy array is asked, yours is of type {type(got).__name__}"
-        expected, got = torch.from_numpy(expected), torch.from_numpy(got)
-    if isinstance(expected, Tensor):
-        return _tensor_difference(expected, got, tolerance)
-    if isinstance(got, Tensor) and got.ndim == 0:
-        got = got.item()
-    if isinstance(expected, bool):
-        if not isinstance(got, bool | np.bool_):
-            return f"True or False is asked, yours is of type {type(got).__name__}"
-        return None if bool(got) == expected else "the truth value is the other one"
-    if _is_number(expected):
-        if not _is_number(got):
-            return f"a number is asked, yours is of type {type(got).__name__}"
-        if isinstance(expected, int) and not isinstance(got, int | np.integer):
-            return f"a whole number (int) is asked, yours is a {type(got).__name__}"
-        if math.isnan(got) and not math.isnan(expected):
-            return "yours is not a number (NaN): look for 0/0 or the log of 0"
-        close = math.isclose(expected, got, rel_tol=tolerance, abs_tol=tolerance)
-        return None if close or expected == got else "the number differs"
-    if isinstance(expected, list | tuple):
-        if not isinstance(got, list | tuple):
-            return f"a list or tuple is asked, yours is a {type(got).__name__}"
-        if len(expected) != len(got):
-            return f"{len(expected)} items are asked, yours has {len(got)}"
-        for i, (e, g) in enumerate(zip(expected, got, strict=True)):
-            if said := difference(e, g, tolerance):
-                return f"item {i}: {said}"
-        return None
-    if isinstance(expected, dict):
-        if not isinstance(got, dict) or expected.keys() != got.keys():
-            return f"a dict with the keys {sorted(expected, key=str)} is asked"
-        for key in expected:
-            if said := difference(expected[key], got[key], tolerance):
-                return f"key {key!r}: {said}"
-        return None
-    if type(expected) is not type(got):
-        return (
-            f"the type {type(expected).__name__} is asked, yours is"
-            f" {type(got).__name__}"
-        )
-    return None if expected == got else "the value differs"
-
-
-def _tensor_difference(expected: Tensor, got, tolerance: float) -> str | None:
-    if not isinstance(got, Tensor):
-        return f"a tensor is asked, yours is of type {type(got).__name__}"
-    if expected.shape != got.shape:
-        return f"shape {tuple(expected.shape)} is asked, yours is {tuple(got.shape)}"
-    if expected.dtype != got.dtype:
-        return f"dtype {expected.dtype} is asked, yours is {got.dtype}"
-    if expected.numel() == 0:
-        return None
-    if not expected.is_floating_point():
-        return None if torch.equal(expected, got) else "the numbers differ"
-    if (got.isnan() & ~expected.isnan()).any():
-        return "yours holds NaN (not a number): look for 0/0 or the log of 0"
-    size = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else 1
-    close = torch.allclose(
-        expected, got, rtol=tolerance, atol=tolerance * max(1.0, float(size)),
-        equal_nan=True,
-    )  # fmt: skip
-    return None if close else "the numbers differ"
-
-
 # ------------------------------------------------------------------ running answers
 
 
@@ -138,34 +47,76 @@ class OutOfTime(BaseException):
 
 
 class _Deadline:
-    """Raise `OutOfTime` in this thread after some seconds, on any platform."""
+    """Raise `OutOfTime` in this thread after some seconds, on any platform.
+
+    Again every half second: a bare `except:` in a loop swallows the first ones.
+    """
 
     def __init__(self, seconds: float):
-        self.thread, self.lock, self.open = threading.get_ident(), threading.Lock(), 1
-        self.timer = threading.Timer(seconds, self._fire)
-        self.timer.daemon = True
+        self.thread, self.lock = threading.get_ident(), threading.Lock()
+        self.seconds, self.over = seconds, threading.Event()
 
     def _raise(self, what):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), what)
 
-    def _fire(self):
-        with self.lock:
-            if self.open:
-                self._raise(ctypes.py_object(OutOfTime))
+    def _watch(self):
+        wait = self.seconds
+        while not self.over.wait(wait):
+            with self.lock:
+                if not self.over.is_set():
+                    self._raise(ctypes.py_object(OutOfTime))
+            wait = 0.5
 
     def __enter__(self):
-        self.timer.start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def __exit__(self, *_):
-        with self.lock:  # a late exception must not hit whoever runs next
-            self.open = 0
-        self.timer.cancel()
+        with self.lock:
+            self.over.set()
+            self._raise(None)  # a late exception must not hit whoever runs next
+
+
+class _FirstPrints(io.TextIOBase):
+    """Passes on the first prints of an answer: 50 calls would bury the verdict."""
+
+    def __init__(self, out):
+        self.out, self.left = out, PRINTED
+
+    def write(self, text: str) -> int:
+        if self.left > 0:
+            self.out.write(text[: self.left])
+            self.left -= len(text)
+            if self.left <= 0:
+                self.out.write("\n(what it prints after this is not shown)\n")
+        return len(text)
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Gradients on inside; afterwards the global settings are as they were.
+
+    So an answer that seeds or draws does not move the chapter's own chance, and a
+    cell that turned gradients off does not hide a lost one.
+    """
+    dtype = torch.get_default_dtype()
+    states = random.getstate(), np.random.get_state()
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=[]),
+    ):
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            random.setstate(states[0])
+            np.random.set_state(states[1])
 
 
 @dataclasses.dataclass
 class _Outcome:
     value: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
     changed: int | None = None  # position of an argument that the answer changed
     gradients: tuple | None = None
 
@@ -173,20 +124,22 @@ class _Outcome:
 def _run(function, args: tuple, gradient: tuple[int, ...]) -> _Outcome:
     given = copy.deepcopy(args)
     try:
-        value = function(*given)
-    except Exception as error:
+        with _undisturbed():
+            value = function(*given)
+    except (Exception, SystemExit) as error:
         return _Outcome(error=error)
     outcome = _Outcome(value=value)
     for i, (before, after) in enumerate(zip(args, given, strict=True)):
         # A random generator among the arguments is meant to move on: not looked at.
-        checked = isinstance(before, Tensor | np.ndarray | list | dict)
+        checked = isinstance(before, Tensor | np.ndarray | list | tuple | dict | set)
         if checked and difference(before, after, 0.0):
             outcome.changed = i
             return outcome
     if gradient:
         try:
-            outcome.gradients = _gradients(function, args, gradient)
-        except Exception as error:
+            with _undisturbed():
+                outcome.gradients = _gradients(function, args, gradient)
+        except (Exception, SystemExit) as error:
             outcome.error = error
     return outcome
 
@@ -243,9 +196,11 @@ def not_attempted(mine) -> bool:
     if code is None:
         return False
     steps = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP")]
-    names = {i.opname for i in steps}
-    empty = names <= {"LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP"}
-    return empty and all(i.argval in (None, Ellipsis) for i in steps if i.argval)
+    constants = [i.argval for i in steps if i.opname in ("LOAD_CONST", "RETURN_CONST")]
+    empty = len(constants) == sum(
+        i.opname not in ("RETURN_VALUE", "POP_TOP") for i in steps
+    )
+    return empty and all(c is None or c is Ellipsis for c in constants)
 
 
 def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
@@ -260,7 +215,8 @@ def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
     expected = _run_all(exercise, exercise.reference, cases)
     got, broken = [], None
     try:
-        with _Deadline(seconds):
+        printed = contextlib.redirect_stdout(_FirstPrints(sys.stdout))
+        with _Deadline(seconds), printed:
             for args in cases:
                 got.append(_run(mine, args, exercise.gradient))
             if _agree(exercise, expected, got):
@@ -289,13 +245,20 @@ def _agree(exercise: Exercise, a: list[_Outcome], b: list[_Outcome]) -> bool:
 
 def _broken_property(exercise: Exercise, mine, cases) -> str | None:
     for rule in exercise.properties:
-        if not all(rule.holds(mine, *copy.deepcopy(args)) for args in cases):
-            return f"one thing does not hold: {rule.says}"
+        said = f"one thing does not hold: {rule.says}"
+        try:
+            with _undisturbed():
+                if not all(rule.holds(mine, *copy.deepcopy(args)) for args in cases):
+                    return said
+        except (Exception, SystemExit) as error:
+            return f"{said}. There {_own_line(mine, error)}"
     return None
 
 
 def _grade_value(exercise: Exercise, mine) -> Result:
-    expected = exercise.reference()
+    expected, mine = exercise.reference(), plain(mine)
+    if isinstance(mine, float) and isinstance(expected, int) and mine.is_integer():
+        mine = int(mine)  # 128.0 is as right as 128 where a number is asked
     said = difference(expected, mine, exercise.tolerance)
     if said is None:
         return Result("passed", "right")
@@ -316,18 +279,23 @@ def _size(args: tuple) -> int:
     return sum(a.numel() if isinstance(a, Tensor) else len(str(a)) for a in args)
 
 
-def _own_line(mine, error: Exception) -> str:
-    """Where in the learner's own function the exception came from."""
+def _own_line(mine, error: BaseException) -> str:
+    """Where in the learner's function, or one beside it, the exception arose."""
     code, trace, line = getattr(mine, "__code__", None), error.__traceback__, None
+    owner = code
     while trace is not None:
-        if code is not None and trace.tb_frame.f_code.co_filename == code.co_filename:
+        frame = trace.tb_frame.f_code
+        if code is not None and frame.co_filename == code.co_filename:
             line = trace.tb_lineno
+            if frame.co_name[0] != "<":  # a comprehension belongs to its function
+                owner = frame
         trace = trace.tb_next
     said = f"{type(error).__name__}: {error}"
     if line is None or code is None:
         return f"your function could not be called: {said}"
     text = linecache.getline(code.co_filename, line).strip()
-    return f"line {line - code.co_firstlineno + 1} of your function, `{text}`: {said}"
+    whose = "your function" if owner is code else f"your `{owner.co_name}`"
+    return f"line {line - owner.co_firstlineno + 1} of {whose}, `{text}`: {said}"
 
 
 def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
@@ -347,6 +315,8 @@ def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
         )
     if have.value is None:
         return f"your function returned None for {call}: is a `return` missing?"
+    if have.value is Ellipsis:
+        return f"your function returned `...` for {call}: a part is left to fill in"
     varied = any(difference(expected[0].value, e.value, 1e-9) for e in expected[1:])
     same = all(difference(got[0].value, g.value, 0.0) is None for g in got[1:])
     if varied and same:
