@@ -14,8 +14,7 @@ N ?=
 REPO ?=
 
 VENV := .venv
-BIN := $(VENV)/bin
-RUN := $(BIN)/python
+RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
@@ -24,6 +23,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update course chapter execute test bench badges lint clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help:
 	@echo "make lab                JupyterLab on your copies in work/ (never overwritten)"
@@ -38,29 +38,41 @@ help:
 	@echo "make lint               ruff, as pre-commit runs it"
 	@echo "make clean              remove build/ and .venv/ (never work/)"
 
-# A set-up is done when its stamp holds the digest of what it was made from. One that
-# was interrupted left `.unfinished`: pip may then believe in half a package, so the
-# environment is made anew.
+# A set-up is done when its stamp holds the digest of what it was made from: what the
+# project needs, the Python, and the folder, which scripts and kernel know by name.
+# While it runs, BUSY names its process. One that was interrupted leaves BUSY behind:
+# pip may then believe in half a package, so the environment is made anew. Where pip
+# itself gives up (no network), nothing is half done and the environment stays.
+BUSY := $(VENV).tmp
+CHECK := import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
+  else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; try: make $(MAKECMDGOALS) PYTHON=python3.12")
+DIGEST := import hashlib, os, sys, tomllib; \
+  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  made_from = [project, open("constraints.txt").read(), sys.version_info[:2], os.getcwd()]; \
+  print(hashlib.sha256(repr(made_from).encode()).hexdigest())
 define set-up
-@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
-  else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; try: make $(MAKECMDGOALS) PYTHON=python3.12")'
-@digest=$$($(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(b"".join(open(f, "rb").read() \
-  for f in ("pyproject.toml", "constraints.txt")) + sys.version.encode()).hexdigest())'); \
+@$(RUN) -c 'import pip' 2>/dev/null || $(PYTHON) -c '$(CHECK)'
+@digest=$$($(RUN) -c '$(DIGEST)' 2>/dev/null || $(PYTHON) -c '$(DIGEST)'); \
 if [ "$$(cat $(VENV)/.stamp-$(1) 2>/dev/null)" != "$$digest" ]; then \
-  set -e; \
+  set -e; trap 'exit 130' INT TERM; \
+  if [ -e $(BUSY) ] && kill -0 "$$(cat $(BUSY))" 2>/dev/null; then \
+    echo "another make (process $$(cat $(BUSY))) is setting up $(VENV): wait for it." \
+      "If there is none, remove $(BUSY)"; exit 1; \
+  fi; \
   echo "setting up .venv for '$(1)' (once; some minutes, up to 5 GB)"; \
-  if [ -e $(VENV)/.unfinished ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then \
-    $(PYTHON) -m venv --clear $(VENV); \
-  fi; \
-  touch $(VENV)/.unfinished; \
+  anew=; if [ -e $(BUSY) ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then anew=yes; fi; \
+  echo "$$$$" > $(BUSY); \
+  if [ "$$anew" ]; then $(PYTHON) -m venv --clear $(VENV); fi; \
+  failed() { rm $(BUSY); echo "the set-up failed: see above; then make again"; exit 1; }; \
   if [ "$(TORCH)" = cpu ]; then \
-    $(PIP) install -c constraints.txt --index-url $(CPU_WHEELS) torch torchvision; \
+    $(PIP) install --no-deps -c constraints.txt --index-url $(CPU_WHEELS) torch torchvision \
+      || failed; \
   fi; \
-  $(PIP) install -c constraints.txt -e '.[$(2)]'; \
+  $(PIP) install -c constraints.txt -e '.[$(2)]' || failed; \
   $(RUN) -m ipykernel install --sys-prefix --name python3 --display-name "Python 3" \
-    --env OMP_WAIT_POLICY PASSIVE >/dev/null 2>&1; \
-  echo "$$digest" > $(VENV)/.stamp-$(1); \
-  rm $(VENV)/.unfinished; \
+    --env OMP_WAIT_POLICY PASSIVE >/dev/null || failed; \
+  for name in lab $(1); do echo "$$digest" > $(VENV)/.stamp-$$name; done; \
+  rm $(BUSY); \
 fi
 endef
 
@@ -73,7 +85,7 @@ setup-all:
 
 lab: setup-lab
 	$(RUN) -m lib.course copy
-	$(BIN)/jupyter lab --notebook-dir=work
+	$(RUN) -m jupyterlab --notebook-dir=work
 
 update: setup-lab
 	$(RUN) -m lib.course update
@@ -86,8 +98,8 @@ chapter: setup-lab
 	$(RUN) -m lib.course run --only $(N)
 
 author: setup-all
-	$(BIN)/jupytext --sync chapters/py/*.py
-	$(BIN)/jupyter lab --notebook-dir=chapters
+	$(RUN) -m jupytext --sync chapters/py/*.py
+	$(RUN) -m jupyterlab --notebook-dir=chapters
 
 execute: setup-all
 	$(RUN) -m lib.course execute --only "$(N)"
@@ -103,8 +115,8 @@ badges: setup-lab
 	$(RUN) -m lib.course badges --repo "$(REPO)"
 
 lint: setup-all
-	$(BIN)/ruff check lib tests data chapters/py
-	$(BIN)/ruff format --check lib tests data
+	$(RUN) -m ruff check lib tests data chapters/py
+	$(RUN) -m ruff format --check lib tests data
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(BUSY)

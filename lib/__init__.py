@@ -78,14 +78,14 @@ def cpu_quota() -> float | None:
     ("quota period") and cgroup v1 `cpu.cfs_quota_us`.
     """
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         pass
     try:
         v1 = Path("/sys/fs/cgroup/cpu")
-        quota = int((v1 / "cpu.cfs_quota_us").read_text())
-        period = int((v1 / "cpu.cfs_period_us").read_text())
+        quota = int((v1 / "cpu.cfs_quota_us").read_text("ascii"))
+        period = int((v1 / "cpu.cfs_period_us").read_text("ascii"))
         return None if quota <= 0 else quota / period
     except (OSError, ValueError):
         return None

@@ -7,6 +7,7 @@ stands in each header and in the README.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 import lib
 from lib import publish
@@ -57,7 +60,7 @@ class Usage:
 
 def read_usage(file: Path) -> Usage:
     """The usage that `notebook.setup` left, less what a CUDA build costs at import."""
-    used = json.loads(file.read_text())
+    used = json.loads(file.read_text(encoding="utf-8"))
     linux = sys.platform == "linux"
     extra = sum(CUDA_IMPORT_BYTES[m] for m in used["cuda_builds"]) if linux else 0
     return Usage(used["cpu_seconds"], used["peak_bytes"] - extra, used["cells"])
@@ -71,9 +74,9 @@ def names(only: str = "", drafts: bool = False) -> list[str]:
     """
     texts = sorted(p.stem for p in (CHAPTERS / "py").glob("[0-9][0-9]_*.py"))
     every = [n for n in texts if drafts or (CHAPTERS / f"{n}.ipynb").exists()]
-    if not only:
+    wanted = [part.strip().zfill(2) for part in only.split(",") if part.strip()]
+    if not wanted:
         return every
-    wanted = [part.strip().zfill(2) for part in only.split(",")]
     chosen = [name for name in every if name[:2] in wanted]
     if len(chosen) != len(set(wanted)):
         raise ValueError(f"no chapter for {only!r}; there are: {', '.join(every)}")
@@ -91,8 +94,12 @@ def _sources(path: Path) -> list[str]:
 
 
 def _origins() -> dict:
-    file = WORK / ".origin.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    """What the copies were when they were made; empty if that record is damaged."""
+    try:
+        known = json.loads((WORK / ".origin.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def copy_missing() -> list[str]:
@@ -118,18 +125,27 @@ def update() -> list[str]:
         if not copy.exists():
             lines.append(f"{name}: new; `make lab` copies it")
             continue
-        origin = origins.get(name, _sources(copy))
-        edited = _sources(copy) != origin
-        yours = "with your edits" if edited else "without edits"
-        if origin == _sources(source):
-            lines.append(f"{name}: up to date, {yours}")
-            continue
-        new = sum(cell not in origin for cell in _sources(source))
-        lines.append(
-            f"{name}: {new} cells changed upstream; your copy, {yours}, is kept. To"
-            f" get the new one, rename work/{source.name} and run `make lab`"
-        )
+        lines.append(f"{name}: {_compared(copy, _sources(source), origins.get(name))}")
     return lines
+
+
+def _compared(copy: Path, new: list[str], origin: list[str] | None) -> str:
+    """A copy against the chapter of today and against what it was copied from."""
+    renew = f"To get the new one, rename work/{copy.name} and run `make lab`"
+    try:
+        mine = _sources(copy)
+    except (ValueError, KeyError, TypeError) as error:
+        return f"your copy is no readable notebook ({error}) and is kept. {renew}"
+    if mine == new:
+        return "up to date, without edits"
+    if origin is None:  # its record is lost: edits and changes look alike
+        return f"differs from the chapter; your copy is kept. {renew}"
+    yours = "without edits" if mine == origin else "with your edits"
+    if origin == new:
+        return f"up to date, {yours}"
+    changed = max(len(set(new) - set(origin)), len(set(origin) - set(new)))
+    what = {0: "the order of cells", 1: "1 cell"}.get(changed, f"{changed} cells")
+    return f"{what} changed upstream; your copy, {yours}, is kept. {renew}"
 
 
 # --------------------------------------------------------------------- headless runs
@@ -215,16 +231,24 @@ def run(chosen: list[str], workers: int = 2) -> list[Cost]:
             return cost
 
         with ThreadPoolExecutor(max(1, min(workers, lib.cpus()))) as pool:
-            return list(pool.map(one, chosen))
+            try:
+                return list(pool.map(one, chosen))
+            except KeyboardInterrupt:  # kernels do not hear it: end them, not the wait
+                for kernel in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        kernel.kill()
+                raise
 
 
 def execute(chosen: list[str]) -> list[Cost]:
     """Execute chapters one after another, write them with outputs and measured cost.
 
-    A chapter that fails leaves its files as they were.
+    A chapter that fails leaves its files as they were. Raises `ValueError`, before
+    anything runs, if the README has no row for one.
     """
     import nbformat
 
+    publish.require_rows(chosen)
     costs = []
     for name in chosen:
         notebook, cost = run_one(name, BUILD)
@@ -279,13 +303,23 @@ def main() -> int:
     parser.add_argument("--only", default="", help='chapter numbers, such as "01,03"')
     parser.add_argument("--repo", default="", help="owner/name of the repository")
     args = parser.parse_args()
+    # A Windows code page may lack a sign that an error message holds.
+    sys.stdout.reconfigure(errors="replace")
     try:
+        if not CHAPTERS.is_dir():
+            raise ValueError(
+                f"no folder {CHAPTERS}: the course runs from a clone of its repository,"
+                " installed with `pip install -e .`"
+            )
         if args.command in ("run", "execute"):
             chosen = names(args.only, drafts=bool(args.only))
             begin = time.perf_counter()
             costs = run(chosen) if args.command == "run" else execute(chosen)
             print(table(costs, time.perf_counter() - begin))
-            return 0 if all(c.result == "passed" for c in costs) else 1
+            failed = [c.chapter for c in costs if c.result != "passed"]
+            if failed and args.command == "run":
+                print("see", ", ".join(f"build/{name}.ipynb" for name in failed))
+            return 1 if failed else 0
         if args.command == "copy":
             copied = copy_missing()
             print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
@@ -295,9 +329,12 @@ def main() -> int:
             publish.write_badges(args.repo)
         else:
             publish.install_on_colab()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -17,7 +17,6 @@ import re
 import sys
 import time
 import tomllib
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +30,9 @@ from pygments.lexers import PythonLexer
 
 import lib
 from lib import plots, widgets
-from lib.exercises import Question, find, grading
+from lib.exercises import Question, find, grading, of_chapter
 
 RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
-STATIC = "COURSE_STATIC"  # set where a page is made that no kernel will stand behind
 USAGE = "COURSE_USAGE"  # a folder: each cell leaves the kernel's cost there
 ROOT = Path(lib.__file__).resolve().parent.parent
 
@@ -83,7 +81,7 @@ def peak_bytes() -> int:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(s for s in status.read_text().splitlines() if "VmHWM" in s)
+        line = next(s for s in status.read_text("utf-8").splitlines() if "VmHWM" in s)
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
@@ -103,7 +101,7 @@ def _write_usage(chapter: str, cells: int) -> None:
     }
     path = Path(os.environ[USAGE]) / f"{chapter}.json"
     partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(record))
+    partial.write_text(json.dumps(record), encoding="utf-8")
     partial.replace(path)
 
 
@@ -213,8 +211,8 @@ def quiz(chapter: str) -> None:
 
     `chapter` is the name without its number, for example "data".
     """
-    questions = import_module(f"lib.exercises.{chapter}").QUIZ
-    if not os.environ.get(STATIC):
+    questions = of_chapter(chapter).QUIZ
+    if not widgets.static():
         for number, q in enumerate(questions, 1):
             options = [(o.text, o.correct, o.why) for o in q.options]
             display(widgets.question(f"{number}. {q.prompt}", options))
@@ -270,8 +268,8 @@ def environment() -> list[tuple[str, str, str]]:
     python = ".".join(map(str, sys.version_info[:3]))
     right = (3, 11) <= sys.version_info[:2] <= (3, 13)
     rows.append(("Python", python, "ok" if right else "3.11 to 3.13 is needed"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for need in project["dependencies"]:
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for need in tomllib.loads(settings)["project"]["dependencies"]:
         package, least = need.split(">=")
         found = _version(package)
         new = found and _numbers(found) >= _numbers(least)

@@ -37,8 +37,11 @@ UNPUBLISHED = "not published yet: `make badges REPO=owner/name` writes the badge
 
 def repository() -> str:
     """owner/name of the public repository as pyproject.toml has it, or ""."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    return settings["tool"]["course"]["repository"]
+    return _settings()["tool"]["course"]["repository"]
+
+
+def _settings() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def write(path: Path, text: str) -> None:
@@ -65,6 +68,14 @@ def measured(text: str, cpu_seconds: float, peak_mb: int) -> str:
     """A chapter's text with the measured cost in its header."""
     run = f"{cpu_seconds / 60:.1f} min ({cpu_seconds:.0f} CPU-seconds, measured)"
     return marked(marked(text, "run", run), "peak", f"{peak_mb} MB (measured)")
+
+
+def require_rows(names: list[str]) -> None:
+    """Raise `ValueError` if the README's contents table lacks a row of a chapter."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in names:
+        for mark in ("run", "peak"):
+            marked(text, f"{mark} {name[:2]}", "")
 
 
 def write_contents(costs: dict[str, tuple[float, int]]) -> None:
@@ -97,14 +108,15 @@ def write_badges(repo: str) -> None:
 
     Raises `ValueError` for anything that is not owner/name; then nothing is written.
     """
-    if repo and not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repo):
+    if repo and not re.fullmatch(r"[A-Za-z0-9_-]+/[A-Za-z0-9._-]+", repo):
         raise ValueError(f"REPO is {repo!r}; it has to look like owner/name")
     project = ROOT / "pyproject.toml"
     setting = re.compile(r'^repository = ".*"$', re.MULTILINE)
-    texts = {project: setting.sub(f'repository = "{repo}"', project.read_text())}
+    before = project.read_text(encoding="utf-8")
+    texts = {project: setting.sub(f'repository = "{repo}"', before)}
     readme = ROOT / "README.md"
     texts[readme] = marked(
-        readme.read_text(), "badges", badge_line(repo, "00_start_here")
+        readme.read_text(encoding="utf-8"), "badges", badge_line(repo, "00_start_here")
     )
     for path in sorted((CHAPTERS / "py").glob("[0-9][0-9]_*.py")):
         name = path.stem
@@ -131,9 +143,8 @@ def _badged_notebook(path: Path, repo: str, name: str) -> str:
 
 def install_on_colab() -> None:
     """Install the core packages that are missing, and no other version of any."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     missing = []
-    for need in settings["project"]["dependencies"]:
+    for need in _settings()["project"]["dependencies"]:
         try:
             importlib.metadata.version(re.split(r"[<>=!~\[; ]", need)[0])
         except importlib.metadata.PackageNotFoundError:

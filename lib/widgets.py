@@ -120,9 +120,14 @@ class Sliders:
         return f"{_in_words(start)}: {self.figure().says}"
 
 
+def static() -> bool:
+    """True where a page is made that no kernel will stand behind: COURSE_STATIC=1."""
+    return os.environ.get("COURSE_STATIC", "") not in ("", "0")
+
+
 def _front_end() -> bool:
     """True where a slider can move: a kernel, ipywidgets, and no COURSE_STATIC=1."""
-    if os.environ.get("COURSE_STATIC", "") not in ("", "0"):
+    if static():
         return False
     try:
         import ipywidgets  # noqa: F401

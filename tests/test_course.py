@@ -1,6 +1,11 @@
 """The learner's copies are never overwritten; runs are measured and never half kept."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
@@ -101,10 +106,36 @@ def test_update_says_what_changed_and_changes_nothing(toy):
     write_chapter(toy / "chapters", "01", "print('new upstream')")
     said = course.update()[0]
     assert said.startswith(
-        "01_toy: 1 cells changed upstream; your copy, with your edits"
+        "01_toy: 1 cell changed upstream; your copy, with your edits"
     )
     assert "rename work/01_toy.ipynb" in said
     assert before == {p: p.read_bytes() for p in (toy / "work").iterdir()}
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 1}', '[{"cells": []}]'])
+def test_a_damaged_copy_is_named_and_kept(toy, damage):
+    course.copy_missing()
+    copy = toy / "work" / "01_toy.ipynb"
+    copy.write_text(damage)
+    assert course.copy_missing() == []
+    first, second = course.update()
+    assert "01_toy: your copy is no readable notebook" in first
+    assert "rename work/01_toy.ipynb" in first
+    assert second == "02_toy: up to date, without edits"
+    assert copy.read_text() == damage
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", None])
+def test_a_damaged_record_of_origins_stops_nobody(toy, damage):
+    course.copy_missing()
+    edit(toy / "work" / "01_toy.ipynb", "print(6 * 7)", "print(6 * 9)")
+    (toy / "work" / "02_toy.ipynb").unlink()
+    origin = toy / "work" / ".origin.json"
+    origin.unlink() if damage is None else origin.write_text(damage)
+    assert course.copy_missing() == ["02_toy"]
+    first, second = course.update()
+    assert first.startswith("01_toy: differs from the chapter; your copy is kept")
+    assert second == "02_toy: up to date, without edits"
 
 
 def test_a_new_measurement_is_no_change_upstream(toy):
@@ -149,6 +180,30 @@ def test_run_and_execute(toy):
     readme = (toy / "README.md").read_text()
     assert f"<!-- peak 01 -->{costs[0].peak_mb}<!-- /peak 01 -->" in readme
     assert "<!-- run 02 -->?" in readme
+
+
+def test_a_kernel_that_dies_is_a_failure_in_the_table(toy, monkeypatch, capsys):
+    write_chapter(toy / "chapters", "01", "import os; os._exit(3)")
+    monkeypatch.setattr(sys, "argv", ["course", "run", "--only", "1"])
+    assert course.main() == 1
+    out = capsys.readouterr().out
+    assert "01_toy   failed: DeadKernelError" in out
+    assert "0 of 1" in out and "see build/01_toy.ipynb" in out
+
+
+def test_a_chapter_that_the_readme_lacks_is_not_run(toy):
+    edit(toy / "README.md", "peak 02", "peak 03")
+    with pytest.raises(ValueError, match="<!-- peak 02 -->"):
+        course.execute(["01_toy", "02_toy"])
+    assert not (toy / "build").exists()
+
+
+def test_outside_a_clone_the_commands_say_so(toy, monkeypatch, capsys):
+    monkeypatch.setattr(course, "CHAPTERS", toy / "none")
+    for command in ("run", "copy", "update"):
+        monkeypatch.setattr(sys, "argv", ["course", command])
+        assert course.main() == 2
+        assert "runs from a clone" in capsys.readouterr().err
 
 
 def test_badges_reach_every_file(toy):
@@ -200,3 +255,77 @@ def _missing_tqdm(name):
     if name == "tqdm":
         raise publish.importlib.metadata.PackageNotFoundError(name)
     return "1.0"
+
+
+# A Python that logs its calls; its pip does what FAKE_PIP says.
+FAKE = """#!/bin/sh
+case "$*" in
+  *--version) ;;
+  "-c "*) exec "$REAL" "$@" ;;
+  "-m venv"*) echo venv >> log; rm -rf "$4"; mkdir -p "$4/bin"
+    cp "$0" "$4/bin/python" ;;
+  *pip*install*) echo "pip ${@: -1}" >> log; eval "$FAKE_PIP" ;;
+esac
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Start `make TARGET` in a folder with a space, with a Python that is a fake."""
+    folder = tmp_path / "my course"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (folder / name).write_bytes((course.ROOT / name).read_bytes())
+    (folder / "fake").write_text(FAKE.replace("/bin/sh", "/bin/bash"))
+    (folder / "fake").chmod(0o755)
+
+    def start(target, pip=":", into=folder):
+        env = {**os.environ, "REAL": sys.executable, "FAKE_PIP": pip}
+        command = ["make", target, "PYTHON=./fake"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=into, env=env, stdout=pipe, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+
+    start.folder = folder
+    start.log = lambda: (folder / "log").read_text().splitlines()
+    return start
+
+
+def finish(process):
+    said = process.communicate(timeout=120)[0]
+    return process.returncode, said
+
+
+def test_set_up_twice_is_a_no_op(make):
+    assert finish(make("setup-all"))[0] == 0
+    assert make.log() == ["venv", "pip .[lab,test,export,dev]"]
+    for target in ("setup-all", "setup-lab"):  # all holds what lab needs
+        assert finish(make(target)) == (0, "")
+    moved = make.folder.with_name("moved")
+    make.folder.rename(moved)  # scripts and kernel would still name the old folder
+    assert "setting up" in finish(make("setup-lab", into=moved))[1]
+
+
+def test_an_interrupted_set_up_is_made_anew(make):
+    first = make("setup-lab", pip="sleep 60")
+    while not (make.folder / "log").exists() or len(make.log()) < 2:
+        time.sleep(0.1)
+    code, said = finish(make("setup-all"))  # two at once
+    assert code != 0 and "another make (process" in said
+    assert make.log() == ["venv", "pip .[lab]"]
+    os.killpg(first.pid, signal.SIGINT)  # Ctrl-C
+    assert finish(first)[0] != 0
+    assert finish(make("setup-lab"))[0] == 0
+    assert make.log()[2:] == ["venv", "pip .[lab]"]
+    assert not (make.folder / ".venv.tmp").exists()
+
+
+def test_a_set_up_that_pip_gives_up_keeps_the_environment(make):
+    finish(make("setup-lab"))
+    edit(make.folder / "constraints.txt", "==", "==1")
+    code, said = finish(make("setup-lab", pip="false"))
+    assert code != 0 and "the set-up failed" in said
+    assert finish(make("setup-lab"))[0] == 0
+    assert make.log().count("venv") == 1
