@@ -31,7 +31,9 @@ def over_budget(name: str, usage: Path) -> list[str]:
         wrong.append(f"{name}: {cost.cpu_seconds:.0f} CPU s, budget {budget}")
     if cost.peak_bytes > PEAK_BUDGET:
         wrong.append(f"{name}: peak {cost.peak_bytes / 1e6:.0f} MB, budget 1200")
-    cells = json.loads((publish.CHAPTERS / f"{name}.ipynb").read_text())["cells"]
+    cells = json.loads(
+        (publish.CHAPTERS / f"{name}.ipynb").read_text(encoding="utf-8")
+    )["cells"]
     code = sum(c["cell_type"] == "code" and bool(c["source"]) for c in cells)
     if cost.cells < code - 1:  # setup counts, the Colab cell before it cannot be
         wrong.append(f"{name}: executed {cost.cells} cells of {code}")

@@ -78,6 +78,15 @@ def test_text_and_notebook_hold_the_same(name):
     assert content(text_of(name)) == content(notebook_of(name))
 
 
+@each
+def test_the_contents_hold_the_measured_chapter(name):
+    readme = (course.ROOT / "README.md").read_text(encoding="utf-8")
+    row = next(s for s in readme.splitlines() if f"(chapters/{name}.ipynb)" in s)
+    number = name[:2]
+    assert re.search(rf"<!-- run {number} -->[\d.]+<!-- /run {number} -->", row)
+    assert re.search(rf"<!-- peak {number} -->\d+<!-- /peak {number} -->", row)
+
+
 def test_every_notebook_has_its_text():
     assert sorted(p.stem for p in course.CHAPTERS.glob("*.ipynb")) == NAMES
 
@@ -198,6 +207,8 @@ def test_every_library_name_exists_and_is_not_later(name):
             if isinstance(node, ast.ImportFrom) and node.module == "lib":
                 imported |= {a.name for a in node.names}
                 assert imported <= earlier
+            if isinstance(node, ast.Import | ast.ImportFrom):  # figures are plots'
+                assert "matplotlib" not in ast.unparse(node)
             if isinstance(node, ast.ImportFrom) and node.module == "lib.notebook":
                 assert {a.name for a in node.names} <= VERBS
             if (

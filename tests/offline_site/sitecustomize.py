@@ -30,14 +30,15 @@ class _Socket(socket.socket):
         return super().sendto(data, *where)
 
 
-_look_up = socket.getaddrinfo
+def _guarded(look_up):
+    def guarded(host, *args, **options):
+        if host is not None:
+            _refuse((host,))
+        return look_up(host, *args, **options)
 
-
-def _getaddrinfo(host, *args, **options):
-    if host is not None:
-        _refuse((host,))
-    return _look_up(host, *args, **options)
+    return guarded
 
 
 socket.socket = _Socket
-socket.getaddrinfo = _getaddrinfo
+for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+    setattr(socket, name, _guarded(getattr(socket, name)))
