@@ -581,8 +581,8 @@ plots.scatter(x, y, says=says, **labels)
 # %% [markdown] tags=["core"]
 # Other first weights and another order of the crops: not the same numbers, but the same story. That is what a table is for.
 #
-# The rest of the speed is craft. The same cells in PyTorch's default layout, with its default optimizer, take about twice as long to the same accuracy. `make bench` measures it on
-# your machine.
+# Part of the pace is craft. `nasnet.network` lays its tensors out pixel by pixel, and `train_child` takes the optimizer that updates all weights in one call. The same cells in PyTorch's
+# default layout, with its default optimizer, reach the same accuracy much later; `make bench` says how much later on your machine.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did the papers pay?

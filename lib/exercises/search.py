@@ -426,9 +426,11 @@ QUIZ = (
     Question(
         "Why does regularized evolution let the oldest die, even if it is the best?",
         options=(
-            Option("To keep the population small", "Killing the worst would do that"
-                                                   " as well."),
-            Option("Old cells need more training", "Nothing is trained again."),
+            Option("To keep the population at its size: something has to go, and the"
+                   " oldest is the quickest to find",
+                   "The size would be kept by any death, for instance of the worst."),
+            Option("Old cells need more training, which nobody pays for",
+                   "Nothing is trained a second time."),
             Option("A cell that was lucky once cannot stay for ever; only a line that"
                    " does well at each new measurement lasts",
                    "Every child is measured afresh, so luck must be renewed and merit"

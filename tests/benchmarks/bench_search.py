@@ -29,14 +29,14 @@ QUERIES, AIM = 200, 1.0
 def main() -> int:
     """Measure, print the table, append one row."""
     table = tabular.load()
-    rungs = [table.epochs // 4**k for k in (1, 0)] if table.epochs >= 4 else [1]
+    rungs = {"rungs": (1, 2, table.epochs), "eta": 2}
 
     def macs(genotype):
         return float(table.macs[table.index(genotype)])
 
     def halving(space, evaluate, budget, seed):
         epochs = budget * table.epochs
-        return search.successive_halving(space, evaluate, epochs, seed, rungs=rungs)
+        return search.successive_halving(space, evaluate, epochs, seed, **rungs)
 
     methods = {
         "random search": search.random_search,
