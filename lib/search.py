@@ -303,15 +303,15 @@ def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float
 
 def train_child(
     genotype: Genotype, train, validation, *, epochs=4, batch_size=64, lr=0.15, seed=0,
-    **fields,
+    build: Callable = nasnet.network,
 ) -> float:  # fmt: skip
-    """Really train a small network of this cell; its validation accuracy.
+    """Really train `build(genotype)`, a network; its accuracy on `validation`.
 
-    `train` and `validation` are (images, labels); `fields` are nasnet.network's.
+    That and `train` are (images, labels). Left out, it is the paper's search child.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put
         torch.manual_seed(seed)
-        child = nasnet.network(genotype, **{"cells": 1, "filters": 8} | fields)
+        child = build(genotype)
     groups = training.parameter_groups(child, 5e-4)
     fused = torch.optim.SGD(groups, lr, 0.9, nesterov=True, fused=True)  # 10 % faster
     settings = {"batch_size": batch_size, "optimizer": fused, "seed": seed}

@@ -4,13 +4,14 @@ import itertools
 import math
 import random
 import statistics
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from lib import data, profiling, search, search_space
+from lib import data, nasnet, profiling, search, search_space
 from lib.search_space import SMALL, Genotype, Space
 
 ONE = Space(1, ("identity", "sep3"), cells=("normal",))  # 16 sequences, 10 cells
@@ -493,20 +494,29 @@ def crops():
 
 def test_a_child_learns_and_its_seed_decides(crops):
     genotype = search_space.from_text("identity(0)+max3(1) | sep3(0)+identity(1)")
+    small = partial(nasnet.network, cells=1, filters=8)
+    settings = {"epochs": 5, "lr": 0.1, "seed": 3, "build": small}
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    first = search.train_child(genotype, *crops, epochs=5, lr=0.1, seed=3)
+    first = search.train_child(genotype, *crops, **settings)
     assert torch.equal(torch.rand(1), expected)
-    assert first == search.train_child(genotype, *crops, epochs=5, lr=0.1, seed=3)
+    assert first == search.train_child(
+        genotype, *crops, epochs=5, lr=0.1, seed=3, build=small
+    )
     assert 0.2 < first <= 1.0  # chance is 0.1
 
 
 def test_children_can_be_searched(crops):
-    train = tuple(part[:128] for part in crops[0])
+    train, built = tuple(part[:128] for part in crops[0]), []
+
+    def build(genotype):
+        built.append(genotype)
+        return nasnet.network(genotype, cells=1, filters=4)
 
     def evaluate(genotype):
-        return search.train_child(genotype, train, crops[1], epochs=1, filters=4)
+        return search.train_child(genotype, train, crops[1], epochs=1, build=build)
 
     history = search.regularized_evolution(SMALL, evaluate, 3, 0, population=2)
+    assert [trial.genotype for trial in history.trials] == built
     assert len(history) == 3

@@ -553,8 +553,7 @@ QUICK = True  # False: 60 children, five times as long
 children, task = 12 if QUICK else 60, cells.task
 crops = [tabular.crops(task, split) for split in ("train", "validation")]
 recipe = {"epochs": task.epochs, "batch_size": task.batch, "lr": task.lr}
-recipe |= {"filters": task.filters, "stem_filters": task.stem_filters}
-recipe["momentum"] = task.norm_momentum
+recipe["build"] = functools.partial(tabular.network, task)
 
 
 def really(genotype):
@@ -579,7 +578,7 @@ labels = {"x_label": "the table's mean accuracy", "y_label": "trained just now"}
 plots.scatter(x, y, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Other first weights and another order of the crops: not the same numbers, but the same story. That is what a table is for.
+# Each point is one training against the mean of three. Not the same numbers, but the same story. That is what a table is for.
 #
 # Part of the pace is craft. `nasnet.network` lays its tensors out pixel by pixel, and `train_child` takes the optimizer that updates all weights in one call. The same cells in PyTorch's
 # default layout, with its default optimizer, reach the same accuracy much later; `make bench` says how much later on your machine.

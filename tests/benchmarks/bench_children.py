@@ -34,14 +34,12 @@ ROWS = ROOT / "build" / "bench" / "children.jsonl"
 CHILDREN = 10
 TASK = tabular.Task()
 WIDTH = TASK.filters
-FIELDS = {"stem_filters": TASK.stem_filters, "momentum": TASK.norm_momentum}
+BUILD = partial(tabular.network, TASK)
 
 
 def plain_child(genotype, train, validation) -> float:
     """What one writes first: no thought of layout or optimizer."""
-    torch.manual_seed(0)
-    child = nasnet.network(genotype, cells=1, filters=WIDTH, **FIELDS)
-    child.to(memory_format=torch.contiguous_format)
+    child = BUILD(genotype).to(memory_format=torch.contiguous_format)
     groups = training.parameter_groups(child, 5e-4)
     optimizer = torch.optim.SGD(groups, TASK.lr, 0.9, nesterov=True)
     settings = {"batch_size": 64, "optimizer": optimizer, "every": 10**9}
@@ -53,8 +51,7 @@ def plain_child(genotype, train, validation) -> float:
 def our_child(genotype, train, validation, batch_size=64) -> float:
     """As the chapter trains it."""
     settings = {"epochs": TASK.epochs, "lr": TASK.lr, "batch_size": batch_size}
-    settings |= {"filters": WIDTH} | FIELDS
-    return search.train_child(genotype, train, validation, **settings)
+    return search.train_child(genotype, train, validation, build=BUILD, **settings)
 
 
 def step_seconds(genotype, width: int, layout, fused: bool, rounds: int = 6) -> float:
