@@ -109,8 +109,8 @@ plots.points(luck, y_label="Kendall's tau of two rolls of dice")
 # %% [markdown] tags=["core"]
 # With ten cells, dice look like a discovery now and then.
 #
-# Now the truth: the table of chapter 06. The truth of a cell is its mean **test** accuracy over three seeds. It is a little noisy itself: each seed alone ranks the
-# cells somewhat differently from the others. That is the ceiling for everything below. We take 60 cells, drawn once, for what runs live.
+# Now the truth: the table of chapter 06. The truth of a cell is its mean **test** accuracy over seeds 1 and 2. Seed 0 stays out, because some of the judges below look at it. One of them is the full training
+# with seed 0: it shows how well *honest work* ranks, noise included. Nobody can be asked for more. We take 60 cells, drawn once, for what runs live.
 
 # %% tags=["core", "catch-up"]
 QUICK = True  # False: all cells, more steps; about ten times the time
@@ -118,11 +118,17 @@ book = tabular.load()
 task = book.task
 some = random.Random(9).sample(range(len(book)), 60 if QUICK else len(book))
 cells = [book.genotypes[i] for i in some]
-truth = [book.query(cell, split="test") for cell in cells]
 crops, held_out = tabular.crops(task, "train"), tabular.crops(task, "validation")
-final = book.accuracy["test"][some, :, -1]  # cells, seeds
-ceiling = tabular.foresight(final, final)
-print(f"one seed against the others: tau {ceiling:.2f} on these {len(cells)} cells")
+
+
+def honest(cell):
+    return sum(book.query(cell, seed=s, split="test") for s in (1, 2)) / 2
+
+
+truth = [honest(cell) for cell in cells]
+full = [book.query(cell, seed=0) for cell in cells]  # validation accuracy
+tau, low, high = one_shot.agreement(full, truth)
+print(f"one full training against the truth: tau {tau:.2f} ({low:.2f} to {high:.2f})")
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can 735 networks share their weights?
@@ -353,10 +359,10 @@ show(one_shot.jacobian_covariance)
 # **Break it.** Sixteen crops, then the same crop sixteen times.
 
 # %% tags=["core", "slide"]
-untrained = tabular.network(task, cells[0])
+fresh = tabular.network(task, cells[0])
 sixteen = held_out[0][:16]
 for name, batch in {"16 crops": sixteen, "one crop, 16 times": sixteen[:1]}.items():
-    J = one_shot.jacobian_covariance(untrained, batch.repeat(16 // len(batch), 1, 1, 1))
+    J = one_shot.jacobian_covariance(fresh, batch.repeat(16 // len(batch), 1, 1, 1))
     print(f"{name:18} J = {J:12,.1f}")
 
 # %% [markdown] tags=["core"]
@@ -373,8 +379,8 @@ print(f"two proxies, {len(cells)} cells: {time.process_time() - began:.1f} CPU-s
 # %% [markdown] tags=["core", "slide"]
 # ## Who agrees with the table?
 #
-# A fair list needs its dull members. The number of **parameters** and of **multiply-adds** cost nothing. **One epoch** of honest training, seed 0, costs a quarter of a training. (Its own seed is a third of
-# the truth, which flatters it a little.) Write down who you think comes first, and whether any of the clever scores beats the parameters.
+# A fair list needs its dull members. The number of **parameters** and of **multiply-adds** cost nothing. **One epoch** of training, seed 0, costs a quarter of the **full training**, the
+# ceiling. Write down who you think comes first, and whether any of the clever scores beats the parameters.
 
 # %% tags=["core"]
 judges = {
@@ -384,19 +390,23 @@ judges = {
     "Jacobian": jacobian,
     "supernet": scores,
     "one epoch": [book.query(cell, seed=0, epoch=1) for cell in cells],
+    "full training": full,
 }
 taus = {name: one_shot.agreement(given, truth) for name, given in judges.items()}
 
 # %% tags=["core", "slide"]
-first = max(taus, key=lambda name: taus[name][0])
-says = f"Highest tau: {first}, {taus[first][0]:.2f}; the ceiling is {ceiling:.2f}. "
-says += f"{len(cells)} cells; the points are tau and the ends of its 95 % interval."
+untrained = [*judges][:4]
+first = max(untrained, key=lambda name: taus[name][0])
+says = f"Best without any training: {first}, {taus[first][0]:.2f}; supernet "
+says += f"{taus['supernet'][0]:.2f}, full training {taus['full training'][0]:.2f}. "
+says += f"{len(cells)} cells; points are tau and the ends of its 95 % interval."
 groups = {name: sorted(found_) for name, found_ in taus.items()}
 plots.points(groups, y_label="Kendall's tau with the table", says=says)
 
 # %% tags=["core"]
 epoch = task.train // task.batch
 price = {"supernet": f"{steps:,}, once", "one epoch": f"{epoch} a cell"}
+price["full training"] = f"{task.epochs * epoch} a cell"
 rows = [
     (name, f"{t:.2f}", f"{low:.2f} to {high:.2f}", price.get(name, "none"))
     for name, (t, low, high) in sorted(taus.items(), key=lambda item: -item[1][0])
@@ -419,7 +429,7 @@ def record(name):
 
 settings = json.loads(json.dumps(dataclasses.asdict(task)))
 long_runs = [row for row in record("proxies") if row["task"] == settings]
-everything = [book.query(g, split="test") for g in book.genotypes]
+everything = [honest(g) for g in book.genotypes]
 rows = [
     (r["kind"], r["seed"], *(f"{t:.2f}" for t in one_shot.agreement(r["scores"], everything, 200)))
     for r in sorted(long_runs, key=lambda row: row["kind"])
@@ -434,7 +444,7 @@ else:
 # DARTS gives no ranking; it gives one cell. Where does that cell stand among all?
 
 # %% tags=["core", "slide"]
-ours = book.query(found, split="test")
+ours = honest(found)
 better = sum(value > ours for value in everything)
 print(f"DARTS found {found.normal}")
 print(f"test accuracy {ours:.3f}: {better} of {len(book)} cells are better")
