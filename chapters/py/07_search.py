@@ -256,7 +256,8 @@ result = {"random": worths(blind), "evolution": worths(evolved)}
 against(result)
 
 # %% [markdown] tags=["core"]
-# The first 20 queries of evolution *are* blind draws. What comes after is what selection is worth. Whether the gap is more than luck, the next section asks.
+# The first 20 queries of evolution *are* blind draws. What comes after is what selection is worth. Whether a gap is more than luck, the next section asks. And if a curve falls somewhere, that is no
+# mistake in the drawing: with more noisy looks a luckier cell takes the place of a better one (Eq. 7.2).
 #
 # **Break it.** Why must the oldest die, and not the worst? Give one cell an undeserved stroke of luck and let the worst die instead. All cells are equally good here;
 # the first one measures 1, all others 0. How many of the 30 children that follow descend directly from the lucky one?
