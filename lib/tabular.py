@@ -110,7 +110,7 @@ def read_shards(task: Task, folder: str | Path) -> dict[tuple[str, int], dict]:
     for path in sorted(Path(folder).glob("*.jsonl")):
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
             try:
-                row = json.loads(line)
+                row = dict(json.loads(line))
                 key = number > 1 and (row["cell"], row["seed"])
             except (ValueError, KeyError, TypeError):
                 raise ValueError(f"{path}, line {number}: {line!r} is no row") from None
