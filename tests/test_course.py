@@ -283,6 +283,8 @@ def make(tmp_path):
         env = {**os.environ, "REAL": sys.executable, "FAKE_PIP": pip}
         command = ["make", target, "PYTHON=./fake"]
         pipe = subprocess.PIPE
+        for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):  # this may run under make
+            env.pop(name, None)
         return subprocess.Popen(
             command, cwd=into, env=env, stdout=pipe, stderr=subprocess.STDOUT,
             text=True, start_new_session=True,
