@@ -232,7 +232,7 @@ def foresight(told: np.ndarray, final: np.ndarray) -> float:
     """How well one training foretells the ranking by *other* trainings: a mean tau.
 
     Each seed of `told` (cells, seeds) against the mean of `final` over the other seeds.
-    `foresight(final, final)` is the noise ceiling: no proxy can be asked for more.
+    `foresight(final, final)` is the noise ceiling: what a whole training knows.
     """
     seeds = range(final.shape[1])
     rest = [np.delete(final, s, axis=1).mean(1) for s in seeds]

@@ -230,7 +230,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     lives = json.loads(run.stdout.splitlines()[-1])
-    assert sum(any(life["killed"]) for life in lives) >= 16
+    assert sum(any(life["killed"]) for life in lives) >= 12
     for life in lives:
         folder = Path(life["folder"])
         assert frozen(folder, folder / "table.json") == whole[1], life
@@ -575,9 +575,9 @@ def test_foresight_is_against_the_other_seeds():
 
 # ------------------------------------------------------------------- being killed
 
-DEATHS = [("half a row", n) for n in range(1, 6)]
-DEATHS += [("before the disk has it", n) for n in range(1, 6)]
-DEATHS += [("after microseconds", None)] * 8
+DEATHS = [("half a row", n) for n in range(1, 5)]
+DEATHS += [("before the disk has it", n) for n in range(1, 5)]
+DEATHS += [("after microseconds", None)] * 6
 
 
 def attempt(folder, kind="", when=0):
@@ -628,7 +628,7 @@ def main(root):
     attempt(make(root / "timed"))
     took = int(1e6 * (time.monotonic() - began))
     deaths = [[(k, rng.randrange(took) if n is None else n)] for k, n in DEATHS]
-    deaths += [[rng.choice(DEATHS[:10]) for _ in range(4)] for _ in range(3)]
+    deaths += [[rng.choice(DEATHS[:8]) for _ in range(4)] for _ in range(2)]
     for number, kills in enumerate(deaths):
         folder, rows, killed = make(root / str(number)), [], []
         for kill in [*kills, ("", 0)]:

@@ -302,7 +302,8 @@ print(f"shuffled: cells {between:.3f}, seeds {within:.3f}: {between / within:.2f
 #
 # $$ F = \frac{1}{S} \sum_s \tau\left(x_{\cdot s},\ \frac{1}{S - 1} \sum_{t \ne s} a_{\cdot t}\right) \tag{6.5} $$
 #
-# Now the trick. Use as signal the *whole* training, $x = a$. What comes out is the **noise ceiling**: nothing that is as noisy as a training can be asked for more.
+# Now the trick. Use as signal the *whole* training, $x = a$. What comes out is the **noise ceiling**: what a full training, another seed, knows about the ranking. A cheaper signal that is as
+# noisy may come up to it, or a hair above by chance. To pass it clearly, a signal would need less noise than a training and as much knowledge.
 
 # %% tags=["core"]
 show(tabular.foresight)
@@ -354,7 +355,7 @@ says += f"multiply-adds {found['macs'] / ceiling:.0%}."
 plots.bars(found, y_label="tau, final rank by other seeds", says=says)
 
 # %% [markdown] tags=["core"]
-# What a search loses by stopping early is the step from an early bar to the ceiling. Successive halving, in chapter 07, is made of this figure. And whatever a proxy of chapter
+# An early epoch can be as good as the last one: then the last epochs only polished. What a search loses by stopping early is the step from an early bar to the ceiling. Successive halving, in chapter 07, is made of this figure. And whatever a proxy of chapter
 # 09 claims, it has to beat the two bars on the right: counting is free.
 
 # %% tags=["core", "slide"]
