@@ -11,8 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib import course, publish
-from tests import offline
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for all children; `lib` would say more
+
+from lib import course, publish  # noqa: E402
+from tests import offline  # noqa: E402
 
 CPU_BUDGET = 180  # seconds a chapter, user + system, one thread
 CPU_BUDGETS = {"07": 360, "16": 360, "23": 360}

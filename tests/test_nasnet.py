@@ -1,7 +1,10 @@
 """Cells and networks against hands, published sizes, timm and pretrainedmodels."""
 
 import copy
+import os
 import random
+import subprocess
+import sys
 
 import pretrainedmodels
 import pytest
@@ -363,6 +366,23 @@ def test_any_genotype_becomes_a_network_that_can_learn(seed):
     assert gradients and all(g.isfinite().all() for g in gradients)
     if all(reads(cell) >= {0, 1} for cell in (genotype.normal, genotype.reduction)):
         assert len(gradients) == len(list(model.parameters()))
+
+
+def test_gradients_of_strided_1x1_filters_survive_two_threads():
+    """In a process of its own: the fault this guards against is a crash."""
+    code = """
+import lib, torch
+from lib import cells
+layer = cells.SameConv(12, 12, 1, stride=2).to(memory_format=torch.channels_last)
+for _ in range(300):
+    x = torch.randn(3, 12, 10, 8).contiguous(memory_format=torch.channels_last)
+    y = layer(x.requires_grad_(True))
+    y.sum().backward()
+plain = torch.nn.functional.conv2d(x, layer.weight, stride=2)
+assert torch.allclose(y, plain, atol=1e-5), (y - plain).abs().max()
+"""
+    env = {**os.environ, "OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
 @pytest.mark.parametrize("name", RELATIVES)
