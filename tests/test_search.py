@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lib import data, nasnet, profiling, search, search_space
+from lib import data, nasnet, profiling, search, search_space, tabular
 from lib.search_space import SMALL, Genotype, Space
 
 ONE = Space(1, ("identity", "sep3"), cells=("normal",))  # 16 sequences, 10 cells
@@ -520,3 +520,22 @@ def test_children_can_be_searched(crops):
     history = search.regularized_evolution(SMALL, evaluate, 3, 0, population=2)
     assert [trial.genotype for trial in history.trials] == built
     assert len(history) == 3
+
+
+def test_the_finalists_are_different_cells_the_luckiest_first():
+    swapped = "sep3(0)+identity(1)", "identity(1)+sep3(0)"  # one cell, written twice
+    texts = ("identity(0)+identity(1)", *swapped, "sep3(0)+sep3(1)")
+    cells = [search_space.from_text(text) for text in texts]
+    values = (0.2, 0.3, 0.9, 0.5)
+    history = search.History(tuple(map(search.Trial, cells, values)))
+    assert history.finalists(2) == [cells[2], cells[3]]
+    assert history.finalists(9) == [cells[2], cells[3], cells[0]]
+
+
+def test_found_is_what_the_search_of_chapter_07_finds():
+    """Evolution asked 200 times, one noisy training each; then all seeds of the ten."""
+    table = tabular.load()
+    asked = search.noisy(table, random.Random(1000))
+    history = search.regularized_evolution(SMALL, asked, 200, 0)
+    winner = max(history.finalists(10), key=table.query)
+    assert search_space.same(winner, search_space.FOUND)
