@@ -28,6 +28,9 @@ II   Search: NASNet
     controller       08  LSTM controller, REINFORCE, PPO, the exact policy gradient
     one_shot         09  supernet with shared weights, relaxation, zero-cost proxies
 
+III  Detection: EfficientDet
+    coco_eval        16  matching, precision and recall, the twelve COCO numbers
+
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
 imports nothing; it only prepares the threads, so it has to come before torch.
 """
@@ -64,6 +67,7 @@ ORDER = (
     "search",
     "controller",
     "one_shot",
+    "coco_eval",
 )
 
 # True if torch read its thread settings before this file could make them.

@@ -1,0 +1,369 @@
+"""COCO's twelve numbers: against pycocotools, against hands, against bad input."""
+
+import contextlib
+import copy
+import io
+import random
+
+import numpy as np
+import pytest
+
+from lib import coco_eval
+
+
+def ground_truth(objects, images=1, categories=1) -> dict:
+    """A COCO dictionary; an object is (image, category, bbox) and more by keyword."""
+    annotations = []
+    for image, category, bbox, *more in objects:
+        annotations.append(
+            {"id": len(annotations) + 1, "image_id": image, "category_id": category,
+             "bbox": bbox, "area": bbox[2] * bbox[3], "iscrowd": 0}
+            | (more[0] if more else {})
+        )  # fmt: skip
+    return {
+        "images": [{"id": i + 1} for i in range(images)],
+        "annotations": annotations,
+        "categories": [{"id": k + 1, "name": str(k)} for k in range(categories)],
+    }
+
+
+def detection(bbox, score, image=1, category=1) -> dict:
+    return {
+        "image_id": image, "category_id": category, "bbox": bbox, "score": score
+    }  # fmt: skip
+
+
+def pycoco(truth, found):
+    """pycocotools' evaluation of copies: it writes into what it is given."""
+    from pycocotools import coco, cocoeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground, result = coco.COCO(), coco.COCO()
+        ground.dataset = copy.deepcopy(truth)
+        ground.createIndex()
+        result.dataset = copy.deepcopy(truth) | {"annotations": []}
+        result.createIndex()
+        if found:
+            result = ground.loadRes(copy.deepcopy(found))
+        run = cocoeval.COCOeval(ground, result, "bbox")
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return run
+
+
+def assert_equal_to_pycoco(truth, found):
+    before = copy.deepcopy((truth, found))
+    mine, theirs = coco_eval.curves(truth, found), pycoco(truth, found)
+    assert (truth, found) == before, "the input was changed"
+    assert np.abs(np.array(mine.numbers()) - theirs.stats).max() <= 1e-12
+    for ours, other in (
+        (mine.precision, theirs.eval["precision"][..., 2]),
+        (mine.scores, theirs.eval["scores"][..., 2]),
+        (mine.recall, theirs.eval["recall"]),
+    ):
+        assert np.abs(ours - other).max() <= 1e-12
+    assert coco_eval.evaluate(truth, found) == mine.numbers()
+
+
+def drawn(seed: int):
+    """A case full of corners: round sizes, ties, crowds, gaps, empty images."""
+    chance = random.Random(seed)
+    images, kinds = chance.randint(1, 9), chance.randint(1, 4)
+    step = chance.choice((4, 16, 32))
+
+    def box():
+        side = chance.choice((8, 32, 64, 96, 128))
+        width, height = (chance.choice((side, chance.randint(1, 160))) for _ in "wh")
+        return [chance.randint(0, 6) * step, chance.randint(0, 6) * step, width, height]
+
+    truth = ground_truth((), images, 0)
+    truth["categories"] = [{"id": 2 * k} for k in range(1, kinds + 2)]  # one unused
+    for i, image in enumerate(truth["images"]):
+        image["id"] = 7 * i + 3
+    chance.shuffle(truth["images"])
+    found = []
+    for image in [entry["id"] for entry in truth["images"]]:
+        here = []
+        for _ in range(chance.choice((0, 1, 3, 8))):
+            xywh = box()
+            area = chance.choice((xywh[2] * xywh[3], 0.6 * xywh[2] * xywh[3], 32**2))
+            here.append(
+                {"id": len(truth["annotations"]) + 1, "image_id": image, "area": area,
+                 "category_id": 2 * chance.randint(1, kinds), "bbox": xywh,
+                 "iscrowd": int(chance.random() < 0.2),
+                 "ignore": chance.randint(0, 1)}
+            )  # fmt: skip
+            truth["annotations"].append(here[-1])
+        for _ in range(chance.choice((0, 2, 10, 120))):
+            like = chance.choice(here) if here and chance.random() < 0.7 else None
+            kind = like["category_id"] if like else 2 * chance.randint(1, kinds)
+            xywh = [
+                v + chance.choice((0, 0.25)) for v in (like or {"bbox": box()})["bbox"]
+            ]
+            score = chance.choice((chance.random(), round(chance.random(), 1)))
+            found.append(detection(xywh, score, image, kind))
+    return truth, found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_cases_equal_pycocotools(seed):
+    assert_equal_to_pycoco(*drawn(seed))
+
+
+# Far from each other, 40 x 40 pixels: "medium".
+A, B, C = [0, 0, 40, 40], [100, 0, 40, 40], [200, 0, 40, 40]
+CROWD = [0, 0, 100, 100], {"iscrowd": 1}
+
+
+# Values from a run of pycocotools 2.0.11, confirmed by hand where the comment says how.
+@pytest.mark.parametrize(
+    ("objects", "found", "ap"),
+    [
+        ([(1, 1, [0, 0, 10, 10])], [([0, 0, 10, 6], 0.9)], 0.3),  # IoU .6: 3 of 10
+        ([(1, 1, [0, 0, 10, 10])], [([0, 0, 10, 5], 0.9)], 0.1),  # IoU .5 counts
+        ([(1, 1, A)], [(C, 0.9), (A, 0.8)], 0.5),  # one false above: half
+        ([(1, 1, A), (1, 1, B)], [(A, 0.9)], 51 / 101),  # recalls 0 to .5
+        ([(1, 1, A), (1, 1, B), (1, 1, C)], [(A, 0.9)], 34 / 101),  # 0 to .33
+        ([(1, 1, A)], [(A, 0.9), (A, 0.8)], 1.0),  # a duplicate below costs nothing
+        ([(1, 1, A), (1, 2, B)], [(A, 0.9)], 0.5),  # class 2 was never found
+        ([(1, 1, A)], [(A, 0.9), (B, 0.8, 1, 2)], 1.0),  # class 2 has no objects
+        ([(1, 1, A)], [(C, 1 - i / 1e3) for i in range(101)] + [(A, 0.1)], 0.0),
+        ([(1, 1, A)], [], 0.0),
+        ([], [(A, 0.9)], -1.0),
+        ([], [], -1.0),
+        (  # three detections inside a crowd are not false
+            [(1, 1, C), (1, 1, *CROWD)],
+            [(C, 0.1), *(([10, 10, 20, 20 + i], 0.9) for i in range(3))],
+            1.0,
+        ),
+    ],
+)
+def test_toys(objects, found, ap):
+    truth = ground_truth(objects, categories=2)
+    found = [detection(*entry) for entry in found]
+    assert coco_eval.evaluate(truth, found).ap == pytest.approx(ap, abs=1e-12)
+    assert_equal_to_pycoco(truth, found)
+
+
+BOX = [10, 20, 30, 30]
+
+
+@pytest.mark.parametrize(
+    ("objects", "found"),
+    [
+        # area exactly 1024 is small and medium, exactly 9216 medium and large
+        ([(1, 1, [0, 0, 32, 32])], [([0, 0, 32, 32], 0.9)]),
+        ([(1, 1, [0, 0, 96, 96])], [([0, 0, 96, 96], 0.9), ([0, 0, 96, 95], 0.9)]),
+        # the object's area is that of its outline, the detection's that of its box
+        ([(1, 1, [0, 0, 40, 40], {"area": 900})], [([0, 0, 40, 40], 0.9)]),
+        # two objects overlapped equally: the last one is taken
+        ([(1, 1, BOX), (1, 1, BOX), (1, 1, BOX)], [(BOX, 0.5), (BOX, 0.5)]),
+        # the best one is taken already, the next is free
+        ([(1, 1, A), (1, 1, [0, 0, 40, 50])], [(A, 0.9), (A, 0.8)]),
+        # a crowd that overlaps more than the object that counts
+        ([(1, 1, *CROWD), (1, 1, A)], [([0, 0, 40, 60], 0.9)]),
+        # only crowds
+        ([(1, 1, *CROWD), (1, 2, *CROWD)], [([0, 0, 50, 50], 0.9), (A, 0.9, 1, 2)]),
+        # boxes without area, on either side
+        ([(1, 1, [5, 5, 0, 9]), (1, 1, A)], [([5, 5, 0, 9], 0.9), ([0] * 4, 0.9)]),
+        # scores that are equal everywhere, negative, or above one
+        ([(1, 1, A), (1, 1, B)], [(C, 0.5), (B, 0.5), (A, 0.5), (C, 0.5)]),
+        ([(1, 1, A), (1, 1, B)], [(C, -3), (B, 12), (A, 0)]),
+        # 10 and 100 are cut in each class and image
+        ([(1, 1, A)], [(C, 0.9)] * 9 + [(A, 0.8)]),
+        ([(1, 1, A)], [(C, 0.9)] * 10 + [(A, 0.8)]),
+        ([(1, 1, A)], [(C, 0.9)] * 99 + [(A, 0.8)]),
+        ([(1, 1, A)], [(C, 0.9)] * 100 + [(A, 0.8)]),
+    ],
+)  # fmt: skip
+def test_corners_equal_pycocotools(objects, found):
+    truth = ground_truth(objects, images=3, categories=3)
+    assert_equal_to_pycoco(truth, [detection(*entry) for entry in found])
+
+
+def test_nothing_at_all_equals_pycocotools():
+    assert_equal_to_pycoco(ground_truth([], images=2, categories=2), [])
+    assert coco_eval.evaluate(ground_truth([], 0, 0), []) == (-1.0,) * 12
+
+
+def test_ignore_is_overwritten_by_iscrowd():
+    objects = [(1, 1, A, {"ignore": 1}), (1, 1, B)]
+    found = [detection(A, 0.9)]
+    assert coco_eval.evaluate(ground_truth(objects), found).ap == pytest.approx(
+        51 / 101
+    )
+
+
+def test_an_annotation_without_area_has_that_of_its_box():
+    truth = ground_truth([(1, 1, [0, 0, 30, 30])])
+    del truth["annotations"][0]["area"], truth["annotations"][0]["iscrowd"]
+    numbers = coco_eval.evaluate(truth, [detection([0, 0, 30, 30], 0.9)])
+    assert numbers.ap_small == pytest.approx(1) and numbers.ap_medium == -1.0
+
+
+def test_an_annotation_with_the_id_0_counts():
+    """pycocotools writes the id where it marks a match, and reads 0 as none."""
+    truth, found = ground_truth([(1, 1, A)]), [detection(A, 0.9)]
+    assert pycoco(truth, found).stats[0] == pytest.approx(1)
+    truth["annotations"][0]["id"] = 0
+    assert pycoco(truth, found).stats[0] == pytest.approx(0)
+    assert coco_eval.evaluate(truth, found).ap == pytest.approx(1)
+
+
+def test_the_numbers_have_names_and_the_order_of_pycocotools():
+    truth, found = drawn(3)
+    numbers = coco_eval.evaluate(truth, found)
+    assert len(numbers) == 12 and numbers.ap == numbers[0]
+    assert (numbers.ap75, numbers.ar1, numbers.ar_large) == (
+        numbers[2], numbers[6], numbers[11]
+    )  # fmt: skip
+    each = coco_eval.curves(truth, found).ap()
+    assert list(each) == sorted(c["id"] for c in truth["categories"])
+    mean = np.mean([ap for ap in each.values() if ap > -1])
+    assert numbers.ap == pytest.approx(mean)  # all classes have equally many values
+
+
+# -------------------------------------------------------------------------- equations
+
+
+def columns(*boxes) -> coco_eval.Boxes:
+    """Boxes of one class in one image, scores falling."""
+    n = len(boxes)
+    zero, xywh = np.zeros(n, int), np.array(boxes, float).reshape(-1, 4)
+    score = 1 - np.arange(n) / 10
+    return coco_eval.Boxes(zero, zero, xywh, xywh[:, 2:].prod(1), score, zero > 0)
+
+
+@pytest.mark.equation("16.1")
+def test_a_detection_takes_the_free_object_that_it_overlaps_most():
+    objects = columns([0, 0, 10, 10], [0, 0, 10, 8])
+    found = columns([0, 0, 10, 9], [0, 0, 10, 10], [0, 0, 10, 4])
+    matched, ignored = coco_eval.match(objects, found, np.zeros((2, 4), bool))
+    # By hand: the first overlaps both, by 9/10 and 8/9, and takes the first object, if
+    # .9 is enough. Then the second is left with the other, 8/10; at .95 the first is
+    # free for it. The third has 4/10 and 4/8, and the other object is taken.
+    everywhere = matched[0]  # T D
+    assert everywhere[:, 0].tolist() == [True] * 9 + [False]  # .5 to .9
+    assert everywhere[:, 1].tolist() == [True] * 7 + [False] * 2 + [True]
+    assert everywhere[:, 2].tolist() == [False] * 10
+    assert not ignored[0].any()
+
+
+@pytest.mark.equation("16.2")
+def test_precision_and_recall_by_hand():
+    right = np.array([True, False, True])
+    precision, at = coco_eval.curve(right, ~right, 4)
+    # recall 1/4, 1/4, 2/4; precision 1, 1/2, 2/3
+    assert precision[[0, 25, 26, 50, 51]].tolist() == pytest.approx(
+        [1, 1, 2 / 3, 2 / 3, 0]
+    )
+    assert at[[0, 25, 26, 50, 51]].tolist() == [0, 0, 2, 2, 3]
+
+
+@pytest.mark.equation("16.3")
+def test_precision_is_the_best_at_that_recall_or_more():
+    right = np.array([False, True, True])
+    precision, _ = coco_eval.curve(right, ~right, 2)
+    assert precision.tolist() == pytest.approx([2 / 3] * 101)  # raw: 0, 1/2, 2/3
+
+
+@pytest.mark.equation("16.4")
+def test_ap_is_a_mean_over_101_recalls():
+    truth = ground_truth([(1, 1, A), (1, 1, B), (1, 1, C)])
+    found = [detection(A, 0.9), detection([50, 90, 9, 9], 0.8), detection(B, 0.7)]
+    # recalls 0 to .33 at precision 1, .34 to .66 at 2/3, none beyond
+    ap = (34 * 1 + 33 * 2 / 3) / 101
+    assert coco_eval.evaluate(truth, found).ap50 == pytest.approx(ap)
+
+
+@pytest.mark.equation("16.5")
+def test_the_twelve_are_means_over_overlaps_and_classes():
+    truth = ground_truth([(1, 1, [0, 0, 10, 10]), (1, 2, B)], categories=3)
+    found = [detection([0, 0, 10, 6], 0.9), detection(B, 0.9, category=2)]
+    numbers = coco_eval.evaluate(truth, found)
+    assert numbers.ap == pytest.approx((0.3 + 1.0) / 2)  # class 3 has no objects
+    assert (numbers.ap50, numbers.ap75) == pytest.approx((1, 0.5))
+
+
+@pytest.mark.equation("16.6")
+def test_overlap_with_a_crowd_is_the_share_of_the_detection():
+    found = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10]])
+    objects = np.array([[5.0, 0, 100, 100], [5, 0, 10, 10]])
+    by_hand = [50 / 100, 50 / 150]
+    crowd = np.array([True, False])
+    assert coco_eval.overlaps(found, objects, crowd).tolist() == pytest.approx(by_hand)
+
+
+# -------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_id": 99}, r"detections\[1\] has image_id 99; known are \[1\]"),
+        ({"image_id": [1]}, r"detections\[1\] has image_id \[1\]"),
+        ({"category_id": 0}, r"detections\[1\] has category_id 0; known are \[1\]"),
+        ({"score": float("nan")}, r"detections\[1\] has score nan; give a number"),
+        ({"score": float("inf")}, r"detections\[1\] has score inf"),
+        ({"score": None}, r"detections\[1\] has score None"),
+        ({"score": "high"}, r"detections\[1\] has score 'high'"),
+        ({"bbox": [1, 2, 3]}, r"detections\[1\] has bbox \[1, 2, 3\]; give x y w h"),
+        ({"bbox": [1, 2, 3, 4, 5]}, r"detections\[1\] has bbox \[1, 2, 3, 4, 5\]"),
+        ({"bbox": [1, 2, -3, 4]}, r"detections\[1\].*w and h not below 0"),
+        ({"bbox": [1, 2, float("nan"), 4]}, r"detections\[1\] has bbox"),
+        ({"bbox": None}, r"detections\[1\] has bbox None"),
+        ({"bbox": 7}, r"detections\[1\] has bbox 7"),
+    ],
+)
+def test_a_bad_detection_is_named(change, words):
+    truth = ground_truth([(1, 1, A)])
+    found = [detection(A, 0.9), detection(A, 0.8) | change, detection(A, 0.7)]
+    with pytest.raises(ValueError, match=words):
+        coco_eval.evaluate(truth, found)
+
+
+def test_all_boxes_too_short_are_named_too():
+    with pytest.raises(ValueError, match=r"detections\[0\] has bbox \[1, 2, 3\]"):
+        found = [detection([1, 2, 3], 0.5)] * 4  # 12 numbers, three boxes' worth
+        coco_eval.evaluate(ground_truth([(1, 1, A)]), found)
+
+
+@pytest.mark.parametrize("key", ["image_id", "category_id", "bbox", "score"])
+def test_a_missing_key_is_named(key):
+    found = [detection(A, 0.9), detection(A, 0.8)]
+    del found[1][key]
+    with pytest.raises(ValueError, match=rf"detections\[1\] has no '{key}'"):
+        coco_eval.evaluate(ground_truth([(1, 1, A)]), found)
+    with pytest.raises(ValueError, match=r"detections\[0\] has no 'image_id': 'x'"):
+        coco_eval.evaluate(ground_truth([(1, 1, A)]), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_id": 5}, r"annotations\[0\] has image_id 5"),
+        ({"category_id": 5}, r"annotations\[0\] has category_id 5"),
+        ({"bbox": [1, 2]}, r"annotations\[0\] has bbox"),
+        ({"area": None}, r"annotations\[0\] has area None"),
+        ({"area": float("nan")}, r"annotations\[0\] has area nan"),
+    ],
+)
+def test_a_bad_annotation_is_named(change, words):
+    truth = ground_truth([(1, 1, A)])
+    truth["annotations"][0] |= change
+    with pytest.raises(ValueError, match=words):
+        coco_eval.evaluate(truth, [detection(A, 0.9)])
+
+
+def test_what_is_no_coco_at_all_is_refused():
+    truth = ground_truth([(1, 1, A)])
+    with pytest.raises(ValueError, match="images: a list of dictionaries"):
+        coco_eval.evaluate([], [])
+    with pytest.raises(ValueError, match="annotations: a list of dictionaries"):
+        coco_eval.evaluate({k: truth[k] for k in ("images", "categories")}, [])
+    with pytest.raises(ValueError, match="detections: a list of dictionaries"):
+        coco_eval.evaluate(truth, {"boxes": []})
+    truth["images"].append({"id": 1})
+    with pytest.raises(ValueError, match="images: the id 1 stands there twice"):
+        coco_eval.evaluate(truth, [])
