@@ -29,6 +29,7 @@ II   Search: NASNet
     one_shot         09  supernet with shared weights, relaxation, zero-cost proxies
 
 III  Detection: EfficientDet
+    bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
@@ -67,6 +68,7 @@ ORDER = (
     "search",
     "controller",
     "one_shot",
+    "bifpn",
     "coco_eval",
 )
 
