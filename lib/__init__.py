@@ -30,6 +30,8 @@ II   Search: NASNet
 
 III  Detection: EfficientDet
     bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
+    anchors          12  anchors, IoU, box codes, which anchor learns what
+    detection_loss   14  focal loss, Huber loss, one normaliser for the batch
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
@@ -69,6 +71,8 @@ ORDER = (
     "controller",
     "one_shot",
     "bifpn",
+    "anchors",
+    "detection_loss",
     "coco_eval",
 )
 
