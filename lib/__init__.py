@@ -29,6 +29,7 @@ II   Search: NASNet
     one_shot         09  supernet with shared weights, relaxation, zero-cost proxies
 
 III  Detection: EfficientDet
+    efficientnet     10  MBConv, squeeze-excite, compound scaling, B0 to B7, Lite
     bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
     anchors          12  anchors, IoU, box codes, which anchor learns what
     detection_loss   14  focal loss, Huber loss, one normaliser for the batch
@@ -70,6 +71,7 @@ ORDER = (
     "search",
     "controller",
     "one_shot",
+    "efficientnet",
     "bifpn",
     "anchors",
     "detection_loss",
