@@ -85,6 +85,8 @@ def test_the_contents_hold_the_measured_chapter(name):
     number = name[:2]
     assert re.search(rf"<!-- run {number} -->[\d.]+<!-- /run {number} -->", row)
     assert re.search(rf"<!-- peak {number} -->\d+<!-- /peak {number} -->", row)
+    header = text_of(name).cells[0].source
+    assert row.split("|")[3].strip() == re.search(r"about (\d+) min", header)[1]
 
 
 def test_every_notebook_has_its_text():

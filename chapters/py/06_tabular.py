@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+# | about 90 min (estimate) | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> | <!-- peak -->575 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -278,7 +278,7 @@ plots.points(groups, y_label="test accuracy, last epoch", x_label="cell")
 # ranking: a single training cannot tell them apart.
 #
 # **Break it.** Shuffle all trainings of the table over its cells, so that a cell means nothing any more. What should the ratio be? Means of three
-# independent numbers scatter $\sqrt 3$ times less than the numbers themselves, so it should fall to about $1/\sqrt 3 = 0.58$.
+# independent numbers scatter $\sqrt 3$ times less than the numbers themselves, so it should fall to about $1/\sqrt 3 = 0.58$. A little more, in fact: the standard deviation of three numbers comes out too small on average, by a factor of 0.89.
 
 # %% tags=["core"]
 final = test[:, :, -1]

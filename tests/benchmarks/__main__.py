@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: every `bench_*.py` in turn, each in its own process."""
+"""`python -m tests.benchmarks`: every `bench_*.py` in turn, a process each."""
 
 import subprocess
 import sys

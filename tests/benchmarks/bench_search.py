@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import lib  # noqa: E402, F401, I001  (before torch)
-from lib import search, tabular  # noqa: E402
+from lib import controller, search, tabular  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "search.jsonl"
 QUERIES, AIM = 200, 1.0
@@ -44,6 +44,7 @@ def main() -> int:
         "local search": search.local_search,
         "NSGA-II": partial(search.nsga2, price=macs),
         "successive halving": halving,
+        "controller": controller.search,
     }
     print(f"| method, {QUERIES} queries of {len(table)} cells | CPU-seconds | trials |")
     print("|---|---|---|")
