@@ -33,6 +33,7 @@ III  Detection: EfficientDet
     bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
     anchors          12  anchors, IoU, box codes, which anchor learns what
     detection_loss   14  focal loss, Huber loss, one normaliser for the batch
+    decoding         15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
@@ -75,6 +76,7 @@ ORDER = (
     "bifpn",
     "anchors",
     "detection_loss",
+    "decoding",
     "coco_eval",
 )
 

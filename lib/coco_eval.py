@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lib import decoding
+
 IOUS = np.linspace(0.5, 0.95, 10)  # T; not arange, whose steps drift upwards
 RECALLS = np.linspace(0, 1, 101)  # R
 AREAS = {  # A, in pixels; both ends belong to it: 1024 is small and medium
@@ -81,6 +83,33 @@ def evaluate(ground_truth, detections) -> Numbers:
     ValueError that names the entry: unknown id, box that is none, score NaN.
     """
     return curves(ground_truth, detections).numbers()
+
+
+def detections(
+    model, dataset, *, batch_size: int = 32, threshold=0.001, candidates=1000, **how
+) -> list[dict]:
+    """What a detector finds in all pictures of a dataset, in the form of `evaluate`.
+
+    `dataset` gives `Sample`s: scenes, or a `CocoFolder`. A label becomes the category
+    id that the dataset has for it, else (scenes) label + 1. `how` goes to
+    `decoding.postprocess`: `suppress=decoding.soft_nms` gives a little more AP.
+    """
+    ids = getattr(dataset, "category_ids", range(1, model.config.num_classes + 1))
+    how |= {"threshold": threshold, "candidates": candidates}
+    results = []
+    for first in range(0, len(dataset), batch_size):
+        numbers = range(first, min(first + batch_size, len(dataset)))
+        samples = [dataset[i] for i in numbers]
+        found = decoding.detect_all(model, [s.image for s in samples], **how)
+        for sample, (boxes, scores, labels) in zip(samples, found, strict=True):
+            boxes[:, 2:] -= boxes[:, :2]  # xyxy to xywh
+            rows = zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
+            results += [
+                {"image_id": sample.image_id, "category_id": ids[label], "bbox": box,
+                 "score": score}
+                for box, score, label in rows
+            ]  # fmt: skip
+    return results
 
 
 def curves(ground_truth, detections) -> Curves:

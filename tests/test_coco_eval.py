@@ -4,11 +4,14 @@ import contextlib
 import copy
 import io
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from lib import coco_eval
+from lib import anchors, coco_eval, data
 
 
 def ground_truth(objects, images=1, categories=1) -> dict:
@@ -293,6 +296,64 @@ def test_overlap_with_a_crowd_is_the_share_of_the_detection():
     by_hand = [50 / 100, 50 / 150]
     crowd = np.array([True, False])
     assert coco_eval.overlaps(found, objects, crowd).tolist() == pytest.approx(by_hand)
+
+
+# ------------------------------------------------------------------ from a detector
+
+
+class Oracle(nn.Module):
+    """A stand-in for a detector that knows the scenes and gives codes of their boxes."""
+
+    def __init__(self, scenes):
+        super().__init__()
+        config = anchors.AnchorConfig(scale=2.0, levels=(2, 5))
+        self.config = SimpleNamespace(
+            image_size=(64, 64), num_classes=10, anchors=config, mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+        )  # fmt: skip
+        self.weight, self.scenes, self.next = nn.Parameter(torch.ones(1)), scenes, 0
+
+    def forward(self, images):
+        places = anchors.anchors((64, 64), self.config.anchors)
+        logits = torch.full((len(images), len(places), 10), -9.0)
+        codes = torch.zeros(len(images), len(places), 4)
+        for logit, code in zip(logits, codes, strict=True):
+            sample = self.scenes[self.next]
+            self.next += 1
+            found = anchors.assign(places, sample.boxes, sample.labels)
+            mine = (found.labels >= 0).nonzero()[:, 0]
+            logit[mine, found.labels[mine]], code[mine] = 2.0, found.codes[mine]
+        sides = [h for h, _ in anchors.level_sizes((64, 64), 2, 5)]
+        outputs = [], []
+        for flat, maps in zip((logits, codes), outputs, strict=True):
+            for level, side in zip(
+                flat.split([9 * n * n for n in sides], 1), sides, strict=True
+            ):
+                cells = level.reshape(len(images), side, side, -1)
+                maps.append(cells.permute(0, 3, 1, 2))
+        return outputs
+
+
+def test_a_detector_that_knows_everything_scores_one():
+    scenes = data.scenes("validation", 5, size=64, pixels=(14, 40), digits=(1, 3))
+    found = coco_eval.detections(Oracle(scenes), scenes, batch_size=2)
+    assert {d["image_id"] for d in found} == {1, 2, 3, 4, 5}
+    numbers = coco_eval.evaluate(scenes.coco(), found)
+    assert numbers.ap == pytest.approx(1, abs=1e-6)
+    shifted = [d | {"category_id": d["category_id"] % 10 + 1} for d in found]
+    assert coco_eval.evaluate(scenes.coco(), shifted).ap < 0.2
+
+
+def test_labels_become_the_category_ids_of_the_dataset():
+    scenes = data.scenes("validation", 1, size=64, pixels=(14, 40))
+    label = int(scenes[0].labels[0])
+
+    class Gaps(data.Scenes):
+        category_ids = tuple(range(100, 200, 10))
+
+    dataset = Gaps(scenes.images, scenes.boxes, scenes.labels, scenes.starts)
+    found = coco_eval.detections(Oracle(scenes), dataset, threshold=0.5)
+    assert 100 + 10 * label in {d["category_id"] for d in found}
 
 
 # -------------------------------------------------------------------------- bad input
