@@ -70,7 +70,8 @@ class Topology:
         for n, node in enumerate(self.nodes, self.levels):
             role = "out" if n in self.outputs else "td"  # top-down, then on
             names.append(f"P{first + node.level} {role}")
-        labels = {str(i): name for i, name in enumerate(names)}
+        # Last to first, so that the drawing begins with the coarsest level.
+        labels = {str(i): names[i] for i in reversed(range(len(names)))}
         reads = [(str(i), n) for n, node in enumerate(self.nodes) for i in node.inputs]
         return labels, [(i, str(self.levels + n)) for i, n in reads]
 
