@@ -32,6 +32,7 @@ III  Detection: EfficientDet
     efficientnet     10  MBConv, squeeze-excite, compound scaling, B0 to B7, Lite
     bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
     anchors          12  anchors, IoU, box codes, which anchor learns what
+    efficientdet     13  heads, D0 to D7x and Lite, official weights, any backbone
     detection_loss   14  focal loss, Huber loss, one normaliser for the batch
     decoding         15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
@@ -75,6 +76,7 @@ ORDER = (
     "efficientnet",
     "bifpn",
     "anchors",
+    "efficientdet",
     "detection_loss",
     "decoding",
     "coco_eval",
