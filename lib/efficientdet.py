@@ -145,7 +145,7 @@ class Head(nn.Module):
         for level, x in enumerate(levels):
             for conv, norms in zip(self.convs, self.norms, strict=True):
                 x = self.activation(norms[level](conv(x)))  # Eq. 13.2
-            outputs.append(self.predict(x))
+            outputs.append(self.predict(x.contiguous()))
         return outputs
 
 
@@ -178,6 +178,10 @@ class Detector(nn.Module):
         self.box_head = Head(config, a * 4)
         # Pixel by pixel, not plane by plane: what a CPU and tensor cores prefer.
         self.to(memory_format=torch.channels_last)
+        # But for what predicts: its 810 channels are no multiple of 16, and their
+        # gradient would take twice as long.
+        for head in (self.class_head, self.box_head):
+            head.predict.to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         levels = self.fpn(self.backbone(images))
