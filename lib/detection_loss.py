@@ -30,7 +30,7 @@ class Loss(NamedTuple):
 
 def prior_bias(probability: float = 0.01) -> float:
     """The logit of a probability: where the class head's bias has to begin."""
-    return -math.log((1 - probability) / probability)  # Eq. 14.4
+    return -math.log((1 - probability) / probability)  # Eq. 14.3
 
 
 def focal_loss(
@@ -57,7 +57,7 @@ def huber_loss(
     """Half the square up to `delta`, a straight line of slope `delta` beyond."""
     size = error.abs()
     square = size.clamp(max=delta)
-    return 0.5 * square**2 + delta * (size - square)  # Eq. 14.3
+    return 0.5 * square**2 + delta * (size - square)  # Eq. 14.4
 
 
 def loss_of_assigned(

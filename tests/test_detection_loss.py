@@ -99,7 +99,7 @@ def test_focal_is_finite_for_extreme_logits():
     assert logits.grad.isfinite().all()
 
 
-@pytest.mark.equation("14.3")
+@pytest.mark.equation("14.4")
 def test_huber_by_hand():
     error = torch.tensor([0.05, 0.1, 0.5, -0.5, 0.0], requires_grad=True)
     mine = detection_loss.huber_loss(error)
@@ -113,7 +113,7 @@ def test_huber_by_hand():
     torch.testing.assert_close(error.grad, torch.tensor([0.05, 0.1, 0.1, -0.1, 0.0]))
 
 
-@pytest.mark.equation("14.4")
+@pytest.mark.equation("14.3")
 def test_prior_bias():
     """A logit of log(p / (1 - p)) is a probability of p; published: -4.5951."""
     assert detection_loss.prior_bias() == pytest.approx(-4.5951, abs=5e-5)

@@ -1,0 +1,388 @@
+"""Exercises and quiz of chapter 12: anchors, IoU, codes, assignment."""
+
+import torch
+
+from lib import anchors, data
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+
+# --- 12.1 predict
+
+
+def anchors_at_320() -> int:
+    """Anchors of a picture of 320 x 320, levels 3 to 7."""
+    return len(anchors.anchors((320, 320)))
+
+
+def rounded_down() -> int:
+    return 9 * sum((320 // 2**level) ** 2 for level in range(3, 8))
+
+
+def cells_at_320() -> int:
+    return anchors_at_320() // 9
+
+
+def only_level_three() -> int:
+    return 9 * 40**2
+
+
+# --- 12.2 measure
+
+
+def seen(config: anchors.AnchorConfig) -> anchors.Coverage:
+    boxes = [sample.boxes for sample in data.scenes("validation", 100)]
+    return anchors.coverage(anchors.anchors((128, 128), config), boxes)
+
+
+def forced_only() -> int:
+    """Objects of 100 scenes that the paper's anchors reach by force only."""
+    return int((seen(anchors.AnchorConfig()).ious < 0.5).sum())
+
+
+def not_forced() -> int:
+    return int((seen(anchors.AnchorConfig()).ious >= 0.5).sum())
+
+
+def forced_with_ours() -> int:
+    config = anchors.AnchorConfig(scale=3, levels=(2, 5))
+    return int((seen(config).ious < 0.5).sum())
+
+
+def objects() -> int:
+    return len(seen(anchors.AnchorConfig()).ious)
+
+
+# --- 12.3 build
+
+
+def giou(a, b):
+    """IoU, less the share of the common frame that neither box covers."""
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    corner = torch.minimum(a[:, :2], b[:, :2])
+    frame = (torch.maximum(a[:, 2:], b[:, 2:]) - corner).prod(1)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_2(a, b):
+    """The same from the diagonal of all pairs."""
+    iou = torch.diagonal(anchors.box_iou(a, b))
+    both = torch.stack([a, b])
+    low, high = both[..., :2].amin(0), both[..., 2:].amax(0)
+    frame = (high - low).prod(1)
+    areas = anchors.box_area(a) + anchors.box_area(b)
+    union = areas / (1 + iou)  # overlap = iou * union
+    return iou - 1 + union / frame
+
+
+def giou_is_iou(a, b):
+    return torch.diagonal(anchors.box_iou(a, b)) + 0.0
+
+
+def _frame(a, b):
+    low = torch.minimum(a[:, :2], b[:, :2])
+    return (torch.maximum(a[:, 2:], b[:, 2:]) - low).prod(1)
+
+
+def giou_without_overlap(a, b):
+    """Subtracts the frame less the two areas, their overlap counted twice."""
+    iou, frame = giou_is_iou(a, b), _frame(a, b)
+    areas = anchors.box_area(a) + anchors.box_area(b)
+    return iou - (frame - areas) / frame
+
+
+def giou_over_union(a, b):
+    iou, frame = giou_is_iou(a, b), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return iou - (frame - union) / union
+
+
+def giou_unclamped(a, b):
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    frame = _frame(a, b)
+    return overlap / union - (frame - union) / frame
+
+
+def pair_of_boxes(rng, size):
+    """Boxes in a field of 40: some overlap, some do not, none square on purpose."""
+    rows = [[], []]
+    for _ in range(size + 1):
+        for row in rows:
+            x, y = 30 * rng.random(), 30 * rng.random()
+            row.append([x, y, x + 3 + 20 * rng.random(), y + 3 + 20 * rng.random()])
+    # Two far apart and two nested, in every case: neither is left to chance.
+    rows[0] += [[0.0, 0.0, 4.0, 6.0], [0.0, 0.0, 20.0, 30.0]]
+    rows[1] += [[50.0, 60.0, 58.0, 63.0], [5.0, 5.0, 10.0, 9.0]]
+    return torch.tensor(rows[0]), torch.tensor(rows[1])
+
+
+# --- 12.4 build
+
+
+def regroup(sides, shapes):
+    """One round of k-means. Of boxes with one corner the IoU is that of one centre."""
+    objects = torch.cat([torch.zeros_like(sides), sides], 1)
+    iou = anchors.box_iou(objects, torch.cat([torch.zeros_like(shapes), shapes], 1))
+    nearest = iou.argmax(1)
+    new = shapes.clone()
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].mean(0)
+    return new
+
+
+def regroup_2(sides, shapes):
+    """With the overlap written out, and sums instead of a loop."""
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    group = torch.nn.functional.one_hot(iou.argmax(1), len(shapes)).to(sides.dtype)
+    count = group.sum(0)[:, None]
+    return torch.where(count > 0, group.T @ sides / count.clamp(min=1), shapes)
+
+
+def _means(sides, shapes, nearest):
+    new = shapes.clone()
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].mean(0)
+    return new
+
+
+def regroup_euclidean(sides, shapes):
+    return _means(sides, shapes, torch.cdist(sides, shapes).argmin(1))
+
+
+def regroup_by_area(sides, shapes):
+    gap = (sides.prod(1)[:, None] - shapes.prod(1)).abs()
+    return _means(sides, shapes, gap.argmin(1))
+
+
+def regroup_empty_is_zero(sides, shapes):
+    new = regroup(sides, shapes)
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    empty = torch.ones(len(shapes), dtype=torch.bool)
+    empty[iou.argmax(1)] = False
+    new[empty] = 0.0
+    return new
+
+
+def regroup_farthest(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    return _means(sides, shapes, iou.argmin(1))
+
+
+def objects_and_shapes(rng, size):
+    """Sides of 4 to 12 objects and more, 2 to 4 shapes, one of which nobody wants."""
+    sides = [[10 + 50 * rng.random(), 10 + 50 * rng.random()] for _ in range(6 + size)]
+    shapes = [
+        [10 + 50 * rng.random(), 10 + 50 * rng.random()]
+        for _ in range(rng.randint(2, 4))
+    ]
+    shapes.insert(rng.randint(0, len(shapes)), [500.0, 400.0])
+    return torch.tensor(sides), torch.tensor(shapes)
+
+
+EXERCISES = (
+    Exercise(
+        name="anchors_at_320", number="12.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="Anchors of a picture of 320 x 320 on levels 3 to 7, nine a cell.",
+        reference=anchors_at_320,
+        wrong=(
+            Wrong(rounded_down, "a level of 5 cells is halved to 3, not to 2: sides are"
+                  " rounded up"),
+            Wrong(cells_at_320, "these are the cells; how many anchors has each?"),
+            Wrong(only_level_three, "that is level 3 alone; four coarser ones follow"),
+        ),
+        hints=(
+            "Level 3 has 320 / 8 = 40 cells a side. Halve four times, rounding up.",
+            "Nine times the sum of the squares.",
+        ),
+    ),
+    Exercise(
+        name="forced_only", number="12.2", kind="measure", minutes=10, difficulty=1,
+        points=2,
+        task="Objects in scenes('validation', 100) whose best IoU with the paper's"
+             " anchors is below 0.5.",
+        reference=forced_only,
+        wrong=(
+            Wrong(not_forced, "these are the objects that need no force"),
+            Wrong(forced_with_ours, "that is with the course's anchors; take"
+                  " AnchorConfig() as it is"),
+            Wrong(objects, "these are all objects; count those with a best IoU below"
+                  " 0.5"),
+        ),
+        hints=(
+            "anchors.coverage(grid, boxes) has the best IoU of every object.",
+            "boxes is a list, one (N, 4) for each scene; count .ious < 0.5.",
+        ),
+    ),
+    Exercise(
+        name="giou", number="12.3", kind="build", minutes=20, difficulty=2, points=3,
+        task="Generalised IoU of box i of `a` with box i of `b`.",
+        reference=giou, alternative=giou_2,
+        wrong=(
+            Wrong(giou_is_iou, "that is the IoU itself: 0 for boxes that do not touch,"
+                  " however far apart they are"),
+            Wrong(giou_without_overlap, "you take both areas from the frame; where the"
+                  " boxes overlap, the same pixels are taken twice"),
+            Wrong(giou_over_union, "the empty part is a share of the frame, and you"
+                  " divide it by the union"),
+            Wrong(giou_unclamped, "two boxes that miss each other in both directions"
+                  " have two negative sides, and their product is positive"),
+        ),
+        hints=(
+            "The frame is the smallest box around both: least x1 and y1, largest x2 and"
+            " y2.",
+            "Overlap and union as in Eq. 12.2, row by row.",
+            "overlap / union - (frame - union) / frame.",
+        ),
+        cases=pair_of_boxes,
+        by_hand=(
+            ((torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10]])),
+             torch.tensor([1 / 3])),
+            ((torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[20.0, 0, 30, 10]])),
+             torch.tensor([-1 / 3])),
+        ),
+        properties=(
+            Property(
+                "a box with itself gives 1",
+                lambda mine, a, b: torch.allclose(mine(a, a), torch.tensor(1.0)),
+            ),
+            Property(
+                "the order of the two boxes does not matter",
+                lambda mine, a, b: torch.allclose(mine(a, b), mine(b, a), atol=1e-5),
+            ),
+            Property(
+                "it lies above -1 and not above 1",
+                lambda mine, a, b: bool((mine(a, b).abs() <= 1 + 1e-6).all()),
+            ),
+        ),
+        gradient=(0, 1),
+    ),
+    Exercise(
+        name="regroup", number="12.4", kind="build", minutes=25, difficulty=3, points=4,
+        task="One round of k-means for anchor shapes, with IoU as nearness.",
+        reference=regroup, alternative=regroup_2,
+        wrong=(
+            Wrong(regroup_euclidean, "nearness in pixels makes large objects rule: 10"
+                  " pixels off is nothing for a side of 60, and all for one of 15; take"
+                  " the IoU"),
+            Wrong(regroup_by_area, "you compare areas only; a wide and a tall box of"
+                  " one area overlap badly"),
+            Wrong(regroup_empty_is_zero, "a shape that no object chose is lost; it has"
+                  " to stay as it was"),
+            Wrong(regroup_farthest, "each object goes to the shape of lowest IoU"),
+        ),
+        hints=(
+            "Two boxes with one centre overlap in min(width, width) by min(height,"
+            " height).",
+            "torch.minimum(sides[:, None], shapes) has the shape (N, K, 2).",
+            "argmax over the shapes, then the mean of each group; begin with a copy of"
+            " shapes.",
+        ),
+        cases=objects_and_shapes,
+        by_hand=(
+            ((torch.tensor([[10.0, 20], [12.0, 24], [40.0, 20]]),
+              torch.tensor([[10.0, 20], [40.0, 30]])),
+             torch.tensor([[11.0, 22], [40.0, 20]])),
+            ((torch.tensor([[10.0, 20], [12.0, 20]]),
+              torch.tensor([[90.0, 90], [11.0, 21]])),
+             torch.tensor([[90.0, 90], [11.0, 20]])),
+        ),
+        properties=(
+            Property(
+                "the order of the objects does not matter",
+                lambda mine, sides, shapes: torch.allclose(
+                    mine(sides.flip(0), shapes), mine(sides, shapes)
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "Two squares of 10 by 10; the second stands 5 to the right and 5 below. Their"
+        " IoU?",
+        (
+            Option("0.14", "25 shared, 100 + 100 - 25 = 175 in all.", True),
+            Option("0.25", "That is the share of one square; divide by what both cover"
+                   " together."),
+            Option("0.33", "That is a move by 5 in one direction only."),
+            Option("0.12", "25 / 200 counts the shared pixels twice."),
+        ),
+        value=lambda: anchors.box_iou(
+            torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 5, 15, 15]])
+        ).item(),
+        form="{:.2f}",
+    ),
+    Question(
+        "EfficientDet-D0 looks at 512 x 512 pixels with nine anchors a cell on levels 3"
+        " to 7. How many boxes does it judge?",
+        (
+            Option("49,104", "64 * 64 + 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4 cells, nine"
+                   " each.", True),
+            Option("5,456", "That is the number of cells."),
+            Option("36,864", "That is level 3 alone."),
+            Option("100", "That is how many detections are kept in the end."),
+        ),
+        value=lambda: len(anchors.anchors((512, 512))),
+        form="{:,}",
+    ),
+    Question(
+        "The best anchor of an object has an IoU of 0.42 with it. What happens?",
+        (
+            Option("The object is left out.", "It would be, without forced matches."),
+            Option("That one anchor learns it.", "Every object takes its best anchor by"
+                   " force, whatever the IoU.", True),
+            Option("All anchors above 0.4 learn it.", "RetinaNet ignores those from 0.4"
+                   " to 0.5; here the threshold is 0.5 and nothing is ignored."),
+            Option("The anchor is ignored in the loss.", "With one threshold nothing"
+                   " lies between two."),
+        ),
+    ),
+    Question(
+        "A network answers with the code 0, 0, 0, 0. Which box is that?",
+        (
+            Option("An empty box in the corner of the picture.", "Codes are seen from"
+                   " the anchor, not from the picture."),
+            Option("The anchor itself.", "No shift, and exp(0) = 1 times its sides.",
+                   True),
+            Option("A box of one pixel in the middle of the anchor.", "Sizes are"
+                   " multiplied by exp(0) = 1, not set to 1."),
+            Option("None: 0 means background.", "The class decides that; the code has"
+                   " no word for it."),
+        ),
+    ),
+    Question(
+        "Somebody swaps width and height in the ratios (1, 1), (1.4, 0.7), (0.7, 1.4)."
+        " How does it show?",
+        (
+            Option("Fewer anchors come out.", "As many as before."),
+            Option("Coverage falls.", "The boxes are the same, so nothing falls."),
+            Option("Only published weights notice: anchors 1 and 2 have changed"
+                   " places.", "The mistake hides behind symmetric ratios, until"
+                   " somebody loads weights or gives other ratios.", True),
+            Option("Anchors leave the picture.", "They do so anyway, and are not"
+                   " clipped."),
+        ),
+    ),
+    Question(
+        "Why is the size coded as a logarithm?",
+        (
+            Option("To save memory.", "A logarithm takes as many bits as the number."),
+            Option("Twice as wide and half as wide are then equally far from the"
+                   " anchor, and no answer gives a negative side.", "log 2 and log 1/2"
+                   " are 0.69 and -0.69, and exp is positive.", True),
+            Option("So that the loss can be a logarithm as well.", "The box loss is"
+                   " Huber's; the class loss has the logarithm."),
+            Option("Because pixels are whole numbers.", "Boxes are not; and logarithms"
+                   " of whole numbers are not either."),
+        ),
+    ),
+)  # fmt: skip
