@@ -31,7 +31,7 @@ BLOCK = 64  # see `largest`
 
 
 class Detections(NamedTuple):
-    """Objects of one picture, best first: `plots.boxes(picture, *detections)`."""
+    """Objects of one picture, best first: `plots.boxes(picture, **found._asdict())`."""
 
     boxes: Float[Tensor, "N 4"]  # xyxy pixels
     scores: Float[Tensor, " N"]  # 0 to 1

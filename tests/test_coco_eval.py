@@ -302,7 +302,7 @@ def test_overlap_with_a_crowd_is_the_share_of_the_detection():
 
 
 class Oracle(nn.Module):
-    """A stand-in for a detector that knows the scenes and gives codes of their boxes."""
+    """A stand-in for a detector: it knows the scenes and gives codes of their boxes."""
 
     def __init__(self, scenes):
         super().__init__()

@@ -292,8 +292,8 @@ def test_detect_gives_boxes_in_pixels_of_the_picture():
     assert found.boxes.tolist() == [[40.0, 0.0, 104.0, 32.0]]
     assert found.scores.tolist() == pytest.approx([1 / (1 + math.exp(-3))])
     assert found.labels.tolist() == [2] and found.labels.dtype == torch.int64
-    figure = plots.boxes(picture, *found)
-    assert "from (40, 0) to (104, 32)" in figure.alt
+    figure = plots.boxes(picture, **found._asdict(), names="abc")
+    assert "c 0.95 from (40, 0) to (104, 32)" in figure.alt
     assert len(decoding.detect(Finder(), picture, threshold=0.96).boxes) == 0
     assert decoding.detect(Finder(), picture, threshold=0.96).boxes.shape == (0, 4)
 
