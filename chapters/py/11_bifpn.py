@@ -93,7 +93,7 @@ for side in (512, 320, 300):
     print(side, down, "should be", [h for h, _ in bifpn.level_sizes((side, side), 3, 7)])
 
 # %% [markdown] tags=["core"]
-# At 512 nobody notices. A whole family of ports demands pictures whose sides divide by 128, for this reason only.
+# At 512 nobody notices. At 300 the map of the backbone and the size that was computed for it differ, and the addition fails. Some ports therefore demand sides that divide by 128.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a map change its size?
@@ -106,7 +106,7 @@ for side in (512, 320, 300):
 #
 # $$ t = \lceil h / H \rceil, \qquad k = t + 1 \tag{11.2} $$
 #
-# for stride $t$ and window $k$ if $H < h$, padded behind first, with minus infinity; and otherwise
+# for stride $t$ and window $k$ if $H < h$. Padding is minus infinity and goes where chapter 05 put it: half in front, an odd pixel behind. If $H > h$,
 #
 # $$ y_i = x_{\lfloor i h / H \rfloor} \tag{11.3} $$
 
@@ -128,7 +128,7 @@ says = f"Down and up again: {half.numel()} of {picture.numel()} numbers are left
 plots.grid({k: v[0, 0] for k, v in steps.items()}, says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** PyTorch's `padding=1` pads in front as well. It gives the same shapes. Let a ramp of 64 pixels go down four levels, and see what the pixels of the last map have seen.
+# **Break it.** PyTorch's `padding=1` pads in front as well, even where one pixel behind is enough. It gives the same shapes. Let a ramp of 64 pixels go down four levels, and see what the pixels of the last map have seen.
 
 # %% tags=["core", "slide"]
 ours = theirs = torch.arange(64.0).reshape(1, 1, 1, 64)
@@ -528,6 +528,7 @@ table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), row
 # - **A list of seven.** The read-me of zylo117/Yet-Another-EfficientDet-Pytorch names what was wrong in other ports, among it: TensorFlow's momentum copied as it is, a bias on the depthwise convolution, the size of a pool taken for its stride, no norm after
 #   the 1x1, no SAME padding, one 1x1 shared by two readers.
 # - **Sizes that must divide by 128.** zylo117/Yet-Another-EfficientDet-Pytorch#307, signatrix/efficientdet#8. Nothing in the design asks for that: bring maps to the exact size.
+# - **Few multiply-adds, little speed.** zylo117/Yet-Another-EfficientDet-Pytorch#77, rwightman/efficientdet-pytorch#8: on a GPU, depthwise convolutions and SiLU take longer than the count promises. The advice there is plain convolutions and ReLU.
 # - **"The pyramid prunes nodes, so EfficientDet is pruned."** It is graph design, before training. No weight is removed from anything.
 #
 # How far does each mistake move the answers? With D0 at 128x128, filled with fixed numbers, the largest change of a class output, as a share of the largest output:
