@@ -47,11 +47,11 @@ def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
     return depth * width**2 * resolution**2  # Eq. 10.5
 
 
-def scaled_filters(filters: int, width: Number) -> int:
+def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
     """Channels times width, to the nearest multiple of 8, never below 90 % of it."""
     wanted = filters * width
-    rounded = max(8, int(wanted + 4) // 8 * 8)  # Eq. 10.6
-    return rounded + 8 if rounded < 0.9 * wanted else rounded
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)  # Eq. 10.6
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
 
 
 class SiLU(nn.SiLU):
@@ -73,6 +73,7 @@ class Config:
     stem_filters: int = 32
     stem_stride: int = 2
     head_filters: int = 1280
+    divisor: int = 8  # of all channels; tiny networks want a finer grain
     scale_ends: bool = True  # stem, head, and the repeats of the first and last stage
     squeeze: Number = 0.25  # gate's hidden channels, of the block's input; 0: no gate
     activation: type[nn.Module] = SiLU
@@ -101,8 +102,10 @@ class Config:
 
     def ends(self) -> tuple[int, int]:
         """Channels of stem and head."""
-        ends, width = (self.stem_filters, self.head_filters), self.width
-        return tuple(scaled_filters(n, width) if self.scale_ends else n for n in ends)
+        ends = self.stem_filters, self.head_filters
+        if not self.scale_ends:
+            return ends
+        return tuple(scaled_filters(n, self.width, self.divisor) for n in ends)
 
     def rows(self) -> tuple[Stage, ...]:
         """The stages as they are built: scaled channels, scaled repeats."""
@@ -111,7 +114,8 @@ class Config:
             *shape, filters, repeats = row
             depth = self.depth if self.scale_ends or 0 < i < last else 1.0
             repeats = math.ceil(repeats * depth)  # Eq. 10.7
-            rows.append(Stage(*shape, scaled_filters(filters, self.width), repeats))
+            filters = scaled_filters(filters, self.width, self.divisor)
+            rows.append(Stage(*shape, filters, repeats))
         return tuple(rows)
 
 

@@ -159,6 +159,15 @@ def test_channels_by_hand(filters, width, by_hand):
     assert efficientnet.scaled_filters(filters, width) == by_hand
 
 
+def test_a_finer_grain_of_channels():
+    assert efficientnet.scaled_filters(12, 1.26, divisor=2) == 16  # 15.12 + 1 -> 16
+    assert efficientnet.scaled_filters(12, 1.26, divisor=4) == 16  # 15.12 + 2 -> 16
+    assert efficientnet.scaled_filters(5, 1.0, divisor=1) == 5
+    config = efficientnet.Config(SMALL, 1.25, stem_filters=12, divisor=2)
+    assert config.ends() == (16, 1600)  # 15 and 1 more: 16
+    assert [row.filters for row in config.rows()] == [10, 20, 30]
+
+
 @pytest.mark.equation("10.7")
 def test_repeats_are_rounded_up():
     stages = tuple(Stage(3, 1, 1, 8, n) for n in (1, 2, 3, 4))
