@@ -10,3 +10,499 @@
 # # 15 · Decoding
 #
 # **Question. A detector gives thousands of boxes for one digit. Which one do we show?**
+#
+# After this chapter you can
+#
+# 1. turn logits and codes into scored boxes, and say which box hides which (exercise 15.1)
+# 2. write non-maximum suppression from a table of overlaps (exercise 15.3)
+# 3. say what soft-NMS does to a score, and when it shows too much (exercise 15.2)
+# 4. let several boxes vote on one (exercise 15.4)
+# 5. name the mistakes that real post-processing has made (quiz)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 75 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+import torchvision
+
+from lib import anchors, data, decoding, detectors, plots, profiling, training, widgets
+from lib.notebook import check, hint, quiz, setup, show, solution
+
+device = setup("15_decoding", seed=0)
+
+# %% [markdown] tags=["core"]
+# The detector of chapters 12 to 14 answers with numbers: a logit for each class at each anchor, and four codes that move the
+# anchor. Nobody can look at that. This chapter is about the last few milliseconds, between the numbers and the picture with a handful
+# of boxes on it. No weight is learned here, and still many published scores hang on it.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does a detector say about one picture?
+#
+# Four digits, drawn as in chapter 01. A 9 stands in front of a 6. Keep an eye on these two.
+
+# %% tags=["core", "slide", "catch-up"]
+model = detectors.shipped("plain")  # trained in chapter 16's way, for longer
+names = data.Scenes.names
+sample = data.scenes("validation", 123)[122]
+plots.boxes(sample.image, sample.boxes, sample.labels, names=names)
+
+# %% [markdown] tags=["core"]
+# Before you run the next cell: this small detector has anchors on three levels, with cells 4, 8 and 16 pixels apart, two on each
+# cell. How many anchors is that for 128 x 128 pixels? And how many scores, with ten classes?
+
+# %% tags=["core", "nbval-check-output"]
+places = anchors.anchors((128, 128), model.config.anchors)
+with torch.no_grad():
+    class_outputs, box_outputs = model(training.normalise(sample.image[None]))
+classes = model.config.num_classes
+len(places), len(places) * classes
+
+# %% [markdown] tags=["core"]
+# $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for four digits. D0 gives 4.4 million.
+#
+# A score is the sigmoid of a logit $z$, for each class $k$ and anchor $a$ on its own:
+#
+# $$ p_{a,k} = \sigma(z_{a,k}) = \frac{1}{1 + e^{-z_{a,k}}} \tag{15.1} $$
+#
+# By hand: $z = \ln 3$ gives $1 / (1 + \tfrac13) = \tfrac34$, and $z = 0$ gives $\tfrac12$. Let one anchor say both, for two classes. The
+# sum is 1.25. That is fine: a sigmoid answers "is it a 3?" and "is it an 8?" one by one, where a softmax would make the classes compete. So
+# what we rank are *pairs* of an anchor and a class, and one anchor may win twice.
+
+# %% tags=["core"]
+show(decoding.best_pairs)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy = torch.full((2 * 2, 1, 1), -9.0)  # one cell, two anchors, two classes
+toy[0], toy[1] = math.log(3), 0.0  # anchor 0 says both
+logits, at, kind = decoding.best_pairs([toy], 2, count=2)
+assert (logits.sigmoid() - torch.tensor([0.75, 0.5])).abs().max() < 1e-6
+at.tolist(), kind.tolist()
+
+# %% [markdown] tags=["core"]
+# Now the real picture. How many of the 26,880 pairs are worth a look?
+
+# %% tags=["core", "slide"]
+levels = [level[0] for level in class_outputs]
+logits, at, kind = decoding.best_pairs(levels, classes, count=5000)
+scores = logits.sigmoid()
+cuts = [i / 50 for i in range(1, 50)]
+left = [(scores >= cut).sum().item() for cut in cuts]
+says = f"{left[0]} pairs score at least 0.02, {left[4]} at least 0.1, {left[24]} at least 0.5."
+plots.lines(cuts, {"pairs": left}, x_label="score threshold",
+            y_label="pairs at or above it", says=says)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Most pairs say almost nothing. `decoding.CANDIDATES` keeps the best 5,000, as the reference does, and a threshold cuts further. But for
+# four digits there are still many more pairs than four.
+#
+# Codes become boxes as in chapter 12 (`anchors.decode`). Here are the best pairs above 0.1, without anything else.
+
+# %% tags=["core", "slide"]
+sure = scores >= 0.1
+codes = anchors.flatten(box_outputs, 4)[0]
+boxes = anchors.decode(codes[at[sure]], places[at[sure]])
+some_scores, some_labels = scores[sure], kind[sure]
+says = f"{len(boxes)} boxes for {len(sample.boxes)} digits."
+plots.boxes(sample.image, boxes, says=says)
+
+# %% [markdown] tags=["core"]
+# Every digit is found, and found, and found. Training asked for it: each anchor that overlaps an object by half learned to say so (chapter 12).
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Where does a box end?
+#
+# A digit at the edge is cut by the edge, but the box that its anchor predicts may reach beyond. Take a picture 40 pixels wide and 80 high, and the box
+# $(-5, 2, 50, 120)$. What is left of it inside?
+#
+# $$ x \leftarrow \min(\max(x, 0), W), \qquad y \leftarrow \min(\max(y, 0), H) \tag{15.2} $$
+#
+# $(0, 2, 40, 80)$. $W$ and $H$ are the sides of the *picture*, not those of the square that the network sees: below and to the right of a
+# letterbox there is only filling (chapter 01).
+
+# %% tags=["deep"]
+show(decoding.clip)
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+out = torch.tensor([[-5.0, 2, 50, 120]])
+assert decoding.clip(out, height=80, width=40).tolist() == [[0, 2, 40, 80]]
+decoding.clip(out, height=80, width=40)
+
+# %% [markdown] tags=["deep"]
+# **Break it.** Is clipping only cosmetic? Two boxes of *different* classes, one of them far outside at the top left. They do not touch. NMS in each class
+# should keep both.
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+apart = torch.tensor([[90.0, 90, 100, 100], [-11, -11, -1, -1]])
+sure_of, kinds = torch.tensor([0.7, 0.9]), torch.tensor([0, 1])
+raw = torchvision.ops.batched_nms(apart, sure_of, kinds, 0.5)
+inside = torchvision.ops.batched_nms(decoding.clip(apart, 128, 128), sure_of, kinds, 0.5)
+raw.tolist(), inside.tolist()
+
+# %% [markdown] tags=["deep"]
+# The first call loses box 0. To treat classes apart, the library moves class $k$ by $k$ times (largest coordinate + 1): here by 101. And
+# $-11 + 101 = 90$. The box outside lands exactly on the other one, and has the better score. The trick is sound only where no coordinate is
+# negative. So we clip first, then suppress.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which of two overlapping boxes stays?
+#
+# Three boxes of one class:
+#
+# | box | corners | score |
+# |---|---|---|
+# | A | (0, 0, 10, 10) | 0.9 |
+# | B | (0, 0, 10, 8) | 0.8 |
+# | C | (50, 50, 60, 60) | 0.5 |
+#
+# B lies inside A: $\mathrm{IoU} = 80 / 100 = 0.8$. C is alone. Which two would you show? Probably A and C: B says again what A said better. This is *non-maximum
+# suppression* (NMS). Best score first, a box stays if no box that already stays covers it:
+#
+# $$ i \text{ stays} \iff \mathrm{IoU}(b_i, b_j) \le \tau \ \text{ for all } j \text{ that stay with } p_j > p_i,\ k_j = k_i \tag{15.3} $$
+#
+# $b$ are boxes, $p$ scores, $k$ classes, and $\tau$ is usually 0.5. Note "that stay": a box that was removed removes nobody.
+
+# %% tags=["core"]
+show(decoding.hard_nms)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+three = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
+sure_of, alike = torch.tensor([0.9, 0.8, 0.5]), torch.zeros(3, dtype=torch.int64)
+kept, _ = decoding.hard_nms(three, sure_of, alike)
+assert kept.tolist() == [0, 2]  # A and C
+kept
+
+# %% [markdown] tags=["core"]
+# On the real picture there are many boxes and four digits. Where should $\tau$ stand? Move the slider, and watch the 6 and the 9, whose true
+# boxes overlap by 0.32.
+
+# %% tags=["core", "slide"]
+boxes = decoding.clip(boxes, 128, 128)
+
+
+def at_overlap(tau):
+    rows = torchvision.ops.batched_nms(boxes, some_scores, some_labels, tau)
+    says = f"{len(rows)} of {len(boxes)} boxes stay, for {len(sample.boxes)} digits."
+    some = boxes[rows], some_labels[rows], some_scores[rows]
+    return plots.boxes(sample.image, *some, names=names, says=says)
+
+
+taus = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+widgets.slider(at_overlap, name="tau", values=taus, start=5, label="largest IoU")
+
+# %% [markdown] tags=["core"]
+# High $\tau$ shows the same digit several times. Low $\tau$ is right here, because digits of the *same class* rarely overlap in our scenes. In a
+# photograph of a crowd it would be wrong: two people side by side overlap, and one of them would go.
+#
+# **Break it.** Forget the classes: let all boxes compete with all. With $\tau = 0.3$, who eats whom?
+
+# %% tags=["core", "slide"]
+everyone = torch.zeros_like(some_labels)
+rows = {"by class": torchvision.ops.batched_nms(boxes, some_scores, some_labels, 0.3)}
+rows["all classes"] = torchvision.ops.batched_nms(boxes, some_scores, everyone, 0.3)
+rows = {k: r[some_scores[r] >= 0.3] for k, r in rows.items()}
+plots.boxes({k: sample.image for k in rows}, {k: boxes[r] for k, r in rows.items()},
+            {k: some_labels[r] for k, r in rows.items()}, names=names)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# The less sure of the two neighbours is gone. Without classes NMS also removes second opinions: one anchor that says "6" and "8" about the same digit. Some
+# people want exactly that, and then they must know what it costs.
+#
+# **Break it again.** Old code counts pixels: a box from 3 to 6 is said to be $6 - 3 + 1 = 4$ wide. Take two boxes of 3 x 3, one pixel apart.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+pair = torch.tensor([[3.0, 3, 6, 6], [4, 3, 7, 6]])
+plain = anchors.box_iou(pair, pair)[0, 1].item()
+grown = pair + torch.tensor([0.0, 0, 1, 1])  # what "+ 1" does to every side
+plain, round(anchors.box_iou(grown, grown)[0, 1].item(), 3)
+
+# %% [markdown] tags=["core"]
+# By hand: $6 / 12 = 0.5$, so both stay. With the extra pixel $12 / 20 = 0.6$, so one goes. For boxes of 300 pixels nobody would notice. The
+# NumPy version of NMS in the official EfficientDet code counts like this; its TensorFlow version and ours do not.
+
+# %% [markdown] tags=["core", "slide"]
+# ## And if both boxes are right?
+#
+# NMS cannot undo a removal. *Soft-NMS* removes nothing. When a box is chosen, those of its class that overlap it lose score, more if they
+# overlap more:
+#
+# $$ p_i \leftarrow p_i \, e^{-\mathrm{IoU}(b_i, b_j)^2 / \sigma} \qquad \text{for the chosen } j,\ k_i = k_j \tag{15.4} $$
+#
+# with $\sigma = 0.5$. By hand for B above: $0.8 \cdot e^{-0.8^2 / 0.5} = 0.8 \cdot e^{-1.28} = 0.222$. C is not touched. So the new order is
+# A, C, B. Then the next one is chosen, the best of what is left *now*.
+
+# %% tags=["core"]
+show(decoding.soft_nms)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+kept, final = decoding.soft_nms(three, sure_of, alike)
+assert kept.tolist() == [0, 2, 1]  # A, C, B
+assert abs(final[2].item() - 0.8 * math.exp(-1.28)) < 1e-6
+[round(p, 3) for p in final.tolist()]
+
+# %% [markdown] tags=["core"]
+# The factor against overlap, for the three rules that people use:
+
+# %% tags=["core", "slide"]
+overlap = [i / 50 for i in range(51)]
+rules = {
+    "hard, 0.5": [float(o <= 0.5) for o in overlap],
+    "gaussian, sigma 0.5": [math.exp(-(o**2) / 0.5) for o in overlap],
+    "linear": [1 - o for o in overlap],
+}
+plots.lines(overlap, rules, x_label="IoU with the chosen box", y_label="score times")
+
+# %% [markdown] tags=["core"]
+# The gaussian hardly touches a box that overlaps by 0.2, and leaves 14 % to a perfect copy. Small differences of overlap make small differences
+# of score: there is no cliff at 0.5.
+#
+# **Break it.** Show what soft-NMS returns, as we did with NMS. How many boxes do you expect for four digits?
+
+# %% tags=["core", "slide"]
+everything = anchors.decode(codes[at[:1000]], places[at[:1000]])
+best = decoding.clip(everything, 128, 128), scores[:1000], kind[:1000]
+after = {"hard": decoding.hard_nms(*best)[1], "soft": decoding.soft_nms(*best)[1]}
+low = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
+counts = {k: [(p >= cut).sum().item() for cut in low] for k, p in after.items()}
+plots.lines(low, counts, x_label="score threshold", y_label="boxes for four digits")
+
+# %% [markdown] tags=["core"]
+# Boxes that hard NMS removes come back with lower scores, so soft-NMS shows more of them at a low threshold. The metric of chapter 16 does not mind false boxes with low scores, so papers
+# gain by it: EfficientDet-D0 is listed with 33.8 AP with hard NMS and older weights, and with 34.6 with soft-NMS. A reader of pictures does mind.
+#
+# **At scale.** What does all this cost, beside the network? Soft-NMS looks expensive: each choice changes the scores of all others. But chosen scores only
+# fall, so after a hundred choices nothing else has to be known.
+
+# %% tags=["core", "slide"]
+picture = training.normalise(sample.image[None])
+sizes = [(128, 128)]
+work = {
+    "network": lambda: model(picture),
+    "hard NMS": lambda: decoding.postprocess(class_outputs, box_outputs, places, sizes),
+    "soft-NMS": lambda: decoding.postprocess(
+        class_outputs, box_outputs, places, sizes, suppress=decoding.soft_nms
+    ),
+}
+with torch.no_grad():
+    clock = profiling.interleave(work, repeats=9)
+plots.bars({k: t.median for k, t in clock.items()}, y_label="milliseconds, one thread")
+
+# %% [markdown] tags=["core"]
+# Post-processing is not small change. With a threshold far fewer boxes compete, and the quiz asks why that is safe.
+
+# %% tags=["core"]
+fast = {"threshold 0": work["hard NMS"]}
+fast["threshold 0.3"] = lambda: decoding.postprocess(
+    class_outputs, box_outputs, places, sizes, threshold=0.3
+)
+clock = profiling.interleave(fast, repeats=9)
+{k: f"{t.median:.1f} ms" for k, t in clock.items()}
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does it take to run on any picture?
+#
+# A letterbox, so that any shape fits. The mean and the spread that the network was trained with. Evaluation mode. All of the above. And then the way
+# back: boxes divided by the scale of the letterbox, so that they fit the picture that was given and not the one that the network saw.
+
+# %% tags=["core"]
+show(decoding.detect_all)
+
+# %% tags=["core", "slide"]
+found = decoding.detect(model, sample.image, threshold=0.3)
+plots.boxes(sample.image, **found._asdict(), names=names)
+
+# %% [markdown] tags=["core"]
+# `detect` takes a path, a PIL picture or a tensor. We put two scenes side by side, save them as a file, and turn the file on its side, as a
+# camera would have: with a note in the file (EXIF) and untouched pixels. Will the boxes fit?
+
+# %% tags=["core", "slide"]
+wide = torch.cat([sample.image, data.scenes("validation", 123)[62].image], 2)
+upright = torchvision.transforms.v2.functional.to_pil_image(wide)
+note = upright.getexif()
+note[0x0112] = 8  # "turn me by 270 degrees", in the language of cameras
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "camera.png"
+    upright.rotate(-90, expand=True).save(path, exif=note)
+    found, seen = decoding.detect(model, path), decoding.read(path)
+plots.boxes(seen, **found._asdict(), names=names)
+
+# %% [markdown] tags=["core"]
+# The picture is upright again, the boxes are in its pixels, and the two numbers of each size did not get mixed up: 256 wide, 128 high.
+#
+# **Break it.** Hand over something that is no picture, and read what comes back.
+
+# %% tags=["core", "nbval-check-output"]
+for wrong in (sample.image / 255, sample.image.permute(1, 2, 0), 42):
+    try:
+        decoding.detect(model, wrong)
+    except ValueError as error:
+        print(error)
+
+# %% [markdown] tags=["core"]
+# **Break it once more, quietly.** COCO's class ids begin at 1, since 0 is the background, and a label counts from 0. Here is a detector whose author added the
+# 1 and forgot to take it away again.
+
+# %% tags=["core", "slide"]
+found = decoding.detect(model, sample.image, threshold=0.3)
+plots.boxes(sample.image, found.boxes, (found.labels + 1) % 10, found.scores, names=names)
+
+# %% [markdown] tags=["core"]
+# Nothing crashes, every box fits, and every name is wrong. A score that is near 0 although the boxes look perfect: think of this first.
+#
+# **At scale**: 40 scenes. How does the number of boxes compare with the number of digits, at each threshold?
+
+# %% tags=["core", "slide"]
+scenes = data.scenes("validation", 123)
+pictures = [scenes[i].image for i in range(40)]
+digits = sum(len(scenes[i].labels) for i in range(40))
+found = decoding.detect_all(model, pictures, threshold=0.02)
+scores = torch.cat([each.scores for each in found])
+shown = [(scores >= cut).sum().item() for cut in cuts]
+says = f"{digits} digits; {shown[4]} boxes at 0.1, {shown[14]} at 0.3, {shown[24]} at 0.5."
+plots.lines(cuts, {"boxes": shown, "digits": [digits] * len(cuts)},
+            x_label="score threshold", y_label="number in 40 scenes", says=says)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Where the lines cross, the numbers agree. That does not mean that the boxes are right. Which of them are, and what one number could say about all thresholds at once, is the
+# question of chapter 16.
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **Which order are the four numbers in?** rwightman/efficientdet-pytorch#24, #117, #231 and #99 all ask. Anchors are stored with y first, detections come out with x first, COCO wants widths. Name
+#   the format where a function begins, change it at one border, and test with a box that is not square.
+# - **The last class is lost, or every name is off by one.** google/automl#83, #391 and #492, rwightman/efficientdet-pytorch#9 and #107,
+#   zylo117/Yet-Another-EfficientDet-Pytorch#344: 90 ids with gaps, 80 classes, and a background that is counted by some.
+# - **Which NMS made this number?** rwightman/efficientdet-pytorch#70: the same networks are listed with 33.8 and with 34.6 AP. Older weights and hard NMS against newer weights and soft-NMS.
+# - **The network is fast, the program is not.** google/automl#97: what comes after the network took far longer than the network.
+# - **NMS does not export.** rwightman/efficientdet-pytorch#89, #155 and #93, zylo117/Yet-Another-EfficientDet-Pytorch#29 and #626: the number of boxes that stay depends on the data. Export the network, and
+#   keep the rest outside (chapter 22).
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - Scores are sigmoids. What is ranked are (anchor, class) pairs, and the best 5,000 are enough.
+# - Clip to the picture, before boxes are compared.
+# - NMS: best first, a box stays if none that stays covers it by more than $\tau$, in its class.
+# - Soft-NMS lowers scores instead. It helps the metric, and needs a threshold for the eye.
+# - A score threshold before NMS changes nothing above it, and saves most of the time.
+# - `decoding.detect(model, picture)` gives boxes in pixels of that picture.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 15.1 · Predict · survivors · 5 min · ●○○ · 1 point
+#
+# Three boxes of one class in a row, each 10 x 10 pixels: A begins at $x = 0$, B at 3, C at 6. Their scores are 0.9, 0.8 and 0.7. How many does
+# NMS with $\tau = 0.5$ keep? Say a number before you compute.
+#
+# <details><summary>Answer</summary>
+#
+# A and B share 7 of 13 columns: 0.54. B goes. B and C overlap as much, but B is not there any more to remove C. A and C share 4 of 16: 0.25. So A and C stay: two.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("decoding.survivors", answer)
+# hint("decoding.survivors")
+# solution("decoding.survivors")
+
+# %% [markdown] tags=["core"]
+# ### 15.2 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
+#
+# Your page shows boxes that score 0.3 or more. A box has score 0.9 and overlaps the chosen box of its class. From which overlap on does soft-NMS hide it? Give the
+# smallest one in hundredths, such as 0.42.
+
+# %% tags=["core"]
+overlap = 0.5  # change me
+square = torch.tensor([0.0, 0, 100, 100])
+part = torch.tensor([0.0, 0, 100, 100 * overlap])  # IoU is `overlap`
+_, final = decoding.soft_nms(torch.stack([square, part]), torch.tensor([0.95, 0.9]),
+                             torch.zeros(2, dtype=torch.int64))  # fmt: skip
+print(f"overlap {overlap:.2f}: the second score becomes {final[1]:.3f}")
+
+answer = ...  # the overlap you found
+check("decoding.hiding_overlap", answer)
+# hint("decoding.hiding_overlap")
+# solution("decoding.hiding_overlap")
+
+# %% [markdown] tags=["core"]
+# ### 15.3 · Build · greedy · 15 min · ●●○ · 3 points
+#
+# Write NMS itself. `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`. `scores` is a list without ties. All boxes are of one class. Return
+# the indices of those that stay, best score first, for a threshold $\tau$ as in Eq. 15.3. By hand: the chain of exercise 15.1, with overlaps 0.54, 0.54 and 0.25, gives `[0, 2]`.
+
+# %% tags=["core"]
+def greedy(iou, scores, threshold):
+    ...  # your code
+
+
+check("decoding.greedy", greedy)
+# hint("decoding.greedy")
+# solution("decoding.greedy")
+
+# %% [markdown] tags=["core"]
+# ### 15.4 · Build · vote · 15 min · ●●○ · 3 points
+#
+# The best box is not always the best placed one. Instead of throwing the others away, let them vote: return the mean of all boxes that overlap the best-scored one by **0.5 or
+# more**, itself included, each weighted by its score. `boxes` is a tensor (N, 4), `scores` (N,), `iou` (N, N). One box of four numbers comes back. By hand: $(0,0,10,10)$ with score 0.6 and
+# $(4,0,14,10)$ with 0.2, overlapping by 0.5, give $(1, 0, 11, 10)$.
+
+# %% tags=["core"]
+def vote(boxes, scores, iou):
+    ...  # your code
+
+
+check("decoding.vote", vote)
+# hint("decoding.vote")
+# solution("decoding.vote")
+
+# %% [markdown] tags=["optional"]
+# ### 15.5 · Further · 90 min · ●●● · 0 points
+#
+# [Distance-IoU](https://arxiv.org/abs/1911.08287) compares boxes by overlap *and* by the distance of their centres, so that two people side by side are both kept. Write `suppress` with its
+# rule, hand it to `decoding.postprocess`, and compare with NMS on scenes of 8 to 12 digits (`data.scenes("validation", 100, digits=(8, 12))`). Chapter 16 has the metric.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("decoding")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Now a detector gives boxes that one can look at. Chapter 16 asks how good they are, with the numbers that every paper reports, and trains one where its score can be read.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Bodla and others, [Soft-NMS](https://arxiv.org/abs/1704.04503), 2017: Eq. 15.4, and the linear rule.
+# - Tan, Pang and Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: soft-NMS in the evaluation of its last revision.
+# - Lin and others, [Focal Loss](https://arxiv.org/abs/1708.02002), 2017: sigmoids for each class, and NMS at 0.5.

@@ -10,3 +10,536 @@
 # # 16 · COCO eval
 #
 # **Question. Is this detector better than that one, and by how much?**
+#
+# After this chapter you can
+#
+# 1. match detections to objects by hand, and say which are right (exercise 16.2)
+# 2. draw precision over recall, and work out an average precision on paper (exercises 16.1 and 16.3)
+# 3. read the twelve numbers of COCO, and say what moves each of them (quiz)
+# 4. choose the score threshold for a product (exercise 16.4)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 90 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+
+import numpy as np
+import torch
+
+from lib import anchors, coco_eval, data, decoding, detection_loss, detectors, plots
+from lib import training, widgets
+from lib.notebook import check, hint, quiz, setup, show, solution, table
+
+device = setup("16_coco_eval", seed=0)
+
+# %% [markdown] tags=["core"]
+# A classifier is right or wrong. A detector gives a list of boxes, each a bit off, each more or less sure, for an unknown number of objects. This
+# chapter makes one number of that, the one that all detection papers report. Then it trains a detector and watches the number.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which detections are right?
+#
+# One picture, two objects of one class, three detections. Boxes are written as COCO writes them: $x$, $y$, width, height.
+#
+# | | box | score | overlap with G | overlap with H |
+# |---|---|---|---|---|
+# | G | (0, 0, 10, 10) | | | |
+# | H | (0, 0, 10, 8) | | | |
+# | first | (0, 0, 10, 9) | 0.9 | 90/100 | 80/90 |
+# | second | (0, 0, 10, 10) | 0.8 | 100/100 | 80/100 |
+# | third | (50, 50, 10, 10) | 0.7 | 0 | 0 |
+#
+# Which of the three are right? The second fits G perfectly. But the first is surer, chooses before it, and takes G. Each object can be found once. So
+# the second gets what is free and fits best, H, with 0.8. The third finds nothing.
+#
+# Best score first, a detection $d$ takes the free object of its class that it overlaps most, if that is enough:
+#
+# $$ m(d) = \underset{g \text{ free}}{\arg\max}\ \mathrm{IoU}(d, g), \qquad d \text{ is right} \iff \mathrm{IoU}(d, m(d)) \ge t \tag{16.1} $$
+#
+# With $t = 0.5$: right, right, false. The function in `lib` does this for all images at once, at ten thresholds $t$ and four ranges of size.
+
+# %% tags=["core"]
+show(coco_eval.match)
+
+# %% [markdown] tags=["core"]
+# To try it we need COCO's own form: dictionaries, as they stand in the json files.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+def one_picture(objects, found):
+    """COCO dictionaries: boxes of class 1, and detections (box, score)."""
+    here = {"image_id": 1, "category_id": 1}
+    boxes = [here | {"id": i, "bbox": box} for i, box in enumerate(objects, start=1)]
+    truth = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": boxes}
+    return truth, [here | {"bbox": box, "score": score} for box, score in found]
+
+
+G, H = [0, 0, 10, 10], [0, 0, 10, 8]
+three = [([0, 0, 10, 9], 0.9), (G, 0.8), ([50, 50, 10, 10], 0.7)]
+numbers = coco_eval.evaluate(*one_picture([G, H], three))
+assert abs(numbers.ar100 - (7 * 1 + 3 * 1 / 2) / 10) < 1e-9  # by hand, below
+numbers.ar100
+
+# %% [markdown] tags=["core"]
+# `ar100` is the share of objects found, averaged over the ten thresholds 0.50, 0.55, ... 0.95. Up to 0.80 both objects are found: seven thresholds. At 0.85 and 0.90
+# the first box still has G, and the second does not fit H well enough: one of two. At 0.95 the first box is not good enough for anybody, so the second gets G: one of two
+# again. $(7 \cdot 1 + 3 \cdot \tfrac12) / 10 = 0.85$. A stricter threshold can change who takes what.
+
+# %% [markdown] tags=["core"]
+# Now real boxes. The rule for one picture and one threshold fits in nine lines.
+
+# %% tags=["core", "catch-up"]
+model = detectors.shipped("plain")
+scenes = data.scenes("validation", 123)
+names = scenes.names
+
+
+def verdicts(found, sample, least=0.5):
+    free, said = set(range(len(sample.labels))), []
+    iou = anchors.box_iou(found.boxes, sample.boxes)
+    for row, label in zip(iou, found.labels, strict=True):
+        fit = [g for g in free if sample.labels[g] == label and row[g] >= least]
+        best = max(fit, key=lambda g: row[g], default=None)
+        free.discard(best)
+        said.append(best is not None)
+    return said
+
+
+# %% tags=["core", "slide"]
+sample = scenes[122]
+found = decoding.detect(model, sample.image, threshold=0.2)
+right = verdicts(found, sample)
+tags = [f"{names[k]} {'right' if ok else 'false'}" for k, ok in
+        zip(found.labels, right, strict=True)]  # fmt: skip
+says = f"{sum(right)} right, {len(right) - sum(right)} false, {len(sample.labels)} digits."
+plots.boxes(sample.image, found.boxes, tags, found.scores, says=says)
+
+# %% [markdown] tags=["core"]
+# **Break it.** Forget that an object can be taken: let every detection choose its best object, taken or not. What would you gain by
+# saying everything three times?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+again = [(G, 0.9), (G, 0.8), (G, 0.7)]
+honest = coco_eval.evaluate(*one_picture([G, [90, 90, 9, 9]], again))
+sloppy = [True, True, True]  # each of them overlaps G
+precision, _ = coco_eval.curve(np.array(sloppy), ~np.array(sloppy), objects=2)
+round(honest.ap50, 3), precision.mean().item()
+
+# %% [markdown] tags=["core"]
+# The sloppy count says 1.0, although the second object was never found: three hits for two objects. The honest one says 0.505, for one of two. Where that number comes from is next.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How many are right, and how many are found?
+#
+# Take the detections best first: right, false, right. There are four objects. After one detection, 1 of 1 is right and 1 of 4 is found. After two: 1 of 2, 1 of 4. After three: 2 of 3, 2 of 4.
+#
+# $$ \text{precision} = \frac{TP}{TP + FP}, \qquad \text{recall} = \frac{TP}{N} \tag{16.2} $$
+#
+# $TP$ counts right detections so far, $FP$ false ones, $N$ is the number of objects. Recall only grows as we walk down the list. Precision jumps about: 1, 1/2, 2/3. To have one value for each recall, COCO takes the best
+# precision at that recall *or more*:
+#
+# $$ P(r) = \max_{r' \ge r} \text{precision}(r') \tag{16.3} $$
+
+# %% tags=["core"]
+show(coco_eval.curve)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+right = np.array([True, False, True])
+precision, _ = coco_eval.curve(right, ~right, objects=4)
+assert np.allclose(precision[[0, 25, 26, 50, 51]], [1, 1, 2 / 3, 2 / 3, 0])
+precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .51
+
+# %% [markdown] tags=["core"]
+# And for our detector, over 30 scenes, all classes in one list:
+
+# %% tags=["core", "slide"]
+some = [scenes[i] for i in range(30)]
+results = decoding.detect_all(model, [s.image for s in some], threshold=0.01)
+scores = np.concatenate([each.scores.numpy() for each in results])
+right = np.concatenate([verdicts(*pair) for pair in zip(results, some, strict=True)])
+right = right.astype(bool)[np.argsort(-scores, kind="stable")]
+scores, total = np.sort(scores)[::-1], sum(len(s.labels) for s in some)
+envelope, _ = coco_eval.curve(right, ~right, total)
+hits, shown = np.cumsum(right), np.arange(1, len(right) + 1)
+raw = np.interp(coco_eval.RECALLS, hits / total, hits / shown, right=0)
+plots.lines(coco_eval.RECALLS, {"as it comes": raw, "best at that recall or more": envelope},
+            x_label="recall", y_label="precision")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Both lines end where the detector has nothing more to say. Each point of the curve belongs to a threshold on the score. Move it, and watch one scene and the two numbers.
+
+# %% tags=["core", "slide"]
+def at_threshold(cut):
+    n = (scores >= cut).sum()
+    keep = found.scores >= cut
+    says = f"30 scenes: precision {hits[n - 1] / n:.2f}, recall {hits[n - 1] / total:.2f}."
+    some = found.boxes[keep], found.labels[keep], found.scores[keep]
+    return plots.boxes(sample.image, *some, names=names, says=says)
+
+
+found = decoding.detect(model, sample.image, threshold=0.05)
+cuts = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+widgets.slider(at_threshold, name="cut", values=cuts, start=3, label="score threshold")
+
+# %% [markdown] tags=["core"]
+# Low threshold: few digits are missed, many boxes are false. High threshold: the other way round. Which point is best depends on what a false box
+# costs you, and what a missed object costs. So the metric should not choose a point at all.
+#
+# **Break it.** Sort the list the wrong way, least sure first.
+
+# %% tags=["core", "slide"]
+backwards, _ = coco_eval.curve(right[::-1], ~right[::-1], total)
+plots.lines(coco_eval.RECALLS, {"best first": envelope, "worst first": backwards},
+            x_label="recall", y_label="precision")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# The same boxes, and the curve is gone. Average precision is about *order*. Add 10 to all scores, or square them: nothing changes. A detector can be good by AP and still have scores that mean
+# nothing as probabilities.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How does a curve become one number?
+#
+# Two objects, one found, nothing else said. Precision is 1 up to recall 0.5, and 0 beyond. COCO reads the curve at 101 recalls, 0.00, 0.01, ... 1.00. How many of them are reached?
+#
+# 51: both ends of 0.00 to 0.50 belong to it. So it says $51/101 = 0.505$, and not a half.
+#
+# $$ \mathrm{AP} = \frac{1}{101} \sum_{i=0}^{100} P\!\left(\tfrac{i}{100}\right) \tag{16.4} $$
+#
+# Here are toys that you can work out on paper, with the AP over all ten overlaps. The right column is what pycocotools, the official program, answers to them.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+A, B, C = [0, 0, 40, 40], [100, 0, 40, 40], [200, 0, 40, 40]
+toys = {
+    "the box has IoU 0.6": ([G], [([0, 0, 10, 6], 0.9)], 0.3),
+    "the box has IoU 0.5": ([G], [([0, 0, 10, 5], 0.9)], 0.1),
+    "one false box above the right one": ([A], [(C, 0.9), (A, 0.8)], 0.5),
+    "one false box below it": ([A], [(A, 0.9), (C, 0.8)], 1.0),
+    "said twice": ([A], [(A, 0.9), (A, 0.8)], 1.0),
+    "one of two found": ([A, B], [(A, 0.9)], 51 / 101),
+    "one of three found": ([A, B, C], [(A, 0.9)], 34 / 101),
+    "101 false boxes above it": ([A], [(C, 0.9)] * 101 + [(A, 0.8)], 0.0),
+    "nothing found": ([A], [], 0.0),
+    "nothing there": ([], [(A, 0.9)], -1.0),
+}
+rows = []
+for what, (objects, answers, theirs) in toys.items():
+    ours = coco_eval.evaluate(*one_picture(objects, answers)).ap
+    assert abs(ours - theirs) < 1e-9, what
+    rows.append((what, f"{ours:.4f}", f"{theirs:.4f}"))
+table(("case", "ours", "pycocotools"), rows)
+
+# %% [markdown] tags=["core"]
+# Look at the two lines with one false box. *Above* the right one it costs half of everything, *below* it costs nothing. And the 101 false boxes: COCO looks at 100
+# detections of a class in a picture, so the right one was not even read.
+#
+# **Break it.** Clean the list up before it is judged: drop all detections below a threshold, as one would for a picture. What happens to AP?
+
+# %% tags=["core", "slide"]
+truth, results = scenes.coco(), coco_eval.detections(model, scenes)
+cuts = [0.001, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+cleaned = [[d for d in results if d["score"] >= cut] for cut in cuts]
+aps = [coco_eval.evaluate(truth, some).ap for some in cleaned]
+plots.lines(cuts, {"AP": aps}, x_label="detections below this are dropped", y_label="AP")
+
+# %% [markdown] tags=["core"]
+# It only falls. A false box at the end of the list is free, a right one down there is worth something. So a list for the metric and a list for the eye are two different lists:
+# `coco_eval.detections` keeps everything above 0.001, and `decoding.detect` asks for 0.3.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Why are there twelve numbers?
+#
+# Average precision has been defined for one class and one threshold $t$. COCO's AP is the mean over ten thresholds and all $K$ classes that have objects:
+#
+# $$ \mathrm{AP} = \frac{1}{10 K} \sum_{k=1}^{K} \sum_{t \in \{0.50, \ldots, 0.95\}} \mathrm{AP}_{k,t} \tag{16.5} $$
+#
+# By hand: class 1 is found with IoU 0.6, so it has AP 0.3. Class 2 is found perfectly, 1.0. Class 3 has no objects and does not count, whatever is claimed of it. Together 0.65. A class with objects that is never found counts as 0.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+truth_2, found_2 = one_picture([G, B], [([0, 0, 10, 6], 0.9), (B, 0.8), (A, 0.7)])
+truth_2["categories"] = [{"id": 1}, {"id": 2}, {"id": 3}]
+truth_2["annotations"][1]["category_id"] = found_2[1]["category_id"] = 2
+found_2[2]["category_id"] = 3
+numbers = coco_eval.evaluate(truth_2, found_2)
+assert abs(numbers.ap - 0.65) < 1e-9
+round(numbers.ap, 3), round(numbers.ap50, 3), round(numbers.ap75, 3)
+
+# %% [markdown] tags=["core"]
+# The other eleven look from other sides: at one overlap (`ap50`, `ap75`), at one size (`small` up to 32 x 32 pixels, `medium` up to 96 x 96, `large` beyond), and at recall alone with 1, 10 or
+# 100 detections a picture (`ar`). Here they are for the shipped detector, on 123 scenes. -1 means that there is nothing to judge: no digit is larger than 96 x 96.
+
+# %% tags=["core", "slide"]
+numbers = coco_eval.evaluate(truth, results)
+table(("number", "value"), [(k, f"{v:.3f}") for k, v in numbers._asdict().items()])
+
+# %% [markdown] tags=["core"]
+# How strict can one be before it breaks? AP at each of the ten overlaps, for small and for medium digits:
+
+# %% tags=["core", "slide"]
+curves = coco_eval.curves(truth, results)
+by_iou = {}
+for place, size in ((1, "small"), (2, "medium")):
+    part = curves.precision[..., place]  # overlaps, recalls, classes
+    by_iou[size] = [float(p[p > -1].mean()) for p in part]
+plots.lines(coco_eval.IOUS, by_iou, x_label="least IoU", y_label="AP")
+
+# %% [markdown] tags=["core"]
+# At 0.95 hardly anything is left: for a digit of 20 pixels that allows a mistake of half a pixel, and its box was drawn in whole pixels. The mean over ten overlaps rewards a detector that
+# places its boxes well, where the older AP50 of the VOC challenge asked only whether it was about there.
+#
+# And which digits are hard?
+
+# %% tags=["core", "slide"]
+each = {names[k - 1]: ap for k, ap in curves.ap().items()}
+plots.bars(each, x_label="digit", y_label="AP")
+
+# %% [markdown] tags=["core"]
+# **Break it.** Category ids of COCO begin at 1, labels at 0. Forget the difference.
+
+# %% tags=["core", "slide"]
+shifted = [d | {"category_id": max(1, d["category_id"] - 1)} for d in results]
+broken = coco_eval.evaluate(truth, shifted)
+f"AP {numbers.ap:.3f} becomes {broken.ap:.3f}"
+
+# %% [markdown] tags=["core"]
+# The boxes are as good as before. If a detector that you have just trained scores 0.00, look at a picture with its boxes before you look at the learning rate.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## What is a crowd?
+#
+# Photographs have heaps of apples and rows of spectators. COCO's annotators draw one outline round all of it, `iscrowd: 1`. Nobody is asked to find it, and nobody is punished for boxes inside. So such boxes are *ignored*: neither right nor false.
+#
+# But IoU would be tiny for one apple in a heap. A box of 10 x 10, half of it inside a crowd of 100 x 100: what number should say that it belongs there? Half of *the box* is inside, so 1/2:
+#
+# $$ \mathrm{overlap}(d, g) = \frac{|d \cap g|}{|d|} \qquad \text{if } g \text{ is a crowd} \tag{16.6} $$
+
+# %% tags=["deep"]
+show(coco_eval.overlaps)
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+apple, heap = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 100, 100]])
+as_crowd = coco_eval.overlaps(apple, heap, np.array([True]))
+as_object = coco_eval.overlaps(apple, heap, np.array([False]))
+assert as_crowd[0] == 0.5  # by hand
+as_crowd.tolist(), as_object.round(4).tolist()
+
+# %% [markdown] tags=["deep"]
+# **Break it.** Read the annotations, and forget the flag. One object is found. Three sure boxes lie inside a crowd.
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+inside = [([300 + 9 * i, 300, 30, 30], 0.9) for i in range(3)]
+truth_3, found_3 = one_picture([A, [290, 290, 80, 80]], [*inside, (A, 0.5)])
+truth_3["annotations"][1]["iscrowd"] = 1
+with_flag = coco_eval.evaluate(truth_3, found_3).ap
+truth_3["annotations"][1]["iscrowd"] = 0
+round(with_flag, 4), round(coco_eval.evaluate(truth_3, found_3).ap, 4)
+
+# %% [markdown] tags=["deep"]
+# 1.0 becomes 0.13: the three boxes stand false above the right one, and the heap counts as an object that was missed. The annotation format knows an `ignore` key as well. pycocotools overwrites it with `iscrowd`, so it has no effect there, nor here.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## How sure is the number itself?
+#
+# Two papers differ by 0.4 AP. Is one better? A test set is a sample. Cut ours into pieces of 20 scenes, and let the same detector be judged on each. How far apart will the six numbers be?
+
+# %% tags=["deep", "slide"]
+def on_part(first):
+    ids = range(first + 1, first + 21)
+    part = [d for d in results if d["image_id"] in ids]
+    boxes = [a for a in truth["annotations"] if a["image_id"] in ids]
+    some = truth | {"annotations": boxes}
+    return coco_eval.evaluate(some, part).ap
+
+
+pieces = [on_part(first) for first in range(0, 120, 20)]
+says = f"The same detector: from {min(pieces):.2f} to {max(pieces):.2f}."
+plots.points({"20 scenes each": pieces}, y_label="AP", says=says)
+
+# %% [markdown] tags=["deep"]
+# Nothing changed but the pictures. COCO's test set is far larger, and still a comparison should be made on the same pictures, with several trainings of each. That is how the figures at the end of this chapter were made.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Can we train one, here?
+#
+# Yes, if we begin with a backbone that has seen digits: NASNet's own argument, that what is learned on small pictures is worth something on large ones. The shipped backbone was trained on crops (chapter 01). Pyramid and heads
+# start from random numbers. What AP do you expect after a few minutes on one thread?
+
+# %% tags=["core"]
+QUICK = True  # False: the steps of the shipped detector, about six times the time
+steps = 400 if QUICK else 2400
+learner = detectors.short_memory(detectors.shipped("plain", weights="backbone"))
+pictures = data.scenes("train", 4000)
+places = anchors.anchors((128, 128), learner.config.anchors)
+
+
+def loss_of(net, batch):
+    outputs = net(training.normalise(batch.images))
+    loss = detection_loss.detection_loss(*outputs, batch, places)
+    return loss.total, {"classes": loss.classes.item(), "boxes": loss.boxes.item()}
+
+
+# %% [markdown] tags=["core"]
+# The score is read a few times on the way, from the moving average of the weights (chapter 02).
+
+# %% tags=["core", "slide"]
+groups = training.parameter_groups(learner, 1e-2)
+optimizer, average = torch.optim.AdamW(groups, lr=7e-3), training.EMA(learner, 0.99)
+judged, log = data.scenes("validation", 60), {}
+
+
+def read_score(step, logs):
+    if (step + 1) % (steps // 4) == 0:
+        found = coco_eval.detections(average.model, judged)
+        log[step + 1] = coco_eval.evaluate(judged.coco(), found)
+
+
+history = training.fit(
+    learner, pictures, loss_of, steps=steps, batch_size=16, optimizer=optimizer,
+    ema=average, clip=10, warmup=0.05, collate=data.collate, on_step=read_score,
+    progress=False,
+)  # fmt: skip
+curve = {"AP": [n.ap for n in log.values()], "AP50": [n.ap50 for n in log.values()]}
+plots.lines(list(log), curve, x_label="step", y_label="on 60 validation scenes")
+
+# %% [markdown] tags=["core"]
+# And the verdict, on scenes that no decision was taken by:
+
+# %% tags=["core", "slide"]
+held_out = data.scenes("test", 200)
+final = {}
+for kind, net in {"live": average.model, "shipped": model}.items():
+    final[kind] = coco_eval.evaluate(held_out.coco(), coco_eval.detections(net, held_out))
+rows = [(k, f"{n.ap:.3f}", f"{n.ap50:.3f}", f"{n.ap75:.3f}") for k, n in final.items()]
+table(("detector", "AP", "AP50", "AP75"), rows)
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **AP does not reach the paper.** zylo117/Yet-Another-EfficientDet-Pytorch#217 tells of 220 runs; google/automl#227, #310 and #932 and rwightman/efficientdet-pytorch#92 ask the same. First compare the
+#   network with the released one, number by number, then the recipe. Half a point is soft-NMS (chapter 15).
+# - **90 classes or 80?** COCO uses 80 ids between 1 and 90. google/automl#83, rwightman/efficientdet-pytorch#9 and zylo117/Yet-Another-EfficientDet-Pytorch#344 are about what happens if the map between labels
+#   and ids is guessed. Ours is written down: `CocoFolder.category_ids`.
+# - **Pictures without objects.** rwightman/efficientdet-pytorch#71 and #44, zylo117/Yet-Another-EfficientDet-Pytorch#12 and #575, google/automl#695: an empty picture crashed the training or the
+#   evaluation. It has no object to find, but its false boxes count.
+# - **`== 0.9` finds nothing.** The ten thresholds are floats, and the ninth is 0.8999999999999999. Ask by place, not by value.
+# - **Cut at 10 instead of 100.** pycocotools looks for the entry "100" when it makes its summary. Change `maxDets`, and its AP says -1.
+# - **An evaluator that died of age.** effdet's VOC evaluator uses `np.float_`, which NumPy 2 does not have. The COCO path works.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - Best score first, each detection takes the free object that it overlaps most. One object, one hit.
+# - Precision over recall, made monotone from the right, read at 101 recalls: average precision.
+# - COCO's AP is the mean over ten overlaps and all classes that have objects.
+# - AP judges the order of the list. Do not cut the list before it is judged.
+# - Crowds are ignored, and overlap with them is the share of the detection.
+# - The number has noise: same pictures, several seeds, all points shown.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 16.1 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
+#
+# Four objects, three detections, best first: right, false, right. What is AP50, to three digits? The precision at each recall stands above; the mean of 101 points is yours.
+#
+# <details><summary>Answer</summary>
+#
+# Recalls 0.00 to 0.25 are 26 points at precision 1. Recalls 0.26 to 0.50 are 25 points at 2/3. The other 50 are at 0. $(26 + 25 \cdot \tfrac23) / 101 = 0.422$.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("coco_eval.ap_on_paper", answer)
+# hint("coco_eval.ap_on_paper")
+# solution("coco_eval.ap_on_paper")
+
+# %% [markdown] tags=["core"]
+# ### 16.2 · Measure · largest_shift · 8 min · ●○○ · 2 points
+#
+# An object of 40 x 40 pixels is found, but the box stands some whole pixels too far to the right. What is the largest shift with an AP above 0?
+
+# %% tags=["core"]
+shift = 4  # change me
+numbers = coco_eval.evaluate(*one_picture([A], [([shift, 0, 40, 40], 1.0)]))
+print(f"shift {shift}: AP {numbers.ap:.2f}")
+
+answer = ...  # the shift you found
+check("coco_eval.largest_shift", answer)
+# hint("coco_eval.largest_shift")
+# solution("coco_eval.largest_shift")
+
+# %% [markdown] tags=["core"]
+# ### 16.3 · Build · envelope_area · 15 min · ●●○ · 3 points
+#
+# The VOC challenge (since 2010) takes the area under the curve instead of 101 points. `right` is a list of verdicts, best score first, and `objects` the number of objects. Recall moves by
+# 1 / `objects` at each hit and stands still at the others. The height at a recall is the best precision at that recall or more, as in Eq. 16.3. Return the area. By hand: `[True, False, True]` and 4
+# objects give $\tfrac14 \cdot 1 + \tfrac14 \cdot \tfrac23 = 0.4167$.
+
+# %% tags=["core"]
+def envelope_area(right, objects):
+    ...  # your code
+
+
+check("coco_eval.envelope_area", envelope_area)
+# hint("coco_eval.envelope_area")
+# solution("coco_eval.envelope_area")
+
+# %% [markdown] tags=["core"]
+# ### 16.4 · Build · best_cut · 15 min · ●●○ · 3 points
+#
+# A product needs one threshold. F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$, where a detection is shown if its score is at least the threshold, $TP$ of those are right, and $N$ is the number
+# of objects. `scores` (no ties, in any order) and `right` belong together. Return the score that is the best threshold; of equally good ones the highest.
+
+# %% tags=["core"]
+def best_cut(scores, right, objects):
+    ...  # your code
+
+
+check("coco_eval.best_cut", best_cut)
+# hint("coco_eval.best_cut")
+# solution("coco_eval.best_cut")
+
+# %% [markdown] tags=["optional"]
+# ### 16.5 · Further · 90 min · ●●● · 0 points
+#
+# AP says how much is wrong, not what. [TIDE](https://arxiv.org/abs/2008.08115) sorts the false detections into six kinds: wrong class, wrong place, both, said twice, background, missed. Write it for one
+# threshold with `coco_eval.overlaps`, and find out which kind costs the shipped detector most.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("coco_eval")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Part III is done: a detector that is trained, decoded and measured. Part IV makes it smaller: chapter 17 sets weights to zero, and asks whether anyone but a table notices.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Lin and others, [Microsoft COCO](https://arxiv.org/abs/1405.0312), 2014: the annotations, crowds among them.
+# - Everingham and others, the PASCAL VOC challenge, 2010: average precision of detections, IoU 0.5.
+# - Bolya and others, [TIDE](https://arxiv.org/abs/2008.08115), 2020: what kinds of mistakes there are.
+# - Tan, Pang and Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: AP of the family, and the recipe.

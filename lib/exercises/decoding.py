@@ -1,0 +1,344 @@
+"""Exercises and quiz of chapter 15: thresholds, NMS, soft-NMS."""
+
+import math
+
+import torch
+
+from lib import decoding
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+
+# --- 15.1 predict
+
+CHAIN = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
+
+
+def survivors() -> int:
+    """How many of three boxes in a chain NMS keeps."""
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    return len(decoding.hard_nms(CHAIN, scores, torch.zeros(3).long())[0])
+
+
+# --- 15.2 measure
+
+
+def hiding_overlap() -> float:
+    """The smallest overlap, in hundredths, that pushes 0.9 below 0.3."""
+    return (
+        next(o for o in range(100) if 0.9 * math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
+    )
+
+
+def hiding_overlap_linear() -> float:
+    return next(o for o in range(100) if 0.9 * (1 - o / 100) < 0.3) / 100
+
+
+# --- 15.3 build
+
+
+def greedy(iou, scores, threshold):
+    """NMS from a table of overlaps: a box stays if no box that stayed covers it."""
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def greedy_2(iou, scores, threshold):
+    """The other way round: each box that stays crosses out those that it covers."""
+    left = sorted(range(len(scores)), key=lambda i: scores[i], reverse=True)
+    kept = []
+    while left:
+        best = left.pop(0)
+        kept.append(best)
+        left = [i for i in left if iou[best][i] <= threshold]
+    return kept
+
+
+def greedy_in_order_given(iou, scores, threshold):
+    kept = []
+    for i in range(len(scores)):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def greedy_by_all(iou, scores, threshold):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return [
+        i for n, i in enumerate(order) if all(iou[i][j] <= threshold for j in order[:n])
+    ]
+
+
+def greedy_worst_first(iou, scores, threshold):
+    return greedy(iou, [-s for s in scores], threshold)
+
+
+def greedy_one_covered(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if not kept or any(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def greedy_sorted(iou, scores, threshold):
+    return sorted(greedy(iou, scores, threshold))
+
+
+def overlap_table(rng, size) -> tuple:
+    """A symmetric table of overlaps, scores without ties, and a threshold."""
+    n = size + 1
+    iou = [[1.0] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(i):
+            iou[i][j] = iou[j][i] = round(rng.random(), 2)
+    scores = [k / 100 for k in rng.sample(range(100), n)]
+    return iou, scores, rng.choice((0.3, 0.5, 0.6))
+
+
+# --- 15.4 build
+
+
+def vote(boxes, scores, iou):
+    """The mean of all boxes that cover the best one by half, weighted by score."""
+    best = int(scores.argmax())
+    near = iou[best] >= 0.5
+    weight = scores[near][:, None]
+    return (boxes[near] * weight).sum(0) / weight.sum()
+
+
+def vote_2(boxes, scores, iou):
+    """Box by box, and in double precision."""
+    best = scores.tolist().index(max(scores.tolist()))
+    total, weights = torch.zeros(4, dtype=torch.float64), 0.0
+    for box, score, overlap in zip(boxes, scores.tolist(), iou[best], strict=True):
+        if overlap >= 0.5:
+            total += score * box.double()
+            weights += score
+    return (total / weights).float()
+
+
+def vote_unweighted(boxes, scores, iou):
+    return boxes[iou[int(scores.argmax())] >= 0.5].mean(0)
+
+
+def vote_of_all(boxes, scores, iou):
+    return (boxes * scores[:, None]).sum(0) / scores.sum()
+
+
+def vote_not_normalised(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0)
+
+
+def vote_divided_by_all(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores.sum()
+
+
+def vote_around_first(boxes, scores, iou):
+    near = iou[0] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def ballot(rng, size) -> tuple:
+    """Boxes, scores without ties, and overlaps on both sides of a half."""
+    n = size + 2
+    corners = torch.tensor([[rng.randint(0, 30), rng.randint(0, 30)] for _ in range(n)])
+    sides = torch.tensor([[rng.randint(5, 20), rng.randint(5, 20)] for _ in range(n)])
+    boxes = torch.cat([corners, corners + sides], 1).float()
+    scores = torch.tensor([k / 100 for k in rng.sample(range(5, 100), n)])
+    iou = torch.eye(n)
+    for i in range(n):
+        for j in range(i):
+            iou[i, j] = iou[j, i] = rng.choice((0.0, 0.2, 0.45, 0.5, 0.6, 0.9))
+    return boxes, scores, iou
+
+
+EXERCISES = (
+    Exercise(
+        name="survivors", number="15.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="How many of three boxes in a chain survive NMS at 0.5?",
+        reference=survivors,
+        wrong=(
+            Wrong(1, "the second box is removed; who is left to remove the third?"),
+            Wrong(3, "the first two overlap by 7/13, more than a half"),
+        ),
+        hints=(
+            "Boxes are taken best score first. Work out the overlap of the second with"
+            " the first.",
+            "A box that was removed removes nobody.",
+        ),
+    ),
+    Exercise(
+        name="hiding_overlap", number="15.2", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="The smallest overlap, in hundredths, at which soft-NMS pushes 0.9 below"
+             " 0.3.",
+        reference=hiding_overlap,
+        wrong=(
+            Wrong(hiding_overlap_linear, "that is the linear rule, 1 minus the overlap;"
+                  " the one in the chapter has an exponential"),
+            Wrong(lambda: hiding_overlap() - 0.01, "one hundredth less still leaves the"
+                  " score above 0.3"),
+        ),
+        hints=(
+            "The product of the score and Eq. 15.4 falls as the overlap grows: try"
+            " 0.70, then 0.80, and halve the gap.",
+            "0.9 times exp(-2 times the overlap squared) has to be below 0.3.",
+        ),
+    ),
+    Exercise(
+        name="greedy", number="15.3", kind="build", minutes=15, difficulty=2, points=3,
+        task="NMS from a table of overlaps.",
+        reference=greedy, alternative=greedy_2,
+        wrong=(
+            Wrong(greedy_in_order_given, "you take the boxes in the order of the list;"
+                  " the best score has to choose first"),
+            Wrong(greedy_by_all, "a box that was removed still removes others; compare"
+                  " with those that stayed only"),
+            Wrong(greedy_worst_first, "you begin with the lowest score"),
+            Wrong(greedy_one_covered, "one box that it does not overlap is not enough:"
+                  " no box that stayed may cover it"),
+            Wrong(greedy_sorted, "the right boxes; but return them best score first"),
+        ),
+        hints=(
+            "Sort the indices by score, the highest first.",
+            "Keep a list of those that stay. When may the next one join it?",
+            "It joins if its overlap with everyone in the list is at most the"
+            " threshold.",
+        ),
+        cases=overlap_table,
+        by_hand=(
+            (([[1.0, 0.6, 0.3], [0.6, 1.0, 0.6], [0.3, 0.6, 1.0]],
+              [0.9, 0.8, 0.7], 0.5), [0, 2]),
+            (([[1.0, 0.6, 0.3], [0.6, 1.0, 0.6], [0.3, 0.6, 1.0]],
+              [0.5, 0.8, 0.7], 0.5), [1]),
+            (([[1.0, 0.5], [0.5, 1.0]], [0.2, 0.4], 0.5), [1, 0]),
+        ),
+        properties=(
+            Property(
+                "where nothing overlaps, every box stays",
+                lambda mine, iou, scores, threshold: len(
+                    mine([[float(i == j) for j in range(4)] for i in range(4)],
+                         [0.1, 0.4, 0.2, 0.3], 0.5)
+                ) == 4,
+            ),
+        ),
+    ),
+    Exercise(
+        name="vote", number="15.4", kind="build", minutes=15, difficulty=2, points=3,
+        task="The mean of the boxes that cover the best one, weighted by score.",
+        reference=vote, alternative=vote_2,
+        wrong=(
+            Wrong(vote_unweighted, "all boxes count alike in your mean; a sure box"
+                  " should count more"),
+            Wrong(vote_of_all, "boxes of other objects vote too; only those with an"
+                  " overlap of 0.5 or more with the best one may"),
+            Wrong(vote_not_normalised, "a weighted sum, not a mean: divide by the sum"
+                  " of the weights"),
+            Wrong(vote_divided_by_all, "you divide by the scores of all boxes, those"
+                  " that did not vote among them"),
+            Wrong(vote_around_first, "you gather round box 0; the best score may stand"
+                  " anywhere"),
+        ),
+        hints=(
+            "scores.argmax() says where the best box stands.",
+            "iou[best] >= 0.5 is a mask over all boxes, the best one included.",
+            "scores[mask][:, None] multiplies each box by its score.",
+        ),
+        cases=ballot,
+        by_hand=(
+            ((torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [50, 50, 60, 60]]),
+              torch.tensor([0.6, 0.2, 0.4]),
+              torch.tensor([[1.0, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])),
+             torch.tensor([1.0, 0, 11, 10])),
+        ),
+        properties=(
+            Property(
+                "a box that nobody overlaps stays where it is",
+                lambda mine, boxes, scores, iou: torch.allclose(
+                    mine(boxes, scores, torch.eye(len(boxes))), boxes[scores.argmax()]
+                ),
+            ),
+        ),
+        tolerance=1e-4,
+    ),
+)  # fmt: skip
+
+
+def d0_pairs() -> int:
+    """(anchor, class) pairs that D0 scores in one picture of 512x512."""
+    return 9 * 90 * sum((512 // 2**level) ** 2 for level in range(3, 8))
+
+
+def after_soft_nms() -> float:
+    return 0.8 * math.exp(-(0.6**2) / decoding.SIGMA)
+
+
+QUIZ = (
+    Question(
+        "D0 looks at 512 x 512 pixels with 9 anchors a cell on P3 to P7, and knows 90"
+        " classes. How many scores does one picture give?",
+        (
+            Option("49,104", "That is the number of anchors; each has a score for every"
+                   " class."),
+            Option("4,419,360", "49,104 anchors times 90 classes. The best 5,000 of"
+                   " them are looked at.", True),
+            Option("5,000", "So many are kept for NMS, not computed."),
+            Option("100", "So many detections come out at the end."),
+        ),
+        value=d0_pairs, form="{:,}",
+    ),
+    Question(
+        "Why is NMS run in each class for itself?",
+        (
+            Option("It is faster.", "It can be, but that is not why: the results"
+                   " differ."),
+            Option("Two objects of different classes may overlap by more than half, and"
+                   " both are there.", "A 1 in front of a 0: one would eat the other.",
+                   True),
+            Option("Scores of different classes cannot be compared.", "They can; the"
+                   " best 5,000 pairs are picked over all classes."),
+        ),
+    ),
+    Question(
+        "A box has score 0.8 and overlaps the chosen box of its class by 0.6. What is"
+        " its score after soft-NMS with sigma 0.5?",
+        (
+            Option("0.32", "That is 0.8 times 0.4, the linear rule."),
+            Option("0.39", "0.8 times exp(-0.36 / 0.5).", True),
+            Option("0.00", "Hard NMS would remove it: 0.6 is above 0.5."),
+            Option("0.24", "That is 0.8 times exp(-0.6 / 0.5): the overlap has to be"
+                   " squared."),
+        ),
+        value=after_soft_nms, form="{:.2f}",
+    ),
+    Question(
+        "You raise the score threshold of `detect` from 0.1 to 0.5. What can happen to"
+        " the boxes that score 0.6?",
+        (
+            Option("Nothing.", "Boxes below 0.5 never removed anything above them: the"
+                   " better one always chooses first.", True),
+            Option("Some come back, since fewer boxes compete in NMS.", "A box is only"
+                   " removed by one with a higher score, and those are all still"
+                   " there."),
+            Option("Some disappear, since fewer boxes support them.", "NMS does not"
+                   " count supporters."),
+        ),
+    ),
+    Question(
+        "A port computes a side as x2 - x1 + 1, in pixels. Which boxes does it hurt"
+        " most?",
+        (
+            Option("Large ones", "One pixel in 300 changes the area by less than one"
+                   " per cent."),
+            Option("Small ones", "For a box of 4 pixels the area grows from 16 to 25,"
+                   " and overlaps move past the threshold.", True),
+            Option("Boxes at the edge of the picture", "The mistake does not look at"
+                   " where a box is."),
+        ),
+    ),
+)  # fmt: skip
