@@ -90,8 +90,7 @@ print(len(grid), "anchors; number 1 is", [round(v, 1) for v in grid[1].tolist()]
 # %% tags=["core", "slide"]
 scenes = data.scenes("validation", 200)
 scene = scenes[22]
-course = anchors.AnchorConfig(scale=3, levels=(2, 5))
-small = anchors.anchors((128, 128), course)
+small = anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))
 cell = 9 * (32 * 32 + 8 * 16 + 8)  # level 3 begins behind 32 x 32 cells; row 8, column 8
 octaves = {f"octave {o}": small[cell + 3 * o : cell + 3 * o + 3] for o in range(3)}
 sides = [f"{b[0, 2] - b[0, 0]:.0f}" for b in octaves.values()]
@@ -252,7 +251,7 @@ assert found.labels.tolist() == [7, 7, -1]  # by hand, above
 found
 
 # %% [markdown] tags=["core"]
-# The same on a scene, with the anchors that the course's detector will have (we come to the choice soon): its objects, then the anchors that learn the largest and the smallest of them.
+# The same on a scene, with anchors that suit it better than the paper's (how they are chosen comes next): its objects, then the anchors that learn the largest and the smallest of them.
 
 # %% tags=["core", "slide"]
 found = anchors.assign(small, scene.boxes, scene.labels)
@@ -344,7 +343,7 @@ says = f"By force only, at the best scale: {least[0]:.1f}% from stride 4, {least
 plots.lines(scales, forced, x_label="anchor scale", y_label="objects by force only, %", says=says)
 
 # %% [markdown] tags=["core"]
-# No scale repairs a stride that is too coarse. It is the third of the width again: a narrow digit falls between anchors that stand 8 pixels apart. So the course's detector begins at
+# No scale repairs a stride that is too coarse. It is the third of the width again: a narrow digit falls between anchors that stand 8 pixels apart. So a detector for our scenes begins at
 # stride 4. And the scale? Split by size:
 
 # %% tags=["core", "slide"]
@@ -360,8 +359,7 @@ for scale in (2, 3, 4):
 table(("scale", "side", "objects", "by force only", "mean best IoU", "positives, median"), rows)
 
 # %% [markdown] tags=["core"]
-# **Scale 3** it is: nearly nobody by force, and about the same number of positives for small and for large digits. With scale 4 the large ones get more anchors and the small ones fewer. The
-# `AnchorConfig(scale=3, levels=(2, 5))` of this chapter comes from this table, and chapter 16 trains with it.
+# **Scale 3** it is: nearly nobody by force, and about the same number of positives for small and for large digits. With scale 4 the large ones get more anchors and the small ones fewer.
 #
 # **Break it.** Swap width and height of the ratios. Before you run the cell: what will happen to the coverage?
 
@@ -379,7 +377,24 @@ table(("ratios", "mean best IoU", "width and height swapped"), rows)
 # ever notice, and would see slightly bad boxes. With ratios for tall things the same slip is costly. A mistake that hides behind a symmetric default waits for the first user
 # who changes it.
 #
-# Digits are tall, so ratios for tall things fit better. We keep the paper's: exercise 12.4 finds shapes from data.
+# And do we need nine? Digits are tall, all of them. One tall shape might do, in two octaves instead of three, and without stride 32:
+
+# %% tags=["core", "slide"]
+rows = []
+for name, config in {
+    "the paper's, strides 8 to 128": {},
+    "nine a cell, scale 3, strides 4 to 32": dict(scale=3, levels=(2, 5)),
+    "two tall ones a cell, strides 4 to 16": dict(scale=3, octaves=2, ratios=((0.79, 1.27),), levels=(2, 4)),
+}.items():
+    count = len(anchors.anchors((128, 128), anchors.AnchorConfig(**config)))
+    seen = cover(**config)
+    forced = f"{(seen.ious < 0.5).float().mean():.1%}"
+    rows.append((name, f"{count:,}", forced, f"{seen.ious.mean():.2f}", int(seen.positives.median())))
+table(("anchors", "number", "by force only", "mean best IoU", "positives, median"), rows)
+
+# %% [markdown] tags=["core"]
+# The last row has nearly the fit of the second, with less than a quarter of the questions. The head that answers them shrinks alike. The detectors that chapter 16 trains on our scenes have these two. For photographs of all
+# kinds of things, where some are wide and some tall, the paper's nine are the safer choice. Where shapes come from, if nobody tells you, is exercise 12.4.
 
 # %% [markdown] tags=["deep"]
 # **What does it cost?** Assignment is arithmetic on a matrix of objects by anchors, no loop over either. It happens once a picture and a step, so it must be cheap.
@@ -392,18 +407,18 @@ share = torch.stack([e.labels >= 0 for e in every]).float().mean()
 print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are positive")
 
 # %% [markdown] tags=["core"]
-# One anchor in some 250 learns an object. The rest see background. That imbalance is the subject of chapter 14.
+# One anchor in some 250 learns an object here. The rest see background. That imbalance is the subject of chapter 14.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
 # - **Width and height swapped.** google/automl#303: ratios were read as (width, height) where sizes were (height, width). See above why nobody saw it.
 # - **Three orders of four numbers.** rwightman/efficientdet-pytorch#24, #99, #117, #231: yxyx inside, xyxy out, xywh before that. Name the order, convert at one place, test with a box that is not square.
-# - **Anchors that do not fit.** zylo117/Yet-Another-EfficientDet-Pytorch#27, #199, #598: custom objects are never found, since no anchor has their size or shape. Measure coverage first.
+# - **Anchors that do not fit.** zylo117/Yet-Another-EfficientDet-Pytorch#27, #199, #598 ask about anchors for custom and for small objects. Measure coverage first.
 # - **Another scale.** D7 has the network of D6, but its anchor scale is 5, not 4. Load its weights with 4 and every box is a fifth too small.
 # - **Sizes that do not divide.** zylo117/Yet-Another-EfficientDet-Pytorch#307 asks why sides must divide by 128. They need not, if strides come from the level's size.
-# - **Pictures without objects.** rwightman/efficientdet-pytorch#44 and #71, zylo117/Yet-Another-EfficientDet-Pytorch#12: an argmax over nothing.
-# - **Boxes without an area.** google/automl's own list of reasons for NaN names degenerate boxes. Ours are refused by name, before their logarithm is taken.
+# - **Pictures without objects, or with a single one.** rwightman/efficientdet-pytorch#44 and #71, zylo117/Yet-Another-EfficientDet-Pytorch#12. Test both before you train on your own data.
+# - **Training that diverges.** rwightman/efficientdet-pytorch#113, #269: boxes without an area are one of the things to look for. Ours are refused by name, before their logarithm is taken.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
@@ -413,7 +428,7 @@ print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are po
 # - IoU is the shared area over the covered area. Half the box in common is a third.
 # - A code is four small numbers, seen from the anchor, so that the same thing elsewhere has the same code.
 # - An anchor learns its best object from an IoU of 0.5. Each object takes its best anchor by force. The first of two rivals wins.
-# - Measure coverage before you train. On our scenes: strides 4 to 32, scale 3.
+# - Measure coverage before you train. Our scenes need stride 4 and scale 3; and one tall shape does nearly as well as three.
 
 # %% [markdown] tags=["core"]
 # ## Exercises

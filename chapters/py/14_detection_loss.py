@@ -58,7 +58,7 @@ device = setup("14_detection_loss", seed=0)
 # Chapter 12 told every anchor what it should say. Chapter 13 has the network that says something. What stands between them is one number, the loss. Everything that
 # the network ever learns, it learns through this number.
 #
-# One scene of the course has 12,240 anchors. About fifty of them see a digit. How do you hear fifty voices among twelve thousand?
+# Nine anchors a cell on strides 4 to 32 make 12,240 for one scene. About fifty of them see a digit. How do you hear fifty voices among twelve thousand?
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does one question cost?
@@ -166,7 +166,7 @@ widgets.slider(share_figure, name="gamma", values=[0, 0.5, 1, 1.5, 2, 3, 5], sta
 # %% tags=["core"]
 show(detection_loss.prior_bias)
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide"]
 prior = detection_loss.prior_bias()
 assert abs(prior - math.log(0.01 / 0.99)) < 1e-12
 print(f"{prior:.4f}")
@@ -246,7 +246,7 @@ nothing = anchors.assign(paper, torch.zeros(0, 4), torch.zeros(0, dtype=torch.in
 flat = torch.zeros(1, len(paper), 3), torch.zeros(1, len(paper), 4)
 loss = detection_loss.loss_of_assigned(*flat, nothing.labels[None], nothing.codes[None])
 assert abs(loss.total.item() - 3069 * 3 * 0.75 * 0.5**1.5 * math.log(2)) < 1e-3
-print(f"{loss.total.item():.3f}, finite, and no box loss: {loss.boxes.item()}")
+print(f"{loss.total.item():.1f}, finite, and no box loss: {loss.boxes.item()}")
 
 # %% [markdown] tags=["core"]
 # From a detector's outputs, a list of maps, and a batch of `data.collate`, `detection_loss` does the whole way. It refuses anchors that do not fit, and a label that has no class.
@@ -401,8 +401,8 @@ print(f"{200 * (time.process_time() - begin):.0f} ms for 16 scenes, assignment a
 #
 # - **NaN after some steps.** google/automl#137, #213, #921, rwightman/efficientdet-pytorch#113, #269. The usual list: a learning rate for another batch size, no clipping, boxes without area, a loss in half precision.
 # - **Never better than noise.** zylo117/Yet-Another-EfficientDet-Pytorch#217, 220 runs: scores of the paper are not reproduced, mostly for wiring and recipe. Test the loss alone first, as above.
-# - **A picture without objects.** rwightman/efficientdet-pytorch#71, google/automl#695: a division by zero positives. Here it is the plus one.
-# - **The last class is never learned.** google/automl#391, rwightman/efficientdet-pytorch#107: labels from 1 in a head with logits from 0. `detection_loss` refuses such a label by number.
+# - **Pictures without objects.** rwightman/efficientdet-pytorch#71, google/automl#695. The plus one of Eq. 14.5 is for them; the tests have a batch of nothing else.
+# - **Class ids.** google/automl#76, #391, #492, rwightman/efficientdet-pytorch#107: ids that begin at 1, a background that is no class, a last class that is lost. `detection_loss` refuses a label that has no logit, by number.
 # - **90 or 80.** google/automl#83, rwightman/efficientdet-pytorch#9: COCO's ids go to 90 with gaps, so the published heads have 90 classes, ten of which never occur.
 
 # %% [markdown] tags=["core", "slide"]

@@ -42,7 +42,7 @@ def not_forced() -> int:
     return int((seen(anchors.AnchorConfig()).ious >= 0.5).sum())
 
 
-def forced_with_ours() -> int:
+def forced_at_scale_three() -> int:
     config = anchors.AnchorConfig(scale=3, levels=(2, 5))
     return int((seen(config).ious < 0.5).sum())
 
@@ -211,7 +211,7 @@ EXERCISES = (
         reference=forced_only,
         wrong=(
             Wrong(not_forced, "these are the objects that need no force"),
-            Wrong(forced_with_ours, "that is with the course's anchors; take"
+            Wrong(forced_at_scale_three, "that is at scale 3 on strides 4 to 32; take"
                   " AnchorConfig() as it is"),
             Wrong(objects, "these are all objects; count those with a best IoU below"
                   " 0.5"),

@@ -342,8 +342,8 @@ QUIZ = (
             Option("Codes are small, so their Huber loss is: a code off by 0.1 costs"
                    " 0.005, a class missed costs about 1.", "The factor brings both to"
                    " one size, so that the network learns both.", True),
-            Option("There are 50 anchors to an object.", "There are about 17 with the"
-                   " course's anchors."),
+            Option("There are 50 anchors to an object.", "There are about 17, with nine"
+                   " a cell."),
             Option("It makes up for the division by 4.", "The division by 4 is a mean"
                    " over ty, tx, th and tw."),
         ),
