@@ -4,8 +4,8 @@ Nine boxes stand on every cell of every level. IoU says how well one fits an obj
 `assign` gives each anchor an object or none; `encode` writes the object as four small
 numbers seen from its anchor, and `decode` reads them back. Boxes are xyxy pixels.
 
-Chapter 12. Sources: EfficientDet, arXiv 1911.09070; the assignment of its code (best
-IoU, 0.5, forced matches); the code of Faster R-CNN, arXiv 1506.01497, section 3.1.2.
+Chapter 12. Sources: EfficientDet, arXiv 1911.09070, and the assignment of its code;
+box codes of Faster R-CNN, arXiv 1506.01497, section 3.1.2.
 """
 
 import dataclasses
@@ -40,8 +40,10 @@ class AnchorConfig:
 
     def __post_init__(self):
         sides = [side for ratio in self.ratios for side in ratio]
-        if not (min([self.scale, self.octaves, *sides]) > 0 and sides):
+        if not (sides and min([self.scale, self.octaves, *sides]) > 0):
             raise ValueError(f"{self}: scale, octaves and ratios must be positive")
+        if not 0 <= self.levels[0] <= self.levels[1]:
+            raise ValueError(f"levels {self.levels} must be (first, last)")
 
     @property
     def per_cell(self) -> int:
@@ -75,12 +77,10 @@ def anchors(
 ) -> Float[Tensor, "A 4"]:
     """All anchors of a picture of (height, width), level by level, row by row.
 
-    Not clipped to the picture. A stride is picture over level, so any size will do: a
-    side of 320 has levels of 40, 20, 10, 5 and 3 cells, the last 106.7 pixels apart.
+    Not clipped to the picture. A stride is picture over level: 320 / 3 on level 7.
     """
     config = config or AnchorConfig()
-    # float64, rounded once: 2 ** (1 / 3) strides are no round number of pixels.
-    shapes = np.array(config.shapes())  # K 2
+    shapes = np.array(config.shapes())  # K 2, float64: rounded once, at the end
     levels = []
     for rows, columns in level_sizes(image_size, *config.levels):
         stride = np.array([image_size[1] / columns, image_size[0] / rows])
@@ -93,8 +93,7 @@ def anchors(
 
 
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
-    """Outputs (B, K * size, H, W) of all levels as (B, A, size): anchor order."""
-    # channel k * size + i of a cell is number i of its anchor k
+    """Outputs (B, K * size, H, W) of all levels as (B, A, size), in anchor order."""
     rows = [o.permute(0, 2, 3, 1).reshape(len(o), -1, size) for o in outputs]
     return torch.cat(rows, 1)
 
@@ -190,6 +189,8 @@ def coverage(
     anchors: Float[Tensor, "A 4"], boxes: list[Tensor], matched: float = 0.5
 ) -> Coverage:
     """Side, best IoU and positive anchors of every object; (N, 4) boxes a picture."""
+    if not any(map(len, boxes)):
+        raise ValueError(f"coverage: {len(boxes)} pictures, and no object in them")
     found = []
     for some in boxes:
         if len(some):

@@ -326,3 +326,10 @@ def test_coverage_by_hand():
     assert seen.positives[1] == 1  # by force only
     # Moved by 8 pixels an anchor of 32 still has 24 / 40 = 0.6: right and below, once.
     assert seen.positives[0] == 3
+    with pytest.raises(ValueError, match="2 pictures, and no object"):
+        anchors.coverage(grid, [torch.zeros(0, 4)] * 2)
+
+
+def test_levels_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match=r"\(5, 2\) must be \(first, last\)"):
+        AnchorConfig(levels=(5, 2))
