@@ -4,8 +4,7 @@ Nine boxes stand on every cell of every level. IoU says how well one fits an obj
 `assign` gives each anchor an object or none; `encode` writes the object as four small
 numbers seen from its anchor, and `decode` reads them back. Boxes are xyxy pixels.
 
-Chapter 12. Sources: EfficientDet, arXiv 1911.09070, and the assignment of its code;
-box codes of Faster R-CNN, arXiv 1506.01497, section 3.1.2.
+Chapter 12. Sources: EfficientDet, arXiv 1911.09070; Faster R-CNN, arXiv 1506.01497.
 """
 
 import dataclasses
