@@ -1,0 +1,514 @@
+"""Exercises and quiz of chapter 13: heads, scale, and weights from elsewhere."""
+
+import functools
+import math
+
+import torch
+
+from lib import anchors, efficientdet, profiling
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+
+# --- 13.1 predict
+
+
+def logits(classes: int = 90, name: str = "d1") -> int:
+    """Logits that D1 gives for one picture of its size."""
+    config = efficientdet.CONFIGS[name]
+    return len(anchors.anchors(config.image_size, config.anchors)) * classes
+
+
+def logits_of_one() -> int:
+    return logits(classes=1)
+
+
+def logits_of_d0() -> int:
+    return logits(name="d0")
+
+
+def logits_with_background() -> int:
+    return logits(classes=91)
+
+
+def logits_of_cells() -> int:
+    return logits() // 9
+
+
+# --- 13.2 measure
+
+
+@functools.cache
+def digits() -> int:
+    """Parameters of D0 for ten classes."""
+    with torch.device("meta"):
+        return profiling.parameters(efficientdet.efficientdet("d0", num_classes=10))
+
+
+def as_published() -> int:
+    return digits() + 80 * 9 * (64 + 1)
+
+
+def one_anchor_less() -> int:
+    return as_published() - 80 * (64 + 1)
+
+
+def biases_stay() -> int:
+    return as_published() - 80 * 9 * 64
+
+
+def with_background() -> int:
+    return digits() + 9 * (64 + 1)
+
+
+# --- 13.3 build
+
+
+def fold_levels(weight, bias, norms, eps):
+    """The 1x1 convolution once for each level, its norm taken in."""
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_levels_2(weight, bias, norms, eps):
+    """Ask the two layers: what do they make of zero, and of each single channel?"""
+
+    def both(x, gain, shift, mean, variance):
+        return (x @ weight.T + bias - mean) / (variance + eps) ** 0.5 * gain + shift
+
+    folded = []
+    for norm in norms:
+        zero = both(torch.zeros(weight.shape[1]), *norm)
+        unit = both(torch.eye(weight.shape[1]), *norm)
+        folded.append(((unit - zero).T, zero))
+    return folded
+
+
+def fold_without_bias(weight, bias, norms, eps):
+    """The convolution's own bias is forgotten."""
+    return fold_levels(weight, torch.zeros_like(bias), norms, eps)
+
+
+def fold_by_variance(weight, bias, norms, eps):
+    """Divided by the variance, not by its root."""
+    squared = [(g, s, m, (v + eps) ** 2 - eps) for g, s, m, v in norms]
+    return fold_levels(weight, bias, squared, eps)
+
+
+def fold_columns(weight, bias, norms, eps):
+    """The factor goes to what comes in, not to what goes out."""
+    right = fold_levels(weight, bias, norms, eps)
+    factors = [g / torch.sqrt(v + eps) for g, _, _, v in norms]
+    pairs = zip(right, factors, strict=True)
+    return [(weight * factor, b) for (_, b), factor in pairs]
+
+
+def fold_first_level(weight, bias, norms, eps):
+    """One folded convolution for all levels."""
+    return fold_levels(weight, bias, norms[:1] * len(norms), eps)
+
+
+def fold_chained(weight, bias, norms, eps):
+    """Each level is folded into what the level before has left."""
+    found = []
+    for norm in norms:
+        [(weight, bias)] = fold_levels(weight, bias, [norm], eps)
+        found.append((weight, bias))
+    return found
+
+
+def fold_case(rng, size):
+    """A square 1x1 convolution and the norms of a few levels."""
+    width = 1 + size
+    norms = [
+        (
+            tensor(rng, width, low=0.5, high=2.0), tensor(rng, width),
+            tensor(rng, width), tensor(rng, width, low=0.2, high=2.0),
+        )
+        for _ in range(rng.randint(2, 4))
+    ]  # fmt: skip
+    weight, bias = tensor(rng, width, width), tensor(rng, width)
+    return weight, bias, norms, rng.choice((0.01, 0.05, 0.1))
+
+
+def agrees(mine, weight, bias, norms, eps) -> bool:
+    """Folded and unfolded say the same of a pixel, on the last level."""
+    x = torch.linspace(-1, 1, weight.shape[1])
+    gain, shift, mean, variance = norms[-1]
+    y = (weight @ x + bias - mean) / torch.sqrt(variance + eps) * gain + shift
+    w, b = mine(weight, bias, norms, eps)[-1]
+    return torch.allclose(w @ x + b, y, atol=1e-4)
+
+
+# --- 13.4 build
+
+
+def repeat_first(names):
+    """The published names of tensors that were saved with the level first."""
+    found = []
+    for name in names:
+        net, part, *rest = name.split(".")
+        if part == "bn_rep":
+            level, repeat, leaf = rest
+            name = f"{net}.{part}.{repeat}.{level}.bn.{leaf}"
+        found.append(name)
+    return found
+
+
+def repeat_first_2(names):
+    """Groups of a regular expression, written back in another order."""
+    import re
+
+    swap = re.compile(r"(.*bn_rep\.)(\d+)\.(\d+)(\..*)")
+    return [swap.sub(r"\1\3.\2.bn\4", name) for name in names]
+
+
+def only_bn(names):
+    """`.bn` is put in, the numbers stay."""
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            parts.insert(4, "bn")
+        found.append(".".join(parts))
+    return found
+
+
+def without_bn(names):
+    """Swapped, without `.bn`."""
+    return [n.replace(".bn.", ".") if "bn_rep" in n else n for n in repeat_first(names)]
+
+
+def swap_everywhere(names):
+    """Any two numbers in a row are swapped, in the backbone too."""
+    import re
+
+    swapped = [re.sub(r"\.(\d+)\.(\d+)\.", r".\2.\1.", name) for name in names]
+    return only_bn(swapped)
+
+
+def in_order(names):
+    """Right names, in alphabetical order."""
+    return sorted(repeat_first(names))
+
+
+LEAVES = ("weight", "bias", "running_mean", "running_var")
+
+
+def names_case(rng, size):
+    """A few names of heads and, between them, names that stay."""
+    drawn = []
+    for _ in range(3 + size):
+        net, leaf = rng.choice(("class_net", "box_net")), rng.choice(LEAVES)
+        level, repeat = rng.sample(range(6), 2)
+        drawn.append(f"{net}.bn_rep.{level}.{repeat}.{leaf}")
+    first, last = rng.sample(range(1, 6), 2)
+    drawn.append(f"backbone.blocks.{first}.{last}.bn1.weight")
+    drawn.append(f"class_net.conv_rep.{first}.conv_dw.weight")
+    rng.shuffle(drawn)
+    return (drawn,)
+
+
+# --- 13.5 build (a bug to repair)
+
+
+def first_biases(sizes, prior):
+    """Zeros for every layer but the last one of the class head."""
+    biases = {}
+    for name, outputs in sizes.items():
+        value = 0.0
+        if name == "class.predict":
+            value = -math.log((1 - prior) / prior)
+        biases[name] = torch.full((outputs,), value)
+    return biases
+
+
+def first_biases_2(sizes, prior):
+    """All zeros, then one is written over."""
+    biases = {name: torch.zeros(outputs) for name, outputs in sizes.items()}
+    if "class.predict" in biases:
+        biases["class.predict"] += math.log(prior) - math.log(1 - prior)
+    return biases
+
+
+def sticky(sizes, prior):
+    """The bug itself: the value is never taken back."""
+    biases, value = {}, 0.0
+    for name, outputs in sizes.items():
+        if name == "class.predict":
+            value = -math.log((1 - prior) / prior)
+        biases[name] = torch.full((outputs,), value)
+    return biases
+
+
+def every_class_layer(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), value if name.startswith("class") else 0.0)
+        for name, outputs in sizes.items()
+    }
+
+
+def every_predict(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), value if name.endswith("predict") else 0.0)
+        for name, outputs in sizes.items()
+    }
+
+
+def sign_turned(sizes, prior):
+    return {name: -bias for name, bias in first_biases(sizes, prior).items()}
+
+
+def prior_itself(sizes, prior):
+    found = first_biases(sizes, prior)
+    return {k: torch.full_like(v, prior) if v.any() else v for k, v in found.items()}
+
+
+def log_prior(sizes, prior):
+    found = first_biases(sizes, prior)
+    same = {k: torch.full_like(v, math.log(prior)) for k, v in found.items()}
+    return {k: same[k] if v.any() else v for k, v in found.items()}
+
+
+def biases_case(rng, size):
+    """Layers of two heads in some order, a prior that is not a half."""
+    names = [f"{h}.conv{i}" for h in ("class", "box") for i in range(rng.randint(1, 2))]
+    names += ["class.predict", "box.predict"]
+    rng.shuffle(names)
+    sizes = {name: rng.randint(1, 1 + size) for name in names}
+    return sizes, rng.choice((0.01, 0.02, 0.1, 0.2))
+
+
+EXERCISES = (
+    Exercise(
+        name="logits", number="13.1", kind="predict", minutes=5, difficulty=1, points=1,
+        task="How many logits does D1 give for one picture of 640 x 640?",
+        reference=logits,
+        wrong=(
+            Wrong(logits_of_one, "these are its anchors; each says something about"
+                  " every class"),
+            Wrong(logits_of_d0, "that is D0 at 512 x 512; D1 takes 640 x 640"),
+            Wrong(logits_with_background, "there is no logit for the background: it is"
+                  " what is left if all 90 are small"),
+            Wrong(logits_of_cells, "you have one anchor a cell; there are nine"),
+        ),
+        hints=(
+            "The sides of P3 to P7 are 80, 40, 20, 10 and 5.",
+            "The sum of their squares is the number of cells; nine anchors each, and"
+            " 90 classes for every anchor.",
+        ),
+    ),
+    Exercise(
+        name="digits", number="13.2", kind="measure", minutes=5, difficulty=1, points=1,
+        task="Parameters of D0 for ten classes.",
+        reference=digits,
+        wrong=(
+            Wrong(as_published, "that is D0 for the 90 classes of COCO"),
+            Wrong(one_anchor_less, "80 classes less for one anchor; every place has"
+                  " nine"),
+            Wrong(biases_stay, "an output that goes takes its bias along"),
+            Wrong(with_background, "ten classes are ten: no output for the background"),
+        ),
+        hints=(
+            "efficientdet.efficientdet takes num_classes.",
+            'profiling.parameters(...) under `with torch.device("meta")`.',
+        ),
+    ),
+    Exercise(
+        name="fold_levels", number="13.3", kind="build", minutes=20, difficulty=2,
+        points=3,
+        task="One 1x1 convolution and L norms into L convolutions without norm.",
+        reference=fold_levels, alternative=fold_levels_2,
+        wrong=(
+            Wrong(fold_without_bias, "the convolution's own bias is lost: the norm"
+                  " scales it and takes the mean from it"),
+            Wrong(fold_by_variance, "a norm divides by the root of variance + eps, not"
+                  " by the variance"),
+            Wrong(fold_columns, "you scale the columns, what comes in; a norm scales"
+                  " what goes out, the rows"),
+            Wrong(fold_first_level, "every level got the norm of the first one"),
+            Wrong(fold_chained, "the second level is folded into the first one's"
+                  " result; each has to start from the shared filter"),
+        ),
+        hints=(
+            "Write the norm of W x + b down, and sort what multiplies x from the rest.",
+            "factor = gain / sqrt(variance + eps), one number for each output.",
+            "Weight: weight * factor[:, None]. Bias: (bias - mean) * factor + shift.",
+        ),
+        cases=fold_case,
+        by_hand=(
+            (
+                (
+                    torch.tensor([[2.0]]), torch.tensor([5.0]),
+                    [
+                        (torch.tensor([3.0]), torch.tensor([1.0]), torch.tensor([4.0]),
+                         torch.tensor([3.0])),
+                        (torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([5.0]),
+                         torch.tensor([0.0])),
+                    ],
+                    1.0,
+                ),
+                # Roots 2 and 1: factors 1.5 and 1; biases (5 - 4) 1.5 + 1 and 0.
+                [
+                    (torch.tensor([[3.0]]), torch.tensor([2.5])),
+                    (torch.tensor([[2.0]]), torch.tensor([0.0])),
+                ],
+            ),
+        ),
+        properties=(
+            Property("folded and unfolded say the same of a pixel", agrees),
+        ),
+        tolerance=1e-4,
+    ),
+    Exercise(
+        name="repeat_first", number="13.4", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="Names of a head that counts levels first, turned into published ones.",
+        reference=repeat_first, alternative=repeat_first_2,
+        wrong=(
+            Wrong(only_bn, "every name exists now, and most tensors go to another"
+                  " norm: the two numbers have to change places"),
+            Wrong(without_bn, "the published names have a .bn after the two numbers"),
+            Wrong(swap_everywhere, "you changed names of the backbone as well; only"
+                  " bn_rep counts levels"),
+            Wrong(in_order, "the names are right; give them in the order they came"),
+        ),
+        hints=(
+            'name.split(".") gives the parts; the second one says bn_rep or not.',
+            "level, repeat, leaf = the rest, and back in another order.",
+        ),
+        cases=names_case,
+        by_hand=(
+            (
+                (["class_net.bn_rep.4.2.running_mean", "backbone.bn1.bias"],),
+                ["class_net.bn_rep.2.4.bn.running_mean", "backbone.bn1.bias"],
+            ),
+        ),
+        properties=(
+            Property(
+                "as many different names come out as went in",
+                lambda mine, names: len(set(mine(names))) == len(set(names)),
+            ),
+        ),
+    ),
+    Exercise(
+        name="first_biases", number="13.5", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="Repair the first biases of two heads.",
+        reference=first_biases, alternative=first_biases_2,
+        wrong=(
+            Wrong(sticky, "once it is set, the value stays set: whatever layer comes"
+                  " after class.predict gets it too"),
+            Wrong(every_class_layer, "only the layer that predicts says something about"
+                  " classes; those before it start at 0"),
+            Wrong(every_predict, "a code of -4.6 is no prior but a box four anchors"
+                  " away: box.predict starts at 0"),
+            Wrong(sign_turned, "the sign is turned: now every anchor is sure of every"
+                  " class"),
+            Wrong(prior_itself, "that is the probability; the bias is its logit"),
+            Wrong(log_prior, "ln(prior) is near, but the sigmoid of it is not the"
+                  " prior: the logit is ln(prior / (1 - prior))"),
+        ),
+        hints=(
+            "Print the four values that the broken one gives, in the order of the"
+            " layers.",
+            "In which line is the value set, and in which line is it set back?",
+            "Begin every layer with value = 0.0.",
+        ),
+        cases=biases_case,
+        by_hand=(
+            (
+                ({"class.predict": 2, "box.predict": 1}, 0.01),
+                # ln 99
+                {
+                    "class.predict": torch.tensor([-4.5951199, -4.5951199]),
+                    "box.predict": torch.tensor([0.0]),
+                },
+            ),
+        ),
+        properties=(
+            Property(
+                "the sigmoid of class.predict's bias is the prior",
+                lambda mine, sizes, prior: torch.allclose(
+                    torch.sigmoid(mine(sizes, prior)["class.predict"]),
+                    torch.tensor(prior),
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "Nine anchors a place, 90 classes. How many channels do the class head's maps"
+        " have?",
+        (
+            Option("90", "That would be one anchor at each place."),
+            Option("99", "Anchors and classes multiply: every anchor says something"
+                   " about every class."),
+            Option("810", "90 logits for each of nine anchors; channel a * 90 + k is"
+                   " class k of anchor a.", True),
+            Option("819", "A background class would be one more for each anchor; there"
+                   " is none."),
+        ),
+        value=lambda: 9 * efficientdet.CONFIGS["d0"].num_classes,
+    ),
+    Question(
+        "How many batch norms does the class head of D0 have?",
+        (
+            Option("15: one for each repeat and level", "Three repeats share their"
+                   " filters over five levels, but not their norms.", True),
+            Option("3: one for each convolution", "Filters are shared over the levels."
+                   " Norms are not: each level has statistics of its own."),
+            Option("5: one for each level", "Every repeat needs its own; three repeats"
+                   " follow each other."),
+            Option("20, with the layer that predicts", "The layer that predicts has no"
+                   " norm: a norm would fight the prior in its bias."),
+        ),
+        value=lambda: sum(
+            len(norms)
+            for norms in efficientdet.Head(efficientdet.CONFIGS["d0"], 810).norms
+        ),
+    ),
+    Question(
+        "Which backbone has D7?",
+        (
+            Option("B7", "So it is often told, but B7 came only with D7x."),
+            Option("A ResNet", "All of D0 to D7x stand on EfficientNets."),
+            Option("B6", "D7 is D6's network on larger pictures with larger anchors:"
+                   " not one parameter differs.", True),
+        ),
+        value=lambda: efficientdet.CONFIGS["d7"].backbone.upper(),
+    ),
+    Question(
+        "By the paper's rule, how many BiFPN cells has phi = 5, and how many has the"
+        " paper's own table?",
+        (
+            Option("7 and 7", "7 is the table. The rule is 3 + phi."),
+            Option("8 and 7", "The rule says 3 + 5; from D5 on the table has fewer.",
+                   True),
+            Option("8 and 8", "Rule and table agree up to D4 only."),
+            Option("5 and 7", "3 + phi is 8."),
+        ),
+        value=lambda: "{} and {}".format(
+            efficientdet.from_phi(5).cells, efficientdet.CONFIGS["d5"].cells
+        ),
+    ),
+    Question(
+        "An untrained detector starts with bias 0 in its last class layer. What does it"
+        " say?",
+        (
+            Option("Nothing is anywhere.", "That would be a large negative bias."),
+            Option("Every class is at every anchor, with probability 0.5.", "The"
+                   " sigmoid of 0 is a half, 4.4 million times in D0.", True),
+            Option("Every class has probability 1/90.", "A softmax would give that;"
+                   " here each class has a sigmoid of its own."),
+            Option("Something is somewhere, with probability 0.01.", "That is what the"
+                   " prior of -4.595 buys."),
+        ),
+        value=lambda: torch.sigmoid(torch.tensor(0.0)).item(),
+    ),
+)  # fmt: skip
