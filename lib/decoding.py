@@ -135,7 +135,7 @@ def postprocess(
     """
     per_cell = box_outputs[0].shape[1] // 4
     classes = class_outputs[0].shape[1] // per_cell
-    codes = anchors.flatten(box_outputs, 4)  # B A 4
+    codes = anchors.flatten(box_outputs, 4).float()  # B A 4
     found = []
     for i, (height, width) in enumerate(sizes):
         levels = [level[i] for level in class_outputs]

@@ -1,5 +1,6 @@
 """Top-k, boxes, NMS and soft-NMS against effdet and against plain loops; pictures."""
 
+import dataclasses
 import math
 import random
 import warnings
@@ -12,12 +13,13 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from lib import anchors, data, decoding, plots
+from lib import anchors, data, decoding, efficientdet, plots
 
 with warnings.catch_warnings():
     # effdet 0.4.1 scripts functions at import, which torch 2.14 says will go away.
     warnings.simplefilter("ignore")
-    from effdet import bench as effdet
+    import effdet
+    from effdet import bench
 
 
 def outputs(size, classes, batch=2, seed=0, spread=1.0):
@@ -35,12 +37,12 @@ def outputs(size, classes, batch=2, seed=0, spread=1.0):
 def effdet_detections(logits, codes, boxes, sizes, count, soft):
     """effdet's rows (100, 6) of each picture: x1 y1 x2 y2 score class, class from 1."""
     classes = logits[0].shape[1] // 9
-    picked = effdet._post_process(logits, codes, 5, classes, count)
+    picked = bench._post_process(logits, codes, 5, classes, count)
     scores, chosen, places, labels = picked
     width_height = torch.tensor(sizes).flip(1).float()
     boxes = boxes[:, [1, 0, 3, 2]]  # its anchors have y before x
     ones = torch.ones(len(sizes))
-    return effdet._batch_detection(
+    return bench._batch_detection(
         len(sizes), scores, chosen, boxes, places, labels, ones, width_height,
         soft_nms=soft,
     )  # fmt: skip
@@ -323,6 +325,45 @@ def test_detect_all_is_detect_one_by_one():
     for picture, found in zip(pictures, together, strict=True):
         for a, b in zip(found, decoding.detect(model, picture, 0.1), strict=True):
             torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+def test_the_whole_road_is_effdets():
+    """D0 with their random weights, a picture to be halved, in double precision."""
+    config = effdet.get_efficientdet_config("tf_efficientdet_d0")
+    config.image_size = 128, 128
+    torch.manual_seed(0)
+    network = effdet.EfficientDet(config, pretrained_backbone=False)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 1.0)
+    for head in (network.class_net, network.box_net):
+        nn.init.normal_(head.predict.conv_pw.weight, std=0.3)
+    theirs = effdet.DetBenchPredict(network).double().eval()
+    theirs.anchors.float()  # its NMS wants boxes and scores of one type
+    mine = efficientdet.load_official(
+        efficientdet.efficientdet("d0"), network.state_dict()
+    ).double()
+    mine.config = dataclasses.replace(mine.config, image_size=(128, 128))
+    picture = torch.randint(0, 256, (3, 256, 192), dtype=torch.uint8)
+    fill = tuple(round(255 * m) for m in mine.config.mean)
+    seen, _, scale = data.letterbox(picture, torch.zeros(0, 4), 128, fill)
+    mean, std = (
+        torch.tensor(v).double()[:, None, None]
+        for v in (mine.config.mean, mine.config.std)
+    )
+    info = {"img_scale": torch.tensor([1 / scale])}
+    info["img_size"] = torch.tensor([[192.0, 256.0]])
+    rows = theirs(((seen.double() / 255 - mean) / std)[None], info)[0]
+    found = decoding.detect(mine, picture, threshold=0.0)
+    full = (rows[:, 2:4] > rows[:, :2]).all(1)  # `detect` leaves out the others
+    assert 50 < full.sum() == len(found.scores)
+    torch.testing.assert_close(
+        found.boxes, rows[full, :4].float(), rtol=1e-5, atol=1e-3
+    )
+    torch.testing.assert_close(found.scores, rows[full, 4].float())
+    assert torch.equal(found.labels + 1, rows[full, 5].long())
 
 
 GRADIENT = np.arange(0, 240, 4, np.uint8).reshape(6, 10)
