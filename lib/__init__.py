@@ -33,9 +33,13 @@ III  Detection: EfficientDet
     bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
     anchors          12  anchors, IoU, box codes, which anchor learns what
     efficientdet     13  heads, D0 to D7x and Lite, official weights, any backbone
+    detectors            three small ones, shipped, for everything after this
     detection_loss   14  focal loss, Huber loss, one normaliser for the batch
     decoding         15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
+
+Long runs
+    recipes              train a detector on any COCO folder, on many GPUs
 
 A module imports only modules that stand before it in ORDER. Importing `lib` itself
 imports nothing; it only prepares the threads, so it has to come before torch.
@@ -77,9 +81,11 @@ ORDER = (
     "bifpn",
     "anchors",
     "efficientdet",
+    "detectors",
     "detection_loss",
     "decoding",
     "coco_eval",
+    "recipes",
 )
 
 # True if torch read its thread settings before this file could make them.
