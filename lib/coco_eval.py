@@ -19,12 +19,8 @@ from lib import decoding
 
 IOUS = np.linspace(0.5, 0.95, 10)  # T; not arange, whose steps drift upwards
 RECALLS = np.linspace(0, 1, 101)  # R
-AREAS = {  # A, in pixels; both ends belong to it: 1024 is small and medium
-    "all": (0, 1e10),
-    "small": (0, 32**2),
-    "medium": (32**2, 96**2),
-    "large": (96**2, 1e10),
-}
+# A: all, small, medium, large, in pixels; both ends belong: 1024 is small and medium.
+AREAS = np.array([(0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10)])
 CUTS = (1, 10, 100)  # M: detections that an image may have of one class
 _NAMES = "ap ap50 ap75 ap_small ap_medium ap_large ar1 ar10 ar100 ar_small ar_medium"
 
@@ -230,8 +226,7 @@ def _pairs(objects: Boxes, found: Boxes):
 
 
 def _outside(area: Float[np.ndarray, " N"]) -> Bool[np.ndarray, "N A"]:
-    low, high = np.array(list(AREAS.values())).T
-    return (area[:, None] < low) | (area[:, None] > high)
+    return (area[:, None] < AREAS[:, 0]) | (area[:, None] > AREAS[:, 1])
 
 
 def _mean(values: np.ndarray) -> float:
