@@ -13,6 +13,7 @@ import io
 from os import PathLike
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torchvision
 from jaxtyping import Float, Int64, UInt8
@@ -160,6 +161,8 @@ def detect_all(model, pictures: list[Tensor], threshold=0.3, **how) -> list[Dete
     mean and std. Boxes are in pixels of each picture, and all have area. `how` goes to
     `postprocess`. Runs in evaluation mode and leaves the model as it was.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; scores lie between 0 and 1")
     config, weight = model.config, next(model.parameters())
     side = max(config.image_size)
     fill = tuple(round(255 * m) for m in config.mean)
@@ -212,8 +215,11 @@ def read(image) -> UInt8[Tensor, "3 H W"]:
         image = ImageOps.exif_transpose(image)
         if image.mode == "F":
             raise ValueError("image has float pixels (mode F); which one is white?")
-        if image.mode[0] == "I" or image.has_transparency_data:
-            file = io.BytesIO()  # kinds that read_image knows how to treat
+        deep = image.mode[0] == "I"
+        if deep or image.has_transparency_data:  # read_image knows how to treat these
+            file = io.BytesIO()
+            grey = np.asarray(image).clip(0, 65535).astype(np.uint16) if deep else None
+            image = Image.fromarray(grey) if deep else image.convert("RGBA")
             image.save(file, "PNG", compress_level=0)
             return coco.read_image(file)
         return F.pil_to_tensor(image.convert("RGB"))

@@ -418,6 +418,21 @@ def test_16_bits_are_scaled_and_transparency_is_white(tmp_path):
     assert alpha[0, 0, 0] in (126, 127, 128)  # black, half transparent, on white
 
 
+MODES = "1 L LA P PA RGB RGBA RGBX CMYK YCbCr HSV LAB I I;16 I;16B"
+
+
+@pytest.mark.parametrize("mode", MODES.split())
+def test_every_mode_of_pil_is_read(mode):
+    assert decoding.read(Image.new(mode, (5, 3))).shape == (3, 3, 5)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, 30, math.nan])
+def test_a_threshold_is_a_score(threshold):
+    picture = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        decoding.detect(Finder(), picture, threshold=threshold)
+
+
 def test_grey_tensors_count_as_pictures():
     grey = torch.from_numpy(GRADIENT)
     assert torch.equal(decoding.read(grey), grey.expand(3, -1, -1))
