@@ -1,5 +1,7 @@
 """Detectors against hands, published sizes, and effdet with copied weights."""
 
+import copy
+import functools
 import warnings
 
 import pytest
@@ -50,9 +52,11 @@ PARTS = {  # backbone, BiFPN with P6, class head, box head
 }
 
 
-def on_meta(name: str, **fields) -> efficientdet.Detector:
+@functools.cache
+def on_meta(name: str) -> efficientdet.Detector:
+    """Shapes only, made once; to be looked at, not changed."""
     with torch.device("meta"):
-        return efficientdet.efficientdet(name, **fields).eval()
+        return efficientdet.efficientdet(name).eval()
 
 
 @torch.no_grad()
@@ -92,7 +96,7 @@ def oracle(name: str, size: tuple[int, int]) -> nn.Module:
 
 def empty(name: str) -> efficientdet.Detector:
     """Our detector with memory but without values."""
-    return on_meta(name).to_empty(device="cpu")
+    return copy.deepcopy(on_meta(name)).to_empty(device="cpu")
 
 
 # ------------------------------------------------------------------------------ sizes
@@ -104,8 +108,9 @@ def test_published_sizes(name):
     model, outputs = on_meta(name), []
     assert profiling.parameters(model) == parameters
     size = model.config.image_size
-    model.register_forward_hook(lambda m, i, found: outputs.append(found))
+    hook = model.register_forward_hook(lambda m, i, found: outputs.append(found))
     macs = profiling.macs(model, torch.zeros(1, 3, *size, device="meta"))
+    hook.remove()
     assert macs / 1e9 == pytest.approx(giga, rel=0.005)
     [(classes, codes)] = outputs
     assert sum(c[0, 0].numel() * 9 for c in classes) == count
@@ -342,17 +347,20 @@ def test_cells_become_a_backbone(text, repeats, size):
     assert tuple(f.shape[1] for f in found) == backbone.channels
 
 
-def test_a_detector_of_cells_learns_from_every_weight():
+@pytest.mark.parametrize("topology", [bifpn.fpn, bifpn.panet, bifpn.bifpn])
+@pytest.mark.parametrize("fusion", [bifpn.FastFusion, bifpn.SumFusion])
+def test_a_detector_of_cells_learns_with_every_filter(topology, fusion):
     config = small(
-        anchors=anchors.AnchorConfig(levels=(2, 5)), image_size=(64, 64),
-        fusion=bifpn.FastFusion,
-    )  # fmt: skip
+        anchors=anchors.AnchorConfig(levels=(2, 5)), topology=topology, fusion=fusion
+    )
+    torch.manual_seed(0)
     backbone = efficientdet.NasnetLevels(search_space.FOUND, 4)
     model = efficientdet.Detector(backbone, config)
     classes, codes = model(torch.randn(2, 3, 64, 64))
     sum(o.square().mean() for o in classes + codes).backward()
     for name, value in model.named_parameters():
-        assert value.grad is not None and value.grad.abs().sum() >= 0, name
+        if value.dim() == 4:
+            assert value.grad.abs().sum() > 0, name
 
 
 def test_wrong_arguments_are_named():
