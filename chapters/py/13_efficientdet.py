@@ -144,7 +144,8 @@ show(efficientdet.Head)
 
 # %% tags=["core", "slide"]
 two = anchors.AnchorConfig(levels=(3, 4))
-toy = efficientdet.Config(width=1, repeats=1, anchors=two, activation=torch.nn.ReLU6)
+relu6 = torch.nn.ReLU6  # leaves numbers from 0 to 6 as they are
+toy = efficientdet.Config(width=1, repeats=1, anchors=two, activation=relu6)
 head = efficientdet.Head(toy, outputs=1).eval()
 for name, value in head.named_parameters():  # filters that hand on what they get
     torch.nn.init.constant_(value, float(name.endswith("weight")))
@@ -362,7 +363,7 @@ widgets.slider(member, name="name", values=list(family), label="phi")
 # In D0 three quarters of the work is the backbone's. Width counts squared and the heads run over the finest level, so in D7 it is less than half.
 #
 # From D6 on the fusion is a plain sum. The authors' note says *for stability*. And there is a side branch, **Lite**: made for phones and eight bits. ReLU6 in place of SiLU, no squeeze-excite, plain sums, smaller pictures.
-# Chapter 20 will show what that buys.
+# Part IV will show what that buys.
 
 # %% tags=["deep", "nbval-check-output"]
 lines = []

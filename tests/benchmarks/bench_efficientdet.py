@@ -94,7 +94,7 @@ def main() -> int:
     for task, make in TASKS.items():
         steps = {name: make(build(name)) for name in ("effdet", "ours")}
         for threads in (1, 2):
-            found = profiling.interleave(steps, threads=threads, repeats=9)
+            found = profiling.interleave(steps, threads=threads, repeats=7)
             pairs = zip(found["ours"].times, found["effdet"].times, strict=True)
             ratio = torch.tensor([a / b for a, b in pairs]).median().item()
             ms = {name: round(f.median, 1) for name, f in found.items()}
