@@ -1,5 +1,8 @@
 """Three small detectors of digits in scenes, their weights shipped in data/weights.
 
+The task is fixed here, once: scenes and crops of `DIFFICULTY`, chosen in a pilot so
+that a detector of a few minutes finds most digits and still misses some.
+
 `plain` is dense 3x3 convolutions throughout, with levels as in FPN. `course` has the
 cell that this course found as its backbone, and BiFPN. `lite` is built as
 EfficientDet-Lite: ReLU6, no gates, plain sums. Chapters from 16 on start from these;
@@ -11,9 +14,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lib import bifpn, checkpoints, efficientnet, search_space
+from lib import bifpn, checkpoints, data, efficientnet, search_space
 from lib.anchors import AnchorConfig
 from lib.efficientdet import Config, Detector, NasnetLevels
+
+DIFFICULTY = 0.2  # the crops' default is 0.5; see data/weights/README.md
+
+
+def scenes(split: str, n: int, seed: int = 0) -> data.Scenes:
+    """`data.scenes` of this task: 128x128, 1 to 5 digits of 14 to 72 pixels."""
+    return data.scenes(split, n, seed=seed, difficulty=DIFFICULTY)
+
+
+def crops(split: str, n: int, size: int = 32, seed: int = 0):
+    """`data.crops` of this task, for a backbone to learn reading from."""
+    return data.crops(split, n, size=size, seed=seed, difficulty=DIFFICULTY)
 
 
 class Residual(nn.Module):
