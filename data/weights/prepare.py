@@ -21,7 +21,9 @@ A second run on the same machine and torch gives the same bytes; elsewhere the l
 digits of a sum differ, and so do the SHA-256 and, by about 0.01, accuracy and AP.
 """
 
+import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -36,10 +38,11 @@ from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as F  # noqa: E402
 
 from lib import anchors, coco_eval, data, detection_loss  # noqa: E402
-from lib import detectors, training  # noqa: E402
+from lib import detectors, profiling, training  # noqa: E402
 
 BUILD = HERE.parents[1] / "build" / "weights"
 SCORES = HERE / "detectors.jsonl"
+MARK = "<!-- scores -->"  # of the table in README.md
 SEEDS = (0, 1, 2)
 SIDES = 20, 52  # pixels of a crop
 CROPS = {"crops": 24_000, "side": 40, "steps": 2000, "batch": 64}
@@ -207,8 +210,50 @@ def detector(name: str, seed: int) -> str:
         model = model if part == "detector" else model.backbone
         training.load_weights(model, BUILD / f"{part}_{name}_{best}.safetensors")
         training.save_weights(model, HERE / f"{part}_{name}.safetensors")
+    datasheet()
     said = f"AP {row['test'][0]:.3f}, AP50 {row['test'][1]:.3f} on test scenes"
     return f"seed {seed}: {said}; seed {best} is shipped"
+
+
+def datasheet() -> None:
+    """Write what detectors.jsonl says of today's settings into README.md."""
+    lines = ["| file | kB | parameters | test, seed by seed | mean | shipped | CPU-s |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    wanted = {"backbone": CROPS, "detector": SCENES}
+    for part, name in itertools.product(wanted, detectors.CONFIGS):
+        file, found = HERE / f"{part}_{name}.safetensors", {}
+        for row in rows():
+            if (row["part"], row["model"]) == (part, name):
+                if row["settings"] == wanted[part]:
+                    found[row["seed"]] = row
+        if not (found and file.exists()):
+            continue
+        model = detectors.detector(name)
+        model = model if part == "detector" else model.backbone
+        seeds = [found[seed] for seed in sorted(found)]
+        scores = [row["test"] for row in seeds]
+        scores = scores if part == "backbone" else [numbers[0] for numbers in scores]
+        digest = file.with_suffix(".sha256").read_text("utf-8")[:64]
+        (best,) = [  # by its bytes
+            row for row in seeds if sha256(part, name, row["seed"]) == digest
+        ]
+        ap50 = "" if part == "backbone" else f", AP50 {best['test'][1]:.3f}"
+        told = " ".join(f"{score:.3f}" for score in scores)
+        seconds = statistics.median(row["cpu_seconds"] for row in seeds)
+        line = f"| `{file.name}` | {file.stat().st_size / 1000:.0f} |"
+        line += f" {profiling.parameters(model):,} | {told} |"
+        line += f" {statistics.mean(scores):.3f} | seed {best['seed']}{ap50} |"
+        lines.append(f"{line} {seconds:.0f} |")
+    sheet = HERE / "README.md"
+    before, _, rest = sheet.read_text("utf-8").partition(MARK)
+    after = rest.partition(MARK)[2]
+    text = MARK.join([before, "\n" + "\n".join(lines) + "\n", after])
+    sheet.write_text(text, encoding="utf-8")
+
+
+def sha256(part: str, name: str, seed: int) -> str:
+    file = BUILD / f"{part}_{name}_{seed}.sha256"
+    return file.read_text("utf-8")[:64] if file.exists() else ""
 
 
 def main(names: list[str]) -> None:
