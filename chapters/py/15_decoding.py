@@ -63,12 +63,13 @@ device = setup("15_decoding", seed=0)
 # %% [markdown] tags=["core", "slide"]
 # ## What does a detector say about one picture?
 #
-# Four digits, drawn as in chapter 01. A 9 stands in front of a 6. Keep an eye on these two.
+# Five digits, drawn as in chapter 01, with difficulty 0.2: the task of the shipped detectors (`detectors.scenes`). A small 9 stands in front of a 4. Keep an eye on these two.
 
 # %% tags=["core", "slide", "catch-up"]
 model = detectors.shipped("plain")  # trained in chapter 16's way, for longer
 names = data.Scenes.names
-sample = data.scenes("validation", 123)[122]
+scenes = detectors.scenes("validation", 124)
+sample = scenes[123]
 plots.boxes(sample.image, sample.boxes, sample.labels, names=names)
 
 # %% [markdown] tags=["core"]
@@ -83,7 +84,7 @@ classes = model.config.num_classes
 len(places), len(places) * classes
 
 # %% [markdown] tags=["core"]
-# $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for four digits. D0 gives 4.4 million.
+# $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for five digits. D0 gives 4.4 million.
 #
 # A score is the sigmoid of a logit $z$, for each class $k$ and anchor $a$ on its own:
 #
@@ -118,7 +119,7 @@ plots.lines(cuts, {"pairs": left}, x_label="score threshold",
 
 # %% [markdown] tags=["core"]
 # Most pairs say almost nothing. `decoding.CANDIDATES` keeps the best 5,000, as the reference does, and a threshold cuts further. But for
-# four digits there are still many more pairs than four.
+# five digits there are still many more pairs than five.
 #
 # Codes become boxes as in chapter 12 (`anchors.decode`). Here are the best pairs above 0.1, without anything else.
 
@@ -197,8 +198,8 @@ assert kept.tolist() == [0, 2]  # A and C
 kept
 
 # %% [markdown] tags=["core"]
-# On the real picture there are many boxes and four digits. Where should $\tau$ stand? Move the slider, and watch the 6 and the 9, whose true
-# boxes overlap by 0.32.
+# On the real picture there are many boxes and five digits. Where should $\tau$ stand? Move the slider, and watch the 4 and the 9, whose true
+# boxes overlap by 0.26.
 
 # %% tags=["core", "slide"]
 boxes = decoding.clip(boxes, 128, 128)
@@ -215,21 +216,21 @@ taus = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 widgets.slider(at_overlap, name="tau", values=taus, start=5, label="largest IoU")
 
 # %% [markdown] tags=["core"]
-# High $\tau$ shows the same digit several times. Low $\tau$ is right here, because digits of the *same class* rarely overlap in our scenes. In a
-# photograph of a crowd it would be wrong: two people side by side overlap, and one of them would go.
+# High $\tau$ shows the same digit several times. Low $\tau$ does no harm here, because no two digits of the *same class* overlap. In a
+# photograph of a crowd it would: two people side by side overlap, and one of them would go.
 #
-# **Break it.** Forget the classes: let all boxes compete with all. With $\tau = 0.3$, who eats whom?
+# **Break it.** Forget the classes: let all boxes compete with all. With $\tau = 0.2$, what happens to the 9 in front of the 4?
 
 # %% tags=["core", "slide"]
 everyone = torch.zeros_like(some_labels)
-rows = {"by class": torchvision.ops.batched_nms(boxes, some_scores, some_labels, 0.3)}
-rows["all classes"] = torchvision.ops.batched_nms(boxes, some_scores, everyone, 0.3)
+rows = {"by class": torchvision.ops.batched_nms(boxes, some_scores, some_labels, 0.2)}
+rows["all classes"] = torchvision.ops.batched_nms(boxes, some_scores, everyone, 0.2)
 rows = {k: r[some_scores[r] >= 0.3] for k, r in rows.items()}
 plots.boxes({k: sample.image for k in rows}, {k: boxes[r] for k, r in rows.items()},
             {k: some_labels[r] for k, r in rows.items()}, names=names)  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# The less sure of the two neighbours is gone. Without classes NMS also removes second opinions: one anchor that says "6" and "8" about the same digit. Some
+# By class, digits may overlap as they like. Without classes the surer neighbour removes the other. That also removes second opinions, an anchor that says "6" and "8" about the same digit. Some
 # people want exactly that, and then they must know what it costs.
 #
 # **Break it again.** Old code counts pixels: a box from 3 to 6 is said to be $6 - 3 + 1 = 4$ wide. Take two boxes of 3 x 3, one pixel apart.
@@ -280,7 +281,7 @@ plots.lines(overlap, rules, x_label="IoU with the chosen box", y_label="score ti
 # The gaussian hardly touches a box that overlaps by 0.2, and leaves 14 % to a perfect copy. Small differences of overlap make small differences
 # of score: there is no cliff at 0.5.
 #
-# **Break it.** Show what soft-NMS returns, as we did with NMS. How many boxes do you expect for four digits?
+# **Break it.** Show what soft-NMS returns, as we did with NMS. How many boxes do you expect for five digits?
 
 # %% tags=["core", "slide"]
 everything = anchors.decode(codes[at[:1000]], places[at[:1000]])
@@ -288,7 +289,7 @@ best = decoding.clip(everything, 128, 128), scores[:1000], kind[:1000]
 after = {"hard": decoding.hard_nms(*best)[1], "soft": decoding.soft_nms(*best)[1]}
 low = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
 counts = {k: [(p >= cut).sum().item() for cut in low] for k, p in after.items()}
-plots.lines(low, counts, x_label="score threshold", y_label="boxes for four digits")
+plots.lines(low, counts, x_label="score threshold", y_label="boxes for five digits")
 
 # %% [markdown] tags=["core"]
 # Boxes that hard NMS removes come back with lower scores, so soft-NMS shows more of them at a low threshold. The metric of chapter 16 does not mind false boxes with low scores, so papers
@@ -340,7 +341,7 @@ plots.boxes(sample.image, **found._asdict(), names=names)
 # camera would have: with a note in the file (EXIF) and untouched pixels. Will the boxes fit?
 
 # %% tags=["core", "slide"]
-wide = torch.cat([sample.image, data.scenes("validation", 123)[62].image], 2)
+wide = torch.cat([sample.image, scenes[26].image], 2)
 upright = torchvision.transforms.v2.functional.to_pil_image(wide)
 note = upright.getexif()
 note[0x0112] = 8  # "turn me by 270 degrees", in the language of cameras
@@ -376,7 +377,6 @@ plots.boxes(sample.image, found.boxes, (found.labels + 1) % 10, found.scores, na
 # **At scale**: 40 scenes. How does the number of boxes compare with the number of digits, at each threshold?
 
 # %% tags=["core", "slide"]
-scenes = data.scenes("validation", 123)
 pictures = [scenes[i].image for i in range(40)]
 digits = sum(len(scenes[i].labels) for i in range(40))
 found = decoding.detect_all(model, pictures, threshold=0.02)
@@ -487,7 +487,7 @@ check("decoding.vote", vote)
 # ### 15.5 · Further · 90 min · ●●● · 0 points
 #
 # [Distance-IoU](https://arxiv.org/abs/1911.08287) compares boxes by overlap *and* by the distance of their centres, so that two people side by side are both kept. Write `suppress` with its
-# rule, hand it to `decoding.postprocess`, and compare with NMS on scenes of 8 to 12 digits (`data.scenes("validation", 100, digits=(8, 12))`). Chapter 16 has the metric.
+# rule, hand it to `decoding.postprocess`, and compare with NMS on scenes of 8 to 12 digits (`data.scenes("validation", 100, digits=(8, 12), difficulty=0.2)`). Chapter 16 has the metric.
 
 # %% [markdown] tags=["core"]
 # ## Quiz

@@ -120,7 +120,7 @@ numbers.ar100
 
 # %% tags=["core", "catch-up"]
 model = detectors.shipped("plain")
-scenes = data.scenes("validation", 123)
+scenes = detectors.scenes("validation", 124)
 names = scenes.names
 
 
@@ -136,7 +136,7 @@ def verdicts(found, sample, least=0.5):
 
 
 # %% tags=["core", "slide"]
-sample = scenes[122]
+sample = scenes[123]
 found = decoding.detect(model, sample.image, threshold=0.2)
 right = verdicts(found, sample)
 tags = [f"{names[k]} {'right' if ok else 'false'}" for k, ok in
@@ -295,7 +295,7 @@ round(numbers.ap, 3), round(numbers.ap50, 3), round(numbers.ap75, 3)
 
 # %% [markdown] tags=["core"]
 # The other eleven look from other sides: at one overlap (`ap50`, `ap75`), at one size (`small` up to 32 x 32 pixels, `medium` up to 96 x 96, `large` beyond), and at recall alone with 1, 10 or
-# 100 detections a picture (`ar`). Here they are for the shipped detector, on 123 scenes. -1 means that there is nothing to judge: no digit is larger than 96 x 96.
+# 100 detections a picture (`ar`). Here they are for the shipped detector, on 124 scenes. -1 means that there is nothing to judge: no digit is larger than 96 x 96.
 
 # %% tags=["core", "slide"]
 numbers = coco_eval.evaluate(truth, results)
@@ -410,7 +410,7 @@ def loss_of(net, batch):
 # Before we train: is the loss itself all right? Run it on one batch. The class head begins by saying 1 % everywhere (chapter 14), and the boxes are their anchors.
 
 # %% tags=["core"]
-pictures = data.scenes("train", 4000)  # drawn once, then read from a file
+pictures = detectors.scenes("train", 4000)  # drawn once, then read from a file
 first = data.collate([pictures[i] for i in range(16)])
 loss, parts = loss_of(learner.train(), first)
 parts
@@ -421,7 +421,7 @@ parts
 # %% tags=["core"]
 groups = training.parameter_groups(learner, 1e-2)
 optimizer, average = torch.optim.AdamW(groups, lr=7e-3), training.EMA(learner, 0.995)
-watched, log = data.scenes("validation", 60), {}
+watched, log = detectors.scenes("validation", 60), {}
 
 
 def read_score(step, logs):
@@ -444,7 +444,7 @@ plots.lines(list(log), lines, x_label="step", y_label="on 60 validation scenes")
 # AP50 comes first: the digits are found. The other nine thresholds follow, as the boxes settle. And the verdict, on scenes that no decision was taken by, beside the shipped detector, which trained for longer in the same way:
 
 # %% tags=["core", "slide"]
-held_out = data.scenes("test", 200)
+held_out = detectors.scenes("test", 200)
 final = {}
 for kind, net in {"trained here": average.model, "shipped": model}.items():
     found = coco_eval.detections(net, held_out)
