@@ -228,5 +228,6 @@ def test_importing_lib_prepares_threads_and_imports_nothing_heavy():
 
 
 def test_no_file_is_large():
+    """The largest are a detector's weights: 0.55 million numbers of 4 bytes."""
     for name in tracked():
-        assert (ROOT / name).stat().st_size < 2_000_000, name
+        assert (ROOT / name).stat().st_size < 2_500_000, name

@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> | <!-- peak -->355 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> | <!-- peak -->497 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -50,7 +50,7 @@ import random
 
 import torch
 
-from lib import plots, search_space, widgets
+from lib import cells, plots, profiling, search_space, widgets
 from lib.notebook import check, hint, quiz, setup, show, solution
 
 device = setup("04_search_space", seed=0)
@@ -417,7 +417,7 @@ print(by_rule)
 # %% [markdown] tags=["core", "slide"]
 # ## What is one small step?
 #
-# Evolution needs neighbours. [Regularized evolution](https://arxiv.org/abs/1802.01548) searched this same space with two mutations: give one input of one
+# Evolution needs neighbours. [Regularized evolution](https://arxiv.org/abs/1802.01548) searched almost this space (it always adds) with two mutations: give one input of one
 # block another earlier state, or give it another operation. One time in twenty it leaves the child as it is.
 
 # %% tags=["core"]
@@ -487,8 +487,8 @@ labels = {"x_label": "operation", "y_label": "cells of"}
 plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The full menu has thirteen operations, and five methods of search order the same few dishes. Is that because they are best, or
-# because everyone used nearly the same space and the same training recipe? Keep the question. Chapter 09 comes back to it.
+# NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5. So do all order the same few dishes because these are best, or
+# because little else was on offer? Chapter 07 shows how to ask: put a blind draw beside every search.
 #
 # Equality of values also finds differences between copies. The DARTS repository, which compares with AmoebaNet-A, has this list of its normal cell; we only
 # renumbered the inputs. Is it the cell that AmoebaNet's authors released?
@@ -517,13 +517,20 @@ for one in (copied, released):
 place = {c: i for i, c in enumerate(search_space.enumerate_cells(SMALL), start=1)}
 
 
+def price(cell):
+    with torch.device("meta"):
+        built, x = cells.Cell(cell, 8, 8, 8), torch.zeros(1, 8, 12, 12)
+    macs = profiling.macs(built, x, x)
+    return f"{profiling.parameters(built):,} parameters, {macs:,} multiply-adds"
+
+
 def edit(**chosen):
     v = list(chosen.values())
     pairs = [zip(v[i : i + 2], v[i + 2 : i + 4], strict=True) for i in (0, 4)]
     cell = search_space.Cell([(*two, "add") for two in pairs])
     form = search_space.canonical(cell)
-    says = f"{cell}: cell {place[form]} of 735, ways to write it: {ways[form]}."
-    return plots.graph(*search_space.graph(cell), says=says)
+    says = f"{cell}: cell {place[form]} of 735, written in {ways[form]} ways; "
+    return plots.graph(*search_space.graph(cell), says=f"{says}{price(cell)}.")
 
 
 open_decisions = [d for d in search_space.decisions(SMALL) if len(d.options) > 1]
@@ -531,8 +538,7 @@ knobs = {f"{d.what} {d.block}".replace(" ", "_"): d.options for d in open_decisi
 widgets.sliders(edit, **knobs)
 
 # %% [markdown] tags=["core"]
-# Parameters, multiply-adds and, from chapter 06 on, the measured accuracy of each of these cells will join this editor. For the parameters you need not
-# wait: exercise 04.4.
+# The price is that of one normal cell with 8 filters on 12x12 pixels. Chapter 06 adds the measured accuracy. How the parameters come about: exercise 04.4.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice

@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.8 min (47 CPU-seconds, measured)<!-- /run --> | <!-- peak -->725 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 80 min (estimate) | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> | <!-- peak -->748 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -97,8 +97,8 @@ says = f"The block adds {x.max():.0f}, the largest current pixel, to every pixel
 plots.grid(matrices, says=says)
 
 # %% [markdown] tags=["core"]
-# The ReLU stands *before* the convolution, here and everywhere in NASNet: ReLU, convolution, batch norm. Four operations may read
-# state 0, and each would begin with the same ReLU. Our cell computes it once and hands it to all.
+# The ReLU stands *before* the convolution, here and everywhere in NASNet: ReLU, convolution, batch norm. Several convolutions may read
+# one state, and each would begin with the same ReLU. Our cell computes it once and hands it to all of them. Pools, and identities that change nothing, take the state as it is: hence the -1 above.
 #
 # **Break it.** Forget who comes first: give the cell its two inputs in the wrong order.
 
@@ -176,7 +176,7 @@ for side in (224, 112, 111, 56, 28, 7):
 
 # %% [markdown] tags=["core"]
 # What does the padding do to a pool? Average the numbers 0 to 15, row by row, in a 4x4 picture. The last window holds 10, 11, 14 and 15 and five pixels of padding.
-# Their mean is 12.5, if the padding does not count. If it does, it is $50 / 9 = 5.6$: a dark frame around every picture.
+# Their mean is 12.5, if the padding does not count. If it does, it is $50 / 9 = 5.6$: a dark edge on the right and below.
 
 # %% tags=["core", "slide"]
 picture = torch.arange(16.0).reshape(1, 1, 4, 4)
@@ -386,11 +386,11 @@ widgets.sliders(
 #
 # $$ y = \frac{\lfloor q + u \rfloor}{q}\, x, \qquad u \sim \text{uniform}(0, 1) \tag{5.6} $$
 #
-# The paper found that a fixed $q$ does not help much. Two ramps do. The first goes with depth: cell $c$ of $n$, counted from 0, ends at
+# The paper found that a fixed $q$ does not help much; a ramp over training does. The released code has a second ramp, over depth. That one first: cell $c$ of $n$, counted from 0, ends at
 #
 # $$ q_c = 1 - \frac{c + 1}{n}\, (1 - q) \tag{5.7} $$
 #
-# and the second goes with time, where $s$ is the share of training that is done:
+# and the paper's goes with time, where $s$ is the share of training that is done:
 #
 # $$ q_c(s) = 1 - s\, (1 - q_c) \tag{5.8} $$
 #

@@ -283,7 +283,7 @@ QUIZ = (
         (
             Option("Swap the two pairs of a block.", "A sum does not know which summand"
                    " came first."),
-            Option("Exchange the operations of a block and leave its inputs.",
+            Option("Exchange two different operations of a block whose inputs differ.",
                    "sep3(0)+max3(1) becomes max3(0)+sep3(1): other states go through"
                    " other operations.", True),
             Option("List two blocks that do not read each other in the other order.",

@@ -13,16 +13,18 @@ from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 06.1 predict
 
-CUT = tabular.Task(train=8, validation=4, test=4, epochs=1, batch=8, size=8, seeds=2)
+CUT = tabular.Task(train=8, validation=4, test=4, epochs=1, batch=8, size=8, seeds=3)
 
 
 def left_over() -> int:
-    """Trainings that remain: three cells, two seeds; four rows and a half are there."""
-    units = tabular.units(CUT, search_space.enumerate_cells(CUT.space)[:3])
+    """Trainings left of 15: shards of 6 and 3 rows, each with half a row more."""
+    units = tabular.units(CUT, search_space.enumerate_cells(CUT.space)[:5])
     rows = [json.dumps({"cell": cell, "seed": seed}) for cell, seed in units]
-    text = "\n".join([json.dumps(tabular.header(CUT)), *rows[:4], rows[4][:20]])
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "1.jsonl").write_text(text)
+        for name, first, end in (("1", 0, 6), ("2", 6, 9)):
+            whole = [json.dumps(tabular.header(CUT)), *rows[first:end]]
+            text = "\n".join([*whole, rows[end][:20]])
+            (Path(folder) / f"{name}.jsonl").write_text(text, encoding="utf-8")
         return len(units) - len(tabular.read_shards(CUT, folder))
 
 
@@ -166,18 +168,19 @@ EXERCISES = (
     Exercise(
         name="left_over", number="06.1", kind="predict", minutes=4, difficulty=1,
         points=1,
-        task="Three cells, two seeds; a shard with four rows and a half. What is left?",
+        task="Five cells, three seeds; shards of 6.5 and of 3.5 rows. What is left?",
         reference=left_over,
         wrong=(
-            Wrong(1, "the half row does not count: nobody knows what it would have"
+            Wrong(4, "a half row does not count: nobody knows what it would have"
                   " said, so that training is done again"),
-            Wrong(6, "the four whole rows stay: nothing that is on the disk is lost"),
-            Wrong(3, "the header is a line too, but it is no training; there are four"
-                  " rows below it"),
+            Wrong(15, "the whole rows stay: nothing that is on the disk is lost"),
+            Wrong(9, "both shards are read, not the first alone"),
+            Wrong(8, "a header is a line too, but it is no training; count the rows"
+                  " below it"),
         ),
         hints=(
             "How many trainings are there in all?",
-            "Six. A row counts if its line is whole.",
+            "Fifteen. A row counts if its line is whole, in whichever shard.",
         ),
     ),
     Exercise(
@@ -331,7 +334,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "Why does every build write a shard of its own, and only at its end?",
+        "Why does every build write a shard of its own, and only ever append to it?",
         (
             Option("So that a kill can spoil the last line and nothing else.",
                    "What is on the disk is never touched again, so it cannot be lost.",
