@@ -221,4 +221,5 @@ def test_the_shipped_network_is_the_one_in_its_datasheet():
     model = checkpoints.load_weights(training.small_cnn(), "digits_cnn")
     found = training.accuracy(model, *data.crops("test", 500))
     assert abs(found - 0.895) < 0.04  # 500 crops: two standard errors are 0.028
-    assert sum(p.stat().st_size for p in checkpoints.WEIGHTS.iterdir()) < 1_000_000
+    # A classifier, three detectors and their backbones: a few MB together.
+    assert sum(p.stat().st_size for p in checkpoints.WEIGHTS.iterdir()) < 8_000_000
