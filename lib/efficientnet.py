@@ -39,12 +39,12 @@ def compound(
     phi: Number, alpha: Number = 1.2, beta: Number = 1.1, gamma: Number = 1.15
 ) -> tuple[Number, Number, Number]:
     """Depth, width and resolution, as multiples of the base network's."""
-    return alpha**phi, beta**phi, gamma**phi  # Eq. 10.4
+    return alpha**phi, beta**phi, gamma**phi  # Eq. 10.5
 
 
 def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
     """Multiply-adds as a multiple of the base network's, before any rounding."""
-    return depth * width**2 * resolution**2  # Eq. 10.5
+    return depth * width**2 * resolution**2  # Eq. 10.4
 
 
 def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:

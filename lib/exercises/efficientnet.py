@@ -1,0 +1,335 @@
+"""Exercises and quiz of chapter 10: EfficientNet and compound scaling."""
+
+import functools
+import math
+
+import torch
+
+from lib import efficientnet, profiling
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+
+# --- 10.1 predict
+
+
+def stem_channels() -> int:
+    """Channels after the stem of B5."""
+    return efficientnet.CONFIGS["b5"].ends()[0]
+
+
+def stem_to_the_nearest() -> int:
+    return round(32 * 1.6)
+
+
+def stem_upwards() -> int:
+    return math.ceil(32 * 1.6 / 8) * 8
+
+
+def stem_of_b0() -> int:
+    return efficientnet.CONFIGS["b0"].ends()[0]
+
+
+# --- 10.2 measure
+
+
+@functools.cache
+def cost(name: str, size: int) -> int:
+    """Multiply-adds of one square picture."""
+    with torch.device("meta"):
+        model = efficientnet.efficientnet(name)
+        return profiling.macs(model, torch.zeros(1, 3, size, size))
+
+
+def price_of_b7() -> float:
+    """How many pictures B0 judges at the price of one of B7, each at its own size."""
+    return cost("b7", 600) / cost("b0", 224)
+
+
+def price_by_formula() -> float:
+    return 2.0**7
+
+
+def price_at_one_size() -> float:
+    return cost("b7", 224) / cost("b0", 224)
+
+
+def price_in_parameters() -> float:
+    return 66347960 / 5288548
+
+
+# --- 10.3 build
+
+
+def side_for(side, depth, width, limit):
+    """The largest affordable multiple of 8, found upwards."""
+    found = 8
+    while depth * width**2 * ((found + 8) / side) ** 2 <= limit:
+        found += 8
+    return found
+
+
+def side_for_2(side, depth, width, limit):
+    """Solved for the side, then cut to a multiple of 8."""
+    wanted = side * math.sqrt(limit / depth) / width
+    return max(8, math.floor(wanted / 8) * 8)
+
+
+def side_linear_width(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit / depth / width) / 8) * 8)
+
+
+def side_without_root(side, depth, width, limit):
+    return max(8, math.floor(side * limit / depth / width**2 / 8) * 8)
+
+
+def side_rounded(side, depth, width, limit):
+    return max(8, round(side * math.sqrt(limit / depth) / width / 8) * 8)
+
+
+def side_without_depth(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit) / width / 8) * 8)
+
+
+# --- 10.4 build
+
+
+def two_means(x, reduce, expand):
+    """Gates from the mean and from the maximum, through the same two matrices."""
+    total = 0
+    for seen in (x.mean((2, 3)), x.amax((2, 3))):
+        total = total + torch.relu(seen @ reduce.T) @ expand.T
+    return x * torch.sigmoid(total)[:, :, None, None]
+
+
+def two_means_2(x, reduce, expand):
+    """The same over flat pictures, the two stacked."""
+    flat = x.flatten(2)
+    seen = torch.stack((flat.mean(2), flat.max(2).values))
+    logits = torch.einsum("ch,sbh->bc", expand, (seen @ reduce.mT).clamp(min=0))
+    return torch.einsum("bcp,bc->bcp", flat, logits.sigmoid()).reshape(x.shape)
+
+
+def gate_squash_each(x, reduce, expand):
+    gates = [torch.relu(s @ reduce.T) @ expand.T for s in _both(x)]
+    gate = torch.sigmoid(gates[0]) + torch.sigmoid(gates[1])
+    return x * gate[:, :, None, None]
+
+
+def gate_one_relu(x, reduce, expand):
+    mean, most = _both(x)
+    gate = torch.sigmoid(torch.relu((mean + most) @ reduce.T) @ expand.T)
+    return x * gate[:, :, None, None]
+
+
+def gate_mean_only(x, reduce, expand):
+    gate = torch.sigmoid(torch.relu(_both(x)[0] @ reduce.T) @ expand.T)
+    return x * gate[:, :, None, None]
+
+
+def gate_alone(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return torch.sigmoid(logits)[:, :, None, None].expand_as(x)
+
+
+def gate_linear(x, reduce, expand):
+    logits = sum(s @ reduce.T @ expand.T for s in _both(x))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def _both(x):
+    return x.mean((2, 3)), x.amax((2, 3))
+
+
+def _gate_cases(rng, size):
+    channels, hidden = rng.randint(2, 3 + size), rng.randint(1, 3)
+    return (
+        tensor(rng, rng.randint(1, 3), channels, *[rng.randint(2, 2 + size)] * 2),
+        tensor(rng, hidden, channels, low=-2, high=2),
+        tensor(rng, channels, hidden, low=-2, high=2),
+    )
+
+
+def _affordable(mine, side, depth, width, limit):
+    now = mine(side, depth, width, limit)
+    price = [efficientnet.relative_cost(depth, width, n / side) for n in (now, now + 8)]
+    return price[0] <= limit < price[1]
+
+
+EXERCISES = (
+    Exercise(
+        name="stem_channels", number="10.1", kind="predict", minutes=4, difficulty=1,
+        points=1,
+        task="Channels after the stem of B5.",
+        reference=stem_channels,
+        wrong=(
+            Wrong(stem_to_the_nearest, "32 * 1.6, but channels come in multiples of 8"),
+            Wrong(stem_upwards, "you always round up; Eq. 10.6 takes the nearest, and"
+                  " goes up only if less than 90 % would be left"),
+            Wrong(stem_of_b0, "that is B0's; B5 is 1.6 times as wide, its stem too"),
+        ),
+        hints=(
+            "B0's stem has 32 channels, and B5's width is 1.6.",
+            "51.2 lies between 48 and 56. Which is nearer, and is it at least 90 %?",
+        ),
+    ),
+    Exercise(
+        name="price_of_b7", number="10.2", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="Multiply-adds of B7 over those of B0, each at its own picture size.",
+        reference=price_of_b7,
+        wrong=(
+            Wrong(price_by_formula, "that is 2 to the 7, which the rule promises; count"
+                  " the networks of the table"),
+            Wrong(price_at_one_size, "both at 224: but B7 looks at pictures of 600"),
+            Wrong(price_in_parameters, "these are parameters; a filter is used at every"
+                  " pixel, so pixels count too"),
+        ),
+        hints=(
+            "efficientnet.CONFIGS[name].image_size is the size; build on `meta`.",
+            "profiling.macs(model, torch.zeros(1, 3, size, size)) for both, divided.",
+        ),
+        tolerance=0.01,
+    ),
+    Exercise(
+        name="side_for", number="10.3", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="The largest side, a multiple of 8, that a limit on the price allows.",
+        reference=side_for, alternative=side_for_2,
+        wrong=(
+            Wrong(side_linear_width, "a width of 2 makes a convolution four times as"
+                  " dear: there are twice as many channels in and out"),
+            Wrong(side_without_root, "twice the side is four times the pixels: the"
+                  " price grows with the square of the side"),
+            Wrong(side_rounded, "you take the nearest multiple of 8; where that is the"
+                  " one above, the limit is broken"),
+            Wrong(side_without_depth, "the network is deeper, too, and that has"
+                  " already used some of the limit"),
+        ),
+        hints=(
+            "Eq. 10.5 with resolution = new side / old side.",
+            "Which side would cost exactly `limit`? Then go down to a multiple of 8.",
+            "Or try 8, 16, 24, ... until the next one is too dear.",
+        ),
+        cases=lambda rng, size: (
+            rng.choice((64, 128, 224, 512)), rng.uniform(1, 2), rng.uniform(1, 1.5),
+            rng.uniform(1, 2 + size),
+        ),
+        by_hand=(
+            ((224, 1.0, 1.0, 4.0), 448),
+            ((224, 4.0, 1.0, 4.0), 224),
+            ((224, 1.0, 2.0, 4.0), 224),
+            ((64, 1.0, 1.0, 2.0), 88),  # 64 * 1.414 = 90.5
+            ((64, 4.0, 1.0, 1.0), 32),
+        ),
+        properties=(
+            Property(
+                "it is affordable, and eight pixels more are not",
+                lambda mine, *args: args[3] < 1 or _affordable(mine, *args),
+            ),
+        ),
+    ),
+    Exercise(
+        name="two_means", number="10.4", kind="build", minutes=20, difficulty=3,
+        points=3,
+        task="A gate that sees the mean and the maximum of every channel.",
+        reference=two_means, alternative=two_means_2,
+        wrong=(
+            Wrong(gate_squash_each, "you squash before you add: your gates reach 2;"
+                  " add first, then take the sigmoid"),
+            Wrong(gate_one_relu, "mean and maximum each go through both matrices; you"
+                  " add them before the ReLU, and that is not the same"),
+            Wrong(gate_mean_only, "this is squeeze-excite as it was; the maximum is"
+                  " missing"),
+            Wrong(gate_alone, "you return the gates; they are there to weigh x"),
+            Wrong(gate_linear, "without a ReLU between them, two matrices are one"),
+        ),
+        hints=(
+            "x.mean((2, 3)) and x.amax((2, 3)) have shape (B, C); `reduce` is"
+            " (hidden, C) and `expand` is (C, hidden).",
+            "For both: multiply by reduce.T, ReLU, multiply by expand.T.",
+            "Add the two, take the sigmoid, give it two axes: gate[:, :, None, None].",
+        ),
+        cases=_gate_cases,
+        by_hand=(
+            # mean 1, maximum 2: relu(1) + relu(2) = 3, times ln 3 / 3: gate 3 / 4
+            ((torch.tensor([[[[0.0, 1], [1, 2]]]]), torch.ones(1, 1),
+              torch.full((1, 1), math.log(3) / 3)),
+             torch.tensor([[[[0.0, 0.75], [0.75, 1.5]]]])),
+            # all is negative: the ReLU gives 0 twice, the gate is 1 / 2
+            ((torch.full((1, 1, 2, 2), -4.0), torch.ones(1, 1), torch.ones(1, 1)),
+             torch.full((1, 1, 2, 2), -2.0)),
+        ),
+        properties=(
+            Property(
+                "no channel grows",
+                lambda mine, x, *rest: bool((mine(x, *rest).abs() <= x.abs()).all()),
+            ),
+        ),
+        gradient=(0, 1, 2),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "A block has 24 channels in and out, expansion 6, a 3x3 filter, no gate. How"
+        " many weights do its three convolutions have?",
+        (
+            Option("194688", "That has a dense 3x3 between 144 and 144 channels; a"
+                   " depthwise filter has 9 weights a channel."),
+            Option("8208", "24 * 144 to widen, 9 * 144 to filter, 144 * 24 to narrow.",
+                   True),
+            Option("5184", "That is one dense 3x3 at 24 channels: fewer weights, but it"
+                   " works with 24 channels where this one works with 144."),
+            Option("1296", "That is the depthwise filter alone."),
+        ),
+        value=lambda: 24 * 144 + 9 * 144 + 144 * 24,
+    ),
+    Question(
+        "You double the width of a network. What happens to its multiply-adds?",
+        (
+            Option("They double.", "So it would be with depth."),
+            Option("They grow about fourfold.", "A 1x1 convolution has channels in"
+                   " times channels out, and both doubled.", True),
+            Option("They grow eightfold.", "Width and resolution each count with their"
+                   " square; only one of them changed."),
+        ),
+    ),
+    Question(
+        "With depth 1.2, width 1.1 and resolution 1.15, how much dearer is a network?"
+        " Two decimals.",
+        (
+            Option("1.52", "That is 1.2 * 1.1 * 1.15; width and resolution count with"
+                   " their squares."),
+            Option("1.92", "1.2 * 1.21 * 1.3225: the paper's 'about 2'.", True),
+            Option("2.00", "That is what the paper aims at, and writes as 'about'."),
+        ),
+        value=lambda: efficientnet.relative_cost(1.2, 1.1, 1.15),
+        form="{:.2f}",
+    ),
+    Question(
+        "Why has the projection at the end of a block no activation?",
+        (
+            Option("To save time.", "An activation is cheap beside a convolution."),
+            Option("Because it is narrow: what is cut there is lost.", "The wide part"
+                   " has room to keep what a ReLU cuts; the narrow one has not.", True),
+            Option("Because batch norm is one.", "Batch norm is linear once trained."),
+            Option("It has: the shortcut.", "An addition is linear as well."),
+        ),
+    ),
+    Question(
+        "A detector drops the classifier of B0. How many of its 5,288,548 parameters"
+        " does it keep?",
+        (
+            Option("5288548", "Head and classifier are gone."),
+            Option("4007548", "The classifier has 1,281,000, but the 1x1 head before it"
+                   " goes as well."),
+            Option("3595388", "Without head (412,160) and classifier (1,281,000).",
+                   True),
+        ),
+        value=lambda: _kept(),
+    ),
+)  # fmt: skip
+
+
+def _kept() -> int:
+    with torch.device("meta"):
+        return profiling.parameters(efficientnet.features("b0"))
