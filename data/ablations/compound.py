@@ -16,8 +16,9 @@ Channels come in twos, blocks in ones, sides in pixels, so a network is stretche
 its direction until its counted multiply-adds come nearest to two or four times those
 of the base; each row says what they came to. Pictures of all sides are shrunk from the
 same crops. Seeds 0, 1 and 2 give first weights and order. Learning rate and difficulty
-were set in a pilot of the base network, not for each network anew. A grid is to be
-read on the validation split, what it found is to be judged on the test split.
+were set in a short pilot, mostly of the base network, that looked at test accuracy; not
+for each network anew. A grid is to be read on the validation split, what it found is to
+be judged on the test split.
 
 A row a training is appended to compound.jsonl. Rows that are there are skipped, so it
 may be stopped at any time; a line that a kill has cut is passed over. Rows of other
