@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->547 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->534 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -219,7 +219,7 @@ widgets.slider(at_overlap, name="tau", values=taus, start=5, label="largest IoU"
 # High $\tau$ shows the same digit several times. Low $\tau$ does no harm here, because no two digits of the *same class* overlap. In a
 # photograph of a crowd it would: two people side by side overlap, and one of them would go.
 #
-# **Break it.** Forget the classes: let all boxes compete with all. With $\tau = 0.2$, what happens to the 9 in front of the 4?
+# **Break it.** Forget the classes: let all boxes compete with all. With $\tau = 0.2$, what happens to the small digit in front of the 4?
 
 # %% tags=["core", "slide"]
 everyone = torch.zeros_like(some_labels)
