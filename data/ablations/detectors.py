@@ -32,6 +32,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE), str(HERE.parent / "weights")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import lib  # noqa: E402, F401, I001  (before torch)
+import ledger  # noqa: E402
 import prepare  # noqa: E402
 import torch  # noqa: E402
 import transfer  # noqa: E402
@@ -84,14 +85,8 @@ def detector(kind: str, config, seed: int) -> Detector:
 
 
 def read(path=None) -> list[dict]:
-    """The rows that are there; a line cut by a kill is left out."""
-    path, rows = Path(path or ROWS), []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    """The rows that are there; a line that a kill has cut is left out."""
+    return ledger.read(Path(path or ROWS))
 
 
 def find(rows: list[dict], about: dict) -> dict | None:
@@ -99,12 +94,8 @@ def find(rows: list[dict], about: dict) -> dict | None:
 
 
 def append(row: dict, path=None) -> dict:
-    path = Path(path or ROWS)
-    row |= {"device": "cpu", "torch": torch.__version__, "commit": prepare.commit()}
-    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with open(path, "a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(row) + "\n")
-    return row
+    """Write a row, with device, torch and commit; returns it."""
+    return ledger.append(Path(path or ROWS), row)
 
 
 def clock(path=None, repeats: int = 7) -> dict[str, dict[str, float]]:

@@ -26,10 +26,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import lib  # noqa: E402, F401, I001  (before torch)
+import ledger  # noqa: E402
 import torch  # noqa: E402
 
 from lib import one_shot, search_space, tabular, training  # noqa: E402
@@ -101,13 +102,7 @@ KINDS = {"synflow": synflow, "jacobian": jacobian, "supernet": paths, "darts": d
 
 def read(path=None):
     """The rows that are there; a line cut by a kill is left out."""
-    path, rows = Path(path or ROWS), []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    return ledger.read(Path(path or ROWS))
 
 
 def run(task, path=None, kinds=KINDS, seeds=SEEDS):
@@ -120,10 +115,7 @@ def run(task, path=None, kinds=KINDS, seeds=SEEDS):
             if (kind, seed) in done:
                 continue
             row = {"kind": kind, "seed": seed, **score(task, seed), **about}
-            row |= {"device": "cpu", "torch": torch.__version__}
-            torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-            with open(path, "a") as file:
-                file.write("\n" * torn + json.dumps(row) + "\n")
+            ledger.append(path, row)
             made += 1
     return made
 

@@ -21,15 +21,15 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import lib  # noqa: E402, F401, I001  (before torch)
+import ledger  # noqa: E402
 import torch  # noqa: E402
 
 from lib import nasnet, one_shot, profiling, tabular, training  # noqa: E402
@@ -87,25 +87,9 @@ def measure(task, genotype, seed):
     return found | price | {"macs": profiling.macs(model, image)}
 
 
-def commit():
-    """The commit that is checked out, or "unknown"."""
-    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return run.stdout.strip()
-
-
 def read(path=None):
     """The rows that are there; a line cut by a kill is left out."""
-    path, rows = Path(path or ROWS), []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    return ledger.read(Path(path or ROWS))
 
 
 def key(row):
@@ -127,10 +111,7 @@ def run(table, path=None, cells=CELLS, peers=PEERS, seeds=SEEDS):
             row |= measure(task, genotype, seed)
             row |= {"table_validation": table.query(genotype)}
             row |= {"table_test": table.query(genotype, split="test")}
-            row |= {"device": "cpu", "torch": torch.__version__, "commit": commit()}
-            torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-            with open(path, "a") as file:
-                file.write("\n" * torn + json.dumps(row) + "\n")
+            ledger.append(path, row)
             trained += 1
     return trained
 

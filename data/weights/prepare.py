@@ -22,17 +22,16 @@ digits of a sum differ, and so do the SHA-256 and, by about 0.01, accuracy and A
 """
 
 import itertools
-import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "ablations")]
 
 import lib  # noqa: E402, F401, I001  (before torch)
+import ledger  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as F  # noqa: E402
@@ -152,26 +151,9 @@ def finder(name: str, seed: int):
     return learn_to_detect(model, SCENES, seed, BUILD / f"detector_{name}_{seed}.pt")
 
 
-def commit() -> str:
-    """The commit that is checked out, or "unknown"."""
-    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return run.stdout.strip()
-
-
 def rows() -> list[dict]:
-    """The recorded scores; a line that a kill has cut is passed over."""
-    found = []
-    text = SCORES.read_text("utf-8") if SCORES.exists() else ""
-    for line in text.splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
+    """The recorded scores; a line that a kill has cut is left out."""
+    return ledger.read(SCORES)
 
 
 def scored(part: str, name: str, seed: int, settings: dict, work) -> dict:
@@ -186,11 +168,7 @@ def scored(part: str, name: str, seed: int, settings: dict, work) -> dict:
     model, scores = work(name, seed)
     training.save_weights(model, file)
     row = about | scores | {"cpu_seconds": round(time.process_time() - begun)}
-    row |= {"device": "cpu", "torch": torch.__version__, "commit": commit()}
-    torn = SCORES.exists() and SCORES.read_bytes()[-1:] not in (b"", b"\n")
-    with open(SCORES, "a", encoding="utf-8") as out:  # one write: calls may share it
-        out.write("\n" * torn + json.dumps(row) + "\n")
-    return row
+    return ledger.append(SCORES, row)
 
 
 def detector(name: str, seed: int) -> str:
