@@ -5,9 +5,10 @@ Support, used by every chapter
     pictures         pictures, boxes on pictures, graphs
     plots            the house's figures, from plain arrays
     widgets          sliders, each with a static twin
-    notebook         setup, show, check, hint, solution, quiz
+    environment      what this machine offers the course
+    notebook         setup, show, check, hint, solution, quiz, guesses
     publish          measured headers, badges, the first cell for Colab
-    course           the learner's copies, headless runs, the environment check
+    course           the learner's copies, headless runs
 
 I    Tools
     drawing              digits on grounds, in integers: what `data` draws with
@@ -56,6 +57,7 @@ SUPPORT = (
     "pictures",
     "plots",
     "widgets",
+    "environment",
     "notebook",
     "publish",
     "course",

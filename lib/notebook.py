@@ -7,16 +7,14 @@ Chapters import these names directly; everything else is called by its module.
 """
 
 import html
-import importlib.metadata
 import inspect
 import itertools
 import json
+import math
 import os
 import random
-import re
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +28,7 @@ from pygments.lexers import PythonLexer
 
 import lib
 from lib import plots, widgets
+from lib.environment import environment  # noqa: F401  (chapters ask for it here)
 from lib.exercises import Question, find, grading, of_chapter
 
 RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
@@ -38,6 +37,8 @@ ROOT = Path(lib.__file__).resolve().parent.parent
 
 _attempts: dict[str, int] = {}
 _hints_given: dict[str, int] = {}
+_guesses: dict[str, float | None] = {}
+_measured: dict[str, tuple[float, str]] = {}
 
 
 def setup(chapter: str, seed: int = 0) -> torch.device:
@@ -206,6 +207,66 @@ def solution(identifier: str) -> None:
         show(exercise.alternative)
 
 
+def guess(name: str, value) -> None:
+    """Note what the reader expects of `name`, before it is measured; None is no guess.
+
+    ValueError for what is no number, and once the answer is known: too late to guess.
+    """
+    if value is not None and (isinstance(value, bool) or not _is_number(value)):
+        raise ValueError(f"the guess of {name!r} is {value!r}; give a number, or None")
+    if value is not None and name in _measured and _guesses.get(name) != value:
+        raise ValueError(f"{name!r} is measured already; restart to guess again")
+    _guesses[name] = value
+    told = "no guess yet" if value is None else f"your guess is {value:g}"
+    _display(f"{name}: {told}", f"<p>{html.escape(name)}: {told}</p>")
+
+
+def measured(name: str, value: float | int, unit: str = "") -> None:
+    """Say what came out for `name`, beside the guess. ValueError: nobody was asked."""
+    if name not in _guesses:
+        raise ValueError(f"no guess of {name!r}; asked for: {', '.join(_guesses)}")
+    _measured[name] = float(value), unit
+    text = f"{name}: measured {_with_unit(value, unit)}; {_verdict(name)}"
+    _display(text, f"<p>{html.escape(text)}</p>")
+
+
+def guesses() -> None:
+    """Show all guesses of this kernel beside what was measured."""
+    rows = []
+    for name, mine in _guesses.items():
+        value, unit = _measured.get(name, (math.nan, ""))
+        known = name in _measured
+        told = "" if mine is None else _with_unit(mine, unit)
+        answer = _with_unit(value, unit) if known else "not measured"
+        rows.append((name, told, answer, _verdict(name) if known else ""))
+    table(("what", "guess", "measured", "verdict"), rows)
+
+
+def _is_number(value) -> bool:
+    try:
+        return math.isfinite(value)
+    except TypeError:
+        return False
+
+
+def _with_unit(value: float | int, unit: str) -> str:
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def _verdict(name: str) -> str:
+    """How far off a guess was: a factor, or a difference where one of them is 0."""
+    mine, (value, _) = _guesses[name], _measured[name]
+    if mine is None:
+        return "no guess"
+    if mine * value <= 0:
+        return "right" if mine == value else f"off by {abs(mine - value):.2g}"
+    ratio = mine / value
+    if max(ratio, 1 / ratio) < 1.1:
+        return "close: within a tenth"
+    side = "too high" if abs(ratio) > 1 else "too low"
+    return f"{side} by a factor of {max(ratio, 1 / ratio):.2g}"
+
+
 def quiz(chapter: str) -> None:
     """Show a chapter's questions: to click where a kernel runs, and always to unfold.
 
@@ -239,61 +300,3 @@ def _folded_text(questions: tuple[Question, ...]) -> str:
         lines.append(f"{number}. {q.prompt}")
         lines += [f"   {'abcdef'[i]}) {o.text}" for i, o in enumerate(q.options)]
     return "\n".join(lines)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _pair_works() -> bool:
-    """True if torch and torchvision come from one build: a mixed pair has no NMS."""
-    try:
-        from torchvision.ops import nms
-
-        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
-    except (RuntimeError, ImportError):
-        return False
-    return True
-
-
-def environment() -> list[tuple[str, str, str]]:
-    """What this machine offers the course: rows (what, found, verdict).
-
-    A verdict is "ok", or says in words what is missing and how to get it.
-    """
-    rows = []
-    python = ".".join(map(str, sys.version_info[:3]))
-    right = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    rows.append(("Python", python, "ok" if right else "3.11 to 3.13 is needed"))
-    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for need in tomllib.loads(settings)["project"]["dependencies"]:
-        package, least = need.split(">=")
-        found = _version(package)
-        new = found and _numbers(found) >= _numbers(least)
-        advice = "ok" if new else f'{least} or newer is needed: pip install "{need}"'
-        rows.append((package, found or "missing", advice))
-    pair = "ok" if _pair_works() else "two builds: install both from one index again"
-    rows.append(
-        ("torch with torchvision", "NMS runs" if pair == "ok" else "fails", pair)
-    )
-    threads = os.environ["OMP_NUM_THREADS"]
-    rows.append(("CPUs to use", f"{lib.cpus()}, {threads} threads set", "ok"))
-    free = psutil.virtual_memory().available / 1e9
-    enough = (
-        "ok" if free > 1.5 else "close other notebooks: a chapter takes up to 1.2 GB"
-    )
-    rows.append(("free memory", f"{free:.1f} GB", enough))
-    writable = os.access(ROOT / "data", os.W_OK)
-    kept = "ok" if writable else "drawn pictures are not kept, chapters take longer"
-    rows.append(("data folder", "writable" if writable else "read-only", kept))
-    found = _version("onnxruntime")
-    advice = "ok" if found else "only for chapter 22: pip install -e '.[export]'"
-    rows.append(("onnxruntime", found or "missing", advice))
-    return rows
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])

@@ -144,6 +144,35 @@ QUESTIONS = (
 )
 
 
+def test_guesses_come_first_and_are_judged(shown, monkeypatch):
+    monkeypatch.setattr(notebook, "_guesses", {})
+    monkeypatch.setattr(notebook, "_measured", {})
+    with pytest.raises(ValueError, match="no guess of 'speed'"):
+        notebook.measured("speed", 2.0)
+    for name, mine in {"speed": 4, "size": None, "loss": 0, "rest": 1.05}.items():
+        notebook.guess(name, mine)
+    notebook.measured("speed", 2.0, "x")
+    assert shown[-1]["text/plain"] == ("speed: measured 2 x; too high by a factor of 2")
+    notebook.measured("size", 3)
+    notebook.measured("loss", 0.02)
+    notebook.guesses()
+    rows = shown[-1]["text/plain"].splitlines()
+    assert [row.split() for row in rows[1:]] == [
+        "speed 4 x 2 x too high by a factor of 2".split(),
+        "size 3 no guess".split(),
+        "loss 0 0.02 off by 0.02".split(),
+        "rest 1.05 not measured".split(),
+    ]
+    notebook.measured("rest", 1.0)
+    assert "within a tenth" in shown[-1]["text/plain"]
+    notebook.guess("speed", 4)  # the cell once more: nothing changes
+    with pytest.raises(ValueError, match="measured already"):
+        notebook.guess("speed", 2)
+    for bad in ("2", True, float("nan")):
+        with pytest.raises(ValueError, match="give a number"):
+            notebook.guess("size", bad)
+
+
 def test_quiz_folds_every_option_with_its_reason(shown, monkeypatch):
     monkeypatch.setattr(data, "QUIZ", QUESTIONS)
     monkeypatch.setenv("COURSE_STATIC", "1")
@@ -180,23 +209,3 @@ def test_usage_is_left_where_asked(tmp_path):
     assert usage["cells"] == 3
     assert usage["cpu_seconds"] > 0.1
     assert usage["peak_bytes"] > 50e6
-
-
-def test_the_environment_check_finds_this_machine_fit():
-    rows = notebook.environment()
-    assert [what for what, _, _ in rows][:2] == ["Python", "torch"]
-    passing = ("free memory", "onnxruntime")  # a busy machine, an extra left out
-    assert all(verdict == "ok" for what, _, verdict in rows if what not in passing), (
-        rows
-    )
-
-
-def test_the_environment_check_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(notebook, "_pair_works", lambda: False)
-    found = {"torch": "2.5.1+cpu", "onnxruntime": None}
-    monkeypatch.setattr(notebook, "_version", lambda p: found.get(p, "9.9.9"))
-    said = {what: verdict for what, _, verdict in notebook.environment()}
-    assert said["torch"] == '2.6 or newer is needed: pip install "torch>=2.6"'
-    assert said["torchvision"] == "ok"
-    assert "two builds" in said["torch with torchvision"]
-    assert said["onnxruntime"] == "only for chapter 22: pip install -e '.[export]'"
