@@ -39,6 +39,9 @@ III  Detection: EfficientDet
     decoding         15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
     coco_eval        16  matching, precision and recall, the twelve COCO numbers
 
+IV   Compress and ship
+    sparsity         17  masks, schedules, rewinding, N:M, and what a zero is worth
+
 Long runs
     recipes              train a detector on any COCO folder, on many GPUs
 
@@ -87,6 +90,7 @@ ORDER = (
     "detection_loss",
     "decoding",
     "coco_eval",
+    "sparsity",
     "recipes",
 )
 
