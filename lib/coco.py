@@ -59,6 +59,11 @@ def read_image(path) -> UInt8[Tensor, "3 H W"]:
         raise BadAnnotation(
             f"{path}: the picture cannot be read ({error}); restore the file"
         ) from error
+    return as_rgb(picture)
+
+
+def as_rgb(picture: Image.Image) -> UInt8[Tensor, "3 H W"]:
+    """An upright PIL picture as uint8 RGB: 16-bit scaled, transparent laid on white."""
     if picture.mode.startswith("I"):
         grey = np.asarray(picture).astype(np.int64)
         picture = Image.fromarray((grey.clip(0, 65535) // 257).astype(np.uint8))

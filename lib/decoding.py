@@ -9,17 +9,14 @@ and removes those that overlap it, soft-NMS lowers their scores instead.
 Chapter 15. Sources: EfficientDet's code; soft-NMS: arXiv 1704.04503.
 """
 
-import io
 from os import PathLike
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torchvision
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from lib import anchors, coco, data
 
@@ -215,14 +212,7 @@ def read(image) -> UInt8[Tensor, "3 H W"]:
         image = ImageOps.exif_transpose(image)
         if image.mode == "F":
             raise ValueError("image has float pixels (mode F); which one is white?")
-        deep = image.mode[0] == "I"
-        if deep or image.has_transparency_data:  # read_image knows how to treat these
-            file = io.BytesIO()
-            grey = np.asarray(image).clip(0, 65535).astype(np.uint16) if deep else None
-            image = Image.fromarray(grey) if deep else image.convert("RGBA")
-            image.save(file, "PNG", compress_level=0)
-            return coco.read_image(file)
-        return F.pil_to_tensor(image.convert("RGB"))
+        return coco.as_rgb(image)
     if not isinstance(image, Tensor):
         raise ValueError(
             f"image is of type {type(image).__name__}; give the path of a picture, a"

@@ -200,9 +200,9 @@ class Network(nn.Module):
         self.classifier = nn.Linear(channels[-1], num_classes)
         if config.drop_path_keep < 1:  # a buffer, so that checkpoints carry it
             self.register_buffer("progress", torch.ones(()))
-        self._prepare()
+        self.prepare()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """First weights, and what the configuration says about norms and pools."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

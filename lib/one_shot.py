@@ -133,7 +133,7 @@ class Supernet(nn.Module):
                 self.cells.append(cell)
                 sizes.append((space.blocks, slot.filters))
             self.classifier = nn.Linear(math.prod(sizes[-1]), num_classes)
-            nasnet.Network._prepare(self)  # norms and pools; first weights: torch's own
+            nasnet.Network.prepare(self)  # norms and pools; first weights: torch's own
             self.apply(lambda m: isinstance(m, nn.Conv2d) and m.reset_parameters())
 
     def forward(self, images: Tensor, cell: search_space.Genotype | Choice) -> Tensor:

@@ -303,16 +303,16 @@ def _run(settings: Settings, out: Path, names, rank: int, world: int, device):
 def _step(wrapped, parts: dict, batch: data.Batch, factor, clip) -> float:
     """One update of the weights and their average; returns the loss."""
     model, optimizer, scaler, ema = map(parts.get, PARTS)
-    training._set_rate(optimizer, factor)
+    training.set_rate(optimizer, factor)
     device, config = next(model.parameters()).device, model.config
     mean, std = torch.tensor([config.mean, config.std], device=device)[..., None, None]
-    batch = training._to(batch, device)
+    batch = training.to_device(batch, device)
     places = anchors.anchors(batch.images.shape[2:], config.anchors, device)
     with torch.autocast(device.type, torch.float16, device.type == "cuda"):
         outputs = wrapped((batch.images / 255 - mean) / std)
     loss = detection_loss(*outputs, batch, places).total  # in float32
     # Its backward pass gives each process the mean gradient of all.
-    training._update(model, loss, optimizer, scaler, clip, ema)
+    training.update_weights(model, loss, optimizer, scaler, clip, ema)
     return loss.item()
 
 

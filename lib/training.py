@@ -23,9 +23,6 @@ from lib.checkpoints import Run, describe, load_weights, save_weights
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
 
 
-# ------------------------------------------------------------------- the equations
-
-
 def normalise(images: UInt8[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
     """Pixels 0..255 as float32 in [-1, 1]: the one preprocessing of this course."""
     return images.float() / 127.5 - 1
@@ -270,11 +267,11 @@ def fit(
             fresh = run.state(step) if step % every == 0 and step > start else None
             batch = _batch(dataset, order[i * size : (i + 1) * size], collate)
             batch = augment(batch, _generator(seed, epoch, i)) if augment else batch
-            rate = _set_rate(optimizer, warmup_cosine(step, total, int(warmup * total)))
+            rate = set_rate(optimizer, warmup_cosine(step, total, int(warmup * total)))
             with torch.autocast(device.type, torch.float16, amp and cuda):
-                loss, logs = loss_fn(model, _to(batch, device))
+                loss, logs = loss_fn(model, to_device(batch, device))
             _insist(run, fresh, step, rate, loss.item())
-            _update(model, loss, optimizer, scaler, clip, ema)
+            update_weights(model, loss, optimizer, scaler, clip, ema)
             logs = history.add(loss.item(), rate, logs)
             bar.update()
             if on_step:
@@ -299,7 +296,7 @@ def _insist(run: Run, fresh: dict | None, step: int, rate: float, loss: float) -
     raise NonFiniteLoss(what, step, rate, loss, run.good["step"])
 
 
-def _update(model, loss: Tensor, optimizer, scaler, clip, ema) -> None:
+def update_weights(model, loss: Tensor, optimizer, scaler, clip, ema) -> None:
     """One step down the gradient. On a CPU the scaler passes everything through."""
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
@@ -312,7 +309,8 @@ def _update(model, loss: Tensor, optimizer, scaler, clip, ema) -> None:
         ema.update(model)
 
 
-def _set_rate(optimizer, factor: float) -> float:
+def set_rate(optimizer, factor: float) -> float:
+    """Rate of each group: its initial one, times `factor`. Returns the first rate."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
     return optimizer.param_groups[0]["lr"]
@@ -330,14 +328,14 @@ def _batch(dataset, indices: Tensor, collate):
     return collate([dataset[i] for i in indices.tolist()])
 
 
-def _to(batch, device: torch.device):
+def to_device(batch, device: torch.device):
     """Move every tensor of a nested batch to the model's device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     if isinstance(batch, dict):
-        return {k: _to(v, device) for k, v in batch.items()}
+        return {k: to_device(v, device) for k, v in batch.items()}
     if isinstance(batch, tuple | list):
-        moved = [_to(v, device) for v in batch]
+        moved = [to_device(v, device) for v in batch]
         return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
     return batch
 
