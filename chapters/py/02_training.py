@@ -20,7 +20,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->635 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 90 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->617 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
