@@ -41,6 +41,8 @@ III  Detection: EfficientDet
 
 IV   Compress and ship
     sparsity         17  masks, schedules, rewinding, N:M, and what a zero is worth
+    deployed             a flat graph without batch norms: what 19 to 22 read
+    quantize         19  grids for numbers: scale, zero point, granularity, observers
 
 Long runs
     recipes              train a detector on any COCO folder, on many GPUs
@@ -70,6 +72,7 @@ SUPPORT = (
     "genotypes",
     "cells",
     "official",
+    "deployed",
 )
 ORDER = (
     *SUPPORT,
@@ -91,6 +94,7 @@ ORDER = (
     "decoding",
     "coco_eval",
     "sparsity",
+    "quantize",
     "recipes",
 )
 
