@@ -43,6 +43,8 @@ IV   Compress and ship
     sparsity         17  masks, schedules, rewinding, N:M, and what a zero is worth
     deployed             a flat graph without batch norms: what 19 to 22 read
     quantize         19  grids for numbers: scale, zero point, granularity, observers
+    grids                which value of a flat graph stands on which grid
+    qat              20  fake quantization, straight-through, learned steps, mixed bits
 
 Long runs
     recipes              train a detector on any COCO folder, on many GPUs
@@ -73,6 +75,7 @@ SUPPORT = (
     "cells",
     "official",
     "deployed",
+    "grids",
 )
 ORDER = (
     *SUPPORT,
@@ -95,6 +98,7 @@ ORDER = (
     "coco_eval",
     "sparsity",
     "quantize",
+    "qat",
     "recipes",
 )
 

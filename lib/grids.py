@@ -1,0 +1,79 @@
+"""Where a deployed network is rounded: which value stands on which grid.
+
+A grid is a scale and a zero point. Some operations give values between its steps, and
+these are rounded to a grid of their own; others only choose, move or repeat values, so
+what comes out stands on the grid of what went in. An activation that cuts off is done
+by the device while it writes the result before it: one rounding for both.
+
+Support for `qat`, `integer` and `export`, which read the same graph. Chapter 20.
+"""
+
+from torch import fx, nn
+
+# They choose, move or repeat values, and zero is on every grid.
+KEEPS = {
+    "constant_pad_nd", "expand", "flatten", "max_pool2d", "pad", "permute", "relu",
+    "reshape", "select", "slice", "squeeze", "sym_size", "transpose", "unsqueeze",
+    "upsample_nearest2d", "view",
+}  # fmt: skip
+# A device does these while it writes the result of the operation before.
+CLIPS = {"clamp", "clamp_min", "hardtanh", "relu", "relu6"}
+# They give values between the steps.
+MAKES = {
+    "adaptive_avg_pool2d", "add", "addcmul", "avg_pool2d", "cat", "div", "gelu",
+    "hardsigmoid", "hardswish", "leaky_relu", "mean", "mul", "sigmoid", "silu", "sub",
+    "sum", "tanh", "upsample_bilinear2d",
+}  # fmt: skip
+
+
+def operation(node: fx.Node) -> str:
+    """The name of an aten function, such as "relu"; of other nodes, what they are."""
+    if node.op != "call_function":
+        return node.op
+    return getattr(node.target, "overloadpacket", node.target).__name__
+
+
+def places(graph: fx.Graph) -> list[fx.Node]:
+    """The nodes behind which a map is rounded, in order.
+
+    A ReLU or ReLU6 stands for what it alone reads: steps for what it cuts off would be
+    wasted. Where others read that too, a ReLU keeps the grid. ValueError names an
+    operation for which there is no rule.
+    """
+    found, fused = [], set()
+    for node in graph.nodes:
+        kind, users = operation(node), list(node.users)
+        if kind in ("get_attr", "output") or kind in KEEPS or node in fused:
+            continue
+        if kind not in MAKES | CLIPS | {"placeholder", "call_module"}:
+            raise ValueError(f"{node.name}: no rule for what {kind!r} gives")
+        if kind not in CLIPS and len(users) == 1 and operation(users[0]) in CLIPS:
+            node = users[0]
+            fused.add(node)
+        found.append(node)
+    return found
+
+
+def name_after(node: fx.Node) -> str:
+    """A name for what stands behind a node; a fused ReLU goes by what it reads."""
+    maker = node.args[0] if operation(node) in CLIPS else node
+    return f"after_{maker.target if maker.op == 'call_module' else maker.name}"
+
+
+def insert(model: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
+    """Put a module between a node and all that read it; then `model.recompile()`."""
+    model.add_submodule(name, module)
+    with model.graph.inserting_after(node):
+        new = model.graph.call_module(name, (node,))
+    node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
+    new.meta["shape"] = node.meta.get("shape")
+
+
+def above(node: fx.Node, kind: type[nn.Module]) -> fx.Node | None:
+    """The nearest node of a module of `kind` whose grid a value stands on, or None."""
+    while operation(node) in KEEPS:
+        node = node.args[0]
+    if node.op != "call_module":
+        return None
+    module = node.graph.owning_module.get_submodule(node.target)
+    return node if isinstance(module, kind) else None
