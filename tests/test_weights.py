@@ -116,7 +116,7 @@ def test_every_file_has_its_hash_and_its_line_in_the_datasheet():
 
 def recorded(part: str, name: str) -> dict[int, dict]:
     """The rows of today's settings by seed, the last of each."""
-    settings = prepare.CROPS if part == "backbone" else prepare.SCENES
+    settings = prepare.settings(part, name)
     rows = [row for row in prepare.rows() if row["settings"] == settings]
     mine = [row for row in rows if (row["part"], row["model"]) == (part, name)]
     return {row["seed"]: row for row in mine}
@@ -169,7 +169,8 @@ def small(monkeypatch, tmp_path):
     (tmp_path / "README.md").write_text("a <!-- scores -->b<!-- scores --> c", "utf-8")
     few = {"crops": 32, "steps": 2, "batch": 16}
     monkeypatch.setattr(prepare, "CROPS", prepare.CROPS | few)
-    few = {"scenes": 8, "steps": 2, "batch": 4, "judged": 10}
+    monkeypatch.setattr(prepare, "STEPS", dict.fromkeys(prepare.STEPS, 2))
+    few = {"scenes": 8, "batch": 4, "judged": 10}
     monkeypatch.setattr(prepare, "SCENES", prepare.SCENES | few)
     return tmp_path
 
@@ -179,9 +180,10 @@ def test_prepare_ships_the_best_on_validation_and_goes_on(small, monkeypatch):
     lines = (small / "detectors.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     found = [(row["part"], row["seed"]) for row in rows]
-    assert found == [(part, s) for s in (0, 1) for part in ("backbone", "detector")]
-    assert all(len(row["test"]) == 12 for row in rows if row["part"] == "detector")
-    best = max(rows[1::2], key=lambda row: row["validation"][0])["seed"]
+    parts = ("backbone", "detector", "soft")
+    assert found == [(part, s) for s in (0, 1) for part in parts]
+    assert all(len(row["test"]) == 12 for row in rows if row["part"] != "backbone")
+    best = max(rows[1::3], key=lambda row: row["validation"][0])["seed"]
     for part in ("backbone", "detector"):
         a = (small / f"{part}_lite.safetensors").read_bytes()
         b = (small / f"build/{part}_lite_{best}.safetensors").read_bytes()
@@ -190,8 +192,9 @@ def test_prepare_ships_the_best_on_validation_and_goes_on(small, monkeypatch):
     assert (
         sheet.startswith("a <!--") and sheet.endswith("--> c") and "b" not in sheet[:20]
     )
-    told = " ".join(f"{row['test'][0]:.3f}" for row in rows[1::2])
-    assert f"| 178,172 | {told} |" in sheet and f"| seed {best}, AP50" in sheet
+    told = " ".join(f"{row['test'][0]:.3f}" for row in rows[1::3])
+    assert f"| 178,172 | {told} |" in sheet and f"| seed {best}: AP50" in sheet
+    assert f"soft-NMS {rows[2 + 3 * best]['test'][0]:.3f} |" in sheet
     with open(small / "detectors.jsonl", "a", encoding="utf-8") as file:
         file.write('{"part": "det')  # a kill in the middle of a line
     monkeypatch.setattr(training, "fit", None)  # nothing is trained twice

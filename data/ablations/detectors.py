@@ -1,6 +1,7 @@
 """Which backbone, which neck, which fusion: small detectors on equal terms.
 
-    python data/ablations/detectors.py            # about 60 minutes, one CPU thread
+    python data/ablations/detectors.py            # about 50 minutes, one CPU thread
+    python data/ablations/detectors.py --part transfer   # or variants: to share it
     python data/ablations/detectors.py --report   # what the rows say so far
 
 Everything starts from `lib.detectors`' `course` (the cell that the course found, BiFPN,
@@ -12,7 +13,7 @@ number of steps, so that trainings themselves do not depend on a clock.
 Then the question of transfer: the twelve cells of transfer.py, from the worst to the
 best of the shipped table, become backbones. Same filters, same number of steps.
 
-Seeds 0, 1 and 2 (transfer: seed 0). AP is COCO's, on 500 test scenes. A row a training
+Seeds 0, 1 and 2 (transfer: seed 0). AP is COCO's, on 300 test scenes. A row a training
 is appended to detectors.jsonl; rows that are there are skipped, so it may be stopped at
 any time. Rows of other settings do not count.
 """
@@ -43,9 +44,10 @@ from lib.efficientdet import Detector, NasnetLevels  # noqa: E402
 
 ROWS = HERE / "detectors.jsonl"
 SEEDS = (0, 1, 2)
+PARTS = ("variants", "transfer")
 SECONDS = {"crops": 20, "scenes": 60}
 CROPS = prepare.CROPS
-SCENES = prepare.SCENES | {"ema": 0.99, "judged": 500}
+SCENES = prepare.SCENES | {"ema": 0.99, "judged": 300}
 COURSE = detectors.CONFIGS["course"]
 STAGES = (  # EfficientNet's kind, with as many parameters as the cell's backbone
     efficientnet.Stage(3, 1, 1, 16, 1),
@@ -112,7 +114,8 @@ def clock(path=None, repeats: int = 7) -> dict[str, dict[str, float]]:
         found[name] = {"crops": [], "scenes": []}
         loss_fn = training.classification_loss(CROPS["smoothing"])
         steps[name, "crops"] = one_step(reader, crops, loss_fn, CROPS)
-        steps[name, "scenes"] = one_step(model, batch, prepare.loss_of(config), SCENES)
+        loss_fn = prepare.loss_of(config, SCENES)
+        steps[name, "scenes"] = one_step(model, batch, loss_fn, SCENES)
     for repeat in range(repeats + 1):
         for (name, part), step in steps.items():  # in turns: the machine has moods
             begun = time.process_time()
@@ -172,14 +175,14 @@ def measure(about: dict, kind: str, config, crops: dict, scenes: dict, path=None
     return True
 
 
-def run(table, path=None, seeds=SEEDS, seconds=SECONDS) -> int:
+def run(table, path=None, seeds=SEEDS, seconds=SECONDS, parts=PARTS) -> int:
     """Train what is missing; returns how many trainings that was."""
     ms, done = clock(path), 0
     steps = {
         name: {part: round(1000 * seconds[part] / ms[name][part]) for part in seconds}
         for name in VARIANTS
     }
-    for seed in seeds:
+    for seed in seeds if "variants" in parts else ():
         for name, (question, kind, config) in VARIANTS.items():
             # Variants of neck and fusion share the course's backbone, to the bit.
             reader = name if question == "backbone" else "course"
@@ -189,7 +192,8 @@ def run(table, path=None, seeds=SEEDS, seconds=SECONDS) -> int:
             done += measure(about, kind, config, crops, scenes, path)
     crops = CROPS | {"steps": steps["course"]["crops"]}
     scenes = SCENES | {"steps": steps["course"]["scenes"]}
-    for _, i in transfer.chosen(table, peers=0):
+    cells = transfer.chosen(table, peers=0) if "transfer" in parts else ()
+    for _, i in cells:
         genotype = table.genotypes[i]
         about = {"question": "transfer", "variant": str(genotype.normal), "seed": 0}
         about |= {"table": transfer.name_of(table)}
@@ -222,9 +226,12 @@ def report(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--report", action="store_true")
-    if not parser.parse_args().report:
+    parser.add_argument("--part", choices=PARTS)
+    asked = parser.parse_args()
+    if not asked.report:
         torch.set_num_threads(1)
-        print(f"{run(tabular.load())} trained", flush=True)
+        parts = (asked.part,) if asked.part else PARTS
+        print(f"{run(tabular.load(), parts=parts)} trained", flush=True)
     print(report(read()))
 
 
