@@ -205,7 +205,7 @@ EXERCISES = (
                   " already used some of the limit"),
         ),
         hints=(
-            "Eq. 10.5 with resolution = new side / old side.",
+            "Eq. 10.4, with the resolution new side / old side.",
             "Which side would cost exactly `limit`? Then go down to a multiple of 8.",
             "Or try 8, 16, 24, ... until the next one is too dear.",
         ),
