@@ -262,7 +262,8 @@ class Histogram(MinMax):
 
     def _clamped(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
         """Inside of what was seen: bins are coarse, the extremes are known exactly."""
-        return torch.maximum(least, self.least), torch.minimum(most, self.most)
+        least = torch.maximum(least, self.least.clamp(max=0))
+        return least, torch.minimum(most, self.most.clamp(min=0))
 
 
 class Percentile(Histogram):
@@ -275,13 +276,14 @@ class Percentile(Histogram):
         self.keep = keep
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
-        counts = self.counts.clone()
-        counts[:, BINS] += self.zeros  # the first bin at or above 0
+        below, above = self.counts.split(BINS, 1)
+        counts = torch.cat([below, self.zeros[:, None], above], 1)
         share = counts.cumsum(1) / counts.sum(1, keepdim=True)
-        width = self.reach / BINS
         first = (share <= 1 - self.keep).sum(1)  # bins that are left out below
         last = (share < self.keep).sum(1)  # the bin that reaches the share
-        least, most = first * width - self.reach, (last + 1) * width - self.reach
+        place = torch.arange(-BINS, BINS + 1, device=counts.device)
+        starts, ends = place - place.gt(0).long(), place + place.lt(0)  # zeros: 0 wide
+        least, most = (v * self.reach / BINS for v in (starts[first], ends[last]))
         return self._clamped(least, most)
 
 
@@ -294,19 +296,18 @@ class MSE(Histogram):
             used = self.counts[row] > 0
             values, counts = values[used], self.counts[row, used]
             shares = torch.arange(1, 101, device=values.device) / 100
-            ends = [self.least[row], self.most[row]]
-            for end in (0, 1, 0, 1):  # one end at a time; both, if they are one number
-                tried = [e * shares if symmetric or i == end else e.expand(100)
+            ends = [self.least[row].clamp(max=0), self.most[row].clamp(min=0)]
+            # Both ends together, then one at a time, if they are not one number.
+            for moved in [{0, 1}] + [{1}, {0}, {1}] * (not symmetric):
+                tried = [e * shares if i in moved else e.expand(100)
                          for i, e in enumerate(ends)]  # fmt: skip
-                if not (tried[0].clamp(max=0) < tried[1].clamp(min=0)).all():
+                if not (tried[0] < tried[1]).all():
                     continue
                 grid = from_range(*tried, bits, symmetric, signed, axis=0)
                 wide = values.expand(100, -1)
                 error = (dequantize(quantize(wide, grid), grid) - wide).square()
                 best = (error * counts).sum(1).argmin()  # Eq. 19.8
                 ends = [tried[0][best], tried[1][best]]
-                if symmetric:
-                    break
             found.append(ends)
         return tuple(torch.stack(end) for end in zip(*found, strict=True))
 
@@ -326,7 +327,7 @@ class Entropy(Histogram):
             # The points of the grid on the longer side of 0.
             share = 0.5 if symmetric and signed or width == 0 else float(reach / width)
             levels = min(max(2, round(2**bits * share)), BINS)
-            ends = range(levels, BINS + 1, max(1, (BINS - levels) // 256))
+            ends = range(levels, BINS + 1, max(1, (BINS - levels) // 128))
             distance = torch.stack([divergence(counts, end, levels) for end in ends])
             most.append(self.reach[row] * ends[int(distance.argmin())] / BINS)
         most = torch.stack(most)
@@ -339,10 +340,10 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     true = seen.clone()
     true[-1] += counts[end:].sum()
     level = torch.arange(end, device=counts.device) * levels // end
-    full = (seen > 0).to(seen.dtype)
+    full = (true > 0).to(seen.dtype)
     total = seen.new_zeros(levels).scatter_add_(0, level, seen)
     bins = seen.new_zeros(levels).scatter_add_(0, level, full)
     rounded = full * (total / bins.clamp(min=1))[level]
-    p, q = true / true.sum(), rounded / rounded.sum()
+    p, q = true / true.sum(), rounded / rounded.sum().clamp(min=1)
     inside = p > 0
     return (p * (p / q.clamp(min=1e-9)).log())[inside].sum()  # Eq. 19.9

@@ -1,4 +1,4 @@
-"""Grids against torch's kernels and observers, ranges against onnxruntime's; folding."""
+"""Grids against torch's kernels and observers, ranges against others'; folding."""
 
 import copy
 import math
@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from lib import coco_eval, decoding, deployed, detectors, efficientdet, quantize
+from lib import coco_eval, deployed, detectors, efficientdet, quantize
 
 TIES = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
 KINDS = [(False, False), (False, True), (True, True), (True, False)]
@@ -130,3 +130,471 @@ def test_a_group_is_a_tensor_of_its_own(axis):
             one = quantize.choose_qparams(values, 4)
             back = quantize.dequantize(quantize.quantize(values, one), one)
             assert torch.equal(mine.reshape(rows.shape)[i, j], back)
+
+
+def test_a_filter_of_zeros_beside_others_stays_zero():
+    x = normal(3, 4)
+    x[1] = 0
+    for grid in (
+        quantize.choose_qparams(x, symmetric=True, axis=0),
+        quantize.choose_qparams(x, axis=0, group=2),
+    ):
+        back = quantize.dequantize(quantize.quantize(x, grid), grid)
+        assert (back[1] == 0).all() and (back[0] != 0).any()
+
+
+def test_a_wide_range_and_a_narrow_one():
+    for spread in (1e-35, 1e30):
+        x = normal(100, spread=spread)
+        grid = quantize.choose_qparams(x)
+        back = quantize.dequantize(quantize.quantize(x, grid), grid)
+        # Half a step, and half of another one where the zero point was rounded.
+        assert ((x - back).abs() <= grid.scale * 1.001).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: quantize.choose_qparams(torch.ones(3), bits=1), "bits is 1"),
+        (lambda: quantize.choose_qparams(torch.ones(3), bits=17), "bits is 17"),
+        (lambda: quantize.choose_qparams(torch.ones(3), bits=True), "bits is True"),
+        (lambda: quantize.choose_qparams(torch.zeros(3)), "no width"),
+        (lambda: quantize.choose_qparams(torch.zeros(3, 2), axis=0), "no width"),
+        (lambda: quantize.choose_qparams(torch.ones(0, 3)), r"empty.*\(0, 3\)"),
+        (lambda: quantize.choose_qparams(torch.tensor([1, math.nan])), "NaN"),
+        (lambda: quantize.choose_qparams(torch.tensor([1, math.inf])), "infinity"),
+        (lambda: quantize.choose_qparams(torch.ones(2, 6), axis=0, group=4), "has 6"),
+        (lambda: quantize.choose_qparams(torch.ones(2, 6), axis=0, group=0), "is 0"),
+        (lambda: quantize.choose_qparams(torch.ones(2, 6), group=2), "axis None"),
+        (lambda: quantize.choose_qparams(torch.ones(2, 6), axis=2), "axis is 2"),
+        (lambda: quantize.from_range(1.0, -1.0), "upside down"),
+        (lambda: quantize.from_range(0.0, 0.0), "no width"),
+        (lambda: quantize.from_range(-3e38, 3e38), "infinity"),
+    ],
+)
+def test_bad_ranges_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_bad_tensors_are_refused():
+    grid = quantize.choose_qparams(normal(3, 4), axis=0)
+    with pytest.raises(ValueError, match=r"\(3,\) grids.*needs \(2,\)"):
+        quantize.quantize(torch.ones(2, 4), grid)
+    with pytest.raises(ValueError, match="NaN"):
+        quantize.quantize(torch.full((3, 4), math.nan), grid)
+
+
+# --------------------------------------------------------------------------------- dB
+
+
+@pytest.mark.equation("19.6")
+def test_decibels_by_hand():
+    """Power 25, noise 0.25: a hundredth, 20 dB."""
+    x, y = torch.tensor([3.0, 4.0]), torch.tensor([3.5, 4.0])
+    assert quantize.sqnr(x, y) == pytest.approx(20)
+    assert quantize.sqnr(x, x) == math.inf
+
+
+@pytest.mark.equation("19.7")
+def test_a_bit_is_worth_six_decibels():
+    """Evenly spread numbers that fill their range: 20 log10(levels), by hand."""
+    x = torch.linspace(-1, 1, 200_001)
+    for bits in (3, 5, 8):
+        grid = quantize.choose_qparams(x, bits)
+        measured = quantize.sqnr(
+            x, quantize.dequantize(quantize.quantize(x, grid), grid)
+        )
+        by_hand = 20 * math.log10(2**bits - 1)
+        assert quantize.expected_sqnr(x, grid) == pytest.approx(by_hand, abs=0.01)
+        assert measured == pytest.approx(by_hand, abs=0.4)  # at the ends half a step
+    rows = torch.stack([x, 10 * x])
+    grid = quantize.choose_qparams(rows, 8, axis=0)
+    assert quantize.expected_sqnr(rows, grid) == pytest.approx(48.13, abs=0.01)
+
+
+# --------------------------------------------------------------------------- observers
+
+
+def activations(kind, n=20_000, seed=0):
+    x, y = normal(n, seed=seed), normal(n, seed=seed + 100)
+    return {
+        "normal": x,
+        "relu": x.relu(),
+        "silu": nn.functional.silu(2 * x),
+        "heavy": x * y.exp(),
+        "negative": -x.abs(),
+        "shifted": x + 20,
+    }[kind]
+
+
+OBSERVERS = [
+    quantize.MinMax, quantize.Percentile, quantize.MSE, quantize.Entropy,
+]  # fmt: skip
+DATA = ["normal", "relu", "silu", "heavy", "negative", "shifted"]
+
+
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_batches_are_as_good_as_all_at_once(observer, kind):
+    """Also when later values lie far outside of the first ones.
+
+    Entropy has a flat optimum, which moves when bins are wider: it sees a large value
+    early.
+    """
+    x = activations(kind)
+    x = x[x.abs().argsort(descending=observer is quantize.Entropy)]
+    whole, parts = observer(), observer()
+    whole.observe(x)
+    for batch in x.split(3000):
+        parts.observe(batch.reshape(-1, 2, 5))
+    for symmetric, signed in KINDS[:3]:
+        wanted = whole.qparams(6, symmetric, signed)
+        found = parts.qparams(6, symmetric, signed)
+        assert found.scale / wanted.scale == pytest.approx(1, abs=0.03)
+        assert abs(found.zero_point - wanted.zero_point) <= 1
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_channels_are_observed_one_by_one(observer):
+    x = normal(8, 3, 50) * torch.tensor([1.0, 10.0, 0.0])[:, None]
+    each = observer(axis=1)
+    each.observe(x[:4])
+    each.observe(x[4:])
+    grid = each.qparams(4)
+    assert grid.axis == 1 and grid.scale.shape == (3,)
+    for channel in (0, 1):
+        one = observer()
+        one.observe(x[:4, channel])
+        one.observe(x[4:, channel])
+        assert torch.allclose(grid.scale[channel], one.qparams(4).scale)
+
+
+def test_percentile_is_onnxruntimes():
+    from onnxruntime.quantization import calibrate
+
+    x = activations("heavy")
+    theirs = calibrate.HistogramCollector("percentile", False, 8192, 128, 98.0, "same")
+    theirs.collect({"x": [x.numpy()]})
+    least, most = theirs.compute_percentile()["x"][:2]
+    mine = quantize.Percentile(keep=0.99)
+    mine.observe(x)
+    width = float(mine.reach) / quantize.BINS
+    found = [float(v) for v in mine.limits(8, False, True)]
+    assert found == pytest.approx([float(least), float(most)], abs=2 * width)
+
+
+def test_percentile_counts_zeros_and_stays_inside():
+    x = activations("relu")
+    mine = quantize.Percentile(keep=0.99)
+    mine.observe(x)
+    least, most = (float(v) for v in mine.limits(8, False, False))
+    assert least == 0 and most == pytest.approx(float(x.quantile(0.99)), abs=0.01)
+
+
+@pytest.mark.equation("19.8")
+@pytest.mark.parametrize("bits", [3, 4, 8])
+@pytest.mark.parametrize("kind", DATA)
+def test_mse_finds_what_trying_all_ranges_finds(kind, bits):
+    x = activations(kind, 4000)
+    mine = quantize.MSE()
+    mine.observe(x)
+
+    def error(grid):
+        return (
+            (quantize.dequantize(quantize.quantize(x, grid), grid) - x).square().mean()
+        )
+
+    shares = torch.linspace(0.04, 1, 25)
+    ends = x.min().clamp(max=0), x.max().clamp(min=0)
+    least = min(
+        error(quantize.from_range(ends[0] * a, ends[1] * b, bits, signed=False))
+        for a in (shares if ends[0] < 0 else [1])
+        for b in (shares if ends[1] > 0 else [1])
+    )
+    assert error(mine.qparams(bits, signed=False)) <= 1.02 * least
+
+
+@pytest.mark.equation("19.8")
+def test_mse_is_not_worse_than_torchs_histogram_observer():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from torch.ao.quantization import observer as ao
+
+        theirs = ao.HistogramObserver(dtype=torch.quint8)
+    x = activations("heavy")
+    mine = quantize.MSE()
+    theirs(x), mine.observe(x)
+    scale, zero_point = theirs.calculate_qparams()
+    other = torch.fake_quantize_per_tensor_affine(x, scale, zero_point.int(), 0, 255)
+    grid = mine.qparams(8, signed=False)
+    back = quantize.dequantize(quantize.quantize(x, grid), grid)
+    assert quantize.sqnr(x, back) >= quantize.sqnr(x, other[: len(x)]) - 0.1
+
+
+@pytest.mark.equation("19.9")
+def test_divergence_by_hand():
+    """Counts 4 2 | 1 1 in two levels, nothing cut: 3 3 1 1.
+
+    KL = 1/2 log(4/3) + 1/4 log(2/3). Cut at two, two levels: 4 4 against 4 2.
+    """
+    counts = torch.tensor([4.0, 2.0, 1.0, 1.0], dtype=torch.float64)
+    whole = math.log(4 / 3) / 2 + math.log(2 / 3) / 4
+    assert float(quantize.divergence(counts, 4, 2)) == pytest.approx(whole)
+    cut = math.log((1 / 2) / (2 / 3)) / 2 + math.log((1 / 2) / (1 / 3)) / 2
+    assert float(quantize.divergence(counts, 2, 2)) == pytest.approx(cut)
+    empty = torch.tensor([3.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    assert float(quantize.divergence(empty, 4, 2)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.equation("19.9")
+@pytest.mark.parametrize("kind", ["normal", "relu", "silu", "heavy"])
+def test_entropy_is_what_tensorrts_recipe_gives(kind):
+    """The recipe in plain loops, on the same bins: every end, 128 levels."""
+    from scipy.stats import entropy
+
+    x = activations(kind)
+    mine = quantize.Entropy()
+    mine.observe(x)
+    bins = torch.histc(x.abs()[x != 0], 2048, 0, float(x.abs().max())).numpy()
+
+    def distance(end, levels):
+        reference = bins[:end].copy()
+        reference[-1] += bins[end:].sum()
+        rounded = [0.0] * end
+        for level in range(levels):
+            inside = [i for i in range(end) if i * levels // end == level]
+            filled = [i for i in inside if reference[i]]
+            for i in filled:
+                rounded[i] = bins[inside].sum() / len(filled)
+        return entropy(reference, [r if r else 1e-9 for r in rounded])
+
+    found = float(mine.qparams(8, symmetric=True).scale * 127)
+    end = round(found / float(x.abs().max()) * 2048)
+    chosen = distance(end, 128)
+    assert all(chosen <= 1.05 * distance(e, 128) for e in range(128, 2049, 240))
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_bad_observations_are_refused(observer):
+    with pytest.raises(ValueError, match=f"{observer.__name__} saw no data"):
+        observer().qparams()
+    watching = observer()
+    with pytest.raises(ValueError, match="NaN or infinity 2 times, of 3"):
+        watching.observe(torch.tensor([1.0, math.nan, math.inf]))
+    with pytest.raises(ValueError, match="empty"):
+        watching.observe(torch.ones(0))
+    with pytest.raises(ValueError, match="no data"):  # nothing came in
+        watching.qparams()
+    for value in (0.0, 3.0):
+        constant = observer()
+        constant.observe(torch.full((2, 5), value))
+        with pytest.raises(ValueError, match=f"were {value:g}: a constant"):
+            constant.qparams()
+    each = observer(axis=0)
+    each.observe(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="no width"):
+        each.qparams()
+    with pytest.raises(ValueError, match="3 channels, before 2"):
+        each.observe(torch.zeros(3, 3))
+
+
+def test_a_percentile_keeps_most():
+    for keep in (0.5, 1.1, math.nan):
+        with pytest.raises(ValueError, match="keep is"):
+            quantize.Percentile(keep=keep)
+    sparse = quantize.Percentile(keep=0.9)
+    sparse.observe(torch.tensor([0.0] * 98 + [1.0, 2.0]))
+    with pytest.raises(ValueError, match="no width"):  # only zeros are left
+        sparse.qparams()
+
+
+# ---------------------------------------------------------------------------- deployed
+
+
+@pytest.mark.equation("19.10")
+@pytest.mark.equation("19.11")
+def test_folding_by_hand():
+    """w = 2, b = 1; mean 3, variance 4, gamma 6, beta 5: 3 (2x + 1 - 3) + 5."""
+    numbers = [torch.tensor([v]) for v in (6.0, 5.0, 3.0, 4.0)]
+    scale, shift = deployed.affine(*numbers, 0.0)
+    assert scale.item() == 3 and shift.item() == -4
+    weight, bias = torch.tensor([[2.0]]), torch.tensor([1.0])
+    weight, bias = deployed.fold(weight, bias, scale, shift)
+    assert weight.item() == 6 and bias.item() == -1
+    assert deployed.fold(weight, None, scale, shift)[1] is shift
+    scale, shift = deployed.affine(None, None, *numbers[2:], 0.0)
+    assert scale.item() == 0.5 and shift.item() == -1.5
+
+
+def shaken(model, seed=0):
+    """Batch norms as if they had been trained: no mean 0, no variance 1."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            for values in (module.running_mean, module.bias):
+                if values is not None:
+                    values.data.normal_(0, 0.2, generator=generator)
+            for values in (module.running_var, module.weight):
+                if values is not None:
+                    values.data.uniform_(0.5, 1.5, generator=generator)
+    return model
+
+
+def kinds(graph):
+    return [n.op if n.op != "call_function" else deployed._name(n) for n in graph.nodes]
+
+
+def agree(model, graph, x):
+    """Outputs of one structure, equal to 1e-5 of the largest value."""
+    with torch.no_grad():
+        wanted, found = model(x), graph(x)
+    assert type(wanted) is type(found)
+    for a, b in zip(tree_leaves(wanted), tree_leaves(found), strict=True):
+        assert a.shape == b.shape
+        assert (a - b).abs().max() <= 1e-5 * a.abs().max()
+
+
+def check(model, x):
+    """Deploy a shaken model: equal for another batch, untouched, trainable, flat."""
+    model = shaken(model).train()
+    before = copy.deepcopy(model.state_dict())
+    graph = deployed.deployed(model, x)
+    assert all(module.training for module in model.modules())
+    after = model.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert not {"batch_norm", "contiguous"} & set(kinds(graph.graph))
+    assert not any(kind.endswith("_") for kind in kinds(graph.graph))
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            assert type(graph.get_submodule(node.target)) in (nn.Conv2d, nn.Linear)
+            assert sum(n.target == node.target for n in graph.graph.nodes) == 1
+    agree(model.eval(), graph, torch.cat([x, x.flip(-1) * 0.7, x])[:3])
+    return graph
+
+
+@pytest.mark.parametrize("name", ["plain", "course", "lite"])
+def test_shipped_detectors_as_deployed(name):
+    model = detectors.detector(name)
+    x = normal(2, 3, 64, 64)
+    graph = check(model, x)
+    # Heads: as many convolutions as there are levels, each with its own norm.
+    heads = [n for n, _ in graph.named_children() if "class_head_convs_0" in n]
+    each = 2 if name != "plain" else 1
+    assert len(heads) == 3 * each
+    weights = [graph.get_submodule(n).weight for n in heads[each - 1 :: each]]
+    assert not torch.allclose(weights[0], weights[1])
+    # A copy is a whole detector, and all of it learns.
+    twin = copy.deepcopy(graph)
+    assert twin.config.anchors == model.config.anchors
+    sum(o.square().sum() for o in tree_leaves(twin(x))).backward()
+    assert all(p.grad is not None for p in twin.parameters())
+    assert all(p.grad is None for p in graph.parameters())
+
+
+def tiny_efficientdet(name):
+    config = efficientdet.replace(
+        efficientdet.CONFIGS[name], width=16, cells=1, repeats=1, num_classes=3
+    )
+    backbone = efficientdet.efficientnet.features(
+        "b0" if name == "d0" else "lite0", width=0.5, depth=0.5
+    )
+    return efficientdet.Detector(backbone, config)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: tiny_efficientdet("d0"),
+        lambda: torchvision.models.resnet18(),
+        lambda: torchvision.models.mobilenet_v3_small(),
+    ],
+    ids=["d0", "resnet18", "mobilenet_v3_small"],
+)
+def test_other_networks_as_deployed(build):
+    check(build(), normal(2, 3, 64, 64))
+
+
+class Odd(nn.Module):
+    """What a rewriter meets: norms everywhere, shared layers, values in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding="same", padding_mode="zeros")
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(3))
+        self.first = nn.BatchNorm2d(3)
+        self.plain = nn.BatchNorm2d(4, affine=False)
+        self.joint = nn.BatchNorm2d(8)
+        self.linear, self.last = nn.Linear(8, 5), nn.BatchNorm1d(5)
+        self.scale = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+    def forward(self, x):
+        x = self.first(x)  # nothing before it
+        y = self.conv(x)
+        a, b = self.norms[0](y), self.norms[1](y)  # one convolution, two norms
+        c = torch.relu_(a) + a  # the second `a` is the ReLU too
+        d = self.plain(torch.sigmoid(b)) * (self.scale / self.scale.sum())[0]
+        z = torch.cat([self.conv(x), self.norms[2](self.conv(x))], 1)
+        z = self.joint(z)  # folds into both parts
+        z = nn.functional.relu6(z) + torch.cat([c, d], 1) + y.sum()
+        z = nn.functional.dropout(z, 0.5, self.training)
+        pooled = nn.functional.adaptive_avg_pool2d(z, 1).flatten(1)
+        return {"out": self.last(self.linear(pooled)), "map": (z, y)}
+
+
+def test_every_odd_place_of_a_norm():
+    graph = check(Odd(), normal(2, 3, 9, 7))
+    found = kinds(graph.graph)
+    # first and plain fold into nothing; y alone, 3 folded, and 1 for each part of z.
+    layers = [graph.get_submodule(n.target) for n in graph.graph.nodes
+              if n.op == "call_module"]  # fmt: skip
+    assert sum(m.groups > 1 for m in layers if isinstance(m, nn.Conv2d)) == 2
+    assert len(layers) == 2 + 1 + 2 + 2 + 1
+    assert "mean" in found and "dropout" not in found and "div" not in found
+    assert found.count("hardtanh") == 1
+
+
+def test_weights_of_every_precision_keep_theirs():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).double()
+    graph = deployed.deployed(shaken(model), normal(1, 3, 8, 8).double())
+    assert {p.dtype for p in graph.parameters()} == {torch.float64}
+    agree(model.eval(), graph, normal(5, 3, 8, 8).double())
+
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+
+class Views(nn.Module):
+    def forward(self, x):
+        y = x * 1
+        y[:, :1].mul_(3)
+        return y + 1
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "words"),
+    [
+        (Branches(), torch.ones(2, 3), "Branches cannot be written as a graph"),
+        (Views(), torch.ones(2, 3), "output 0 of the graph differs"),
+        (nn.Conv2d(3, 4, 3), torch.ones(2, 5, 8, 8), "Conv2d cannot be written"),
+        (nn.Conv2d(3, 4, 3), torch.ones(0, 3, 8, 8), "example_input"),
+        (nn.BatchNorm2d(3, track_running_stats=False), torch.ones(2, 3, 4, 4), "batch"),
+        (nn.BatchNorm1d(3), torch.ones(2, 3), r"follows no layer"),
+    ],
+)
+def test_what_no_graph_holds_is_refused(model, x, words):
+    with pytest.raises(ValueError, match=words):
+        deployed.deployed(model, x)
+
+
+def test_a_deployed_detector_scores_as_before():
+    model = detectors.shipped("plain")
+    scenes = detectors.scenes("test", 24)
+    graph = deployed.deployed(model, torch.zeros(1, 3, 128, 128))
+    ap = [
+        coco_eval.evaluate(scenes.coco(), coco_eval.detections(m, scenes)).ap
+        for m in (model, graph)
+    ]
+    assert ap[0] > 0.5 and ap[1] == pytest.approx(ap[0], abs=0.002)
