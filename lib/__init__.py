@@ -45,6 +45,10 @@ IV   Compress and ship
     quantize         19  grids for numbers: scale, zero point, granularity, observers
     grids                which value of a flat graph stands on which grid
     qat              20  fake quantization, straight-through, learned steps, mixed bits
+    arithmetic           operators on integers: multipliers, shifts, zero points
+    integer          21  the rounding network without a real number in it
+    operators            what ONNX calls each operator of a flat graph
+    export           22  ONNX in floats and in integers, from our own scales
 
 Long runs
     recipes              train a detector on any COCO folder, on many GPUs
@@ -76,6 +80,8 @@ SUPPORT = (
     "official",
     "deployed",
     "grids",
+    "operators",
+    "arithmetic",
 )
 ORDER = (
     *SUPPORT,
@@ -99,6 +105,8 @@ ORDER = (
     "sparsity",
     "quantize",
     "qat",
+    "integer",
+    "export",
     "recipes",
 )
 
