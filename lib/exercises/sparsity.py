@@ -1,0 +1,359 @@
+"""Exercises and quiz of chapter 17: masks, schedules, and what a zero is worth."""
+
+import torch
+
+from lib import sparsity
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+
+# --- 17.1 predict
+
+
+def halfway() -> float:
+    """The cubic schedule from 0 to 0.9, after half of its steps."""
+    return sparsity.cubic(50, 0, 100, 0.9)
+
+
+# --- 17.2 measure
+
+
+def cheaper_from() -> float:
+    """The smallest sparsity, in hundredths, where CSR of 128 x 128 int8 is smaller."""
+    for hundredths in range(100):
+        weight = torch.ones(128, 128, dtype=torch.int8)
+        weight.flatten()[: round(128 * 128 * hundredths / 100)] = 0
+        sizes = sparsity.file_sizes(weight)
+        if sizes.csr < sizes.dense:
+            return hundredths / 100
+    return 1.0
+
+
+# --- 17.3 build
+
+
+def csr_product(values, columns, starts, x):
+    """A CSR matrix times a vector: nothing but what is left is looked at."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_2(values, columns, starts, x):
+    """The other way round: each value finds its row, and adds itself there."""
+    out = [0.0] * (len(starts) - 1)
+    row = 0
+    for k, value in enumerate(values):
+        while k >= starts[row + 1]:
+            row += 1
+        out[row] += value * x[columns[k]]
+    return out
+
+
+def csr_product_by_place(values, columns, starts, x):
+    return [
+        float(sum(values[k] * x[k % len(x)] for k in range(a, b)))
+        for a, b in zip(starts[:-1], starts[1:], strict=True)
+    ]
+
+
+def csr_product_no_empty_rows(values, columns, starts, x):
+    out = csr_product(values, columns, starts, x)
+    return [v for i, v in enumerate(out) if starts[i] < starts[i + 1]]
+
+
+def csr_product_first_row_lost(values, columns, starts, x):
+    return csr_product(values, columns, starts[1:], x)
+
+
+def csr_product_one_too_many(values, columns, starts, x):
+    out = []
+    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+        last = min(end + 1, len(values))
+        out.append(float(sum(values[k] * x[columns[k]] for k in range(begin, last))))
+    return out
+
+
+def csr_product_transposed(values, columns, starts, x):
+    out = [0.0] * (len(starts) - 1)
+    for i in range(len(starts) - 1):
+        for k in range(starts[i], starts[i + 1]):
+            out[columns[k] % len(out)] += values[k] * x[i % len(x)]
+    return out
+
+
+def csr_case(rng, size) -> tuple:
+    """A matrix with an empty row now and then, as CSR, and a vector."""
+    rows, width = size + 1, size + 2
+    values, columns, starts = [], [], [0]
+    for _ in range(rows):
+        for column in range(width):
+            if rng.random() < 0.4:
+                values.append(rng.randint(1, 9) * rng.choice((-0.5, 0.5)))
+                columns.append(column)
+        starts.append(len(values))
+    return values, columns, starts, [rng.randint(1, 9) / 4 for _ in range(width)]
+
+
+# --- 17.4 build
+
+
+def lamp(weight):
+    """Each square over the squares of all that are at least as large."""
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order] / squares[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_2(weight):
+    """Weight by weight, from the definition."""
+    squares = (weight * weight).flatten()
+    scores = [s / squares[squares >= s].sum() for s in squares]
+    return torch.stack(scores).view(weight.shape)
+
+
+def lamp_not_squared(weight):
+    sizes = weight.abs().flatten()
+    order = sizes.argsort(descending=True)
+    scores = torch.empty_like(sizes)
+    scores[order] = sizes[order] / sizes[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_over_all(weight):
+    return weight**2 / (weight**2).sum()
+
+
+def lamp_over_smaller(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort()
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order] / squares[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_sorted(weight):
+    squares = (weight.flatten() ** 2).sort(descending=True).values
+    return (squares / squares.cumsum(0)).view(weight.shape)
+
+
+def lamp_without_itself(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    sums = squares[order].cumsum(0)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order] / torch.cat([sums[:1], sums[:-1]])
+    return scores.view(weight.shape)
+
+
+def distinct(rng, size) -> tuple:
+    """Weights of two dimensions whose magnitudes all differ."""
+    rows, columns = size + 1, size + 2
+    ranks = list(range(1, rows * columns + 1))
+    rng.shuffle(ranks)
+    numbers = [rng.choice((-0.1, 0.1)) * rank for rank in ranks]
+    return (torch.tensor(numbers).view(rows, columns),)
+
+
+EXERCISES = (
+    Exercise(
+        name="halfway", number="17.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="The sparsity of the cubic schedule to 0.9, after half of its steps.",
+        reference=halfway,
+        wrong=(
+            Wrong(0.45, "half of the goal would be a straight line; this one is fast"
+                  " at first"),
+            Wrong(0.1125, "that is what is left to do: an eighth of 0.9"),
+            Wrong(0.675, "that is a square; the schedule has a cube"),
+        ),
+        hints=(
+            "How much of the time is left? That share, to the third power, of 0.9 is"
+            " what is still to be removed.",
+            "0.9 minus 0.9 times (1/2) to the third.",
+        ),
+    ),
+    Exercise(
+        name="cheaper_from", number="17.2", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="The smallest sparsity, in hundredths, at which the CSR form of 128 x 128"
+             " weights of one byte is smaller than the dense one.",
+        reference=cheaper_from,
+        wrong=(
+            Wrong(0.51, "that is for values of 4 bytes, as large as their column; these"
+                  " have one byte"),
+            Wrong(0.8, "almost: at 0.80 the pairs take as much as the dense bytes, and"
+                  " the row starts come on top"),
+        ),
+        hints=(
+            "A pair is now 1 + 4 bytes, and there are 129 row starts of 4 bytes.",
+            "Dense is 16,384 bytes. How many pairs fit into what the row starts leave?",
+        ),
+    ),
+    Exercise(
+        name="csr_product", number="17.3", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="A CSR matrix times a vector.",
+        reference=csr_product, alternative=csr_product_2,
+        wrong=(
+            Wrong(csr_product_by_place, "you take x in the order of the values; the"
+                  " entry of x that a value meets stands in `columns`"),
+            Wrong(csr_product_no_empty_rows, "a row without values still has a product:"
+                  " 0.0"),
+            Wrong(csr_product_first_row_lost, "the first row is missing: row i goes"
+                  " from starts[i] to starts[i + 1]"),
+            Wrong(csr_product_one_too_many, "a row ends before starts[i + 1]; you take"
+                  " one value of the next row as well"),
+            Wrong(csr_product_transposed, "you multiply by the transposed matrix: sums"
+                  " run over the columns of a row"),
+        ),
+        hints=(
+            "Row i owns the values from starts[i] up to, not including, starts[i + 1].",
+            "For each k of them the product is values[k] * x[columns[k]].",
+            "Begin each row with total = 0.0, so that an empty row gives 0.0.",
+        ),
+        cases=csr_case,
+        by_hand=(
+            (([2.0, 3.0, 5.0], [0, 2, 1], [0, 2, 2, 3], [1.0, 10.0, 100.0]),
+             [302.0, 0.0, 50.0]),
+            (([4.0], [1], [0, 0, 1], [7.0, 0.5]), [0.0, 2.0]),
+        ),
+        properties=(
+            Property(
+                "a matrix of nothing but zeros gives zeros",
+                lambda mine, *args: mine([], [], [0, 0, 0], [1.0, 2.0]) == [0.0, 0.0],
+            ),
+        ),
+    ),
+    Exercise(
+        name="lamp", number="17.4", kind="build", minutes=20, difficulty=3, points=4,
+        task="Each squared weight over the squares of all that are at least as large.",
+        reference=lamp, alternative=lamp_2,
+        wrong=(
+            Wrong(lamp_not_squared, "magnitudes, not squares"),
+            Wrong(lamp_over_all, "you divide by the sum over all; the sum runs over"
+                  " those that are at least as large"),
+            Wrong(lamp_over_smaller, "the sum runs over the smaller ones; it has to run"
+                  " over the larger ones, so that the largest weight scores 1"),
+            Wrong(lamp_sorted, "the right numbers in falling order; put each back where"
+                  " its weight stands"),
+            Wrong(lamp_without_itself, "a weight belongs to its own sum"),
+        ),
+        hints=(
+            "Flatten, square, then argsort(descending=True): the largest first.",
+            "In that order, the sum over all that are at least as large is a cumsum.",
+            "scores[order] = ... puts the numbers back where they came from.",
+        ),
+        cases=distinct,
+        by_hand=(
+            # Squares 1, 4, 9, 16: 16/16, 9/25, 4/29, 1/30.
+            ((torch.tensor([[1.0, -2.0], [3.0, -4.0]]),),
+             torch.tensor([[1 / 30, 4 / 29], [9 / 25, 1.0]])),
+        ),
+        properties=(
+            Property(
+                "the largest weight scores 1",
+                lambda mine, w: abs(mine(w).max().item() - 1) < 1e-6,
+            ),
+            Property(
+                "a layer a hundred times larger has the same scores",
+                lambda mine, w: torch.allclose(mine(100 * w), mine(w), rtol=1e-4),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+
+def bits_of_two_in_four() -> float:
+    """Bits a place, of 2:4 in half precision: two values and two places of 2 bits."""
+    packed = sparsity.pack(torch.tensor([[1.0, 0.0, 0.0, 2.0]]).half())
+    places = 2 * 2  # of one group; the byte that holds them has room for two groups
+    return (packed.values.nbytes * 8 + places) / 4
+
+
+def one_left_of_ten() -> float:
+    """Weights that stay of a row of 576, at a sparsity of 0.9."""
+    weight = torch.arange(1.0, 577).view(1, 576)
+    return int(sparsity.magnitude_mask(weight, 0.9).sum())
+
+
+QUIZ = (
+    Question(
+        "A convolution has 90 % zeros and runs as before, in the usual kernel. How long"
+        " does it take?",
+        (
+            Option("About as long as before.", "The kernel multiplies by every weight,"
+                   " zero or not; it never asks.", True),
+            Option("A tenth.", "Only if something skips the zeros, at no cost. A dense"
+                   " kernel does not."),
+            Option("Longer: zeros are slow.", "A product with zero takes as long as any"
+                   " other. (Denormal numbers would be slow.)"),
+        ),
+    ),
+    Question(
+        "Each output of a layer adds up 576 products. 90 % of the weights of its row"
+        " are zero. How many products are left?",
+        (
+            Option("518", "So many are gone."),
+            Option("58", "576 minus 518. Each needs its column looked up, which is why"
+                   " they take longer than 58 dense ones.", True),
+            Option("6", "That would be 99 %."),
+        ),
+        value=one_left_of_ten, form="{}",
+    ),
+    Question(
+        "2:4 in half precision keeps two values of 16 bits in every group of four, and"
+        " two bits to say where each stood. How many bits is that for each of the four"
+        " places?",
+        (
+            Option("8", "That is the values alone; without the places nobody can put"
+                   " them back."),
+            Option("9", "Two values of 16 and two places of 2 bits, over four.", True),
+            Option("10", "That would be 4 bits for each place."),
+            Option("16", "That is dense."),
+        ),
+        value=bits_of_two_in_four, form="{:.0f}",
+    ),
+    Question(
+        "A layer is followed by a batch norm. Somebody divides its weights by 100. What"
+        " happens to the network, and what to its share in global pruning?",
+        (
+            Option("It computes the same, and the layer loses almost everything.",
+                   "The batch norm divides the scale out again; the comparison of"
+                   " magnitudes does not know that.", True),
+            Option("It computes something else, and the layer keeps its share.",
+                   "The batch norm takes the scale out; the share does change."),
+            Option("Nothing changes in either.", "True where each layer is pruned by"
+                   " itself: it is compared with itself only."),
+        ),
+    ),
+    Question(
+        "A winning ticket is trained from its first weights and reaches the accuracy of"
+        " the whole network. Which control shows that the first weights matter?",
+        (
+            Option("The whole network, trained longer.", "That says something about the"
+                   " training time, not about the first weights."),
+            Option("The same mask on other first weights.", "Same shape, same number of"
+                   " weights, same training: only the draw differs.", True),
+            Option("Another mask on the same first weights.", "That shows that the mask"
+                   " matters."),
+        ),
+    ),
+    Question(
+        "You prune to 90 % and train on for 300 steps. Then the file says: no zeros."
+        " What was forgotten?",
+        (
+            Option("The learning rate was too high.", "With any rate, the gradient"
+                   " moves a weight that is zero."),
+            Option("The mask has to be applied after each step.", "The gradient of a"
+                   " zero weight is not zero, so the optimizer moves it; momentum and"
+                   " Adam's memory move it too.", True),
+            Option("The file has to be saved as a sparse one.", "The form of a file"
+                   " does not change its numbers."),
+        ),
+    ),
+)  # fmt: skip
