@@ -31,7 +31,7 @@ def fold(weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor):
 
     `weight` is (filters, ...) of a convolution or a linear layer, the others (filters).
     """
-    scaled = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))  # Eq. 19.11
+    scaled = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))  # Eq. 19.9
     return scaled, shift if bias is None else bias * scale + shift
 
 
@@ -39,7 +39,7 @@ def affine(gamma, beta, mean: Tensor, variance: Tensor, eps: float):
     """A batch norm in evaluation mode as (scale, shift) of each channel, in double."""
     scale = (variance.double() + eps).rsqrt()
     scale = scale if gamma is None else scale * gamma.double()
-    shift = -mean.double() * scale  # Eq. 19.10
+    shift = -mean.double() * scale  # Eq. 19.8
     return scale, shift if beta is None else shift + beta.double()
 
 

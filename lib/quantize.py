@@ -306,7 +306,7 @@ class MSE(Histogram):
                 grid = from_range(*tried, bits, symmetric, signed, axis=0)
                 wide = values.expand(100, -1)
                 error = (dequantize(quantize(wide, grid), grid) - wide).square()
-                best = (error * counts).sum(1).argmin()  # Eq. 19.8
+                best = (error * counts).sum(1).argmin()  # Eq. 19.10
                 ends = [tried[0][best], tried[1][best]]
             found.append(ends)
         return tuple(torch.stack(end) for end in zip(*found, strict=True))
@@ -346,4 +346,4 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     rounded = full * (total / bins.clamp(min=1))[level]
     p, q = true / true.sum(), rounded / rounded.sum().clamp(min=1)
     inside = p > 0
-    return (p * (p / q.clamp(min=1e-9)).log())[inside].sum()  # Eq. 19.9
+    return (p * (p / q.clamp(min=1e-9)).log())[inside].sum()  # Eq. 19.11

@@ -292,7 +292,7 @@ def test_percentile_counts_zeros_and_stays_inside():
     assert least == 0 and most == pytest.approx(float(x.quantile(0.99)), abs=0.01)
 
 
-@pytest.mark.equation("19.8")
+@pytest.mark.equation("19.10")
 @pytest.mark.parametrize("bits", [3, 4, 8])
 @pytest.mark.parametrize("kind", DATA)
 def test_mse_finds_what_trying_all_ranges_finds(kind, bits):
@@ -315,7 +315,7 @@ def test_mse_finds_what_trying_all_ranges_finds(kind, bits):
     assert error(mine.qparams(bits, signed=False)) <= 1.02 * least
 
 
-@pytest.mark.equation("19.8")
+@pytest.mark.equation("19.10")
 def test_mse_is_not_worse_than_torchs_histogram_observer():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -332,7 +332,7 @@ def test_mse_is_not_worse_than_torchs_histogram_observer():
     assert quantize.sqnr(x, back) >= quantize.sqnr(x, other[: len(x)]) - 0.1
 
 
-@pytest.mark.equation("19.9")
+@pytest.mark.equation("19.11")
 def test_divergence_by_hand():
     """Counts 4 2 | 1 1 in two levels, nothing cut: 3 3 1 1.
 
@@ -347,7 +347,7 @@ def test_divergence_by_hand():
     assert float(quantize.divergence(empty, 4, 2)) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.equation("19.9")
+@pytest.mark.equation("19.11")
 @pytest.mark.parametrize("kind", ["normal", "relu", "silu", "heavy"])
 def test_entropy_is_what_tensorrts_recipe_gives(kind):
     """The recipe in plain loops, on the same bins: every end, 128 levels."""
@@ -412,8 +412,8 @@ def test_a_percentile_keeps_most():
 # ---------------------------------------------------------------------------- deployed
 
 
-@pytest.mark.equation("19.10")
-@pytest.mark.equation("19.11")
+@pytest.mark.equation("19.8")
+@pytest.mark.equation("19.9")
 def test_folding_by_hand():
     """w = 2, b = 1; mean 3, variance 4, gamma 6, beta 5: 3 (2x + 1 - 3) + 5."""
     numbers = [torch.tensor([v]) for v in (6.0, 5.0, 3.0, 4.0)]
