@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.1 min (6 CPU-seconds, measured)<!-- /run --> | <!-- peak -->529 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->536 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -79,9 +79,8 @@ print(bifpn.level_sizes((375, 500), 3, 7))
 # No size has to be a multiple of anything. But it is worth seeing where the places are. A detector asks its questions at every pixel of every level; this is D0's picture, 512 a side:
 
 # %% tags=["core", "slide"]
-places = {
-    f"P{3 + i}": h * w for i, (h, w) in enumerate(bifpn.level_sizes((512, 512), 3, 7))
-}
+sizes = enumerate(bifpn.level_sizes((512, 512), 3, 7), 3)
+places = {f"P{level}": h * w for level, (h, w) in sizes}
 share = places["P3"] / sum(places.values())
 says = f"{sum(places.values())} places in all; {share:.0%} of them are in the finest level."
 plots.bars(places, y_label="places (pixels of the map)", says=says)
@@ -123,9 +122,8 @@ assert longer == [1, 1, 2, 2, 3] and shorter == [2, 3]  # by hand, above
 longer, shorter
 
 # %% tags=["core"]
-picture = torch.tensor([[0.0, 1, 0, 0], [0, 0, 0, 2], [0, 0, 3, 0], [4, 0, 0, 0]])[
-    None, None
-]
+picture = torch.tensor([[0.0, 1, 0, 0], [0, 0, 0, 2], [0, 0, 3, 0], [4, 0, 0, 0]])
+picture = picture[None, None]  # 1 1 4 4
 half = bifpn.resample(picture, (2, 2))
 steps = {"P3": picture, "to P4": half, "back to P3": bifpn.resample(half, (4, 4))}
 says = f"Down and up again: {half.numel()} of {picture.numel()} numbers are left, "
@@ -143,16 +141,11 @@ for side in (32, 16, 8, 4):
 both = {"padded behind": ours.flatten(), "padded on both sides": theirs.flatten()}
 gap = (ours - theirs).max().item()
 says = f"After four levels the two disagree by up to {gap:.0f} pixels of the picture."
-plots.lines(
-    range(4),
-    both,
-    x_label="pixel of the last map",
-    y_label="largest pixel it saw",
-    says=says,
-)
+labels = {"x_label": "pixel of the last map", "y_label": "largest pixel it saw"}
+plots.lines(range(4), both, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The first level is off by one pixel, the next by three, then seven, then fifteen: it doubles, and one more is added. Trained weights expect the one way or the other, and the largest objects suffer most.
+# The first level is off by one pixel, the next by three, then seven, then fifteen: it doubles, and one more is added. Trained weights expect the one way or the other, and the coarsest map, that of the largest objects, is moved most.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why from the top down?
@@ -227,10 +220,8 @@ plots.graph(*bifpn.panet(3).graph(), title="PANet")
 def heard(topology):
     inputs = [x.clone().requires_grad_() for x in levels]
     outputs = bare(topology)(inputs)
-    grads = [
-        torch.autograd.grad(y.sum(), inputs, retain_graph=True, allow_unused=True)
-        for y in outputs
-    ]
+    keep = dict(retain_graph=True, allow_unused=True)
+    grads = [torch.autograd.grad(y.sum(), inputs, **keep) for y in outputs]
     return [[float(g is not None and bool(g.any())) for g in row] for row in grads]
 
 
@@ -254,8 +245,6 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 
 # %% tags=["core"]
 show(bifpn.without_single_inputs)
-
-# %% tags=["core"]
 show(bifpn.with_shortcuts)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -264,10 +253,13 @@ assert out == [[111, 112, 123, 124], [243, 264], [364]]  # by hand, above
 for node in bifpn.bifpn(3).nodes:
     print(node)
 
+# %% tags=["core", "slide"]
+plots.graph(*bifpn.bifpn(3).graph(), title="BiFPN")
+
 # %% [markdown] tags=["core"]
 # The third step is the shortest: do the whole thing again. PANet went down and up once. BiFPN is a *cell*, and D0 stacks three of them, D7 eight.
 #
-# Here is the road, step by step. The second slider takes more levels.
+# Here is the whole road. The first slider goes back step by step, the second takes fewer levels.
 
 # %% tags=["core", "slide", "catch-up"]
 road = {
@@ -285,18 +277,17 @@ def drawn(step, levels):
     return plots.graph(*cell.graph(), says=says)
 
 
-
-widgets.sliders(drawn, step=list(road), levels=[3, 4, 5])
+widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])
 
 # %% [markdown] tags=["core"]
-# **Break it.** A level's output is its *last* node. To find it, someone walks through the nodes from the end, and forgets to stop:
+# **Break it.** A level's output is its *last* node. To find it, somebody walks through the nodes from the end. One word is missing below. Which, and what will the function hand out in place of `P4 out`? Say it before you run the cell.
 
 
 # %% tags=["core", "slide", "nbval-check-output"]
 def output_of(cell, level):
     for n in reversed(range(len(cell.nodes))):
         if cell.nodes[n].level == level:
-            found = cell.levels + n  # a `break` is missing here
+            found = cell.levels + n
     return found
 
 
@@ -304,8 +295,8 @@ cell = bifpn.bifpn(5)
 print([output_of(cell, level) for level in range(5)], "should be", cell.outputs)
 
 # %% [markdown] tags=["core"]
-# Levels 1 to 3 hand out their *first* node, the top-down one. The shapes are right, the number of parameters is right, every parameter even gets a gradient, because `P7 out` still hears the others. Training works. It is FPN
-# with a detour, and it has happened to the best: see below.
+# A `break` behind the last assignment. Without it levels 1 to 3 hand out their *first* node, the top-down one. The shapes are right, the number of parameters is right, every parameter even gets a gradient, because `P7 out` still hears
+# the others. So nothing stops the training. It is FPN with a detour, and it has happened to the best: see below.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which input should a node trust?
@@ -350,7 +341,9 @@ says += f"{shares['softmax'][zero]:.0%}."
 plots.lines(ws, shares, x_label="raw weight w1", y_label="share of input 1", says=says)
 
 # %% [markdown] tags=["core"]
-# Fast fusion can shut an input out, which softmax cannot. **Break it.** Start both weights at $-1$.
+# Fast fusion can shut an input out, which softmax cannot.
+#
+# **Break it.** Start both weights at $-1$. What is the output, and what can the weights learn from it?
 
 # %% tags=["core", "slide"]
 w = torch.tensor([-1.0, -1.0], requires_grad=True)
@@ -395,12 +388,9 @@ curves = {
     "softmax": [s[0] for s in learn(bifpn.SoftmaxFusion(2), inputs)],
 }
 assert all(abs(c[-1] - 0.75) < 0.05 for c in curves.values())  # by hand, above
-says = "Share of the cleaner input: " + ", ".join(
-    f"{k} {c[-1]:.2f}" for k, c in curves.items()
-)
-plots.lines(
-    range(1, 151), curves, x_label="step", y_label="share of input 1", says=f"{says}."
-)
+says = ", ".join(f"{name} {curve[-1]:.2f}" for name, curve in curves.items())
+says = f"Share of the cleaner input: {says}."
+plots.lines(range(1, 151), curves, x_label="step", y_label="share of input 1", says=says)
 
 # %% [markdown] tags=["core"]
 # Both do, from 1/2 to 3/4. A sum could not: its shares are fixed.
@@ -419,10 +409,8 @@ class Forgetful(torch.nn.Module):
         return bifpn.fast_fusion(x, weights)
 
 
-pyramids = [
-    bifpn.BiFPN((40, 112, 320), 64, 3, fusion=f) for f in (bifpn.FastFusion, Forgetful)
-]
-print([profiling.parameters(p) for p in pyramids])
+for fusion in (bifpn.FastFusion, Forgetful):
+    print(profiling.parameters(bifpn.BiFPN((40, 112, 320), 64, 3, fusion=fusion)))
 
 # %% [markdown] tags=["core"]
 # This trains without a word of complaint, with plain means for ever. The count gives it away: 57 parameters are missing, one for each of the 19 maps that a cell reads, in three cells.
@@ -464,8 +452,24 @@ says += f"depthwise one {low}."
 plots.bars(per_number, y_label="multiply-adds per number moved", says=says)
 
 # %% [markdown] tags=["core"]
-# A processor does dozens of multiply-adds in the time it takes to fetch one number from memory. So a depthwise convolution mostly waits, and a separable one is cheaper by much less than its arithmetic. How much less depends on the machine, its cache, and the layout of
-# the maps; chapter 03 shows how to measure it. Part IV comes back to this: the dense one gains more from quantization.
+# If moving a number takes as long as many multiply-adds, a depthwise convolution mostly waits. Does it, here? Measure, in turns, as in chapter 03: a dense and a separable convolution on P3 and on P5 of D0.
+
+# %% tags=["core", "slide"]
+pair = {"dense": bifpn.Dense(64, 64), "separable": bifpn.Separable(64, 64)}
+gains = {"by arithmetic": 9 * 64 / (9 + 64)}
+for name, side in {"measured on P3": 64, "measured on P5": 16}.items():
+    maps = torch.randn(1, 64, side, side)
+    work = {k: lambda conv=conv, maps=maps: conv(maps) for k, conv in pair.items()}
+    with torch.no_grad():
+        clock = profiling.interleave(work, repeats=9)
+    gains[name] = clock["dense"].median / clock["separable"].median
+says = ", ".join(f"{gain:.1f} times {name}" for name, gain in gains.items())
+says = f"Separable is cheaper: {says}."
+plots.bars(gains, y_label="dense / separable", says=says)
+
+# %% [markdown] tags=["core"]
+# The estimate is one number. The measurement depends on the size of the map, the machine, its cache and what else it is doing; on small maps the dense one may even win. Part IV comes back to this: the dense
+# convolution gains more from quantization.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the pyramid of EfficientDet-D0?
@@ -494,8 +498,9 @@ published = {
     "D0": ((40, 112, 320), 64, 3, 5, 196281), "D1": ((40, 112, 320), 88, 4, 5, 390972),
     "D2": ((48, 120, 352), 112, 5, 5, 708159), "D3": ((48, 136, 384), 160, 6, 5, 1559474),
     "D4": ((56, 160, 448), 224, 7, 5, 3349829), "D5": ((64, 176, 512), 288, 7, 5, 5405893),
-    "D6": ((72, 200, 576), 384, 8, 5, 10583808), "D7x": ((80, 224, 640), 384, 8, 6, 13112064),
-}  # fmt: skip
+    "D6": ((72, 200, 576), 384, 8, 5, 10583808),
+    "D7x": ((80, 224, 640), 384, 8, 6, 13112064),
+}
 rows = []
 for name, (channels, width, cells, n, count) in published.items():
     fusion = bifpn.SumFusion if name >= "D6" else bifpn.FastFusion
@@ -520,35 +525,24 @@ with torch.no_grad():
 gaps = [(a - b).abs().max() / a.abs().max() for a, b in zip(right, wrong, strict=True)]
 says = f"{missing:,} parameters too few; the largest difference is {max(gaps):.0%} "
 says += "of the largest value."
-plots.bars(
-    {f"P{3 + i}": gap.item() for i, gap in enumerate(gaps)},
-    y_label="largest difference / largest value",
-    says=says,
-)
+gaps = {f"P{3 + i}": 100 * gap.item() for i, gap in enumerate(gaps)}
+plots.bars(gaps, y_label="largest difference, % of largest value", says=says)
 
 # %% [markdown] tags=["core"]
-# The official weights do not fit such a pyramid, and cutting them to fit gives other outputs. The same three parts at one width, with one cell, side by side:
+# The official weights do not fit such a pyramid, and cutting them to fit gives other outputs.
+#
+# What does each step of the road cost? One cell, five levels, one width:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 rows = []
 for name, topology in road.items():
     with torch.device("meta"):
-        one = bifpn.BiFPN(
-            (64, 64, 64), 64, 1, topology=topology, fusion=bifpn.SumFusion
-        )
-        maps = [torch.zeros(1, 64, *s) for s in sides]
-        macs = profiling.macs(one, maps)
+        parts = dict(topology=topology, fusion=bifpn.SumFusion)
+        one = bifpn.BiFPN((64, 64, 64), 64, 1, **parts)
+        macs = profiling.macs(one, [torch.zeros(1, 64, *s) for s in sides])
     nodes = topology(5).nodes
-    edges = sum(len(node.inputs) for node in nodes)
-    rows.append(
-        (
-            name[2:],
-            len(nodes),
-            edges,
-            f"{profiling.parameters(one):,}",
-            f"{macs / 1e6:.1f}",
-        )
-    )
+    edges, count = sum(len(node.inputs) for node in nodes), profiling.parameters(one)
+    rows.append((name[2:], len(nodes), edges, f"{count:,}", f"{macs / 1e6:.1f}"))
 table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), rows)
 
 # %% [markdown] tags=["core"]
@@ -558,11 +552,11 @@ table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), row
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A missing `break`.** google/automl#9: "we take the last feature for each resolution", a reader asks, is there no `break` missing? It was, in the authors' own code, for its first days; mended in 278d176.
+# - **A missing `break`.** google/automl#9: "we take the last feature for each resolution", a reader asks, is there no `break` missing? It was, in the authors' own code; mended in 278d176.
 # - **Weights made on every call.** google/automl, f245b1b: fusion weights were created at each call, not once.
 # - **The top-down nodes handed out.** xuannianz/EfficientDet#246 and #147: $P_4$ to $P_6$ came from the road down. Shapes and counts were right.
 # - **Dense convolutions where separable ones belong.** toandaominh1997/EfficientDet.Pytorch#124 and signatrix/efficientdet#44. The count gives it away.
-# - **A list of seven.** The read-me of zylo117/Yet-Another-EfficientDet-Pytorch names what was wrong in other ports, among it: TensorFlow's momentum copied as it is, a bias on the depthwise convolution, the size of a pool taken for its stride, no norm after
+# - **A whole list.** The read-me of zylo117/Yet-Another-EfficientDet-Pytorch names what was wrong in other ports, among it: TensorFlow's momentum copied as it is, a bias on the depthwise convolution, the size of a pool taken for its stride, no norm after
 #   the 1x1, no SAME padding, one 1x1 shared by two readers.
 # - **Sizes that must divide by 128.** zylo117/Yet-Another-EfficientDet-Pytorch#307, signatrix/efficientdet#8. Nothing in the design asks for that: bring maps to the exact size.
 # - **Few multiply-adds, little speed.** zylo117/Yet-Another-EfficientDet-Pytorch#77, rwightman/efficientdet-pytorch#8: on a GPU, depthwise convolutions and SiLU take longer than the count promises. The advice there is plain convolutions and ReLU.
