@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 70 min (estimate) | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> | <!-- peak -->710 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 70 min (estimate) | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> | <!-- peak -->707 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -118,35 +118,23 @@ one = detection_loss.focal_loss(torch.tensor([0.0]), torch.tensor([True]))
 assert abs(one.item() - 0.25 * 0.5**1.5 * math.log(2)) < 1e-7  # by hand
 sure_no, half = torch.tensor([-math.log(99)]), torch.tensor([0.0])
 rows = []
-for name, scale, alpha, gamma in (
-    ("cross entropy", 2, 0.5, 0),
-    ("focal loss", 1, 0.25, 1.5),
-):
-    ask = [(122_350, sure_no, half > 0), (50, half, half == 0)]
-    costs = [
-        scale * n * detection_loss.focal_loss(z, yes, alpha, gamma) for n, z, yes in ask
-    ]
-    rows.append((name, *(f"{c.item():.2f}" for c in costs)))
+ask = [(122_350, sure_no, half > 0), (50, half, half == 0)]
+for name, times, *constants in (("cross entropy", 2, 0.5, 0), ("focal loss", 1, 0.25, 1.5)):
+    each = [n * detection_loss.focal_loss(z, yes, *constants) for n, z, yes in ask]
+    rows.append((name, *(f"{times * cost.item():.2f}" for cost in each)))
 table(("loss", "background", "digits"), rows)
 
 # %% tags=["core", "slide"]
 p = torch.linspace(0.02, 0.999, 60)
 z = torch.log(p / (1 - p))
-ask = torch.ones(60, dtype=torch.bool)
-curves = {
-    f"gamma {g}": 4 * detection_loss.focal_loss(z, ask, gamma=g)
-    for g in (0, 0.5, 1.5, 5)
-}
+ask, curves = torch.ones(60, dtype=torch.bool), {}
+for gamma in (0, 0.5, 1.5, 5):
+    curves[f"gamma {gamma}"] = 4 * detection_loss.focal_loss(z, ask, gamma=gamma)
 at = {name: c[48].item() for name, c in curves.items()}
 says = f"At p = {p[48]:.2f} an answer costs {at['gamma 0']:.2f} with gamma 0 and "
 says += f"{at['gamma 1.5']:.3f} with 1.5."
-plots.lines(
-    p,
-    curves,
-    x_label="probability of the right answer",
-    y_label="loss, without alpha",
-    says=says,
-)
+labels = {"x_label": "probability of the right answer", "y_label": "loss, without alpha"}
+plots.lines(p, curves, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # How much of the loss belongs to the digits depends on how sure the background is by now. Move $\gamma$.
@@ -170,16 +158,17 @@ def share_figure(gamma):
 widgets.slider(share_figure, name="gamma", values=[0, 0.5, 1, 1.5, 2, 3, 5], start=3)
 
 # %% [markdown] tags=["core"]
-# Two things to read from the table. Large $\gamma$ gives the digits nearly everything: then the network hears hardly anything of the false alarms that remain. And where the background is
+# Two things to see. Large $\gamma$ gives the digits nearly everything: then the network hears hardly anything of the false alarms that remain. And where the background is
 # *not* sure, at 0.5, no $\gamma$ helps. That is where every training begins. Unless...
 
 # %% [markdown] tags=["core", "slide"]
 # ## With which answer should the head begin?
 #
-# A fresh network says $z = 0$, a half, to everything. That is absurd: we know that a yes is rare. Let it begin by saying so. If every class should look 1 % likely, which logit is that? $p = 0.01$, so $z = \log (0.01 / 0.99) = -4.6$. That goes
-# into the bias of the last layer:
+# A fresh network says $z = 0$, a half, to everything. [Chapter 13](13_efficientdet.ipynb) put a prior into the last bias, so that every class looks 1 % likely: $p = 0.01$, so $z = \log (0.01 / 0.99) = -4.6$.
 #
 # $$ b = -\log \frac{1 - \pi}{\pi}, \qquad \pi = 0.01 \tag{14.3} $$
+#
+# Now there is a loss, and we can count what that is worth.
 
 # %% tags=["core"]
 show(detection_loss.prior_bias)
@@ -197,7 +186,7 @@ for name, bias in {"a half": 0.0, "1 %": prior}.items():
 table(("every answer", "loss of the background", "its slope for a shared bias"), rows)
 
 # %% [markdown] tags=["core"]
-# More than 20,000 times less. Without the prior the first steps of a training have one message only, *say no*, and they shout it. We will hear them at the end of the chapter.
+# The loss is more than 20,000 times smaller, its slope more than 10,000 times. Without the prior the first steps of a training have one message only, *say no*, and they shout it. We will hear them at the end of the chapter.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a wrong box cost?
@@ -259,7 +248,8 @@ show(detection_loss.loss_of_assigned)
 
 # %% [markdown] tags=["core"]
 # Two decisions hide in it. **Float32, whatever comes in**: you will see why. And `target != 0`: the reference leaves out a code that should be exactly 0, even on a positive anchor.
-# An anchor that stands exactly over its object never hears that its code should stay 0. We keep that: our numbers should be those of the reference, and an exact 0 is rare.
+# An anchor that stands exactly over its object never hears that its code should stay 0. Is that rare? Our boxes and anchors lie on whole pixels, so it is not: of the codes of chapter 12's 200 scenes 3 in 100 are exactly 0, and of the $t_x$ alone 7.
+# We keep it all the same: our numbers should be those of the reference. In photographs, resized to any scale, it hardly happens.
 #
 # An empty picture, all logits 0, three classes, the paper's 3,069 anchors at 128x128. By hand: $3069 \cdot 3 \cdot 0.75 \cdot 0.5^{1.5} \cdot \log 2 = 1692$, divided by $0 + 1$.
 
@@ -330,17 +320,14 @@ codes = torch.zeros(1, len(grid), 4, requires_grad=True)
 adam = torch.optim.Adam([logits, codes], lr=0.1)
 stages, path = {}, []
 for step in range(101):
-    loss = detection_loss.loss_of_assigned(
-        logits, codes, wanted.labels[None], wanted.codes[None]
-    )
+    targets = wanted.labels[None], wanted.codes[None]
+    loss = detection_loss.loss_of_assigned(logits, codes, *targets)
     path.append(loss)
     if step in (1, 4, 8, 100):
         score, label = logits[0].detach().sigmoid().max(1)
-        best = score.topk(80).indices  # the answers that are least sure of nothing
-        stages[f"step {step}"] = (
-            anchors.decode(codes.detach()[0], grid)[best],
-            label[best],
-        )
+        best = score.topk(80).indices  # as many as learn an object
+        boxes = anchors.decode(codes.detach()[0], grid)
+        stages[f"step {step}"] = boxes[best], label[best]
     adam.zero_grad()
     loss.total.backward()
     adam.step()
@@ -355,21 +342,18 @@ says = f"The 80 best scores; the worst of their boxes has an IoU of {least} with
 plots.boxes(dict.fromkeys(drawn, scene.image), drawn, says=says)
 
 # %% [markdown] tags=["core"]
-# The anchors walk to the digits and stop there, every one of them, and the classes are right. About 16 say the same box. To keep one of each is the work of chapter 15.
+# The anchors walk to the digits and stop there, every one of them, and the classes are right. 80 anchors for five digits: about 16 say the same box. To keep one of each is the work of chapter 15.
 
 # %% tags=["core", "slide"]
-parts = {
-    "classes": [p.classes.item() for p in path],
-    "50 x boxes": [50 * p.boxes.item() for p in path],
-}
-says = f"Classes from {parts['classes'][0]:.2f} to {parts['classes'][-1]:.3f}, boxes "
-says += f"from {parts['50 x boxes'][0]:.2f} to {parts['50 x boxes'][-1]:.4f}."
-plots.lines(
-    range(101), parts, x_label="step", y_label="part of the loss", log_y=True, says=says
-)
+kinds, places = ([getattr(p, part).item() for p in path] for part in ("classes", "boxes"))
+parts = {"classes": kinds, "50 x boxes": [50 * p for p in places]}
+says = f"Classes from {kinds[0]:.2f} to {kinds[-1]:.3f}, 50 x boxes from "
+says += f"{50 * places[0]:.2f} to {50 * places[-1]:.1g}."
+labels = {"x_label": "step", "y_label": "part of the loss", "log_y": True}
+plots.lines(range(101), parts, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# With the factor 50 the two parts begin at one size. Without it the boxes would be a hundredth of the whole, and nobody would mind them.
+# With the factor 50 the two parts begin within a factor of two. Without it the boxes would be a hundredth of the whole, and hardly count.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do the mistakes look like in a training?
@@ -410,28 +394,19 @@ def first_steps(bias, divided=True):
 
 # %% tags=["core", "slide"]
 begin = time.process_time()
-runs = {
-    "as it should be": first_steps(prior),
-    "no prior": first_steps(0.0),
-    "sum": first_steps(prior, divided=False),
-}
+runs = {"as it should be": first_steps(prior), "no prior": first_steps(0.0)}
+runs["sum"] = first_steps(prior, divided=False)
 spent = time.process_time() - begin
 worst = {name: f"{max(run):.3g}" for name, run in runs.items()}
 says = f"Largest loss: {worst['as it should be']} as it should be, "
 says += f"{worst['no prior']} without the prior, {worst['sum']} with the sum. "
 says += f"{spent:.0f} CPU-seconds."
-plots.lines(
-    range(1, steps + 1),
-    runs,
-    x_label="step",
-    y_label="loss, divided by N",
-    log_y=True,
-    says=says,
-)
+labels = {"x_label": "step", "y_label": "loss, divided by N", "log_y": True}
+plots.lines(range(1, steps + 1), runs, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# All three losses are drawn divided, so that they can be compared. Without the prior the loss begins hundreds of times too high. This network is small and comes back from it; the authors of focal loss
-# report that a deep one did not. With the sum, every step is some hundred times too long: already the second leaps. Where it comes to rest is luck; try another seed in `tiny`.
+# All three losses are drawn divided, so that they can be compared. Without the prior the loss begins more than a hundred times too high. This network is small and comes back from it; the authors of focal loss
+# report that a deep one did not. With the sum, every step is some hundred times too long: already the second leaps. Where it comes to rest is luck. Try another seed in `tiny`: with some it settles, with others `fit` stops with a `NonFiniteLoss`, chapter 02's guard.
 #
 # If your own training looks like one of the upper curves, you know now where to look first.
 
@@ -444,9 +419,8 @@ outputs = [[m.requires_grad_() for m in maps] for maps in fresh(16)]
 begin = time.process_time()
 for _ in range(5):
     detection_loss.detection_loss(*outputs, batch, grid).total.backward()
-print(
-    f"{200 * (time.process_time() - begin):.0f} ms for 16 scenes, assignment and gradient included"
-)
+spent = 200 * (time.process_time() - begin)
+print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
