@@ -1,8 +1,10 @@
 """Fake quantization against torch's own, graphs by hand, and what cannot be rounded."""
 
 import copy
+import importlib.util
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -616,3 +618,43 @@ def test_what_cannot_be_rounded_is_named():
     graph.conv_0_conv = nn.ConvTranspose2d(3, 3, 1)
     with pytest.raises(ValueError, match="conv_0_conv is a ConvTranspose2d"):
         qat.prepare(graph)
+
+
+# ------------------------------------------------------------------- the recorded runs
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The module data/ablations/quantization.py."""
+    path = (
+        Path(__file__).resolve().parents[1] / "data" / "ablations" / "quantization.py"
+    )
+    spec = importlib.util.spec_from_file_location("quantization_ablation", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_of_the_recorded_runs_goes_on_where_it_was(script, tmp_path):
+    few = {"steps": 2, "batch": 2}
+    settings = script.SETTINGS | {"judged": 4, "calibration": 4}
+    settings |= {"train": settings["train"] | few}
+    plan = [job for job in script.plan() if job["model"] == "plain" and not job["seed"]]
+    kinds = {(job["experiment"], job.get("how")): job for job in plan}
+    path = tmp_path / "rows.jsonl"
+    jobs = [*kinds.values()]
+    assert script.run(settings, path, jobs[:2]) == 2
+    assert script.run(settings, path, jobs) == len(jobs) - 2 == 4
+    assert script.run(settings, path, jobs) == 0
+    rows = script.current(script.read(path), settings)
+    assert len(rows) == 6 and all(0 <= row["ap"] <= 1 for row in rows)
+    assert not script.current(script.read(path))  # of other settings
+    assert "training  plain   3 8 channel min-max LSQ" in script.report(rows)
+
+
+def test_the_plan_asks_each_question_once(script):
+    plan = script.plan()
+    assert len({str(sorted(job.items())) for job in plan}) == len(plan)
+    assert {job["model"] for job in plan} == {"plain", "course", "lite", "mbconv"}
+    seeds = {j["seed"] for j in plan if j["experiment"] in ("observer", "training")}
+    assert seeds == {0, 1, 2}
