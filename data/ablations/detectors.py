@@ -1,19 +1,19 @@
 """Which backbone, which neck, which fusion: small detectors on equal terms.
 
-    python data/ablations/detectors.py            # about 50 minutes, one CPU thread
+    python data/ablations/detectors.py            # about 35 minutes, one CPU thread
     python data/ablations/detectors.py --part transfer   # or variants: to share it
     python data/ablations/detectors.py --report   # what the rows say so far
 
 Everything starts from `lib.detectors`' `course` (the cell that the course found, BiFPN,
 fast fusion) and changes one thing. Parameters agree within 3 %; each training gets the
-same CPU time, 20 seconds for the backbone on digit crops and 60 for the detector on
+same CPU time, 15 seconds for the backbone on digit crops and 45 for the detector on
 scenes. A first pass measures in turns what a step of each costs; from it comes the
 number of steps, so that trainings themselves do not depend on a clock.
 
 Then the question of transfer: the twelve cells of transfer.py, from the worst to the
 best of the shipped table, become backbones. Same filters, same number of steps.
 
-Seeds 0, 1 and 2 (transfer: seed 0). AP is COCO's, on 300 test scenes. A row a training
+Seeds 0, 1 and 2 (transfer: seed 0). AP is COCO's, on 200 test scenes. A row a training
 is appended to detectors.jsonl; rows that are there are skipped, so it may be stopped at
 any time. Rows of other settings do not count.
 """
@@ -45,9 +45,9 @@ from lib.efficientdet import Detector, NasnetLevels  # noqa: E402
 ROWS = HERE / "detectors.jsonl"
 SEEDS = (0, 1, 2)
 PARTS = ("variants", "transfer")
-SECONDS = {"crops": 20, "scenes": 60}
+SECONDS = {"crops": 15, "scenes": 45}
 CROPS = prepare.CROPS
-SCENES = prepare.SCENES | {"ema": 0.99, "judged": 300}
+SCENES = prepare.SCENES | {"ema": 0.99, "judged": 200}
 COURSE = detectors.CONFIGS["course"]
 STAGES = (  # EfficientNet's kind, with as many parameters as the cell's backbone
     efficientnet.Stage(3, 1, 1, 16, 1),
