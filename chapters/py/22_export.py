@@ -1,0 +1,568 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["core", "slide"]
+# # 22 · Export
+#
+# **Question. How does a network leave Python, and what do eight bits buy there?**
+#
+# After this chapter you can
+#
+# 1. read the pairs Q and DQ in a graph, and say what a runtime computes with (exercise 22.3)
+# 2. predict the size of an int8 file from its layers (exercise 22.1)
+# 3. say where two products overflow, and what a bit less costs (exercise 22.2)
+# 4. carry a pooling window from one framework's rules to another's (exercise 22.4)
+# 5. judge what somebody claims about int8 and speed (quiz)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 80 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lib import (
+    coco_eval,
+    data,
+    decoding,
+    deployed,
+    detectors,
+    export,
+    operators,
+    plots,
+    profiling,
+    qat,
+    quantize,
+    training,
+    widgets,
+)
+from lib.notebook import (
+    check,
+    guess,
+    guesses,
+    hint,
+    measured,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+)
+
+device = setup("22_export", seed=0)
+
+# %% [markdown] tags=["core"]
+# So far our detector needs Python, PyTorch and this repository: gigabytes, for half a megabyte of knowledge. A phone, a camera or a server in another
+# language wants a *file*: the operators in order, the weights, nothing else. ONNX is such a format, and `onnxruntime` is a program that runs it. Chapters
+# 19 to 21 made the numbers small. Here they are shipped, and the clock decides.
+#
+# Guess first. Replace each `None` by your number; the end of the chapter compares.
+
+# %% tags=["core", "slide"]
+guess("floats: times faster in onnxruntime than in eager PyTorch", None)  # your numbers
+guess("int8, plain: times smaller than the float file", None)
+guess("int8, plain: times faster than floats in onnxruntime", None)
+guess("int8, lite: times faster than floats in onnxruntime", None)
+guess("AP that int8 loses", None)
+
+# %% [markdown] tags=["core", "slide"]
+# ## What stands in the file?
+#
+# `export.to_onnx` takes the flat graph of chapter 19 (batch norms folded) and writes one ONNX node for each of its nodes. Here is the shipped `plain` detector.
+
+# %% tags=["core", "slide", "catch-up"]
+holder = tempfile.TemporaryDirectory()  # gone when the kernel stops
+folder = Path(holder.name)
+model = detectors.shipped("plain")
+scenes = detectors.scenes("test", 100)
+images = training.normalise(torch.from_numpy(scenes.images[:5]))
+floats = export.to_onnx(model, images[:1], folder / "plain.onnx")
+
+# %% tags=["core"]
+show(export.to_onnx)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+export.operator_counts(floats)
+
+# %% [markdown] tags=["core"]
+# Twenty-seven convolutions, and little else. No batch norm, no loop over levels, no Python. Is it the same function? `export.Network` runs a file as if it were the model. We ask for $10^{-4}$, for
+# batches of 1, 2 and 5, although the example had one picture: the file says "batch" where a number could stand.
+
+# %% tags=["core", "slide"]
+network = export.Network(floats)
+with torch.no_grad():
+    for batch in (1, 2, 5):
+        pairs = zip(network(images[:batch])[0], model(images[:batch])[0], strict=True)
+        worst = max((x - y).abs().max().item() for x, y in pairs)
+        assert worst < 1e-4
+        print(f"batch {batch}: logits differ by {worst:.1e} at most")
+
+# %% [markdown] tags=["core"]
+# Not by 0: two programs add the same products in another order.
+#
+# **Break it.** A download stops early. What would you like to read then?
+
+# %% tags=["core", "nbval-check-output"]
+cut = folder / "cut.onnx"
+cut.write_bytes(floats.read_bytes()[:100_000])
+try:
+    export.session(cut)
+except ValueError as error:
+    print(str(error).partition("cut.onnx")[2].partition(":")[0])
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Do two frameworks mean the same by the same word?
+#
+# Take a max pool with windows of 3, every second pixel, one pad, `ceil_mode`: the last window may hang over the edge. Seven pixels. By hand: windows begin at $-1, 1, 3, 5$; the
+# last one covers pixels 5, 6 and one pad. Both frameworks know `ceil_mode`, but they do not agree which windows count: PyTorch leaves out one that begins behind the picture. So our file holds no
+# `ceil_mode`. It says how many pads $e$ stand behind:
+#
+# $$ e = \max\bigl(0,\ (o - 1)\, s + k - n - b\bigr) \tag{22.4} $$
+#
+# for $o$ windows of $k$ pixels, stride $s$, $n$ pixels and $b$ pads before. Here $(4 - 1) \cdot 2 + 3 - 7 - 1 = 1$.
+
+# %% tags=["deep"]
+show(operators.pool)
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+line = torch.arange(49.0).reshape(1, 1, 7, 7)
+file = export.to_onnx(pool, line, folder / "pool.onnx")
+assert torch.equal(export.Network(file)(line), pool(line))
+export.Network(file)(line)[0, 0, 0].tolist()
+
+# %% [markdown] tags=["core", "slide"]
+# ## What do Q and DQ say?
+#
+# ONNX has no "int8 network". It has two small operators. *QuantizeLinear* (Q) makes integers of a map, *DequantizeLinear* (DQ) makes real numbers again:
+#
+# $$ q = \mathrm{clamp}\bigl(\mathrm{round}(x / s) + z,\ 0,\ 255\bigr), \qquad \hat x = (q - z)\, s \tag{22.1} $$
+#
+# with the step $s$ and the zero point $z$ of chapter 19. By hand, $s = 0.5$, $z = 2$, $x = 0.6$: 1.2 steps, rounded 1, byte 3, and $\hat x = 0.5$. What becomes of $x = 500$? 255 is the
+# largest byte: $253 \cdot 0.5 = 126.5$.
+#
+# A pair Q, DQ is exactly what `FakeQuantize` computes in chapter 20. So we write a pair wherever the trained graph rounds, with *its* step and zero point. Nothing is calibrated a second time.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy = nn.Conv2d(1, 1, 1)
+toy.weight.data.fill_(0.75)
+toy.bias.data.fill_(0.625)
+fake = qat.prepare(deployed.deployed(toy, torch.ones(1, 1, 1, 1)))
+zero = torch.tensor
+for module, z in zip(qat.maps(fake).values(), (4, 1), strict=True):
+    module.set(quantize.QParams(torch.tensor(0.5), zero(z).int(), 0, 255))
+(layer,) = qat.layers(fake).values()
+grid = quantize.QParams(torch.tensor([0.25]), zero([0]).int(), -127, 127, 0)
+layer.weight_quantizer.set(grid)
+file = export.to_qdq_onnx(fake, torch.ones(1, 1, 1, 1), folder / "toy.onnx")
+export.operator_counts(file)
+
+# %% [markdown] tags=["core"]
+# One convolution, and around it: Q and DQ for the input, Q and DQ for the output, a DQ for the weight (stored as int8) and one for the bias (int32).
+# On paper everything between DQ and Q is float.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Who computes with integers, then?
+#
+# The runtime, if it wants to. It sees DQ, convolution, Q and knows that sums of integers give the same:
+#
+# $$ q_y = \mathrm{clamp}\Bigl(\mathrm{round}\Bigl(\frac{s_x s_w}{s_y} \Bigl(\sum (q_x - z_x)\, q_w + q_b\Bigr)\Bigr) + z_y\Bigr) \tag{22.2} $$
+#
+# The bias has to count in the steps of the sum:
+#
+# $$ q_b = \mathrm{round}\bigl(b / (s_x s_w)\bigr) \tag{22.3} $$
+#
+# Our toy: $s_x = 0.5$, $z_x = 4$, $s_w = 0.25$, $w = 0.75$, so $q_w = 3$; $b = 0.625$, so $q_b = 0.625 / 0.125 = 5$. The byte 10 comes in. $(10 - 4) \cdot 3 + 5 = 23$
+# small steps of 0.125 are 2.875, that is 5.75 steps of $s_y = 0.5$: rounded 6, plus $z_y = 1$ is byte 7, which means 3.0.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+x = torch.full((1, 1, 1, 1), (10 - 4) * 0.5)
+assert export.Network(file)(x).item() == (7 - 1) * 0.5
+export.operator_counts(file, optimized=True)
+
+# %% [markdown] tags=["core"]
+# That is what onnxruntime made of the file on this machine: `QLinearConv`, Eq. 22.2 in one step. The float convolution is gone.
+#
+# Now the detector: prepared and calibrated as in chapter 20, with 64 validation scenes. Weights get 7 bits; a later section says why.
+
+# %% tags=["core"]
+show(export.to_qdq_onnx)
+
+# %% tags=["core", "slide"]
+def rounded(graph, observer=quantize.MSE):
+    maps = qat.Scheme(symmetric=False, signed=False, axis=None, observer=observer)
+    fake = qat.prepare(graph, qat.Scheme(bits=7, observer=observer), maps)
+    seen = torch.from_numpy(detectors.scenes("validation", 64).images)
+    return qat.calibrate(fake, training.normalise(seen).split(32))
+
+
+fake = rounded(deployed.deployed(model, images[:1]))
+integers = export.to_qdq_onnx(fake, images[:1], folder / "plain_int8.onnx")
+
+# %% tags=["core", "slide", "nbval-check-output"]
+before = export.operator_counts(integers)
+before
+
+# %% tags=["core", "slide"]
+after = export.operator_counts(integers, optimized=True)
+kinds = sorted(before.keys() | after.keys())
+table(("operator", "in the file", "after fusion"), [(k, before.get(k, 0), after.get(k, 0)) for k in kinds])
+
+# %% [markdown] tags=["core"]
+# One Q at the door, one DQ for each of the six outputs. Inside, maps are bytes. And the ReLUs? They are not even in the file: byte 0 means 0.0, so the clamp of Q already is the ReLU. Pooling and
+# resizing only move values, so they get a pair with the step they were given, and the runtime takes bytes through.
+#
+# **Break it.** The full `course` detector has SiLU and weighted fusion, which no integer kernel knows. How many pairs stay behind?
+
+# %% tags=["core", "slide"]
+full = detectors.shipped("course")
+full_fake = rounded(deployed.deployed(full, images[:1]))
+full_integers = export.to_qdq_onnx(full_fake, images[:1], folder / "course_int8.onnx")
+left = export.operator_counts(full_integers, optimized=True)
+found = {k: left.get(k, 0) for k in ("QLinearConv", "QuantizeLinear", "DequantizeLinear", "Mul", "Sigmoid")}
+says = f"{found['QuantizeLinear']} Q and {found['DequantizeLinear']} DQ stay; plain keeps 1 and 6."
+plots.bars(found, y_label="nodes after fusion, course", says=says)
+
+# %% [markdown] tags=["core"]
+# Each pair that stays is a walk through memory which the float network does not take. Keep that in mind for the clock.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How small is the file?
+#
+# A float has 4 bytes. In the int8 file a weight has one. But each filter also has its step $s_w$ (4 bytes), its bias (4) and the step of the bias (4):
+#
+# $$ \mathrm{bytes} \approx \sum_{\text{layers}} F \,(C k^2 / g + 12) \tag{22.6} $$
+#
+# for $F$ filters over $C$ channels, $k \times k$ pixels, in $g$ groups. By hand, for a dense 3x3 of 32 on 32 channels: $32 \cdot (288 + 12) = 9600$, against
+# $32 \cdot (4 \cdot 288 + 4) = 36{,}992$ in floats: 3.85 times. And depthwise: $32 \cdot (9 + 12) = 672$ against $32 \cdot 40 = 1280$, only 1.9 times.
+
+# %% tags=["core", "slide"]
+layers = qat.layers(fake).values()
+expected = sum(len(m.weight) * (m.weight[0].numel() + 12) for m in layers)
+sizes = integers.stat().st_size, floats.stat().st_size
+print(f"by hand {expected / 1000:.0f} kB, on disk {sizes[0] / 1000:.0f} kB")
+measured("int8, plain: times smaller than the float file", sizes[1] / sizes[0], "x")
+
+# %% [markdown] tags=["core"]
+# The rest is the graph itself: names, and what each operator needs to know.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Does it still see?
+#
+# First by eye. These boxes come from the int8 file; `detect` does not notice that there is no model behind it. The file also carries the size of the picture, the mean and the anchors.
+# Anchors and NMS themselves stay in Python: how many boxes survive depends on the picture, and a graph has fixed shapes (chapter 15).
+
+# %% tags=["core", "slide"]
+network = export.Network(integers)
+sample = scenes[3]
+found = decoding.detect(network, sample.image, threshold=0.3)
+plots.boxes(sample.image, **found._asdict(), names=data.Scenes.names)
+
+# %% [markdown] tags=["core"]
+# Then by number: 100 test scenes, with floats, with our fake-quantized model in PyTorch, and with the file.
+
+# %% tags=["core", "slide"]
+runs = {"floats, file": export.Network(floats), "fake-quantized, PyTorch": fake, "int8, file": network}
+aps = {}
+for name, each in runs.items():
+    aps[name] = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes)).ap
+measured("AP that int8 loses", aps["floats, file"] - aps["int8, file"])
+plots.bars(aps, y_label="AP on 100 test scenes")
+
+# %% [markdown] tags=["core"]
+# The last two should be close. They are not equal: a sum of floats and a sum of integers round a tie differently, and one step early in the network moves others later. Operator by operator
+# they agree within one step, and exactly on 99.9 % (the tests check each one).
+
+# %% [markdown] tags=["core", "slide"]
+# ## And is it faster?
+#
+# The question has a trap. Eager PyTorch asks Python what to do before each operator. onnxruntime read the whole graph once, fused it and chose layouts. So floats alone get faster, and whoever
+# compares int8 in onnxruntime with floats in PyTorch sells that as a merit of int8. We change one thing at a time, one thread, in turns.
+
+# %% tags=["core", "slide"]
+def race(model, files, size=128):
+    runners = {name: export.Network(path) for name, path in files.items()}
+    picture = torch.randn(1, 3, size, size)
+    return profiling.compare(runners | {"eager": model}, picture, repeats=15)
+
+
+files = {"fp32": floats, "int8": integers}
+times = race(model, files)
+faster = {name: 1 / each.ratio for name, each in times.items()}
+measured("floats: times faster in onnxruntime than in eager PyTorch", 1 / faster["eager"], "x")
+measured("int8, plain: times faster than floats in onnxruntime", faster["int8"], "x")
+plots.bars({name: each.latency.median for name, each in times.items()}, y_label="milliseconds, one thread")
+
+# %% [markdown] tags=["core"]
+# And `lite`, the form that was made for small devices? It has far fewer multiply-adds. Do you stay with your guess?
+
+# %% tags=["core", "slide"]
+lite = detectors.shipped("lite")
+graph = deployed.deployed(lite, images[:1])
+lite_files = {"fp32": export.to_onnx(graph, images[:1], folder / "lite.onnx")}
+lite_files["int8"] = export.to_qdq_onnx(rounded(graph), images[:1], folder / "lite_int8.onnx")
+lite_times = race(lite, lite_files)
+few, many = (profiling.macs(m, images[:1]) for m in (lite, model))
+print(f"{many / few:.1f} times fewer multiply-adds than plain")
+measured("int8, lite: times faster than floats in onnxruntime", 1 / lite_times["int8"].ratio, "x")
+both = {f"{name}, {form}": t[form].latency.median for form in ("fp32", "int8")
+        for name, t in (("plain", times), ("lite", lite_times))}  # fmt: skip
+plots.bars(both, y_label="milliseconds, one thread")
+
+# %% [markdown] tags=["core"]
+# Your machine may be busy, so here are recorded runs too: each in three runs of its own on an idle machine, one thread. Move through the models. `b0` is EfficientNet-B0 with SiLU and squeeze-excite, `b0 lite` is the same without.
+
+# %% tags=["core", "slide"]
+recorded = Path(lib.__file__).parent.parent / "data" / "ablations" / "deployment.jsonl"
+lines = recorded.read_text("utf-8").splitlines() if recorded.exists() else []
+rows = [json.loads(line) for line in lines]
+speeds = {}
+for row in rows:
+    if row["kind"] == "latency":
+        speeds.setdefault(f"{row['model']}, {row['size']} px", []).append(row)
+
+# %% tags=["core", "slide"]
+def ratios(name):
+    points = {f: [r[f]["times faster"] for r in speeds[name]] for f in ("int8", "eager")}
+    middle = {f: statistics.median(p) for f, p in points.items()}
+    says = f"recorded, {name}: int8 is {middle['int8']:.2f} times as fast as floats, eager {middle['eager']:.2f} times."
+    return plots.points(points, y_label="times faster than fp32 in onnxruntime", says=says)
+
+
+how = {"name": "model", "values": list(speeds), "label": "model and size"}
+widgets.slider(ratios, **how) if speeds else print("not recorded yet")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Why does the small network gain so little?
+#
+# A layer takes at least the time of its arithmetic, and at least the time of its traffic with memory. This is the *roofline*:
+#
+# $$ t \ge \max\Bigl(\frac{\text{multiply-adds}}{\text{peak rate}},\ \frac{\text{bytes}}{\text{bandwidth}}\Bigr) \tag{22.7} $$
+#
+# What counts is the number of multiply-adds for each byte. By hand, 32 channels on $32 \times 32$ pixels in floats. Dense 3x3: $9{,}437{,}184$ multiply-adds, and maps in and out and weights are $4 \cdot (65{,}536 + 9216) = 299{,}008$
+# bytes: 31.6 a byte. Depthwise 3x3: $294{,}912$ over $263{,}296$ bytes: 1.1 a byte. Eight bits make arithmetic several times faster; where arithmetic is not what we wait for, that buys less.
+#
+# onnxruntime can write down how long each operator took. Which kind gains?
+
+# %% tags=["core"]
+show(export.profile)
+
+# %% tags=["core", "slide"]
+picture = torch.randn(1, 3, 128, 128)
+spent = {form: export.profile(path, picture) for form, path in lite_files.items()}
+kinds = ("conv 1x1", "conv depthwise", "conv 3x3")
+parts = {f: {k: t.get(k, 0) for k in kinds} | {"all else": sum(t.values()) - sum(t.get(k, 0) for k in kinds)}
+         for f, t in spent.items()}  # fmt: skip
+plots.bars({f"{k}, {f}": parts[f][k] for k in parts["fp32"] for f in parts}, y_label="milliseconds, lite")
+
+# %% [markdown] tags=["core"]
+# The same with one large layer of each kind: how many multiply-adds does a microsecond hold?
+
+# %% tags=["core", "slide"]
+rates = {}
+for name, layer in (("3x3", nn.Conv2d(64, 64, 3, 1, 1)), ("1x1", nn.Conv2d(64, 64, 1)),
+                    ("depthwise", nn.Conv2d(64, 64, 3, 1, 1, groups=64))):  # fmt: skip
+    two, example = nn.Sequential(nn.Conv2d(64, 64, 1), layer), torch.randn(1, 64, 64, 64)
+    graph = deployed.deployed(two, example)
+    pair = {"fp32": export.to_onnx(graph, example, folder / "a.onnx")}
+    pair["int8"] = export.to_qdq_onnx(qat.calibrate(qat.prepare(graph), example), example, folder / "b.onnx")
+    work = profiling.macs(layer, example) + (name == "1x1") * 64**4
+    for form, path in pair.items():
+        spent_on = export.profile(path, example)[f"conv {name}"]
+        rates[f"{name}, {form}"] = work / spent_on / 1e6
+plots.bars(rates, y_label="billion multiply-adds a second, one thread")
+
+# %% [markdown] tags=["core"]
+# Dense and 1x1 layers wait for arithmetic, and gain. Depthwise layers do few multiply-adds in the time they take; with bytes they may even lose, because an integer layer has one more thing to do: Eq. 22.2 multiplies, rounds and clamps every
+# value that it writes, and here there are only nine products to share that. So `lite` saved multiply-adds where they had become cheap. What remains is moving maps, and starting 78 convolutions; at 512 x 512 the starting costs
+# nothing any more (see the slider above).
+#
+# Look at the bars again: a network with far fewer multiply-adds is hardly faster, or not at all, once both are int8. Count multiply-adds to plan, and a clock to decide.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Why seven bits, when a byte has eight?
+#
+# Before VNNI, an x86 processor multiplied bytes by int8 in pairs, and added the two products in 16 bits *with saturation*:
+#
+# $$ p = \mathrm{clamp}\bigl(q_{x,1}\, q_{w,1} + q_{x,2}\, q_{w,2},\ -2^{15},\ 2^{15} - 1\bigr) \tag{22.5} $$
+#
+# By hand: $255 \cdot 127 + 255 \cdot 127 = 64{,}770$, but 16 bits end at 32,767. Half of the sum is lost, in silence. With weights up to 63, that is 7 bits, the worst is $32{,}130$. It fits.
+
+# %% tags=["deep", "slide"]
+print("this machine saturates" if export.saturates() else "this machine adds in 32 bits")
+bytes_in = torch.tensor([255, 255])
+for largest in (127, 63):
+    pair = int((bytes_in * largest).sum())
+    print(f"weights up to {largest}: {pair} becomes {min(pair, 2**15 - 1)}")
+
+# %% tags=["deep", "slide"]
+losses = {}
+for row in rows:
+    if row["kind"] == "accuracy" and row["model"] in ("plain", "lite"):
+        losses.setdefault(f"{row['model']}, {row['form']}", []).append(row["ap"])
+label = "AP, three sets of 200 scenes (recorded)"
+plots.points(losses, y_label=label) if losses else print("not recorded yet")
+
+# %% [markdown] tags=["deep"]
+# One file has to serve every machine, so the files in `data/weights` hold 7 bits. It costs less than the choice of a range.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What do the shipped files reach?
+#
+# `data/weights` holds `plain` in int8, and `plain` with half of its multiply-adds pruned away (chapter 18) in int8. Both start with two words.
+
+# %% tags=["core", "slide"]
+shipped = {}
+for name in ("plain", "pruned"):
+    if (Path(lib.__file__).parent.parent / "data" / "weights" / f"detector_{name}_int8.onnx").exists():
+        shipped[name] = export.Network(f"detector_{name}_int8")
+for name, each in shipped.items():
+    ap = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes)).ap
+    print(f"{name} in int8: AP {ap:.3f} on 100 scenes; plain in floats {aps['floats, file']:.3f}")
+
+# %% tags=["core", "slide"]
+runners = {"plain, fp32": export.Network(floats)} | {f"{k}, int8": v for k, v in shipped.items()}
+all_times = profiling.compare(runners, picture, repeats=15)
+plots.bars({k: r.latency.median for k, r in all_times.items()}, y_label="milliseconds, one thread")
+
+# %% tags=["core", "slide"]
+guesses()
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **The runtime does not know your operator.** NVIDIA/TensorRT#1114: the same network, trained for int8, lost most of its precision when SiLU was exported as two operators, a sigmoid and a product, and kept it with one fused operator. Between
+#   the two stood roundings that training had never seen.
+# - **A window more, or one less.** pytorch/pytorch#71549, and after a change again #131272: pools with `ceil_mode` came out with another size in ONNX, because the two disagree about windows that begin in the pads. pytorch/pytorch#183528: and about what the last
+#   average divides by. Write pads, not modes.
+# - **The batch is a constant.** pytorch/pytorch#157621 and #149065: exported with a dynamic batch, and the file says 1. Test with a batch that the example did not have.
+# - **Quantized, and slower.** microsoft/onnxruntime#12854, #17389 and #16009: dynamic quantization of convolutions, an old opset without fusion, or a CPU without VNNI. Count the operators after fusion before you blame the clock.
+# - **NMS in the graph.** rwightman/efficientdet-pytorch#89 and zylo117/Yet-Another-EfficientDet-Pytorch#29 ask for it. Export the network, decode outside.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - A file holds operators and weights. Ours come from the flat graph, one rule for each operator, with pads and sizes written out.
+# - Q and DQ say where values are rounded (Eq. 22.1), with the scales that were trained. A runtime turns DQ, convolution, Q into integers (Eq. 22.2).
+# - int8 is nearly four times smaller where filters are large (Eq. 22.6), and faster where arithmetic was the bottleneck (Eq. 22.7).
+# - Compare int8 with floats *in the same runtime*. Eager PyTorch stands beside it, never instead.
+# - What has no integer kernel (SiLU, gates, weighted fusion) leaves pairs behind, and they cost time.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 22.1 · Predict · kilobytes · 5 min · ●○○ · 1 point
+#
+# A convolution has 64 filters over 32 channels, 3 x 3 pixels, each with a bias. How many kB (of 1,000 bytes) does Eq. 22.6 give for it in int8?
+#
+# <details><summary>Answer</summary>
+#
+# $64 \cdot (32 \cdot 9 + 12) = 64 \cdot 300 = 19{,}200$ bytes: 19.2 kB. In floats: 74.0 kB.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("export.kilobytes", answer)
+# hint("export.kilobytes")
+# solution("export.kilobytes")
+
+# %% [markdown] tags=["core"]
+# ### 22.2 · Measure · first_bits · 8 min · ●●○ · 2 points
+#
+# With how many bits can weights have at most, if a pair of products with bytes (Eq. 22.5) must never overflow 16 bits? Change `bits` and look. Weights are symmetric, as in chapter 19.
+
+# %% tags=["core"]
+bits = 8  # change me
+largest = 2 ** (bits - 1) - 1
+print(f"{bits} bits: weights up to {largest}, the largest pair is {2 * 255 * largest}")
+
+answer = ...  # the most bits that are safe
+check("export.first_bits", answer)
+# hint("export.first_bits")
+# solution("export.first_bits")
+
+# %% [markdown] tags=["core"]
+# ### 22.3 · Build · requantize · 15 min · ●●○ · 3 points
+#
+# The last step of Eq. 22.2. `total` holds integer sums, one row for each filter (C, N); `x_scale` and `y_scale` are numbers, `w_scale` has one value for each filter (C,), `y_zero` is an integer. Return the bytes as a float tensor of whole numbers. By hand: scales 0.5, (0.25) and 0.5, zero 1:
+# sums 23, -40 and 4000 give 7, 0 and 255.
+
+# %% tags=["core"]
+def requantize(total, x_scale, w_scale, y_scale, y_zero):
+    ...  # your code
+
+
+check("export.requantize", requantize)
+# hint("export.requantize")
+# solution("export.requantize")
+
+# %% [markdown] tags=["core"]
+# ### 22.4 · Build · pads_behind · 15 min · ●●○ · 3 points
+#
+# Eq. 22.4 needs the number of windows. PyTorch's `ceil_mode` counts $\lceil (n + 2b - k) / s \rceil + 1$ of them, less the last one if it would begin at $n + b$ or later, counted from the first pad. Return the pads behind, at least 0. By hand: `pads_behind(7, 3, 2, 1)` is 1,
+# and `pads_behind(6, 3, 2, 1)` is 2.
+
+# %% tags=["core"]
+def pads_behind(size, kernel, stride, before):
+    ...  # your code
+
+
+check("export.pads_behind", pads_behind)
+# hint("export.pads_behind")
+# solution("export.pads_behind")
+
+# %% [markdown] tags=["optional"]
+# ### 22.5 · Further · 60 min · ●●● · 0 points
+#
+# The first convolution has 3 channels, and onnxruntime's fast int8 kernel wants multiples of 4. Give the quantized input a fourth channel of zeros (a `Pad` behind the first Q) and the filters a fourth slice of zeros, check that nothing changes, and measure what it buys. Then read
+# [the paper that made int8 inference common](https://arxiv.org/abs/1712.05877), section 2, with Eq. 22.2 beside it.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("export")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Every tool has been tried alone. Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped, and one plot with all the stops.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - [ONNX operators](https://onnx.ai/onnx/operators/): Q, DQ, and the rules of every other one.
+# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877), 2017: Eq. 22.2 and 22.3.
+# - Nagel and others, [A White Paper on Neural Network Quantization](https://arxiv.org/abs/2106.08295), 2021: where to put the roundings.
