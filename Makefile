@@ -78,7 +78,7 @@ endef
 
 .PHONY: setup-lab setup-all
 setup-lab:
-	$(call set-up,lab,lab)
+	$(call set-up,lab,lab$(,)export)
 setup-all:
 	$(call set-up,all,lab$(,)test$(,)export$(,)dev)
 , := ,

@@ -142,9 +142,10 @@ def _badged_notebook(path: Path, repo: str, name: str) -> str:
 
 
 def install_on_colab() -> None:
-    """Install the core packages that are missing, and no other version of any."""
-    missing = []
-    for need in _settings()["project"]["dependencies"]:
+    """Install what is missing to run every chapter, and no other version of any."""
+    project, missing = _settings()["project"], []
+    extra = project["optional-dependencies"]["export"]  # chapter 22
+    for need in [*project["dependencies"], *extra]:
         try:
             importlib.metadata.version(re.split(r"[<>=!~\[; ]", need)[0])
         except importlib.metadata.PackageNotFoundError:

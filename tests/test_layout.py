@@ -198,7 +198,8 @@ def test_binder_installs_what_the_project_needs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
     ]
-    needs = project["dependencies"] + project["optional-dependencies"]["lab"]
+    extras = project["optional-dependencies"]
+    needs = project["dependencies"] + extras["lab"] + extras["export"]
     lines = (
         (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     )

@@ -24,6 +24,7 @@ from lib import (
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "data" / "weights"
 FILES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+INTEGERS = sorted(path.stem for path in FOLDER.glob("*.onnx"))
 NAMES = [f[9:] for f in FILES if f.startswith("detector_")]
 sys.path.insert(0, str(FOLDER))
 
@@ -110,8 +111,10 @@ def test_unknown_names_are_refused():
 def test_every_file_has_its_hash_and_its_line_in_the_datasheet():
     sheet = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(\w+)\.safetensors`", sheet)) == set(FILES)
-    assert {path.stem for path in FOLDER.glob("*.sha256")} == set(FILES)
+    assert set(re.findall(r"`(\w+)\.onnx`", sheet)) == set(INTEGERS)
+    assert {path.stem for path in FOLDER.glob("*.sha256")} == {*FILES, *INTEGERS}
     assert sum(path.stat().st_size for path in FOLDER.glob("*.safetensors")) < 9e6
+    assert all((FOLDER / f"{name}.onnx").stat().st_size < 1e6 for name in INTEGERS)
 
 
 def recorded(part: str, name: str) -> dict[int, dict]:
