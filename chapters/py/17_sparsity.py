@@ -10,3 +10,682 @@
 # # 17 · Sparsity
 #
 # **Question. Nine weights of ten are zero. What have we saved?**
+#
+# After this chapter you can
+#
+# 1. remove weights by size, in each layer or over all layers, and say where the comparison misleads (exercise 17.4)
+# 2. remove them along a schedule while the network goes on learning (exercise 17.1)
+# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.2 and 17.3)
+# 4. test a lottery ticket against the control that it has to beat (quiz)
+# 5. pack 2:4 weights, and say who needs them so (quiz)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 90 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import copy
+import json
+import statistics
+import warnings
+
+import torch
+
+from lib import (
+    coco_eval,
+    data,
+    detectors,
+    plots,
+    profiling,
+    sparsity,
+    training,
+    widgets,
+)
+from lib.notebook import (
+    check,
+    guess,
+    guesses,
+    hint,
+    measured,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+)
+
+device = setup("17_sparsity", seed=0)
+
+# %% [markdown] tags=["core"]
+# Part IV makes the detector of chapter 16 smaller and faster. The first idea is the oldest one: many weights are tiny. Set them to zero, and a network
+# with nine zeros among ten weights should be ten times smaller and ten times faster. Should it? Each chapter of this part asks you first. Write a number instead
+# of `None`, even a wild one; at the end you see where intuition failed.
+
+# %% tags=["core", "slide"]
+guess("AP left with half of the weights zero, of 1", None)  # your number, 0 to 1
+guess("speed-up by 90 % zeros", None)
+guess("file with 90 % zeros, zipped, of 1", None)
+guess("a sparse product is faster from sparsity", None)  # 0 to 1
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which weights can go?
+#
+# Six weights, and three of them have to go:
+#
+# $$ W = \begin{pmatrix} 0.5 & -0.1 & 0.05 \\ -0.4 & 0.2 & -0.8 \end{pmatrix} $$
+#
+# Which ones? A layer computes $y = \sum_i w_i x_i$. Remove $w_i$, and the output is off by $w_i x_i$. If all inputs are of the same size and know nothing of each other, the squared error is the sum of the $w_i^2$
+# that went. So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$. With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
+#
+# $$ m_i = \begin{cases} 0 & \operatorname{rank}(|w_i|) \le \operatorname{round}(s\,n) \\ 1 & \text{else} \end{cases} \qquad\qquad w_i \leftarrow m_i\, w_i \tag{17.1} $$
+
+# %% tags=["core"]
+show(sparsity.magnitude_mask)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy = torch.tensor([[0.5, -0.1, 0.05], [-0.4, 0.2, -0.8]])
+mask = sparsity.magnitude_mask(toy, 0.5)
+assert mask.tolist() == [[True, False, False], [True, False, True]]  # by hand
+toy * mask
+
+# %% [markdown] tags=["core"]
+# And a real layer, the largest of the shipped `plain` detector. How much of its squared sum is in the smaller half of its weights?
+
+# %% tags=["core", "slide", "catch-up"]
+model = detectors.shipped("plain")
+weights = sparsity.prunable(model)
+largest = max(weights.values(), key=torch.numel).detach().flatten()
+small = largest[~sparsity.magnitude_mask(largest, 0.5)]
+share = (small**2).sum() / (largest**2).sum()
+says = f"The smaller half of {len(largest):,} weights has {share:.1%} of the squares."
+plots.histogram(largest, bins=61, x_label="weight", says=says)
+
+# %% [markdown] tags=["core"]
+# Half of the weights, and hardly anything of the sum. That looks like a bargain. Let us take it in every layer, and ask for AP (chapter 16) on 100 scenes that the detector has never seen.
+
+# %% tags=["core"]
+scenes = detectors.scenes("test", 100)
+
+
+def ap(model):
+    found = coco_eval.detections(model, scenes)
+    return coco_eval.evaluate(scenes.coco(), found).ap
+
+
+def pruned(model, masks):
+    return sparsity.apply(copy.deepcopy(model), masks)
+
+
+shares = [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+at_once = [ap(pruned(model, sparsity.layer_masks(model, s))) for s in shares]
+
+# %% tags=["core", "slide"]
+half = at_once[shares.index(0.5)] / at_once[0]
+measured("AP left with half of the weights zero, of 1", half)
+plots.lines(shares, {"AP": at_once}, x_label="share of zeros in each layer",
+            y_label="AP, 100 test scenes")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# The first zeros are nearly free, and then it falls off a cliff. Errors of many layers multiply, and this detector is small: its half a million weights have all been given something to do.
+#
+# **Who is to blame?** Behind each convolution stands a batch norm. It subtracts a mean and divides by a spread that it saw *before* the weights went. Now the sums are smaller, and it does not know. Nothing has to be trained to tell it:
+# show it some pictures, and let it measure anew.
+
+# %% tags=["core", "slide"]
+known = detectors.scenes("train", 96)
+pictures = training.normalise(torch.stack([known[i].image for i in range(96)]))
+
+
+@torch.no_grad()
+def refreshed(model):
+    for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.reset_running_stats()
+        norm.momentum = None  # a mean over all that comes, instead of a moving one
+    model.train()(pictures)
+    return model.eval()
+
+
+anew = [ap(refreshed(pruned(model, sparsity.layer_masks(model, s)))) for s in shares]
+plots.lines(shares, {"as trained": at_once, "statistics anew": anew},
+            x_label="share of zeros in each layer", y_label="AP, 100 test scenes")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# Much of the damage was not in the weights at all. Remember this cell. Whoever reports how bad pruning is without it reports how stale the statistics are. And it costs one second.
+
+# %% [markdown] tags=["core", "slide"]
+# ## One threshold for all layers?
+#
+# Must every layer lose the same share? Two layers, two thirds and one third of six weights:
+#
+# $$ W^1 = \begin{pmatrix} 1 & -2 \\ 3 & 4 \end{pmatrix} \qquad W^2 = \begin{pmatrix} 0.1 & -5 \end{pmatrix} $$
+#
+# Half of each layer: $1, -2$ and $0.1$. Half of all six together: $0.1, 1$ and $-2$, the same by chance. But now one third of all: layer by layer that is $1$ and one of the second layer, together it is $0.1$ and $1$. One threshold $\tau$ decides, and each layer $l$ gets its own sparsity:
+#
+# $$ m^l_i = \big[\, |w^l_i| > \tau \,\big], \qquad \sum_l \sum_i (1 - m^l_i) = \operatorname{round}\Big(s \sum_l n_l\Big) \tag{17.2} $$
+
+# %% tags=["core"]
+show(sparsity.global_masks)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+two = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 1, bias=False))
+two[0].weight.data = torch.tensor([[1.0, -2], [3, 4]])
+two[1].weight.data = torch.tensor([[0.1, -5.0]])
+masks = sparsity.global_masks(two, 1 / 3)
+assert masks["0.weight"].tolist() == [[False, True], [True, True]]  # 1 goes
+assert masks["1.weight"].tolist() == [[False, True]]  # and 0.1
+sparsity.zeros(sparsity.apply(two, masks))
+
+# %% [markdown] tags=["core"]
+# A layer with much to spare can give more, so one threshold should be better. Is it? Decide before you run the cell.
+
+# %% tags=["core", "slide"]
+together = [ap(pruned(model, sparsity.global_masks(model, s))) for s in shares]
+plots.lines(shares, {"each layer": at_once, "one threshold": together},
+            x_label="share of zeros", y_label="AP, 100 test scenes")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# It is much worse. Which layer paid?
+
+# %% tags=["core", "slide"]
+def short(name):
+    return name.removesuffix(".weight").replace("backbone.", "").replace("cells.0.", "")
+
+
+masks = sparsity.global_masks(model, 0.5)
+gone = {short(k): 1 - m.float().mean().item() for k, m in masks.items()}
+worst = max(gone, key=gone.get)
+says = f"{worst} loses {gone[worst]:.0%} of its weights, where all lose 50 %."
+plots.bars(gone, y_label="share of zeros", says=says)
+
+# %% [markdown] tags=["core"]
+# The layer that predicts boxes. Its outputs are small numbers, offsets of an anchor, and so are its weights. One threshold takes small for unimportant.
+#
+# **Break it.** It can be made as wrong as we like. Divide the weights of one convolution by 100. The batch norm behind it, given new statistics, multiplies by 100: the detector computes what it did before (nearly: a batch norm adds a tiny number to the variance, to be safe from zero). Now prune.
+
+# %% tags=["core", "slide"]
+scaled = copy.deepcopy(model)
+name = "backbone.stages.0.0.0.weight"
+sparsity.prunable(scaled)[name].data /= 100
+lost = 1 - sparsity.global_masks(scaled, 0.3)[name].float().mean().item()
+scores = {}
+for word, net in {"as it was": copy.deepcopy(model), "divided": scaled}.items():
+    scores[word] = ap(refreshed(net))
+    zeros = pruned(net, sparsity.global_masks(net, 0.3))
+    scores[f"{word}, 30 % zeros"] = ap(refreshed(zeros))
+says = f"One threshold at 30 % takes {lost:.0%} of the layer that was divided by 100."
+plots.bars(scores, y_label="AP, 100 test scenes", says=says)
+
+# %% [markdown] tags=["core"]
+# The size of a weight means something beside its neighbours in the same layer. Between layers it means nothing, until somebody makes it mean something: exercise 17.4 does.
+#
+# **Ask the layers one by one.** A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score. It finds what must be left alone.
+
+# %% tags=["deep"]
+show(sparsity.sensitivity)
+
+# %% tags=["deep", "slide"]
+few = detectors.scenes("validation", 40)
+
+
+def quick(model):
+    return coco_eval.evaluate(few.coco(), coco_eval.detections(model, few)).ap
+
+
+whole, scan = quick(model), sparsity.sensitivity(model, [0.8], quick)
+drop = {short(name): whole - values[0] for name, values in scan.items()}
+worst = max(drop, key=drop.get)
+says = f"With 80 % zeros in {worst} alone, AP falls by {drop[worst]:.2f}."
+plots.bars(drop, y_label="AP lost, 40 validation scenes", says=says)
+
+# %% [markdown] tags=["deep"]
+# The scan is cheap and honest, and it does not add up: layers that can each be pruned alone can still fail together.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How fast may weights go?
+#
+# Take some weights, train on a little, take some more: what is left can take over the work of what went. At first there is plenty to take. Towards the end each weight that goes is one of the last. So, be quick first and slow later. With $t$ running from $t_0$ to $t_1$:
+#
+# $$ s_t = s_f + (s_0 - s_f) \Big( 1 - \frac{t - t_0}{t_1 - t_0} \Big)^3 \tag{17.3} $$
+#
+# By hand, from $s_0 = 0$ to $s_f = 0.8$: after a quarter of the time $0.8\,(1 - 0.75^3) = 0.4625$. More than half of the way.
+
+# %% tags=["core", "slide"]
+assert abs(sparsity.cubic(20, 10, 50, 0.8) - 0.4625) < 1e-12
+steps = list(range(301))
+cubic = [sparsity.cubic(t, 0, 200, 0.95) for t in steps]
+straight = [0.95 * min(t / 200, 1) for t in steps]
+plots.lines(steps, {"cubic": cubic, "straight": straight}, x_label="step",
+            y_label="share of zeros")  # fmt: skip
+
+# %% tags=["core"]
+show(sparsity.Gradual)
+
+# %% [markdown] tags=["core"]
+# A small classifier of digits is enough to try it (chapter 02), 300 steps at a time, to 95 % zeros in three ways: at once and nothing else; at once and then trained; along the cubic, within the same 300 steps.
+
+# %% tags=["core"]
+crops, test = data.crops("train", 4000), data.crops("test", 2000)
+reader = training.load_weights(training.small_cnn(), "digits_cnn")
+
+
+def fit(network, on_step, lr=0.05):
+    training.fit(network, crops, training.classification_loss(), steps=300, batch_size=64,
+                 lr=lr, on_step=on_step, progress=False)  # fmt: skip
+    return network
+
+
+def right(network):
+    return training.accuracy(network, *test)
+
+# %% tags=["core", "slide"]
+masks = sparsity.global_masks(reader, 0.95)
+cut = pruned(reader, masks)
+accuracy = {"whole": right(reader), "at once": right(cut)}
+fit(cut, lambda step, logs: sparsity.apply(cut, masks))
+slow = copy.deepcopy(reader)
+gradual = sparsity.Gradual(slow, lambda step: sparsity.cubic(step, 0, 200, 0.95))
+fit(slow, gradual)
+accuracy |= {"at once, then trained": right(cut), "along the cubic": right(slow)}
+plots.bars(accuracy, y_label="accuracy, 2,000 test crops")
+
+# %% [markdown] tags=["core"]
+# With a twentieth of the weights much of the accuracy is back, and the schedule matters: the same zeros in the end, the same number of steps. Note what `Gradual` and the little function for `cut` do after *each* step: they put the zeros back.
+#
+# **Break it.** Forget that, as real projects have. Prune, train on, and count.
+
+# %% tags=["core", "slide"]
+careless = pruned(reader, masks)
+before = sparsity.zeros(careless)
+fit(careless, None)
+print(f"zeros before {before:.1%}, after 300 steps {sparsity.zeros(careless):.1%}")
+assert sparsity.zeros(careless) < 0.6
+
+# %% [markdown] tags=["core"]
+# The gradient of a weight does not vanish because the weight is zero. And masking the gradient is not enough where there is momentum. Which zeros are left, then? Look at them, and you find whole filters and whole inputs: channels from which nothing comes any more, so that nothing flows back. Such a channel need not be there at all (chapter 18).
+#
+# **At scale.** The detector, along the cubic to 80, 90 and 95 % zeros, in 300 steps of 8 scenes, three seeds. That takes minutes, so it has been recorded: `python data/ablations/sparsity.py`. These cells show what stands in the file, and make nothing up.
+
+# %% tags=["core"]
+path = data.FOLDER / "ablations" / "sparsity.jsonl"
+lines = path.read_text("utf-8").splitlines() if path.exists() else []
+rows = [json.loads(line) for line in lines if line.endswith("}")]
+digest = (data.FOLDER / "weights" / "detector_plain.sha256").read_text("utf-8")[:64]
+rows = [r for r in rows if r["used"].get("weights", digest) == digest]  # of today's weights
+
+
+def recorded(question, **about):
+    return [r for r in rows if r["question"] == question and about.items() <= r.items()]
+
+
+print(f"{len(rows)} recorded rows" if rows else "Not recorded yet.")
+
+# %% tags=["core", "slide"]
+groups = {}
+for r in recorded("one-shot", statistics="anew") + recorded("tuned"):
+    if r["sparsity"] in (0, 0.8, 0.9, 0.95) and r["scope"] == "layer":
+        way = "tuned" if r["question"] == "tuned" else "at once"
+        groups.setdefault(f"{r['sparsity']:.0%}, {way}", []).append(r["ap"])
+figure = plots.points(groups, y_label="AP, 200 test scenes") if groups else None
+figure or print("Not recorded yet.")
+
+# %% [markdown] tags=["core"]
+# Points are seeds: of training for "tuned", of the choice of scenes for "at once" (with statistics measured anew). The pair at 0 % is the control. It shows what 300 more steps do when nothing is pruned.
+#
+# And one threshold, when training may repair what it did? The layers' sizes change with training, so this need not end as it began:
+
+# %% tags=["deep"]
+some = [("one threshold", "global", 0.9), ("each layer", "layer", 0.9), ("2:4", "2:4", 0.5)]
+found = [(name, f"{s:.0%}", *(f"{r['ap']:.3f}" for r in recorded("tuned", scope=scope, sparsity=s)))
+         for name, scope, s in some if recorded("tuned", scope=scope, sparsity=s)]  # fmt: skip
+if found:
+    table(("masks", "zeros", *(f"seed {i}" for i in range(len(found[0]) - 2))), found)
+else:
+    print("Not recorded yet.")
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Was the small network there from the beginning?
+#
+# If 5 % of the weights are enough, why train the others at all? The *lottery ticket hypothesis* says: a large network holds a small one that, **from its own first weights**, trains as well as the whole. Find it like this: keep the first weights $\theta_0$, train, make a mask $m$ from
+# the trained weights, go back, and train again what the mask leaves:
+#
+# $$ \theta \leftarrow m \odot \theta_0 \tag{17.4} $$
+#
+# By hand: first weights $(0.3, -0.2)$, trained to $(0.1, -0.9)$. Half has to go: the mask is $(0, 1)$, and the ticket starts at $(0, -0.2)$, not at $(0, -0.9)$.
+
+# %% tags=["deep", "slide"]
+tiny = torch.nn.Linear(2, 1, bias=False)
+tiny.weight.data = torch.tensor([[0.1, -0.9]])  # trained
+first = {"weight": torch.tensor([[0.3, -0.2]])}
+ticket = sparsity.rewind(tiny, first, sparsity.layer_masks(tiny, 0.5))
+assert (ticket.weight == torch.tensor([[0.0, -0.2]])).all()
+show(sparsity.rewind)
+
+# %% [markdown] tags=["deep"]
+# A ticket that does well proves nothing by itself. Perhaps *any* weights do well under this mask. So there is a control: the same mask, other first weights. And a rival: do not go back at all.
+
+# %% tags=["deep", "slide"]
+network = training.small_cnn(seed=0)
+first, other = (copy.deepcopy(training.small_cnn(seed=s).state_dict()) for s in (0, 1000))
+lottery = {"whole": right(fit(network, None, lr=0.2))}
+masks = sparsity.global_masks(network, 0.95)
+starts = {"ticket": first, "redrawn": other, "not rewound": network.state_dict()}
+for name, state in starts.items():
+    start = sparsity.rewind(network, state, masks)
+    fit(start, lambda step, logs, start=start: sparsity.apply(start, masks), lr=0.2)
+    lottery[name] = right(start)
+plots.bars(lottery, y_label="accuracy, 2,000 test crops")
+
+# %% [markdown] tags=["deep"]
+# One seed says little. Five were recorded:
+
+# %% tags=["deep", "slide"]
+runs = [r["accuracy"] for r in recorded("lottery")]
+groups = {"whole": [r["whole"] for r in runs]} if runs else {}
+for s in ("0.8", "0.95") if runs else ():
+    for way, words in (("ticket", "ticket"), ("redrawn", "redrawn"), ("tuned", "not rewound")):
+        groups[f"{float(s):.0%} {words}"] = [r[s][way] for r in runs]
+    gaps = [r[s]["ticket"] - r[s]["redrawn"] for r in runs]
+    print(f"{float(s):.0%} zeros: ticket above redrawn in {sum(g > 0 for g in gaps)} of"
+          f" {len(gaps)} seeds, median difference {statistics.median(gaps):+.3f}")  # fmt: skip
+figure = plots.points(groups, y_label="accuracy, 2,000 test crops") if groups else None
+figure or print("Not recorded yet.")
+
+# %% [markdown] tags=["deep"]
+# Read the points, not the legend. The ticket is a claim about the *difference* of ticket and redrawn at equal training. [Frankle and Carbin](https://arxiv.org/abs/1803.03635) found it for small networks and small learning rates.
+# [Liu and others](https://arxiv.org/abs/1810.05270) found that it goes away with a usual, larger rate, and that for whole channels new weights do as well. And whoever wants the best small network does not rewind at all, or only to an early step.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does the file know?
+#
+# Save the detector with 90 % zeros. How large is the file? A float takes 4 bytes, and zero is a float. To save anything, the file has to leave the zeros out, and then it must say where the others stood. The usual form is CSR (compressed sparse rows): for each value its column, and for each row where it
+# starts. With $v$ bytes a value, $c$ a column, $n$ weights in $R$ rows:
+#
+# $$ B_\text{CSR} = (1 - s)\, n\, (v + c) + c\,(R + 1) \qquad < \qquad v\,n = B_\text{dense} \quad \text{if about} \quad s > \frac{c}{v + c} \tag{17.5} $$
+#
+# By hand: with 4 bytes each, from one half on. Take 40 weights in 4 rows, 3 of them not zero: $3 \cdot 8 + 4 \cdot 5 = 44$ bytes instead of 160. A *bitmap* says with one bit for each place whether something stands there: $40 / 8 + 3 \cdot 4 = 17$.
+
+# %% tags=["core"]
+show(sparsity.file_sizes)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+toy = torch.zeros(4, 10)
+toy[0, 0], toy[2, 5], toy[3, 9] = 1.0, -2.0, 3.5
+sizes = sparsity.file_sizes(toy)
+assert (sizes.dense, sizes.csr, sizes.bitmap) == (160, 44, 17)  # by hand
+sizes
+
+# %% tags=["core", "slide"]
+def kilobytes(s):
+    small = sparsity.prunable(pruned(model, sparsity.layer_masks(model, s)))
+    each = [sparsity.file_sizes(w) for w in small.values()]
+    return [sum(form) / 1000 for form in zip(*each, strict=True)]
+
+
+grid = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95]
+rows_of = [kilobytes(s) for s in grid]
+forms = {k: [row[i] for row in rows_of] for i, k in enumerate(sparsity.FileSizes._fields)}
+measured("file with 90 % zeros, zipped, of 1", forms["zip"][4] / forms["dense"][4])
+plots.lines(grid, forms, x_label="share of zeros", y_label="kB, all weights")
+
+# %% [markdown] tags=["core"]
+# So a file *can* gain, and any zip program does it for you, without a new format. A bitmap is the best of the simple forms here. But a file on a disk does not compute. Once it is loaded, the zeros are back in memory, four bytes each.
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does the clock say?
+#
+# The same detector, whole and with 90 % zeros, in turns:
+
+# %% tags=["core", "slide"]
+picture = training.normalise(scenes[0].image[None])
+ninety = pruned(model, sparsity.layer_masks(model, 0.9))
+clock = profiling.compare({"whole": model, "90 % zeros": ninety}, picture, repeats=15)
+measured("speed-up by 90 % zeros", 1 / clock["90 % zeros"].ratio, "x")
+plots.bars({k: c.latency.median for k, c in clock.items()}, y_label="milliseconds, one picture")
+
+# %% [markdown] tags=["core"]
+# Nothing, but for noise. A product takes as long with zero as with anything else, and nobody looks first. Looking would cost more than it saves: the processor multiplies 8 or 16 weights with one instruction, and cannot leave out three in the middle.
+#
+# Then let us give it a form that has no zeros. A convolution is a product of its matrix, here 128 x 1152, with the patches of the picture. We take that product dense, dense with zeros, and as CSR.
+
+# %% tags=["core", "slide"]
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+torch.manual_seed(0)
+matrix, patches = torch.randn(128, 1152), torch.randn(1152, 64)
+points = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99]
+zeros = {s: matrix * sparsity.magnitude_mask(matrix, s) for s in points}
+calls = {"dense": lambda: matrix @ patches}
+calls |= {f"zeros {s}": lambda s=s: zeros[s] @ patches for s in points}
+csr = {s: w.to_sparse_csr() for s, w in zeros.items()}
+calls |= {f"csr {s}": lambda s=s: csr[s] @ patches for s in points}
+clock = {k: t.median for k, t in profiling.interleave(calls, repeats=9).items()}
+
+# %% tags=["core", "slide"]
+times = {"dense, with zeros": [clock[f"zeros {s}"] / clock["dense"] for s in points]}
+times["CSR"] = [clock[f"csr {s}"] / clock["dense"] for s in points]
+faster = next((s for s, t in zip(points, times["CSR"], strict=True) if t < 1), 1.0)
+measured("a sparse product is faster from sparsity", faster)
+plots.lines(points, times, x_label="share of zeros", y_label="time, of the whole matrix",
+            log_y=True)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# At half the weights CSR is much *slower*, though it multiplies half as often. For each value it reads a column, and fetches a row of patches from wherever that points. Only when very little is left does it win. Compare that share of zeros with what the detector can bear.
+#
+# **At scale.** The whole detector, each convolution as such a product, beside the accuracy that is left. All of it recorded, everything in per cent of the whole detector:
+
+# %% tags=["core", "slide"]
+def middle(found, key, *inner):
+    values = [r[key][inner[0]][inner[1]] if inner else r[key] for r in found]
+    return 100 * statistics.median(values) if values else None
+
+
+def outlook(s):
+    one, here = recorded("one-shot", scope="layer", sparsity=s), {"sparsity": s}
+    base = statistics.median(r["ap"] for r in recorded("one-shot", sparsity=0.0))
+    values = {f"AP, {k}": middle([r for r in one if r["statistics"] == k], "ap")
+              for k in ("as trained", "anew")}  # fmt: skip
+    values["AP, tuned"] = middle(recorded("tuned", scope="layer", **here), "ap")
+    values = {k: v / base for k, v in values.items() if v is not None}
+    for kind, words in (("zeros", "usual"), ("csr", "CSR")):
+        values[f"time, {words}"] = middle(recorded("latency", **here), kind, "ratio")
+    return plots.bars(values, y_label="% of the whole detector (recorded)")
+
+
+ready = {s: recorded("latency", sparsity=s) for s in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)}
+both = [s for s in ready if ready[s] and recorded("one-shot", scope="layer", sparsity=s)]
+chart = widgets.slider(outlook, name="zeros", values=both, start=len(both) - 2,
+                       label="share of zeros (recorded)") if both else None  # fmt: skip
+chart or print("Not recorded yet.")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which zeros does a kernel like?
+#
+# Zeros anywhere are too free. Zeros in whole channels are no zeros at all: the channel is cut out, and a smaller dense network is left (chapter 18). Between the two there is a compromise: in every group of $M$ neighbours $N$ stay.
+#
+# $$ m_i = \Big[\, |w_i| \text{ is among the } N \text{ largest of } |w_{gM}|, \ldots, |w_{gM + M - 1}| \,\Big], \qquad g = \lfloor i / M \rfloor \tag{17.6} $$
+#
+# By hand, 2:4: of $(0.1, -0.9, 0.5, 0.2)$ the second and the third stay. Each row then has the same number of values, and a place in a group of four needs two bits, not four bytes.
+
+# %% tags=["core"]
+show(sparsity.pack)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+row = torch.tensor([[0.1, -0.9, 0.5, 0.2, 3.0, 2.0, -1.0, -4.0]])
+assert sparsity.nm_mask(row)[0, :4].tolist() == [False, True, True, False]  # by hand
+packed = sparsity.pack(row * sparsity.nm_mask(row))
+assert torch.equal(sparsity.unpack(packed), row * sparsity.nm_mask(row))
+packed.values.tolist(), [f"{byte:08b}" for byte in packed.places.tolist()]
+
+# %% [markdown] tags=["core"]
+# Read the byte from the right: 01, 10 (the second and the third of the first group), 00, 11 (the first and the last of the second). The values take a half, the places a sixteenth of the dense floats.
+#
+# Is the pattern too strict for the detector? The first layer has three input channels and stays whole; all others give half of their weights.
+
+# %% tags=["core", "slide"]
+fits = {k: w for k, w in sparsity.prunable(model).items() if w.shape[1] % 4 == 0}
+pattern = pruned(model, {k: sparsity.nm_mask(w) for k, w in fits.items()})
+scores = {"whole": at_once[0], "2:4": ap(pattern), "2:4, statistics anew": ap(refreshed(pattern))}
+free = shares.index(0.5)
+scores |= {"free, 50 %": at_once[free], "free, 50 %, anew": anew[free]}
+plots.bars(scores, y_label="AP, 100 test scenes")
+
+# %% [markdown] tags=["core"]
+# The strict pattern costs some AP more than free zeros do, before any training; the table above has what 300 steps make of it.
+#
+# NVIDIA's GPUs since 2020 have instructions for 2:4 in half precision, and `sparsity.semi_structured` hands a matrix to them. No CPU that we know of has, and the function says so instead of being quietly slow.
+
+# %% tags=["core", "slide"]
+half_weight = torch.randn(128, 128).half()
+half_weight = (half_weight * sparsity.nm_mask(half_weight)).to(device)
+try:
+    sparse = sparsity.semi_structured(half_weight)
+    print("a GPU that can:", type(sparse).__name__)
+except ValueError as error:
+    print(error)
+
+# %% [markdown] tags=["core"]
+# What does it gain there? At best a factor of two, in large products only. The rows under `gpu` in the recorded file say what was measured, if the script met such a GPU:
+
+# %% tags=["deep"]
+gpu = recorded("gpu")
+if gpu:
+    cells = [(r["gpu"], r["side"], f"{r['whole'] / r['packed']:.2f}") for r in gpu]
+    table(("GPU", "side of the matrices", "times faster than dense"), cells)
+else:
+    print("No GPU has been asked yet.")
+
+# %% [markdown] tags=["core"]
+# Now the log. Which guess was furthest off?
+
+# %% tags=["core", "slide"]
+guesses()
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **"Pruning doesn't affect speed nor memory usage."** pytorch/pytorch#36214 and #43552 say so of `torch.nn.utils.prune`, and the answer is: correct, it does not. In microsoft/nni#2225 the pruned model was even slower, with its masks multiplied in each forward pass.
+# - **The pruned file is twice as large.** microsoft/nni#3094: weights and masks were saved, both. `torch.nn.utils.prune` keeps `weight_orig` and `weight_mask` too, until `prune.remove`.
+# - **Zeros come back.** ruihangdu/PyTorch-Deep-Compression#2 and he-y/filter-pruning-geometric-median#47: momentum moves weights whose gradient is masked. IntelLabs/distiller#63 masks the weights at the end of each batch instead, as we do.
+# - **Channels last cannot be pruned.** pytorch/pytorch#96743: torch's pruning takes a `view` of the weights, which another layout in memory does not allow. Our masks take `flatten`.
+# - **2:4, and no speed-up.** pytorch/pytorch#111339: 4096 x 4096 times one vector is nine times *slower* packed than dense. NVIDIA/TensorRT#3849: the packed kernel is chosen only where it wins, with more than 256 channels or so.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - The smallest magnitudes go: in each layer, or under one threshold. Between layers, sizes do not compare.
+# - Measure batch-norm statistics anew before you judge a pruned network.
+# - Remove along a cubic while training goes on, and put the zeros back after each step.
+# - A lottery ticket has to beat the same mask on other first weights.
+# - A file gains by zeros if it leaves them out; zip does.
+# - A dense kernel gains nothing. A sparse one wins only where little is left.
+# - What does pay: whole channels (chapter 18), fewer bits (chapter 19), and N:M on hardware that knows it.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 17.1 · Predict · halfway · 5 min · ●○○ · 1 point
+#
+# The cubic schedule goes from 0 to 0.9 in 100 steps. What is the sparsity after 50? Say it before you compute it.
+#
+# <details><summary>Answer</summary>
+#
+# Half of the time is left, and an eighth of the way: $0.9 - 0.9 / 8 = 0.7875$.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("sparsity.halfway", answer)
+# hint("sparsity.halfway")
+# solution("sparsity.halfway")
+
+# %% [markdown] tags=["core"]
+# ### 17.2 · Measure · cheaper_from · 8 min · ●●○ · 2 points
+#
+# Chapter 19 stores a weight in one byte. Columns still take four. For a matrix of 128 x 128 such weights, what is the smallest sparsity, in hundredths, at which CSR is smaller than dense?
+
+# %% tags=["core"]
+share = 0.5  # change me
+eight = torch.ones(128, 128, dtype=torch.int8)
+eight.flatten()[: round(128 * 128 * share)] = 0
+print(f"share {share:.2f}: {sparsity.file_sizes(eight)}")
+
+answer = ...  # the share you found
+check("sparsity.cheaper_from", answer)
+# hint("sparsity.cheaper_from")
+# solution("sparsity.cheaper_from")
+
+# %% [markdown] tags=["core"]
+# ### 17.3 · Build · csr_product · 15 min · ●●○ · 3 points
+#
+# Multiply a CSR matrix by a vector, to see what such a kernel has to do for each value. All four arguments are lists: `values` and their `columns`, row after row; `starts`, one entry more than rows: row `i` owns the values from `starts[i]` up to, and not including, `starts[i + 1]`; and the vector `x`. Return a
+# list of floats. By hand: values 2, 3, 5 in columns 0, 2, 1, with starts `[0, 2, 2, 3]` and $x = (1, 10, 100)$, give `[302.0, 0.0, 50.0]`.
+
+# %% tags=["core"]
+def csr_product(values, columns, starts, x):
+    ...  # your code
+
+
+check("sparsity.csr_product", csr_product)
+# hint("sparsity.csr_product")
+# solution("sparsity.csr_product")
+
+# %% [markdown] tags=["core"]
+# ### 17.4 · Build · lamp · 20 min · ●●● · 4 points
+#
+# Make weights of different layers comparable. [LAMP](https://arxiv.org/abs/2010.07611) scores a weight by its square over the sum of the squares of all weights *of its layer* that are at least as large, itself included. `weight` is a tensor of any shape, without ties; return the scores in the same shape. By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
+# Then prune by one threshold over the scores of all layers, and compare with the figure of this chapter.
+
+# %% tags=["core"]
+def lamp(weight):
+    ...  # your code
+
+
+check("sparsity.lamp", lamp)
+# hint("sparsity.lamp")
+# solution("sparsity.lamp")
+
+# %% [markdown] tags=["optional"]
+# ### 17.5 · Further · 120 min · ●●● · 0 points
+#
+# [RigL](https://arxiv.org/abs/1911.11134) never trains the whole network: it begins with random zeros, and every hundred steps it drops the smallest weights and grows those whose gradient is largest. Write it as an `on_step` like `Gradual`, and train `training.small_cnn()` with 95 % zeros from first to last. Does it reach the network that was pruned along the cubic?
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("sparsity")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Zeros that nobody skips are a promise. Chapter 18 keeps it: it removes whole channels, and what is left is a smaller dense network that every kernel runs faster.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Zhu and Gupta, [To Prune, or Not to Prune](https://arxiv.org/abs/1710.01878), 2017: the cubic schedule, Eq. 17.3.
+# - Frankle and Carbin, [The Lottery Ticket Hypothesis](https://arxiv.org/abs/1803.03635), 2018: rewinding, Eq. 17.4.
+# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018: when first weights do not matter.
+# - Mishra and others, [Accelerating Sparse Deep Neural Networks](https://arxiv.org/abs/2104.08378), 2021: 2:4 on GPUs.
+# - Lee and others, [Layer-Adaptive Sparsity for Magnitude-Based Pruning](https://arxiv.org/abs/2010.07611), 2020: LAMP.
+# - Evci and others, [Rigging the Lottery](https://arxiv.org/abs/1911.11134), 2019: RigL.

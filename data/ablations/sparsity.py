@@ -46,7 +46,7 @@ SETTINGS = {
     "seeds": 3,
     "judged": 200,  # test scenes a row
     "looked at": 128,  # training scenes that statistics are measured on
-    "one-shot": [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    "one-shot": [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95],
     "tuned": [["layer", 0.0], ["layer", 0.8], ["layer", 0.9],
               ["layer", 0.95], ["global", 0.9], ["2:4", 0.5]],
     "tune": {"scenes": 4000, "steps": 300, "until": 200, "every": 10, "batch": 8,
