@@ -93,12 +93,13 @@ def test_modules_and_functions_fit(path):
 
 
 def test_the_library_is_small():
-    """350 lines a module and 11,000 in all, for 25 chapters.
+    """350 lines a module and 12,500 in all, for 25 chapters.
 
     The first plan said 5,500. A module that names what is wrong with its input, gives
     shapes and sources, and is formatted at 88 columns takes about 300 lines, not 200.
+    Compression has to read networks that nobody here wrote: five modules do only that.
     """
-    assert sum(len(p.read_text(encoding="utf-8").splitlines()) for p in LIB) <= 11_000
+    assert sum(len(p.read_text(encoding="utf-8").splitlines()) for p in LIB) <= 12_500
 
 
 @pytest.mark.parametrize("path", LIB, ids=lambda p: p.stem)
