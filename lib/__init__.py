@@ -41,6 +41,9 @@ III  Detection: EfficientDet
 
 IV   Compress and ship
     sparsity         17  masks, schedules, rewinding, N:M, and what a zero is worth
+    coupling             what each operator does to channels
+    tracing              a network runs once, and tells which channels are one
+    channel_pruning  18  groups, importance, a smaller network, equal to its mask
     deployed             a flat graph without batch norms: what 19 to 22 read
     quantize         19  grids for numbers: scale, zero point, granularity, observers
     grids                which value of a flat graph stands on which grid
@@ -82,6 +85,8 @@ SUPPORT = (
     "grids",
     "operators",
     "arithmetic",
+    "coupling",
+    "tracing",
 )
 ORDER = (
     *SUPPORT,
@@ -103,6 +108,7 @@ ORDER = (
     "decoding",
     "coco_eval",
     "sparsity",
+    "channel_pruning",
     "quantize",
     "qat",
     "integer",
