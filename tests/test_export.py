@@ -662,13 +662,14 @@ def test_deployment_measures_what_is_missing(tmp_path, monkeypatch):
     few |= {"calibration": {"scenes": 8, "batch": 8}, "sizes": {"plain": [64]}}
     monkeypatch.setattr(deployment, "SETTINGS", deployment.SETTINGS | few)
     forms = {"fp32": None, "int8": {"observer": quantize.MinMax}}
+    monkeypatch.setattr(deployment, "SHIPPED", "int8")
     monkeypatch.setattr(deployment, "FORMS", forms)
     monkeypatch.setattr(deployment, "DETECTORS", ("plain",))
     deployment.about.cache_clear()
     path = tmp_path / "rows.jsonl"
     assert deployment.run(path=path) == 5  # two forms, latency, profile, peak
     assert deployment.run(path=path) == 0
-    rows = {row["kind"]: row for row in deployment.rows(path)}
+    rows = {row["kind"]: row for row in deployment.rows(path)}  # int8 is the last
     assert rows["accuracy"]["weights"] == deployment.weights("plain")
     assert 0 <= rows["accuracy"]["matched"] <= 1
     assert rows["latency"]["eager"]["ms"] > 0

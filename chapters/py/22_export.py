@@ -434,7 +434,7 @@ label = "AP, three sets of 200 scenes (recorded)"
 plots.points(losses, y_label=label) if losses else print("not recorded yet")
 
 # %% [markdown] tags=["deep"]
-# One file has to serve every machine, so the files in `data/weights` hold 7 bits. It costs less than the choice of a range.
+# One file has to serve every machine, so the files in `data/weights` hold 7 bits. What the bit costs stands in the figure.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do the shipped files reach?
