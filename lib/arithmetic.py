@@ -306,13 +306,22 @@ class Step(nn.Module):
         super().__init__()
         self.run, self.settings, self.rounds = run, settings, how is not None
         for name, value in tensors.items():
-            self.register_buffer(name, torch.as_tensor(value).clone())
+            self.register_buffer(name, value.clone())
         for name, value in how._asdict().items() if how else ():
-            self.register_buffer(f"to_{name}", value.clone())
+            self.register_buffer(f"to_{name}", _narrow(value))
 
     def forward(self, *maps: Tensor) -> Tensor:
         tensors = dict(self.named_buffers())
-        if self.rounds:
-            fields = [tensors.pop(f"to_{name}") for name in Requantization._fields]
-            tensors["how"] = Requantization(*fields)
+        if self.rounds:  # products need all 64 bits
+            keys = Requantization._fields
+            how = Requantization(*(tensors.pop(f"to_{key}").long() for key in keys))
+            tensors["how"] = how
         return self.run(*maps, **tensors, **self.settings)
+
+
+def _narrow(value: Tensor) -> Tensor:
+    """A copy in int8 or int32 where that holds it."""
+    for kind in (torch.int8, torch.int32):
+        if torch.equal(value.to(kind).long(), value.long()):
+            return value.to(kind, copy=True)
+    return value.clone()

@@ -68,12 +68,14 @@ class NoReals(TorchDispatchMode):
 
 @pytest.mark.equation("21.1")
 def test_sums_of_three_taps_by_hand():
-    """x is 130, 121, 140 with zero point 128; weights 50, -127, 20; bias 1000."""
-    x = torch.tensor([130, 121, 140]).view(1, 1, 1, 3)
-    weight = torch.tensor([50, -127, 20], dtype=torch.int8).view(1, 1, 1, 3)
+    """x is 250, 20, 200 with zero point 128; weights 100, -120, 90; bias 1000."""
+    x = torch.tensor([250, 20, 200]).view(1, 1, 1, 3)
+    weight = torch.tensor([100, -120, 90], dtype=torch.int8).view(1, 1, 1, 3)
     bias = torch.tensor([1000]).int()
-    # 50 * 2 + (-127) * (-7) + 20 * 12 + 1000 = 100 + 889 + 240 + 1000
-    assert arithmetic.accumulate(x, weight, bias, 128).item() == 2229
+    # 100 * 122 + 120 * 108 + 90 * 72 + 1000 = 12200 + 12960 + 6480 + 1000
+    assert arithmetic.accumulate(x, weight, bias, 128).item() == 32640
+    # In real numbers: 0.3 * 2.44 + 0.36 * 2.16 + 0.27 * 1.44 + 0.06
+    assert abs(32640 * 0.02 * 0.003 - 1.9584) < 1e-9
 
 
 @pytest.mark.equation("21.2")
@@ -107,15 +109,21 @@ def test_halves_go_to_the_even_side():
 
 @pytest.mark.equation("21.5")
 def test_requantization_by_hand():
-    """2229 * 0.0003 is 0.6687, and ten times as much 6.687; the zero point is 3."""
-    how = arithmetic.requantization(0.0003, grid(1.0, 3))
-    sums = torch.tensor([2229, 22290, -22290, 10**6, 1666])
-    # 0.6687, 6.687, -6.687 (below 0), 300 (above 255), 0.4998
-    assert arithmetic.requantize(sums, how).tolist() == [4, 10, 0, 255, 3]
+    """32640 * 0.0003 is 9.792, so 10, and the zero point is 3."""
+    how = arithmetic.requantization(0.0003, grid(0.2, 3))
+    sums = torch.tensor([32640, -32640, 10**6, 1666])
+    # 9.792, -9.792 (below 0), 300 (above 255), 0.4998
+    assert arithmetic.requantize(sums, how).tolist() == [13, 0, 255, 3]
+    # What the bias left over: 0.4998 + 0.5 * 0.0003 is still below a half, and
+    # 0.4998 + 0.7 * 0.0003 is above.
+    for rest, wanted in ((0.5, 3), (0.7, 4)):
+        how = arithmetic.requantization(0.0003, grid(0.2, 3), rest=rest)
+        assert arithmetic.requantize(torch.tensor([1666]), how).item() == wanted
 
 
 @pytest.mark.equation("21.6")
 def test_activations_are_bounds():
+    assert arithmetic.bounds(grid(0.2, 3), 0.0, 6.0).tolist() == [3, 33]
     assert arithmetic.bounds(grid(0.05, 100), 0.0, 6.0).tolist() == [100, 220]
     assert arithmetic.bounds(grid(0.05, 100), 0.0, math.inf).tolist() == [100, 255]
     assert arithmetic.bounds(grid(0.02, 0), 0.0, 6.0).tolist() == [0, 255]  # 300
@@ -123,6 +131,8 @@ def test_activations_are_bounds():
 
 @pytest.mark.equation("21.7")
 def test_what_an_accumulator_can_reach():
+    taps, thousand = torch.tensor([[[[100, -120, 90]]]]), torch.tensor([1000])
+    assert arithmetic.accumulator_bound(taps, thousand, 128).item() == 40680
     weight = torch.tensor([[127, -127, 1], [0, 0, 2]], dtype=torch.int8)
     bias = torch.tensor([-5, 7]).int()
     assert arithmetic.reach(grid(0.1, 200)) == 200
@@ -150,8 +160,6 @@ def test_a_sum_of_two_grids_by_hand():
 def test_an_average_by_hand():
     """(1 + 2 + 3 + 5) / 4 = 2.75, times 0.1 / 0.05 is 5.5, to even 6, and 7 more."""
     x = torch.tensor([[11, 12], [13, 15]])[None, None]
-    how = arithmetic.requantization(0.5 / 4 * 4, grid(0.05, 7))
-    assert how.multiplier == 2**30
     how = arithmetic.requantization(2 / 4, grid(0.05, 7))
     mine = arithmetic.average_pool(x, torch.tensor(10), how, 2)
     assert mine.item() == 13

@@ -23,3 +23,604 @@
 # | about 85 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import copy
+
+import torch
+
+from lib import arithmetic, coco_eval, data, decoding, deployed, detectors, integer, plots
+from lib import qat, quantize, training, widgets
+from lib.notebook import check, guess, guesses, hint, measured, quiz, setup, show
+from lib.notebook import solution, table
+
+device = setup("21_integer", seed=0)
+
+# %% [markdown] tags=["core"]
+# Chapter 20 trained networks that *pretend*: after every operator a value is rounded to a grid of 256 steps, and then it goes on as a real number. The chip in a camera or in a phone
+# has no real numbers to spare. It multiplies bytes and adds up integers. This chapter takes the pretending network and computes it with integers only, from the picture to the logits, and it
+# asks a hard question at the end: is it still the same network?
+#
+# First your guesses. Write a number in the place of each `None`; the last page tells how far off you were.
+
+# %% tags=["core"]
+guess("bits that any sum of this detector needs", None)
+guess("values off by a step after one operator, per cent", None)
+guess("values off after the whole network, per cent", None)
+guess("AP lost by computing in integers, of 1", None)
+guess("bytes of all integers, one byte a weight being 1", None)
+
+# %% [markdown] tags=["core", "slide"]
+# ## What is left of a convolution?
+#
+# A filter with three taps meets three pixels. Everything is on a grid, real = (integer - zero point) times step, as in chapter 19. A weight's zero point is 0.
+#
+# | | integers | zero point | step | real numbers |
+# |---|---|---|---|---|
+# | pixels $x$ | 250, 20, 200 | 128 | 0.02 | 2.44, -2.16, 1.44 |
+# | weights $w$ | 100, -120, 90 | 0 | 0.003 | 0.3, -0.36, 0.27 |
+# | bias $\beta$ | | | | 0.06 |
+#
+# In real numbers: $0.732 + 0.7776 + 0.3888 + 0.06 = 1.9584$. Now leave the steps out until the end. Each product is a product of integers times
+# $0.02 \cdot 0.003 = 0.00006$, always the same. So add up the integers alone:
+#
+# $$ a_f = b_f + \sum_{c,i,j} w_{f,c,i,j} \, (x_{c,i,j} - z_x) \tag{21.1} $$
+#
+# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$. The bias has to be in the steps of this sum, which are those of input times weight:
+#
+# $$ b_f = \mathrm{round}\left( \frac{\beta_f}{s_x \, s_{w,f}} \right) \tag{21.2} $$
+#
+# By hand: $b = 0.06 / 0.00006 = 1000$, and $a = 1000 + 100 \cdot 122 + 120 \cdot 108 + 90 \cdot 72 = 32640$. Times 0.00006 that is 1.9584. Nothing was lost, because nothing was rounded.
+
+# %% tags=["core"]
+show(arithmetic.slow_convolution)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+x, weight = [[[250, 20, 200]] * 3], [[[[100, -120, 90]] + [[0, 0, 0]] * 2]]
+assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
+32640 * 0.02 * 0.003
+
+# %% [markdown] tags=["core"]
+# Python's integers have any length; a chip has 32 bits for a sum. The function above says so if a sum needs more on its way. The fast one lets torch do it: a convolution of int32 tensors
+# adds in int32 from end to end. Are they the same, bit for bit?
+
+# %% tags=["core"]
+show(arithmetic.accumulate)
+
+# %% tags=["core", "nbval-check-output"]
+pixels = torch.randint(0, 256, (1, 3, 8, 8))
+filters, biases = torch.randint(-127, 128, (4, 3, 3, 3)), torch.tensor([0, 9, -9, 1000])
+fast = arithmetic.accumulate(pixels, filters, biases.int(), 128)
+lists = pixels[0].tolist(), filters.tolist(), biases.tolist()
+assert fast[0].tolist() == arithmetic.slow_convolution(*lists, 128)
+fast.dtype, fast.shape
+
+# %% [markdown] tags=["core", "slide"]
+# ## How do you multiply by 0.0003 without a real number?
+#
+# The next map has steps of its own, say 0.2. Our sum of 32640 steps of 0.00006 is how many steps of 0.2? Multiply by $M = 0.00006 / 0.2 = 0.0003$. That is the one real number
+# in the way. It is known before any picture comes, so write it down as an integer and a power of two:
+#
+# $$ M = \frac{s_x \, s_w}{s_y} \approx \frac{m}{2^n}, \qquad 2^{30} \le m < 2^{31} \tag{21.3} $$
+#
+# By hand: double 0.0003 until it is at least a half. After 11 times it is 0.6144. Then $m = \mathrm{round}(0.6144 \cdot 2^{31}) = 1{,}319{,}413{,}953$ and $n = 11 + 31 = 42$.
+# A multiplication by $m$, and a shift by $n$ bits: that is all a chip needs.
+
+# %% tags=["core"]
+show(arithmetic.fixed_point)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+m, n = arithmetic.fixed_point(0.0003)
+assert (m, n) == (1_319_413_953, 42)
+(32640 * m / 2**n).item()
+
+# %% [markdown] tags=["core"]
+# Why 31 bits, and not 8? Because the sum is long. Move the slider, and see how far a short multiplier leads astray.
+
+# %% tags=["core", "slide"]
+sums = torch.arange(0, 40_001, 200)
+
+
+def with_bits(bits):
+    short = round(0.00071 * 2 ** (bits + 10)) / 2 ** (bits + 10)
+    error = sums * (short - 0.00071)
+    says = f"{bits} bits: a sum of 40,000 is off by {abs(error[-1].item()):.2g} steps."
+    labels = {"x_label": "sum", "y_label": "error, in steps"}
+    return plots.lines(sums, {f"{bits} bits": error}, says=says, **labels)
+
+
+widgets.slider(with_bits, name="bits", values=[4, 6, 8, 10, 12, 16, 20, 31], start=2)
+
+# %% [markdown] tags=["core"]
+# The multiplier does not see pixels, it sees sums. Exercise 21.2 asks for the fewest bits with which nothing goes wrong.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Where does a half go?
+#
+# A shift by $n$ bits rounds down: $7 / 4 = 1.75$ becomes 1. Add half of $2^n$ first, and it rounds to the nearest, with halves going up. The network was trained with `torch.round`, where a half goes to the
+# even neighbour: 2.5 to 2, 3.5 to 4. For that, add one less than a half, and one more where the result would be odd:
+#
+# $$ \mathrm{shift}_n(p) = \left\lfloor \frac{p + 2^{n-1} - 1 + o}{2^n} \right\rfloor, \qquad o = \left\lfloor \frac{p}{2^n} \right\rfloor \bmod 2 \tag{21.4} $$
+#
+# By hand, with $n = 2$: $p = 10$ means 2.5. $\lfloor 2.5 \rfloor = 2$ is even, $o = 0$, and $\lfloor (10 + 1) / 4 \rfloor = 2$. For $p = 14$, or 3.5, $o = 1$ and $\lfloor (14 + 2) / 4 \rfloor = 4$.
+
+# %% tags=["core"]
+show(arithmetic.rounded_shift)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+assert arithmetic.rounded_shift(torch.tensor([10, 14]), 2).tolist() == [2, 4]
+arithmetic.rounded_shift(torch.tensor([-6, -2, 1, 2, 3, 6]), 2).tolist()  # -1.5, -0.5, ...
+
+# %% [markdown] tags=["core"]
+# Is that worth two more operations? Take the mean of four bytes, as pooling does, a hundred thousand times. A quarter of the sums are halves. What does each rule do *on average*?
+
+# %% tags=["core", "slide"]
+sums_of_4 = torch.randint(0, 256, (100_000, 4)).sum(1)
+rules = {"down": sums_of_4 >> 2, "half up": (sums_of_4 + 2) >> 2}
+rules["half to even"] = arithmetic.rounded_shift(sums_of_4, 2)
+drift = {rule: (mean - sums_of_4 / 4).mean().item() for rule, mean in rules.items()}
+says = ", ".join(f"{rule} {value:+.3f}" for rule, value in drift.items())
+plots.bars(drift, y_label="mean error, in steps", says=f"Mean error: {says}.")
+
+# %% [markdown] tags=["core"]
+# Half up lifts every pooled map by an eighth of a step. Layer after layer such a drift adds up, where errors without a side cancel.
+#
+# **Break it: round twice.** Early libraries first took the upper half of the 64-bit product, rounded, and then shifted, rounded again. Take the sum 7984 with
+# $m = 1{,}583{,}594{,}044$ and $n = 40$: the exact result is 11.4991. Say what each way gives before you run the cell.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+product = torch.tensor(7984 * 1_583_594_044)
+upper = arithmetic.rounded_shift(product, 31)  # 5887.55 becomes 5888
+arithmetic.rounded_shift(product, 40).item(), ((upper + 2**8) >> 9).item()
+
+# %% [markdown] tags=["core"]
+# $5888 / 512$ is 11.5, a half that was not there before, and it goes up. That is why we round once. The numbers are from a real report, see below.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How does a sum become a pixel of the next map?
+#
+# Multiply, shift, add the zero point, clip:
+#
+# $$ y = \mathrm{clip}\big( z_y + \mathrm{shift}_n(a \, m + r), \; q_{\min}, \; q_{\max} \big) \tag{21.5} $$
+#
+# Our sum: $32640 \cdot 0.0003 = 9.79$, so 10, and with a zero point of 3 the integer 13. It means $(13 - 3) \cdot 0.2 = 2.0$; the real number was 1.9584.
+#
+# An activation costs nothing. ReLU6 keeps real numbers between 0 and 6, and both ends are integers of the grid:
+#
+# $$ q_{\min} = \max\big(q_{\text{low}}, z_y + \mathrm{round}(0 / s_y)\big), \qquad q_{\max} = \min\big(q_{\text{high}}, z_y + \mathrm{round}(6 / s_y)\big) \tag{21.6} $$
+#
+# The clipping is there in any case; it gets other ends. Here they are 3 and 33.
+
+# %% tags=["core"]
+show(arithmetic.requantize)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+out = quantize.QParams(torch.tensor(0.2), torch.tensor(3), 0, 255)
+how = arithmetic.requantization(0.0003, out, lower=0, upper=6)
+assert arithmetic.requantize(torch.tensor([32640]), how).item() == 13
+arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), how).tolist()
+
+# %% [markdown] tags=["core"]
+# What is $r$? A bias of 1000.4 becomes 1000 (Eq. 21.2), and 0.4 of a step of the *sum* is lost. The product has room for it: $r = \mathrm{round}(0.4 \, m)$. That is one addition for free. Is it
+# worth anything? Let us take a real network. `lite` is the detector that was made for this: ReLU6, no gates, plain sums.
+
+# %% tags=["core", "slide", "catch-up"]
+lite = deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128))
+pretending = qat.prepare(lite).eval()
+seen = detectors.scenes("train", 32)
+pictures = training.normalise(torch.stack([seen[i].image for i in range(32)]))
+qat.calibrate(pretending, pictures.split(8))
+network = integer.convert(pretending)
+scenes = detectors.scenes("test", 200)
+four = training.normalise(torch.stack([scenes[i].image for i in range(4)]))
+
+# %% [markdown] tags=["core"]
+# `qat.prepare` makes the network that pretends, `qat.calibrate` chooses its grids from 32 training scenes, and `integer.convert` is this chapter. To compare one operator at a time, each one is
+# given the *same* integers, those of the pretending network. Then we count steps.
+
+# %% tags=["core", "slide"]
+alone = integer.differences(pretending, network, four)
+blunt = copy.deepcopy(network)
+for step in blunt.body.modules():
+    if isinstance(step, arithmetic.Step) and step.rounds:
+        step.to_offset.zero_()  # no r: whole steps of bias only
+without = integer.differences(pretending, blunt, four)
+shares = {"with r": alone, "without r": without}
+shares = {
+    k: [100 * (d != 0).double().mean().item() for d in v.values()]
+    for k, v in shares.items()
+}
+says = "; ".join(f"worst operator {max(v):.3f} % {k}" for k, v in shares.items())
+plots.points(shares, y_label="values that are off, %", says=f"{says}.")
+
+# %% [markdown] tags=["core"]
+# Each point is one operator of `lite`. With $r$ hardly a value is off, and none by more than one step. Without it, up to some tenths of a per cent are: too little to hurt, but more than the 0.1 %
+# that we allow ourselves.
+
+# %% tags=["core", "slide"]
+every = torch.cat([d.flatten() for d in alone.values()])
+off = 100 * (every != 0).double().mean().item()
+measured("values off by a step after one operator, per cent", off, "%")
+assert every.abs().max() <= 1 and max(shares["with r"]) < 0.1
+len(every), every.abs().max().item()
+
+# %% [markdown] tags=["core", "slide"]
+# ## Can a sum overflow?
+#
+# A byte times a byte fits into 16 bits. But how many of them may you add? An input is at most $R = \max(q_{\text{high}} - z_x, z_x - q_{\text{low}})$ away from its zero point, so for each filter
+#
+# $$ |a_f| \le |b_f| + R \sum_{c,i,j} |w_{f,c,i,j}| \tag{21.7} $$
+#
+# and every partial sum obeys that too. By hand for the three taps: $1000 + 128 \cdot (100 + 120 + 90) = 40680$. It needs 16 bits and one for the sign: 17. For int16 that may be too much.
+
+# %% tags=["core"]
+show(arithmetic.accumulator_bound)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+taps = torch.tensor([[[[100, -120, 90]]]])
+bound = arithmetic.accumulator_bound(taps, torch.tensor([1000]), reach=128)
+assert bound.item() == 40680
+bound.item(), bound.item().bit_length() + 1
+
+# %% [markdown] tags=["core"]
+# Now for each layer of `lite`, from its weights. How many bits does the longest sum need? The answer is exact: no picture whatsoever can make it longer.
+
+# %% tags=["core", "slide"]
+def bits_of(step):
+    largest = max(int(step.zero_point), 255 - int(step.zero_point))
+    bound = arithmetic.accumulator_bound(step.weight, step.bias, largest)
+    return int(bound.max()).bit_length() + 1
+
+
+steps = [step for step in network.body.modules() if hasattr(step, "weight")]
+kinds = {"depthwise": [], "3x3": [], "1x1": []}
+for step in steps:
+    inputs, side = step.weight.shape[1:3]
+    kind = "depthwise" if inputs == 1 else "1x1" if side == 1 else "3x3"
+    kinds[kind].append(bits_of(step))
+most = max(map(max, kinds.values()))
+measured("bits that any sum of this detector needs", most, "bits")
+says = f"A layer needs {min(map(min, kinds.values()))} to {most} bits."
+plots.points(kinds, y_label="bits, with the sign", says=says)
+
+# %% [markdown] tags=["core"]
+# 32 bits are plenty, 16 are too few for every layer, in the worst case at least. `integer.convert` checks the bound and refuses a layer that could overflow.
+#
+# **Break it.** Our three taps fit into 16 bits, just so: $32640 < 32767$. Raise the bias from 1000 to 1200 and add up in int16.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+inputs = torch.tensor([250, 20, 200], dtype=torch.int16) - 128
+products = inputs * taps.flatten().short()
+biases = torch.tensor([1000, 1200], dtype=torch.int16)
+(biases + products.sum(dtype=torch.int16)).tolist()
+
+# %% [markdown] tags=["core"]
+# A bright pixel becomes a black hole. On some processors the fast instruction does add pairs of products in 16 bits, though it stops at 32767 instead of turning over. See below, and chapter 22.
+
+# %% [markdown] tags=["core", "slide"]
+# ## How do you add two maps with different steps?
+#
+# An integer 13 of one map and an integer 30 of another: their steps are 0.5 and 0.125, their zero points 10 and 20. Real numbers: 1.5 and 1.25, together 2.75. The integers $3$ and $10$ must not be added as
+# they are. First to a common step, finer than both, with as many bits $k$ as int32 leaves:
+#
+# $$ a = \sum_i w_i \, (x_i - z_i), \qquad w_i = \mathrm{round}\left( 2^k \frac{c_i s_i}{\max_j |c_j s_j|} \right) \tag{21.8} $$
+#
+# and then Eq. 21.5 with $M = 2^{-k} \max_j |c_j s_j| / s_y$. The $c_i$ are 1 in a plain sum; a weighted fusion of BiFPN has its shares there. If the result has step 0.25 and zero point 4, it is $2.75 / 0.25 + 4 = 15$.
+
+# %% tags=["core"]
+show(arithmetic.common_step)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+weights, fine = arithmetic.common_step([0.5, 0.125], reaches=[255, 255])
+out = quantize.QParams(torch.tensor(0.25), torch.tensor(4), 0, 255)
+how = arithmetic.requantization(fine / 0.25, out)
+maps, zeros = (torch.tensor([13]), torch.tensor([30])), (10, 20)
+both = arithmetic.weighted_sum(*maps, zero_points=zeros, weights=weights, how=how)
+assert both.item() == 15
+weights.tolist(), both.item()
+
+# %% [markdown] tags=["core"]
+# The other operators of a detector:
+#
+# | operator | in integers | exact? |
+# |---|---|---|
+# | average pooling | the sum of a window, then Eq. 21.5 | rounds once |
+# | concatenation | each map to the common grid; those that have it stay | rounds once, or not at all |
+# | max pooling, nearest resize, slice | the same integers, moved | yes |
+# | ReLU, ReLU6 | the ends of clipping | yes |
+# | padding with 0 | padding with the zero point | yes |
+# | SiLU, sigmoid | a table of 256 answers | yes |
+#
+# For a window of $k \times k$ the division goes into the factor:
+#
+# $$ a = \sum_{i,j} (x_{ij} - z_x), \qquad M = \frac{s_x}{k^2 \, s_y} \tag{21.9} $$
+#
+# By hand: 11, 12, 13, 15 with zero point 10 and step 0.1. The sum is $1 + 2 + 3 + 5 = 11$, the mean 0.275. With $s_y = 0.05$ and zero point 7: $11 \cdot 0.1 / (4 \cdot 0.05) = 5.5$, to even 6, and 13.
+
+# %% tags=["core", "nbval-check-output"]
+out = quantize.QParams(torch.tensor(0.05), torch.tensor(7), 0, 255)
+how = arithmetic.requantization(0.1 / (4 * 0.05), out)
+window = torch.tensor([[[[11, 12], [13, 15]]]])
+assert arithmetic.average_pool(window, torch.tensor(10), how, kernel=2).item() == 13
+show(arithmetic.average_pool)
+
+# %% [markdown] tags=["core"]
+# **Break it.** Pad with the integer 0. In the first convolution of `lite` the picture's zero point is about 127, so 0 does not mean grey, it means black. Where in the map will you see it?
+
+# %% tags=["core", "slide"]
+framed = copy.deepcopy(network)
+for step in framed.body.modules():
+    if "value" in getattr(step, "settings", {}):
+        step.settings["value"] = 0  # what F.pad does if nobody says more
+stem, wrong = next(iter(integer.differences(pretending, framed, four).items()))
+edges = wrong.abs().amax(1).to(torch.uint8)  # over the channels
+inside = wrong[..., :-1, :-1].abs().max().item()
+says = f"Off by up to {wrong.abs().max().item()} steps at the edge, by {inside} inside."
+plots.images(255 - edges[:4], columns=4, says=says)
+
+# %% [markdown] tags=["core"]
+# A dark line at two sides of each map, and nothing inside. No test with a picture's middle would have found it. Three of the four pads of this network read a map behind a ReLU6, whose zero
+# point *is* 0. There the mistake is invisible.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is it still the same network?
+#
+# `integer.convert` walks over the graph of the pretending network. Each operator becomes a step of `arithmetic` with its integers in buffers. What remains is a graph from integers to integers, with one multiplication at
+# each end to come from real numbers and to go back.
+
+# %% tags=["core"]
+show(integer.IntegerNetwork)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+held = {b.dtype for b in network.body.buffers()}
+passed = network.body(network.integers(four[:1]))
+assert not any(kind.is_floating_point for kind in held)
+sorted(map(str, held)), {str(level.dtype) for head in passed for level in head}
+
+# %% tags=["core"]
+one_byte = sum(layer.weight.numel() for layer in qat.layers(pretending).values())
+ratio = network.size() / one_byte
+measured("bytes of all integers, one byte a weight being 1", ratio, "x")
+f"{one_byte:,} weights, {network.size():,} bytes"
+
+# %% [markdown] tags=["core"]
+# Not all bytes are weights. Every filter also has a bias, a multiplier, a shift and its $r$, in 13 bytes. A depthwise filter has only nine weights. This is a part of why the separable form gains less from eight bits.
+#
+# Now let the differences travel: each step reads what the *integer* network made. What was your guess: how many values are off, after more than seventy layers?
+
+# %% tags=["core", "slide"]
+travelled = integer.differences(pretending, network, four, travel=True)
+every = torch.cat([d.flatten() for d in travelled.values()])
+share = 100 * (every != 0).double().mean().item()
+measured("values off after the whole network, per cent", share, "%")
+by_depth = [100 * (d != 0).double().mean().item() for d in travelled.values()]
+says = f"{share:.1f} % of {len(every):,} values are off, by up to {every.abs().max()} steps."
+plots.lines(range(len(by_depth)), {"values that are off": by_depth}, x_label="operator, in order",
+            y_label="%", says=says)  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# A few values in a million start it, one step off. The layers behind them mix each one into everything near it. So which of the two networks is *right*? The integers cannot be wrong: they
+# are exact. The pretending network adds in float32, and each of its sums is rounded. Run the same pretending network in double precision, on the same pictures. How many values are off now?
+
+# %% tags=["core", "slide"]
+double = copy.deepcopy(pretending).double()
+on_grid = quantize.dequantize(network.integers(four), network.grid)
+exact = integer.differences(double, network, on_grid.double(), travel=True)
+every = torch.cat([d.flatten() for d in exact.values()])
+assert (every == 0).double().mean() > 0.999
+(every != 0).sum().item(), len(every)
+
+# %% [markdown] tags=["core"]
+# Through more than seventy layers, the network that pretends in double precision and the network in integers agree on all values, or on all but a handful. What was off before is the
+# rounding error of float32, and none of the integers'.
+#
+# So nobody can ask of a runtime that a whole network is within one step of a float32 reference. Ask it operator by operator, and ask the whole for what matters.
+
+# %% tags=["core", "slide"]
+def score(model, scenes):
+    found = coco_eval.detections(model, scenes, batch_size=4)
+    return coco_eval.evaluate(scenes.coco(), found)
+
+
+models = {"real numbers": lite, "pretending": pretending, "integers": network}
+scores = {name: score(model, scenes) for name, model in models.items()}
+rows = [(k, *(f"{v:.4f}" for v in (s.ap, s.ap50, s.ap_small))) for k, s in scores.items()]
+table(("200 scenes", "AP", "AP at 0.5", "AP of small ones"), rows)
+
+# %% tags=["core", "slide"]
+lost = scores["pretending"].ap - scores["integers"].ap
+measured("AP lost by computing in integers, of 1", lost)
+assert abs(lost) < 0.005
+image = scenes[3].image
+boxes = decoding.detect(network, image)._asdict()
+plots.boxes(image, **boxes, names=data.Scenes.names)
+
+# %% [markdown] tags=["core"]
+# **Break it, three times.** (1) Pad *every* convolution with the integer 0. (2) Round all results down, a shift and nothing else. (3) Give the biases the step of the output, as if they were pixels. Which one costs most? Order them before you run the cell.
+
+# %% tags=["core"]
+def padded_with_0(x, weight, bias, zero_point, how, padding, **more):
+    x = torch.nn.functional.pad(x, (padding[1],) * 2 + (padding[0],) * 2)
+    return arithmetic.conv2d(x, weight, bias, zero_point, how, padding=0, **more)
+
+
+def broken(change):
+    model = copy.deepcopy(network)
+    for step in model.body.modules():
+        if getattr(step, "run", None) is arithmetic.conv2d:
+            change(step)
+    return model
+
+
+def bias_as_pixel(step):
+    product = step.bias.long() * step.to_multiplier
+    step.bias = arithmetic.rounded_shift(product, step.to_shift.long()).int()
+
+
+# %% tags=["core", "slide"]
+faults = {"padded with 0": broken(lambda step: setattr(step, "run", padded_with_0))}
+faults["rounded down"] = broken(
+    lambda step: setattr(step, "to_offset", -(1 << (step.to_shift.long() - 1)))
+)
+faults["biases as pixels"] = broken(bias_as_pixel)
+few = detectors.scenes("test", 40)
+ap = {k: score(model, few).ap for k, model in {"right": network, **faults}.items()}
+says = ", ".join(f"{k} {v:.3f}" for k, v in ap.items())
+plots.bars(ap, y_label="AP on 40 scenes", says=f"AP: {says}.")
+
+# %% [markdown] tags=["core"]
+# Only one of them looks broken. The other two lose a little, the kind of little that is blamed on "quantization" and shipped. That is why operators are compared one by one, on equal integers, before anyone looks at AP.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Which rounding did nobody look at?
+#
+# The very first one. Pixels are 0 to 255, and `training.normalise` makes them $p / 127.5 - 1$, from -1 to 1. The grid has 256 steps of $2 / 255$ and must hold 0. But no grey level is 0: 127 and 128 lie half a step on each side. So
+# *every* pixel lies in the middle between two steps, and goes to the even one. How many of the grey levels are left?
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+levels = torch.arange(256)
+grey, even = training.normalise(levels.to(torch.uint8)), (levels - 128) / 127.5
+grids = [quantize.choose_qparams(v, signed=False) for v in (grey, even)]
+[len(quantize.quantize(v, g).unique()) for v, g in zip((grey, even), grids, strict=True)]
+
+# %% [markdown] tags=["deep"]
+# The first number is what is left of 256 levels, the second what a picture normalised as $(p - 128) / 127.5$ would keep: there a grey level *is* a step, and 128 is 0. Nothing breaks, since half a step of grey is little. But where
+# ties are everywhere, float errors decide them. Another library, one that divides by the step where we multiply by its inverse, rounds other pixels the other way. Two programs that agree on every operator then differ
+# from the first integer on.
+
+# %% [markdown] tags=["core"]
+# Your guesses, and what was measured:
+
+# %% tags=["core"]
+guesses()
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576 padded quantized maps with 0. In apache/tvm#13364 the zero point was moved into the bias, as in exercise 21.3, which is right only where no padding is: 897 of 1000 words were
+#   understood instead of 900, and it took long to find.
+# - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two kernels of one
+#   family. You cannot match a reference whose rounding you do not know.
+# - **Which half?** microsoft/onnxruntime#25045: one backend rounds halves away from zero, the standard says to even.
+# - **A bias that needs more than 32 bits.** Weights that training drove to zero have a tiny step, and Eq. 21.2 divides by it. microsoft/onnxruntime#22020 and #25278, Samsung/ONE#6970. Such a filter needs larger steps:
+#   see `arithmetic.layer`.
+# - **16 bits in between.** microsoft/onnxruntime#12088, openvinotoolkit/nncf#1027: on processors without a special instruction, pairs of products are added in int16 and stop at 32767. Weights of seven bits avoid it.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - Sums of products of integers are exact. Biases are int32 in steps of input times weight.
+# - One real factor remains, and becomes a 31-bit multiplier and a shift. Round once, halves to even, then add the zero point and clip.
+# - ReLU6 is a pair of ends. Zero padding pads with the zero point.
+# - A bound from the weights says whether a sum can overflow. int32 has room, int16 has not.
+# - Maps with different steps meet on a finer one.
+# - On equal integers each operator agrees with the network that pretends. A whole network agrees with it in double precision; float32 is the one that drifts.
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 21.1 · Predict · quarter · 5 min · ●○○ · 1 point
+#
+# A sum is 50, the factor to the next map exactly a quarter, and its zero point -5. Which integer comes out (the grid is -128 to 127)? Say it before you compute.
+#
+# <details><summary>Answer</summary>
+#
+# 50 / 4 is 12.5, a half. It goes to the even side, 12, and then the zero point is added: 7. Add it first, and 7.5 would go to 8: rounding and adding cannot be swapped.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number
+check("integer.quarter", answer)
+# hint("integer.quarter")
+# solution("integer.quarter")
+
+# %% [markdown] tags=["core"]
+# ### 21.2 · Measure · fewest_bits · 10 min · ●●○ · 2 points
+#
+# The cell counts how many sums from -40,000 to 40,000 come out wrong when 0.00029 is written with so many bits. Change `bits`. What is the smallest number of bits from which on nothing is wrong any more?
+
+# %% tags=["core"]
+bits = 8
+sums = torch.arange(-40_000, 40_001)
+right = (sums.double() * 0.00029).round().long()
+short = round(0.00029 * 2 ** (bits + 11))  # 0.00029 * 2^11 = 0.594
+(arithmetic.rounded_shift(sums * short, bits + 11) != right).sum().item()
+
+# %% tags=["core"]
+answer = ...  # your number
+check("integer.fewest_bits", answer)
+# hint("integer.fewest_bits")
+# solution("integer.fewest_bits")
+
+# %% [markdown] tags=["core"]
+# ### 21.3 · Build · fold_zero_point · 12 min · ●●○ · 3 points
+#
+# To subtract a zero point from every pixel costs time. Write `fold_zero_point(weight, bias, zero_point)`: the bias with which the convolution gives the same sums from the integers *as they are*. `weight` is
+# (F, C, k, k), `bias` (F,), both int64; the result is (F,). There is no padding. By hand: weights 100, -120, 90, bias 1000, zero point 128 give -7960.
+
+# %% tags=["core"]
+def fold_zero_point(weight, bias, zero_point):
+    ...  # your code
+
+
+check("integer.fold_zero_point", fold_zero_point)
+# hint("integer.fold_zero_point")
+# solution("integer.fold_zero_point")
+
+# %% [markdown] tags=["core"]
+# ### 21.4 · Build · first_above · 12 min · ●●○ · 3 points
+#
+# A detector shows boxes whose score is at least a threshold. The score is the sigmoid of a logit, and the logit is an integer on a grid. Write `first_above(threshold, scale, zero_point)`: the smallest integer
+# whose score is at least `threshold`, a Python integer. Then a chip can throw away nearly all anchors with one comparison of bytes, and no exponential. (Do not clip it to a grid.) By hand: threshold 0.75, step 0.25, zero point 10. $\ln 3 = 1.0986$ gives 15.
+
+# %% tags=["core"]
+def first_above(threshold, scale, zero_point):
+    ...  # your code
+
+
+check("integer.first_above", first_above)
+# hint("integer.first_above")
+# solution("integer.first_above")
+
+# %% [markdown] tags=["optional"]
+# ### 21.5 · Further · 90 min · ●●● · 0 points
+#
+# Port the two-step rounding of [gemmlowp](https://github.com/google/gemmlowp/blob/master/doc/quantization.md) into a copy of `arithmetic.requantize`, give it to the steps of a copy of `network`, and count with `integer.differences`. Is 1.8 % what you
+# find? Then keep all grey levels: feed `lite` with $(p - 128) / 127.5$, and move the half step that this adds into the bias of its first convolution. Where in the map is that not exact, and why?
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("integer")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Integers are settled, but torch's integer convolutions are made to be right, not to be fast. Chapter 22 hands the same grids to a runtime that has fast ones, compares it operator by operator as we did here, and holds a stopwatch.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877), 2017: Eqs. 21.1 to 21.6.
+# - Krishnamoorthi, [Quantizing deep convolutional networks for efficient inference](https://arxiv.org/abs/1806.08342), 2018.
+# - Google, [gemmlowp: the low-precision paradigm](https://github.com/google/gemmlowp/blob/master/doc/quantization.md): multipliers and shifts, and rounding twice.

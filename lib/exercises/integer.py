@@ -1,0 +1,338 @@
+"""Exercises and quiz of chapter 21: sums, multipliers, zero points, thresholds."""
+
+import math
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+
+from lib import arithmetic
+from lib.exercises import Exercise, Option, Property, Question, Wrong
+
+# --- 21.1 predict
+
+
+def quarter() -> int:
+    """The integer that a sum of 50 becomes: a quarter of it, zero point -5."""
+    return round(Fraction(50, 4)) - 5
+
+
+# --- 21.2 measure
+
+
+def fewest_bits() -> int:
+    """The shortest multiplier for 0.00029 that rounds no sum up to 40,000 wrongly."""
+    sums = torch.arange(-40_000, 40_001)
+    right = (sums.double() * 0.00029).round().long()
+    return 1 + max(
+        bits for bits in range(1, 32) if (with_bits(sums, bits) != right).any()
+    )
+
+
+def with_bits(sums, bits):
+    """`sums` times 0.00029, by a multiplier of so many bits: 0.594 = 0.00029 * 2^11."""
+    multiplier = round(0.00029 * 2 ** (bits + 11))
+    return arithmetic.rounded_shift(sums * multiplier, bits + 11)
+
+
+# --- 21.3 build
+
+
+def fold_zero_point(weight, bias, zero_point):
+    """The bias with which a convolution needs no zero point any more."""
+    return bias - zero_point * weight.sum((1, 2, 3))
+
+
+def fold_zero_point_2(weight, bias, zero_point):
+    """Ask the convolution: what does a picture of zero points give?"""
+    nothing = torch.full_like(weight[:1], zero_point)
+    return bias - F.conv2d(nothing, weight).flatten()
+
+
+def fold_added(weight, bias, zero_point):
+    return bias + zero_point * weight.sum((1, 2, 3))
+
+
+def fold_without_weight(weight, bias, zero_point):
+    return bias - zero_point
+
+
+def fold_without_zero_point(weight, bias, zero_point):
+    return bias - weight.sum((1, 2, 3))
+
+
+def fold_one_sum(weight, bias, zero_point):
+    return bias - zero_point * weight.sum()
+
+
+def fold_one_tap(weight, bias, zero_point):
+    return bias - zero_point * weight.sum(1)[:, 0, 0]
+
+
+def fold_one_input(weight, bias, zero_point):
+    return bias - zero_point * weight[:, 0].sum((1, 2))
+
+
+def filters(rng, size) -> tuple:
+    """Weights (F, C, k, k) and biases (F,) in int64, and a zero point."""
+    count, k = rng.randint(1, size + 1), 2 + size % 2
+    shape = count, rng.randint(2, size + 2), k, k
+    weight = [rng.randint(-127, 127) for _ in range(math.prod(shape))]
+    bias = [rng.randint(-2000, 2000) for _ in range(count)]
+    return torch.tensor(weight).reshape(shape), torch.tensor(bias), rng.randint(1, 255)
+
+
+def gives_the_same(mine, weight, bias, zero_point) -> bool:
+    """A picture through both, the new one without a zero point."""
+    k = weight.shape[-1] + 1
+    x = torch.arange(weight.shape[1] * k * k).reshape(1, -1, k, k) * 7 % 256
+    folded = mine(weight, bias, zero_point).int()
+    wanted = arithmetic.accumulate(x, weight, bias.int(), zero_point)
+    return torch.equal(arithmetic.accumulate(x, weight, folded, 0), wanted)
+
+
+# --- 21.4 build
+
+
+def first_above(threshold, scale, zero_point):
+    """The smallest integer logit whose score is at least `threshold`."""
+    logit = math.log(threshold / (1 - threshold))
+    return math.ceil(logit / scale) + zero_point
+
+
+def first_above_2(threshold, scale, zero_point):
+    """Walk up the grid until the score is high enough."""
+    q = zero_point - 100_000
+    step = 100_000
+    while step:
+        score = 1 / (1 + math.exp(min(700, -(q + step - zero_point) * scale)))
+        if score < threshold:
+            q += step
+        else:
+            step //= 2
+    return q + 1
+
+
+def first_above_floor(threshold, scale, zero_point):
+    return math.floor(math.log(threshold / (1 - threshold)) / scale) + zero_point
+
+
+def first_above_nearest(threshold, scale, zero_point):
+    return round(math.log(threshold / (1 - threshold)) / scale) + zero_point
+
+
+def first_above_of_score(threshold, scale, zero_point):
+    return math.ceil(threshold / scale) + zero_point
+
+
+def first_above_no_zero(threshold, scale, zero_point):
+    return math.ceil(math.log(threshold / (1 - threshold)) / scale)
+
+
+def first_above_minus(threshold, scale, zero_point):
+    return math.ceil(math.log(threshold / (1 - threshold)) / scale) - zero_point
+
+
+def first_above_log(threshold, scale, zero_point):
+    return math.ceil(math.log(threshold) / scale) + zero_point
+
+
+def threshold_case(rng, size) -> tuple:
+    """A threshold, a step and a zero point; small first."""
+    scale = rng.choice((0.5, 0.2, 0.1, 0.07, 0.03)[: size + 1])
+    return rng.randint(2, 97) / 100 + 0.0013, scale, rng.randint(1, 200)
+
+
+EXERCISES = (
+    Exercise(
+        name="quarter", number="21.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="What does a sum of 50 become, times a quarter, with zero point -5?",
+        reference=quarter,
+        wrong=(
+            Wrong(8, "the half of 12.5 goes to the even side before the zero point is"
+                  " added, not after"),
+            Wrong(12, "a quarter of the sum, rounded; the zero point is still missing"),
+            Wrong(17, "the zero point is added, and it is negative"),
+        ),
+        hints=(
+            "50 / 4 is 12.5. Which of its two neighbours is even?",
+            "Then add the zero point.",
+        ),
+    ),
+    Exercise(
+        name="fewest_bits", number="21.2", kind="measure", minutes=10, difficulty=2,
+        points=2,
+        task="How many bits does the multiplier for 0.00029 need, so that no sum up to"
+             " 40,000 rounds wrongly?",
+        reference=fewest_bits,
+        wrong=(
+            Wrong(lambda: fewest_bits() - 1, "that is the last number of bits with"
+                  " which something goes wrong; one more is needed"),
+            Wrong(8, "eight bits are enough for a weight; a multiplier meets sums that"
+                  " are far longer"),
+            Wrong(31, "that is enough, but not the fewest: go down from there"),
+        ),
+        hints=(
+            "Count how many of the sums differ from `right`, for each number of bits.",
+            "Once the count is 0, look one bit further down: is it still 0?",
+        ),
+    ),
+    Exercise(
+        name="fold_zero_point", number="21.3", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="The bias with which a convolution can read integers as they are.",
+        reference=fold_zero_point, alternative=fold_zero_point_2,
+        wrong=(
+            Wrong(fold_added, "the sign: the sum of weight times (x - zero point)"
+                  " subtracts the zero point's share"),
+            Wrong(fold_without_weight, "the zero point is subtracted from every input"
+                  " before it is weighted, so it arrives times the weights"),
+            Wrong(fold_without_zero_point, "you subtract the weights once; each input"
+                  " is off by the zero point, not by 1"),
+            Wrong(fold_one_sum, "every filter has its own sum of weights; you use the"
+                  " sum of all filters together"),
+            Wrong(fold_one_tap, "only one tap of the kernel is counted; the zero point"
+                  " stands under all of them"),
+            Wrong(fold_one_input, "only the first input channel is counted"),
+        ),
+        hints=(
+            "Multiply out: weight * (x - zero point) = weight * x - weight * zero"
+            " point. Which part does not depend on the picture?",
+            "For one filter it is the zero point times the sum of its weights.",
+            "weight.sum((1, 2, 3)) has one number for each filter.",
+        ),
+        cases=filters,
+        by_hand=(
+            ((torch.tensor([[[[100, -120, 90]]]]), torch.tensor([1000]), 128),
+             torch.tensor([-7960])),
+        ),
+        properties=(
+            Property("the sums of a picture stay the same", gives_the_same),
+            Property(
+                "with zero point 0 nothing changes",
+                lambda mine, weight, bias, zero_point: torch.equal(
+                    mine(weight, bias, 0), bias
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="first_above", number="21.4", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="The smallest integer whose score is at least a threshold.",
+        reference=first_above, alternative=first_above_2,
+        wrong=(
+            Wrong(first_above_floor, "one too low: that integer's score is still below"
+                  " the threshold"),
+            Wrong(first_above_nearest, "the nearest integer may lie below the"
+                  " threshold; it has to be the next one up"),
+            Wrong(first_above_of_score, "the integers are logits, not scores: which"
+                  " logit has this score?"),
+            Wrong(first_above_no_zero, "that is q - zero point; the map holds q"),
+            Wrong(first_above_minus, "real = (q - zero point) * scale, so q is the real"
+                  " number over the scale, plus the zero point"),
+            Wrong(first_above_log, "the inverse of the sigmoid is log(p / (1 - p))"),
+        ),
+        hints=(
+            "score = 1 / (1 + exp(-logit)). Solve for the logit.",
+            "logit = (q - zero_point) * scale. Solve for q.",
+            "q has to be an integer, and its score not below the threshold: round up.",
+        ),
+        cases=threshold_case,
+        by_hand=(
+            ((0.75, 0.25, 10), 15),  # ln 3 = 1.0986, / 0.25 = 4.39
+            ((0.25, 0.25, 10), 6),  # -4.39, up to -4
+            ((0.5, 0.1, 130), 130),
+        ),
+        properties=(
+            Property(
+                "its score reaches the threshold, and that of the one below does not",
+                lambda mine, threshold, scale, zero_point: _score(
+                    mine(threshold, scale, zero_point) - zero_point, scale
+                ) >= threshold > _score(
+                    mine(threshold, scale, zero_point) - 1 - zero_point, scale
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+
+def _score(q: int, scale: float) -> float:
+    return 1 / (1 + math.exp(-q * scale))
+
+
+def dense_bits() -> int:
+    """Bits, with the sign, that hold any sum of 64 x 3 x 3 products of bytes."""
+    return (64 * 9 * 255 * 127).bit_length() + 1
+
+
+def zero_of_padding() -> int:
+    return 131
+
+
+QUIZ = (
+    Question(
+        "A map has step 0.02 and zero point 131. Which integer pads it with zeros?",
+        (
+            Option("0", "The integer 0 means -131 * 0.02 = -2.62 here: a dark frame."),
+            Option("131", "It means (131 - 131) * 0.02 = 0.", True),
+            Option("128", "The middle of the grid means -0.06. It would be right only"
+                   " for a zero point of 128."),
+            Option("6", "131 * 0.02 is 2.62; but no real number is stored here."),
+        ),
+        value=zero_of_padding,
+    ),
+    Question(
+        "A 3x3 convolution over 64 channels: inputs are at most 255 from their zero"
+        " point, weights at most 127, no bias. How many bits does any sum fit in, with"
+        " its sign?",
+        (
+            Option("16", "Two such products are too many for 16 bits."),
+            Option("24", "24 bits end at 8,388,607; the sum may reach 18,653,760."),
+            Option("26", "576 * 255 * 127 = 18,653,760 lies between 2^24 and 2^25, and"
+                   " one bit is for the sign.", True),
+            Option("33", "Then int32 would overflow; there are six bits to spare."),
+        ),
+        value=dense_bits,
+    ),
+    Question(
+        "Which step does a bias have, so that it can be added to the sums?",
+        (
+            Option("That of the output.", "A sum is in other steps; the bias would be"
+                   " many times too small."),
+            Option("That of the weights.", "A product of weight and input has both"
+                   " steps in it."),
+            Option("That of the input times that of the weights.", "What is added to a"
+                   " sum has to be in the steps of the sum.", True),
+            Option("One of its own, chosen from its range.", "Then it could not be"
+                   " added without a multiplication."),
+        ),
+    ),
+    Question(
+        "ReLU6 stands behind a convolution. What does it cost in integers?",
+        (
+            Option("Nothing: the result is clipped to the grid anyway, and the bounds"
+                   " become those of the activation.", "0 and 6 are two integers of"
+                   " the grid.", True),
+            Option("One comparison more for every value.", "The comparison with the"
+                   " ends of the grid is needed in any case; it gets other ends."),
+            Option("A table of 256 values.", "That is for curved functions, SiLU for"
+                   " example."),
+        ),
+    ),
+    Question(
+        "After 70 layers the integer network and the fake-quantized one in float32"
+        " differ by several steps here and there. What happened?",
+        (
+            Option("The multipliers have too few bits.", "31 bits err by less than a"
+                   " billionth."),
+            Option("Rounding errors of float32 push values over the edge between two"
+                   " steps, and each such step is passed on.", "In double precision"
+                   " the fake-quantized network gives the integers exactly.", True),
+            Option("The int32 sums overflowed.", "The bound says that they cannot; and"
+                   " an overflow would be off by far more."),
+        ),
+    ),
+)  # fmt: skip
