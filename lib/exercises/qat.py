@@ -1,0 +1,411 @@
+"""Exercises and quiz of chapter 20: straight-through, learned ranges, bits by layer."""
+
+import torch
+
+from lib import qat
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.quantize import QParams
+
+# --- 20.1 predict
+
+WEIGHTS = (0.1, -0.59, 0.65, 0.69, 0.71, -0.75, 1.4, 0.0)
+
+
+def reached() -> int:
+    """How many of eight weights a straight-through gradient reaches."""
+    grid = qat.FakeQuantize(qat.Scheme(3, axis=None))
+    grid.set(QParams(torch.tensor(0.2), torch.tensor(0), -3, 3))
+    weights = torch.tensor(WEIGHTS, requires_grad=True)
+    grid(weights).sum().backward()
+    return int(weights.grad.count_nonzero())
+
+
+# --- 20.2 measure
+
+DAMAGE = {
+    "stem": {8: 0.0, 4: 6.0, 2: 30.0},
+    "middle": {8: 0.0, 4: 1.0, 2: 8.0},
+    "head": {8: 0.0, 4: 2.0, 2: 5.0},
+}
+SIZES = {"stem": 100, "middle": 400, "head": 500}
+
+
+def fewest_bits() -> float:
+    """The smallest mean of bits, in tenths, whose damage is at most 6."""
+    for tenths in range(20, 81):
+        bits = qat.allocate(DAMAGE, SIZES, 100 * tenths)
+        if sum(DAMAGE[name][number] for name, number in bits.items()) <= 6:
+            return tenths / 10
+    return 8.0
+
+
+# --- 20.3 build
+
+
+def pact(x, alpha, bits):
+    """Clip to [0, alpha], round to even steps; alpha learns from what it clips."""
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2**bits - 1)
+    rounded = (clipped / step).round() * step
+    return clipped + (rounded - clipped).detach()
+
+
+def pact_2(x, alpha, bits):
+    """The paper's formula for the clipping; a `where` would do as well."""
+    clipped = 0.5 * (x.abs() - (x - alpha).abs() + alpha)
+    levels = 2**bits - 1
+    rounded = torch.round(clipped.detach() / alpha.detach() * levels) / levels
+    return clipped - clipped.detach() + rounded * alpha.detach()
+
+
+def pact_no_gradient(x, alpha, bits):
+    step = alpha / (2**bits - 1)
+    return (x.clamp(min=0).minimum(alpha) / step).round() * step
+
+
+def pact_alpha_learns_inside(x, alpha, bits):
+    step = alpha / (2**bits - 1)
+    steps = x.clamp(min=0).minimum(alpha) / step
+    return (steps + (steps.round() - steps).detach()) * step.detach() + 0 * alpha
+
+
+def pact_alpha_is_a_number(x, alpha, bits):
+    clipped = x.clamp(0, alpha.item())
+    step = alpha.item() / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach() + 0 * alpha
+
+
+def pact_passes_everywhere(x, alpha, bits):
+    return x + (pact(x, alpha, bits) - x).detach() + 0 * alpha
+
+
+def pact_one_step_more(x, alpha, bits):
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / 2**bits
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_signed(x, alpha, bits):
+    clipped = x.minimum(alpha).maximum(-alpha)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_case(rng, size) -> tuple:
+    x = tensor(rng, 2 * size + 3, low=-1.5, high=3.0)
+    return x, tensor(rng, low=0.6, high=2.0), rng.choice((2, 3, 4))
+
+
+# --- 20.4 build
+
+
+def oscillations(history):
+    """How often each weight turned back: a change against its last change."""
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def oscillations_2(history):
+    """Weight by weight: leave out the rests, then count changes of sign."""
+    counts = []
+    for row in history.T.tolist():
+        steps = [b - a for a, b in zip(row, row[1:], strict=False) if a != b]
+        pairs = zip(steps, steps[1:], strict=False)
+        counts.append(sum((a > 0) != (b > 0) for a, b in pairs))
+    return torch.tensor(counts)
+
+
+def oscillations_all_changes(history):
+    return (history[1:] != history[:-1]).sum(0)
+
+
+def oscillations_without_rest(history):
+    step = (history[1:] - history[:-1]).sign()
+    return (step[1:] * step[:-1] < 0).sum(0)
+
+
+def oscillations_of_all(history):
+    return oscillations(history).sum()
+
+
+def oscillations_where_it_ends(history):
+    return (history[2:] == history[:-2]).sum(0) - (history[2:] == history[1:-1]).sum(0)
+
+
+def oscillations_one_way(history):
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += (step < 0) & (last > 0)
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def history_case(rng, size) -> tuple:
+    """Integers of `size` weights over some steps: rest, go on, turn back."""
+    rows = [[rng.randint(-2, 2) for _ in range(size)]]
+    for _ in range(size + 7):
+        rows.append([q + rng.choice((-1, -1, 0, 0, 1, 1, 2)) for q in rows[-1]])
+    return (torch.tensor(rows),)
+
+
+def smaller() -> float:
+    """float32 over 4 bits: 64 filters of 64 x 3 x 3, steps and biases of 32 bits."""
+    weights, filters = 64 * 64 * 9, 64
+    return 32 * (weights + filters) / (4 * weights + 2 * 32 * filters)
+
+
+EXERCISES = (
+    Exercise(
+        name="reached",
+        number="20.1",
+        kind="predict",
+        minutes=5,
+        difficulty=1,
+        points=1,
+        task="Say how many of eight weights get a gradient.",
+        reference=reached,
+        wrong=(
+            Wrong(0, "That is the true slope of rounding. Which rule is used instead?"),
+            Wrong(8, "The last step is 3. A weight that rounds to 4 steps is cut off."),
+            Wrong(3, "You stopped at the last step, 0.6. What rounds to 3 is inside."),
+        ),
+        hints=(
+            "Divide each weight by 0.2 and round.",
+            "Whoever arrives between -3 and 3 gets the gradient, whole.",
+        ),
+    ),
+    Exercise(
+        name="fewest_bits",
+        number="20.2",
+        kind="measure",
+        minutes=10,
+        difficulty=2,
+        points=2,
+        task="Find the smallest mean of bits whose damage is at most 6.",
+        reference=fewest_bits,
+        wrong=(
+            Wrong(4.4, "There is one more cut, with a damage of exactly 6. Try less."),
+            Wrong(2.6, "One cut too far: look at the damage that is printed."),
+            Wrong(3400, "That is all bits together. Divide by the 1000 weights."),
+        ),
+        hints=(
+            "Change `mean` in steps of 0.1 and read the damage.",
+            "Damage jumps where a cut is made; you want the last value before it.",
+        ),
+    ),
+    Exercise(
+        name="pact",
+        number="20.3",
+        kind="build",
+        minutes=20,
+        difficulty=3,
+        points=4,
+        task="Round a map in [0, alpha] so that alpha can be trained.",
+        reference=pact,
+        alternative=pact_2,
+        wrong=(
+            Wrong(
+                pact_no_gradient,
+                "The values are right, but x gets no gradient: rounding has stopped it."
+                " Take the rounding out of the gradient's way.",
+            ),
+            Wrong(
+                pact_alpha_learns_inside,
+                "Alpha has to get the gradient of every value above it, whole. Which of"
+                " your operations knows that the value was replaced by alpha?",
+            ),
+            Wrong(
+                pact_alpha_is_a_number,
+                "Alpha gets no gradient: `.item()` and `clamp` with a number cut it"
+                " off. `minimum` takes a tensor.",
+            ),
+            Wrong(
+                pact_passes_everywhere,
+                "x gets a gradient where it was cut off. There it changes nothing.",
+            ),
+            Wrong(
+                pact_one_step_more,
+                "So many bits give 2**bits values. How many steps lie between them?",
+            ),
+            Wrong(pact_signed, "Below 0 nothing is kept: it stands behind a ReLU."),
+        ),
+        hints=(
+            "First clip, with operations that have the right gradient by themselves.",
+            "`x.minimum(alpha)` sends the gradient to whichever is smaller.",
+            "Then add (rounded - clipped).detach(): the value of one, the gradient of"
+            " the other.",
+        ),
+        cases=pact_case,
+        by_hand=(
+            (
+                (torch.tensor([-1.0, 0.4, 0.6, 5.0]), torch.tensor(1.5), 2),
+                torch.tensor([0.0, 0.5, 0.5, 1.5]),
+            ),
+        ),
+        properties=(
+            Property(
+                "no value lies outside of 0 and alpha",
+                lambda mine, x, alpha, bits: bool(
+                    (mine(x, alpha, bits) >= 0).all()
+                    and (mine(x, alpha, bits) <= alpha * 1.00001).all()
+                ),
+            ),
+        ),
+        gradient=(0, 1),
+    ),
+    Exercise(
+        name="oscillations",
+        number="20.4",
+        kind="build",
+        minutes=15,
+        difficulty=2,
+        points=3,
+        task="Count how often each weight turns back.",
+        reference=oscillations,
+        alternative=oscillations_2,
+        wrong=(
+            Wrong(
+                oscillations_all_changes,
+                "You count every change. A weight that goes on in its direction is"
+                " learning, not oscillating.",
+            ),
+            Wrong(
+                oscillations_without_rest,
+                "A weight may rest between two turns. Compare with its last change, not"
+                " with the last step.",
+            ),
+            Wrong(
+                oscillations_of_all, "One count for each weight is asked, not a sum."
+            ),
+            Wrong(
+                oscillations_where_it_ends,
+                "You look two steps back. After a rest, or with a jump by 2, that says"
+                " something else.",
+            ),
+            Wrong(
+                oscillations_one_way,
+                "Turning from down to up is a turn as well as from up to down.",
+            ),
+        ),
+        hints=(
+            "The sign of now - before is a direction; 0 is a rest.",
+            "Remember for each weight the direction of its last change.",
+            "Two directions are opposite if their product is negative.",
+        ),
+        cases=history_case,
+        by_hand=(
+            # up, rest, down: one turn; up, up, up: none; down, up, down: two
+            (
+                (torch.tensor([[0, 0, 0], [1, 1, -1], [1, 2, 0], [0, 3, -1]]),),
+                torch.tensor([1, 0, 2]),
+            ),
+        ),
+        properties=(
+            Property(
+                "the other way round in time there are as many turns",
+                lambda mine, history: torch.equal(mine(history), mine(history.flip(0))),
+            ),
+        ),
+        survivors={
+            "line 3: `0` -> `1`": "every row has the same shape",
+            "line 4: `0` -> `1`": "every row has the same shape",
+            "line 5: `True` -> `False`": "the two parts have the same length",
+        },
+    ),
+)
+
+
+QUIZ = (
+    Question(
+        "Why does quantization-aware training keep a real number behind each weight?",
+        (
+            Option(
+                "so that many small updates can add up to a step",
+                "A rounded weight would forget each update that is smaller than half a"
+                " step, and nearly all are.",
+                correct=True,
+            ),
+            Option(
+                "the device needs it",
+                "The device gets integers. The real number is thrown away after"
+                " training.",
+            ),
+            Option(
+                "integers cannot be multiplied",
+                "They can, and that is why it is done (chapter 21).",
+            ),
+        ),
+    ),
+    Question(
+        "64 filters of 64 x 3 x 3 weights, from 32 bits to 4. Each filter keeps a bias"
+        " and a step of 32 bits. How many times smaller is the layer?",
+        (
+            Option("7.8", "Steps and biases take 3 % of what is left.", correct=True),
+            Option("8.0", "32 / 4, but a filter also stores its step and its bias."),
+            Option("4.0", "That is what 8 bits would give."),
+        ),
+        smaller,
+        "{:.1f}",
+    ),
+    Question(
+        "A grid cuts off many large values. Which way does the squared error push its"
+        " step?",
+        (
+            Option(
+                "longer",
+                "What is cut off is too small; its slope is the last integer, so a"
+                " longer step brings it closer.",
+                correct=True,
+            ),
+            Option("shorter", "That would cut off even more."),
+            Option(
+                "nowhere: rounding has no slope",
+                "Not for x, but the step multiplies whatever integer comes out.",
+            ),
+        ),
+    ),
+    Question(
+        "What goes wrong if the batch norms are still there in training, with the"
+        " statistics of each batch, and the weights are rounded after folding?",
+        (
+            Option(
+                "the weights that are rounded change with every batch",
+                "Their factors do, so that integers jump; and they are not those that"
+                " will be deployed.",
+                correct=True,
+            ),
+            Option(
+                "nothing, a norm is linear",
+                "In evaluation it is. In training its factors depend on the batch.",
+            ),
+            Option(
+                "gradients cannot pass a batch norm",
+                "They can: every network in this course was trained that way.",
+            ),
+        ),
+    ),
+    Question(
+        "LSQ multiplies the gradient of a step by 1 / sqrt(N Q). What does this factor"
+        " do under Adam?",
+        (
+            Option(
+                "nearly nothing",
+                "Adam divides a gradient by its own usual size. So the rate of a step"
+                " has to be chosen in another way.",
+                correct=True,
+            ),
+            Option(
+                "it makes the step learn slower",
+                "With plain gradient descent it would. Adam removes constant factors.",
+            ),
+            Option("it keeps the step positive", "A factor does not change a sign."),
+        ),
+    ),
+)
