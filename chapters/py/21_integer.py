@@ -514,8 +514,8 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576 padded quantized maps with 0. In apache/tvm#13364 the zero point was moved into the bias, as in exercise 21.3, which is right only where no padding is: 897 of 1000 words were
-#   understood instead of 900, and it took long to find.
+# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576: quantized maps were padded with 0. apache/tvm#13364: a shortcut in requantization was wrong at the edges of padded maps only, 897 of 1000 words were understood instead of
+#   900, and no test of single operators saw it. pytorch/pytorch#17026 has the fine print of exercise 21.3: the zero point goes into the bias, and padding needs it still.
 # - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two kernels of one
 #   family. You cannot match a reference whose rounding you do not know.
 # - **Which half?** microsoft/onnxruntime#25045: one backend rounds halves away from zero, the standard says to even.
