@@ -69,9 +69,7 @@ def from_range(
         scale = (most - least) / (high - low)  # Eq. 19.3
     empty = scale < torch.finfo(torch.float32).tiny
     if empty.all():
-        raise ValueError(
-            "the range has no width, all values are 0: no step can be chosen for them"
-        )
+        raise ValueError("the range has no width, all values are 0: there is no step")
     # A filter of zeros beside others (pruned, or dead): any step holds its zeros.
     scale = torch.where(empty, scale.max(), scale)
     if symmetric:
@@ -93,10 +91,8 @@ def _grids(x: Tensor, axis: int | None, group: int | None) -> Tensor:
     if group is None:
         return rows
     if group < 1 or rows.shape[1] % group:
-        raise ValueError(
-            f"group is {group}; a channel has {rows.shape[1]} values, which it does not"
-            " divide"
-        )
+        held = f"a channel has {rows.shape[1]} values, which it does not divide"
+        raise ValueError(f"group is {group}; {held}")
     return rows.unflatten(1, (-1, group))
 
 
@@ -292,22 +288,27 @@ class MSE(Histogram):
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
         found = []
+        shares = torch.arange(1, 101, device=self.reach.device) / 100
         for row, values in enumerate(self.centres()):
             used = self.counts[row] > 0
-            values, counts = values[used], self.counts[row, used]
-            shares = torch.arange(1, 101, device=values.device) / 100
-            ends = [self.least[row].clamp(max=0), self.most[row].clamp(min=0)]
-            # Both ends together, then one at a time, if they are not one number.
-            for moved in [{0, 1}] + [{1}, {0}, {1}] * (not symmetric):
-                tried = [e * shares if i in moved else e.expand(100)
-                         for i, e in enumerate(ends)]  # fmt: skip
-                if not (tried[0] < tried[1]).all():
-                    continue
+            wide = values[used].expand(100, -1)
+            counts = self.counts[row, used].float()
+            full = self.least[row].clamp(max=0), self.most[row].clamp(min=0)
+            ends, lowest = full, torch.inf
+            short = int(full[1] <= -full[0])  # this end moves in eighths, the other
+            parts = [None]  # in hundredths; None: both together
+            if not symmetric and full[short] != 0:
+                parts += [i / 8 for i in range(9)]
+            for part in parts if used.any() else ():
+                tried = [end * shares for end in full]
+                if part is not None:
+                    tried[short] = (full[short] * part).expand(100)
                 grid = from_range(*tried, bits, symmetric, signed, axis=0)
-                wide = values.expand(100, -1)
-                error = (dequantize(quantize(wide, grid), grid) - wide).square()
-                best = (error * counts).sum(1).argmin()  # Eq. 19.10
-                ends = [tried[0][best], tried[1][best]]
+                rounded = dequantize(quantize(wide, grid), grid)
+                error = (rounded - wide).square() @ counts
+                best = error.argmin()  # Eq. 19.10
+                if error[best] < lowest:
+                    ends, lowest = [end[best] for end in tried], error[best]
             found.append(ends)
         return tuple(torch.stack(end) for end in zip(*found, strict=True))
 

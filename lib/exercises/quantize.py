@@ -1,0 +1,327 @@
+"""Exercises and quiz of chapter 19: grids, decibels, ranges, and folding."""
+
+import math
+
+import torch
+
+from lib import quantize
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+
+# --- 19.1 predict
+
+
+def bits_for_sixty() -> int:
+    """The fewest bits whose grid gives evenly spread numbers 60 dB."""
+    return next(b for b in range(2, 17) if 20 * math.log10(2**b - 1) >= 60)
+
+
+# --- 19.2 measure
+
+
+def spoiler() -> int:
+    """The smallest power of two that, as an outlier, costs three of eight bits."""
+    x = torch.linspace(-1, 1, 20_001)
+
+    def decibels(bits, outlier):
+        grid = quantize.choose_qparams(torch.cat([x, torch.tensor([outlier])]), bits)
+        return quantize.sqnr(x, quantize.dequantize(quantize.quantize(x, grid), grid))
+
+    aim = decibels(5, 1.0)
+    return next(2**k for k in range(1, 10) if decibels(8, float(2**k)) <= aim)
+
+
+# --- 19.3 build
+
+
+def power_of_two_scale(x, bits):
+    """The finest scale 2 ** n at which a symmetric grid still holds all of x."""
+    most = 2 ** (bits - 1) - 1
+    needed = float(x.abs().max()) / most
+    return 2.0 ** math.ceil(math.log2(needed))
+
+
+def power_of_two_scale_2(x, bits):
+    """By trying: double it until it fits, halve it while it still does."""
+    reach, scale = max(abs(v) for v in x.flatten().tolist()), 1.0
+    most = 2 ** (bits - 1) - 1
+    while scale * most < reach:
+        scale *= 2
+    while scale / 2 * most >= reach:
+        scale /= 2
+    return scale
+
+
+def power_of_two_scale_down(x, bits):
+    return 2.0 ** math.floor(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_near(x, bits):
+    return 2.0 ** round(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_one_sided(x, bits):
+    reach = max(float(x.max()), 1e-6)
+    return 2.0 ** math.ceil(math.log2(reach / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_unsigned(x, bits):
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) / (2**bits - 1)))
+
+
+def power_of_two_scale_exact(x, bits):
+    return float(x.abs().max()) / (2 ** (bits - 1) - 1)
+
+
+def numbers(rng, size) -> tuple:
+    """Numbers of some magnitude, as often with the largest one below zero."""
+    x = tensor(rng, size + 1) * 10 ** rng.uniform(-2, 2)
+    return x * rng.choice((-1, 1)), rng.choice((3, 4, 6, 8))
+
+
+# --- 19.4 build
+
+
+def fold_before(weight, bias, gamma, beta, mean, variance):
+    """A linear layer that does the batch norm before it, as columns of its weights."""
+    scale = gamma / variance**0.5
+    shift = beta - scale * mean
+    return weight * scale, bias + weight @ shift
+
+
+def fold_before_2(weight, bias, gamma, beta, mean, variance):
+    """Row by row, as sums."""
+    rows, biases = [], []
+    for row, b in zip(weight, bias, strict=True):
+        row = row / variance.sqrt()
+        rows.append(row * gamma)
+        biases.append(b + (row * (beta * variance.sqrt() - gamma * mean)).sum())
+    return torch.stack(rows), torch.stack(biases)
+
+
+def fold_before_no_shift(weight, bias, gamma, beta, mean, variance):
+    return weight * gamma / variance**0.5, bias
+
+
+def fold_before_as_after(weight, bias, gamma, beta, mean, variance):
+    factor, n = torch.ones(len(weight)), min(weight.shape)
+    factor[:n] = (gamma / variance**0.5)[:n]
+    return weight * factor[:, None], bias * factor
+
+
+def fold_before_new_weight(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + (weight * scale) @ (beta - scale * mean)
+
+
+def fold_before_no_root(weight, bias, gamma, beta, mean, variance):
+    return fold_before(weight, bias, gamma, beta, mean, variance**2)
+
+
+def fold_before_bare_mean(weight, bias, gamma, beta, mean, variance):
+    return weight * gamma / variance**0.5, bias + weight @ (beta - mean)
+
+
+def layer(rng, size) -> tuple:
+    """A linear layer, and the batch norm of its inputs."""
+    inputs, filters = size + 1, size + 2
+    weight, bias = tensor(rng, filters, inputs), tensor(rng, filters)
+    gamma, beta = tensor(rng, inputs, low=0.5, high=2.0), tensor(rng, inputs)
+    variance = tensor(rng, inputs, low=0.2, high=4.0)
+    return weight, bias, gamma, beta, tensor(rng, inputs), variance
+
+
+def stands_for_both(mine, weight, bias, gamma, beta, mean, variance) -> bool:
+    x = torch.linspace(-1, 1, len(gamma))
+    new_weight, new_bias = mine(weight, bias, gamma, beta, mean, variance)
+    norm = (x - mean) / variance.sqrt() * gamma + beta
+    wanted = weight @ norm + bias
+    return torch.allclose(new_weight @ x + new_bias, wanted, atol=1e-4)
+
+
+EXERCISES = (
+    Exercise(
+        name="bits_for_sixty", number="19.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="The fewest bits that give evenly spread numbers 60 dB.",
+        reference=bits_for_sixty,
+        wrong=(
+            Wrong(9, "nine bits come to 54 dB"),
+            Wrong(11, "ten are enough; no bit is set apart for the sign, negative"
+                  " numbers are points of the grid like others"),
+            Wrong(6, "60 dB is a factor of 1000 in amplitude; 6 bits make 64 steps"),
+        ),
+        hints=(
+            "What is a bit worth? Eq. 19.7 says it, for numbers that fill their range"
+            " evenly.",
+            "60 divided by 6.02, rounded up.",
+        ),
+    ),
+    Exercise(
+        name="spoiler", number="19.2", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="The smallest power of two that, as an outlier, costs 3 of 8 bits.",
+        reference=spoiler,
+        wrong=(
+            Wrong(3, "three is the number of bits; asked for is the outlier's value"),
+            Wrong(64, "decibels count power, but a bit halves the step: 2 for each bit,"
+                  " not 4"),
+            Wrong(8, "8 on one side alone makes the range from -1 to 8, nine wide"
+                  " instead of two: a little over two bits"),
+        ),
+        hints=(
+            "How wide is the range from -1 to the outlier, and how wide was it before?",
+            "Each bit lost doubles the step. Three bits: the range is eight times as"
+            " wide as from -1 to 1.",
+        ),
+    ),
+    Exercise(
+        name="power_of_two_scale", number="19.3", kind="build", minutes=15,
+        difficulty=2, points=3,
+        task="The finest scale 2 ** n at which a symmetric grid holds all of x.",
+        reference=power_of_two_scale, alternative=power_of_two_scale_2,
+        wrong=(
+            Wrong(power_of_two_scale_down, "your scale is too fine: the largest number"
+                  " is cut off; round the exponent up, not down"),
+            Wrong(power_of_two_scale_near, "the nearest power of two may lie below"
+                  " what is needed, and then the largest number is cut off"),
+            Wrong(power_of_two_scale_one_sided, "the largest magnitude may be that of"
+                  " a negative number"),
+            Wrong(power_of_two_scale_unsigned, "a symmetric grid of b bits ends at"
+                  " 2 ** (b - 1) - 1 on each side, not at 2 ** b - 1"),
+            Wrong(power_of_two_scale_exact, "that is the finest scale of all; asked for"
+                  " is a power of two, so that a shift can replace the product"),
+        ),
+        hints=(
+            "First the exact scale: the largest magnitude, divided by the largest"
+            " integer of the grid.",
+            "Which n makes 2 ** n just not smaller than that?",
+            "math.log2 gives the exponent; math.ceil the next whole number above it.",
+        ),
+        cases=numbers,
+        by_hand=(
+            ((torch.tensor([1.0, -7.0]), 4), 1.0),
+            ((torch.tensor([1.0, -7.5]), 4), 2.0),
+            ((torch.tensor([0.5, 0.25]), 3), 0.25),
+        ),
+        properties=(
+            Property(
+                "twice the numbers need twice the scale",
+                lambda mine, x, bits: mine(2 * x, bits) == 2 * mine(x, bits),
+            ),
+        ),
+        tolerance=1e-9,
+    ),
+    Exercise(
+        name="fold_before", number="19.4", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="One linear layer that does the batch norm before it as well.",
+        reference=fold_before, alternative=fold_before_2,
+        wrong=(
+            Wrong(fold_before_no_shift, "the shift is lost; every filter sees it, times"
+                  " its weights, as a constant"),
+            Wrong(fold_before_as_after, "that scales what comes out, as in Eq. 19.9;"
+                  " here the norm stands before the layer and scales what goes in"),
+            Wrong(fold_before_new_weight, "the shift is added after the scale, so the"
+                  " old weights meet it, not the new ones"),
+            Wrong(fold_before_no_root, "you divide by the variance; a norm divides by"
+                  " its square root"),
+            Wrong(fold_before_bare_mean, "the mean is taken off before the scale, so"
+                  " the scale multiplies it too, as in Eq. 19.8"),
+        ),
+        hints=(
+            "Scale s and shift t of the norm first, Eq. 19.8. Then write it out:"
+            " W (s x + t) + b. What multiplies x, and what is left?",
+            "Each column of W belongs to one input: it takes that input's scale.",
+            "The rest is W t + b, one number for each filter.",
+        ),
+        cases=layer,
+        by_hand=(
+            ((torch.tensor([[1.0, 2.0]]), torch.tensor([3.0]),
+              torch.tensor([20.0, 200.0]), torch.tensor([5.0, 99.0]),
+              torch.tensor([0.0, 1.0]), torch.tensor([4.0, 4.0])),
+             (torch.tensor([[10.0, 200.0]]), torch.tensor([6.0]))),
+        ),
+        properties=(
+            Property("the layer alone answers as norm and layer did", stands_for_both),
+        ),
+        gradient=(0, 1, 2, 3),
+        tolerance=1e-4,
+    ),
+)  # fmt: skip
+
+
+def back_from_four_bits() -> float:
+    """What 0.97 comes back as from four bits over [-0.5, 1]."""
+    grid = quantize.from_range(-0.5, 1.0, bits=4, signed=False)
+    x = torch.tensor([0.97])
+    return quantize.dequantize(quantize.quantize(x, grid), grid).item()
+
+
+def smaller_with_scales() -> float:
+    """How many times smaller 4-bit weights are, with one float32 for 32 of them."""
+    return 32 / (4 + 32 / 32)
+
+
+QUIZ = (
+    Question(
+        "Four bits cover the range from -0.5 to 1. What does 0.97 come back as?",
+        (
+            Option("0.9", "0.97 is 9.7 steps of 0.1 above zero; the nearest step is the"
+                   " tenth."),
+            Option("1.0", "The step is 1.5 / 15 = 0.1, and 9.7 rounds to 10.", True),
+            Option("0.97", "Only sixteen numbers can come back, and it is not one of"
+                   " them."),
+            Option("0.94", "That would be a step of 1.5 / 16; sixteen points have"
+                   " fifteen steps between them."),
+        ),
+        value=back_from_four_bits, form="{:.1f}",
+    ),
+    Question(
+        "Why must zero be a point of the grid?",
+        (
+            Option("Half of all weights are zero.", "Weights are hardly ever exactly"
+                   " zero, unless they were pruned."),
+            Option("Padding and ReLU write exact zeros; if zero came back as 0.03,"
+                   " every border would be wrong in the same direction.",
+                   "An error of rounding is sometimes up and sometimes down. This one"
+                   " is not, and it adds up.", True),
+            Option("Integers cannot stand for a scale without it.", "They could; the"
+                   " grid would only lie elsewhere."),
+        ),
+    ),
+    Question(
+        "4-bit weights, and one float32 scale for each group of 32. How many times"
+        " smaller than float32 is that?",
+        (
+            Option("8.0", "That forgets the scales: one bit more for each weight."),
+            Option("6.4", "4 bits and 32 / 32 of a scale make 5 bits: 32 / 5.", True),
+            Option("4.0", "That is what 8 bits give."),
+        ),
+        value=smaller_with_scales, form="{:.1f}",
+    ),
+    Question(
+        "A depthwise convolution and a dense one have equally large weights. Which one"
+        " needs a grid for each filter more, and why?",
+        (
+            Option("The dense one: it has more weights.", "More weights in a filter"
+                   " make the filters' ranges more alike, not less."),
+            Option("The depthwise one: nine weights make a filter, and a folded norm"
+                   " may make one filter a hundred times as large as the next.",
+                   "With one grid for all, small filters get one or two steps.", True),
+            Option("Neither: weights are known, so the range is exact.", "The range is"
+                   " exact, and still too wide for most of the filters."),
+        ),
+    ),
+    Question(
+        "Entropy calibration cut a map of ReLU6 at 1, and the network's answers"
+        " changed. What had it not seen?",
+        (
+            Option("That values were negative.", "After ReLU6 none is."),
+            Option("How far away the values were that it cut: the divergence asks how"
+                   " many there are, not what it costs to move them.",
+                   "Compare with the squared error, which asks just that.", True),
+            Option("That ReLU6 ends at 6.", "It has seen values up to 6; it decided"
+                   " that they are not worth the steps."),
+        ),
+    ),
+)  # fmt: skip
