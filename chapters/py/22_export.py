@@ -223,7 +223,7 @@ def rounded(graph, observer=quantize.MSE):
     maps = qat.Scheme(symmetric=False, signed=False, axis=None, observer=observer)
     fake = qat.prepare(graph, qat.Scheme(bits=7, observer=observer), maps)
     seen = torch.from_numpy(detectors.scenes("validation", 64).images)
-    return qat.calibrate(fake, training.normalise(seen).split(32))
+    return qat.calibrate(fake, training.normalise(seen).split(8))
 
 
 fake = rounded(deployed.deployed(model, images[:1]))
@@ -295,7 +295,7 @@ plots.boxes(sample.image, **found._asdict(), names=data.Scenes.names)
 runs = {"floats, file": export.Network(floats), "fake-quantized, PyTorch": fake, "int8, file": network}
 aps = {}
 for name, each in runs.items():
-    aps[name] = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes)).ap
+    aps[name] = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes, batch_size=8)).ap
 measured("AP that int8 loses", aps["floats, file"] - aps["int8, file"])
 plots.bars(aps, y_label="AP on 100 test scenes")
 
@@ -447,7 +447,7 @@ for name in ("plain", "pruned"):
     if (Path(lib.__file__).parent.parent / "data" / "weights" / f"detector_{name}_int8.onnx").exists():
         shipped[name] = export.Network(f"detector_{name}_int8")
 for name, each in shipped.items():
-    ap = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes)).ap
+    ap = coco_eval.evaluate(scenes.coco(), coco_eval.detections(each, scenes, batch_size=8)).ap
     print(f"{name} in int8: AP {ap:.3f} on 100 scenes; plain in floats {aps['floats, file']:.3f}")
 
 # %% tags=["core", "slide"]

@@ -10,9 +10,9 @@ Forms, all in onnxruntime: fp32, int8 (grids by minimal squared error on 128 val
 scenes), int8 with weights of 7 bits, int8 with the ranges min to max.
 
 accuracy: AP on 200 test scenes and, for the form that ships (7 bits), beside that of
-our fake-quantized model: its AP, and the share of its detections above 0.3 that have one of
-the same class in their place (IoU 0.9). A seed draws the scenes to calibrate with and
-those to judge by.
+our fake-quantized model: its AP, and the share of its detections above 0.3 that have
+one of the same class in their place (IoU 0.9). A seed draws the scenes to calibrate
+with and those to judge by.
 latency: one thread, all forms of a model in turns with the model in eager PyTorch; a
 seed is another run of its own. profile: time of each kind of operator, and its
 multiply-adds and bytes. peak: how many multiply-adds a second this machine does in
