@@ -1,7 +1,9 @@
 """Grids against torch's kernels and observers, ranges against others'; folding."""
 
 import copy
+import importlib.util
 import math
+import sys
 import warnings
 
 import pytest
@@ -10,7 +12,7 @@ import torchvision
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from lib import coco_eval, deployed, detectors, efficientdet, quantize
+from lib import coco_eval, course, deployed, detectors, efficientdet, quantize
 
 TIES = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
 KINDS = [(False, False), (False, True), (True, True), (True, False)]
@@ -598,3 +600,24 @@ def test_a_deployed_detector_scores_as_before():
         for m in (model, graph)
     ]
     assert ap[0] > 0.5 and ap[1] == pytest.approx(ap[0], abs=0.002)
+
+
+# ---------------------------------------------------------------------------- recorded
+
+
+def test_weight_bits_are_recorded_once(tmp_path, monkeypatch):
+    folder = course.ROOT / "data" / "ablations"
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    spec = importlib.util.spec_from_file_location("bits", folder / "weight_bits.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    jobs = script.plan(("plain",), (0,), 4)
+    assert len(jobs) == 16 and len(script.plan()) == 9 * 16
+    jobs = [job for job in jobs if job["bits"] in (32, 2) and job["axis"] != "tensor"]
+    path = tmp_path / "rows.jsonl"
+    assert script.run(jobs[:2], path) == 2 and script.run(jobs, path) == 1
+    assert script.run(jobs, path) == 0
+    rows = script.ledger.read(path)
+    assert rows[0]["ap"] > 0.4 > rows[1]["ap"]  # two bits are too few
+    assert rows[1]["range"] == "min-max" and rows[2]["range"] == "mse"
+    assert len(script.report(rows).splitlines()) == 3

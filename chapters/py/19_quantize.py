@@ -575,6 +575,9 @@ found = {kind.__name__: judged(kind, spoiled, sound) for kind in kinds}
 plots.bars(found, y_label="SQNR of the sound values, dB")
 
 # %% [markdown] tags=["core"]
+# MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones. Percentile only counts, and twenty are few. So the observer that was ahead is now last but one. Which one
+# is right depends on whether large values *mean* something, and no histogram knows that.
+#
 # And observers that were shown nothing, or nothing of use? A grid made of such a range would be silent nonsense.
 
 # %% tags=["core", "nbval-check-output"]
@@ -613,7 +616,7 @@ guesses()
 # - A bit is worth 6 dB; an outlier that doubles the range costs one.
 # - Batch norms go into the convolutions first: what is rounded is what is deployed.
 # - Weights: symmetric, a grid for each filter. Depthwise layers need it most.
-# - Maps: affine, one grid, from an observer. Min-max trusts every value, MSE weighs them.
+# - Maps: affine, one grid, from an observer. Min-max trusts every value, MSE weighs them, Percentile counts them.
 # - `lite` is built so that rounding is easy: ReLU6, no gates, sums.
 
 # %% [markdown] tags=["core"]

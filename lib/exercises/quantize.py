@@ -313,15 +313,16 @@ QUIZ = (
         ),
     ),
     Question(
-        "Entropy calibration cut a map of ReLU6 at 1, and the network's answers"
-        " changed. What had it not seen?",
+        "Entropy calibration cut the tail of a map behind a SiLU, and the map came back"
+        " worse than with the plain extremes. What had it not looked at?",
         (
-            Option("That values were negative.", "After ReLU6 none is."),
+            Option("Negative values.", "Their magnitudes are in the histogram like all"
+                   " others."),
             Option("How far away the values were that it cut: the divergence asks how"
                    " many there are, not what it costs to move them.",
                    "Compare with the squared error, which asks just that.", True),
-            Option("That ReLU6 ends at 6.", "It has seen values up to 6; it decided"
-                   " that they are not worth the steps."),
+            Option("The number of bits.", "It decides how many values the rounded"
+                   " histogram may have."),
         ),
     ),
 )  # fmt: skip
