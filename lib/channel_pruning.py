@@ -14,7 +14,6 @@ expansion, 1906.10771; coupled channels, 2301.12900. Chapter 18.
 import copy
 import math
 from bisect import bisect_left
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,11 +24,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lib import profiling, tracing
-from lib.coupling import Group, Member
+from lib import profiling
+from lib.coupling import Group
+from lib.tracing import Trace, grouped, trace
 
 Removed = dict[str, tuple[int, ...]]  # group's name: channels of it, from 0
 Number = int | float
+Share = Number | dict[str, Number]  # of all groups, or by the name of each
 KINDS = "l1", "l2", "bn", "taylor"  # of importance
 
 
@@ -40,48 +41,7 @@ def groups(model: nn.Module, example_input, keep: Iterable[str] = ()) -> list[Gr
     stay as they are. A group with a reason in `refused` is never pruned. Raises
     ValueError with the layer's name for an operator that is not understood.
     """
-    return _groups(model, tracing.trace(model, example_input, keep))
-
-
-def _groups(model: nn.Module, trace: tracing.Trace) -> list[Group]:
-    where: dict[int, dict] = defaultdict(lambda: defaultdict(list))
-    for site, roots in trace.sites.items():
-        for place, root in enumerate(roots):
-            where[root][site].append(place)
-    alike = defaultdict(list)  # channels with the same sites, equally often
-    for root, sites in where.items():
-        counts = frozenset((site, len(places)) for site, places in sites.items())
-        alike[counts, trace.pinned.get(root, "")].append(root)
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    found: list[Group] = []
-    used: Counter[str] = Counter()
-    for (_, refused), roots in alike.items():
-        members = []
-        for name, dim in where[roots[0]]:
-            role = _role(model, trace, name, dim, tensors[name])
-            places = tuple(tuple(where[root][name, dim]) for root in roots)
-            members.append(Member(name, dim, role, places))
-        if all(tensors[m.tensor].dim() < 2 for m in members):
-            continue  # weights of a fusion and their like: no layer makes or reads them
-        makers = [m.layer for m in members if m.role == "out"]
-        name = makers[0] if makers else f"input of {members[0].layer}"
-        used[name] += 1
-        name += f"#{used[name]}" if used[name] > 1 else ""
-        found.append(Group(name, tuple(members), tuple(roots), refused))
-    return found
-
-
-def _role(model, trace, name: str, dim: int, tensor: Tensor) -> str:
-    owner = model.get_submodule(name.rpartition(".")[0])
-    if (name, dim) in trace.readers:
-        return "in"
-    if (name, dim) in trace.depthwise:
-        return "depthwise"
-    if isinstance(owner, _BatchNorm):
-        return "norm"
-    if tensor.dim() > 1 and isinstance(owner, nn.Conv2d | nn.Linear):
-        return "out"
-    return "bias" if name.endswith("bias") else "scale"
+    return grouped(model, trace(model, example_input, keep))
 
 
 # --- which channels ------------------------------------------------------------------
@@ -150,7 +110,7 @@ class Plan:
 
     groups: tuple[Group, ...]
     removed: Removed
-    trace: tracing.Trace
+    trace: Trace
     parameters: int  # trainable ones, as `profiling.parameters` will count them
     macs: int  # of the example, as `profiling.macs` will count them
 
@@ -166,55 +126,63 @@ class Plan:
         return [i for i, root in enumerate(roots) if root not in self.gone]
 
 
-def _planned(model, found: Sequence[Group], trace, removed: Removed) -> Plan:
+def _planned(model, found: Sequence[Group], traced, removed: Removed) -> Plan:
     """With parameters and multiply-adds, counted from the trace alone."""
-    plan = Plan(tuple(found), removed, trace, 0, 0)
-    stay = {site: len(plan.kept(*site)) for site in trace.sites}
+    plan = Plan(tuple(found), removed, traced, 0, 0)
+    stay = {site: len(plan.kept(*site)) for site in traced.sites}
     parameters = macs = 0
     for name, tensor in model.named_parameters():
         sizes = [stay.get((name, d), n) for d, n in enumerate(tensor.shape)]
         parameters += math.prod(sizes) * tensor.requires_grad
-    for factor, sides in trace.products:
+    for factor, sides in traced.products:
         sizes = [sum(root not in plan.gone for root in side) for side in sides]
         macs += factor * math.prod(sizes)  # Eq. 18.1
     return replace(plan, parameters=parameters, macs=macs)
 
 
 def plan(
-    model: nn.Module, example_input, ratio: Number | None = None, *,
+    model: nn.Module, example_input, ratio: Share | None = None, *,
     target_macs: Number | None = None, removed: Removed | None = None,
     importance: str = "l2", multiple: int = 1, keep: Iterable[str] = (),
 ) -> Plan:  # fmt: skip
     """Decide what goes: by one share, by a price, or channel by channel.
 
-    One of three: `ratio`, the share of every group that goes, 0 <= ratio < 1;
-    `target_macs`, the most multiply-adds that may be left, reached with the smallest
-    such share; `removed`, channels by the name of their group. The least important go
-    first; what stays of a group is rounded up to a `multiple`, and is never nothing.
-    ValueError for anything else, and for a network none of whose groups can go.
+    One of three: `ratio`, the share of every group that goes, 0 <= ratio < 1, or such
+    shares by the names of groups; `target_macs`, the most multiply-adds that may be
+    left, reached with the smallest single share; `removed`, channels by the name of
+    their group. The least important go first; what stays of a group is rounded up to a
+    `multiple`, and is never nothing. ValueError for anything else, and for a network
+    none of whose groups can go.
     """
     if sum(each is not None for each in (ratio, target_macs, removed)) != 1:
         raise ValueError("give one of ratio, target_macs and removed")
-    if ratio is not None and not 0 <= ratio < 1:
-        raise ValueError(f"ratio is {ratio}: the share that goes, 0 <= ratio < 1")
+    shares = ratio if isinstance(ratio, dict) else {"ratio": ratio or 0}
+    for name, share in shares.items():
+        if not 0 <= share < 1:  # also refuses NaN
+            raise ValueError(f"{name} is {share}: the share that goes, 0 <= it < 1")
     if multiple < 1 or multiple != int(multiple):
         raise ValueError(f"multiple is {multiple}: a whole number from 1 on")
-    trace = tracing.trace(model, example_input, keep)
-    found = _groups(model, trace)
+    traced = trace(model, example_input, keep)
+    found = grouped(model, traced)
     free = [group for group in found if not group.refused]
     if removed is not None:
         _check(found, removed)
-        return _planned(model, found, trace, removed)
+        return _planned(model, found, traced, removed)
+    if strange := sorted(shares.keys() - {"ratio", *(group.name for group in free)}):
+        raise ValueError(f"ratio: {strange[0]} is no group that can go; see `groups`")
     if not free:
         why = "; ".join(f"{group.name}: {group.refused}" for group in found)
         raise ValueError(f"no channel can be pruned. {why}")
     scores = {group.name: _importance(model, group, importance) for group in free}
     order = {name: each.argsort(stable=True).tolist() for name, each in scores.items()}
 
-    def at(ratio: Number) -> Plan:
-        stay = {g.name: kept_channels(len(g), ratio, multiple) for g in free}
-        first = {g.name: tuple(order[g.name][: len(g) - stay[g.name]]) for g in free}
-        return _planned(model, found, trace, first)
+    def at(ratio) -> Plan:
+        first = {}
+        for group in free:
+            share = ratio.get(group.name, 0) if isinstance(ratio, dict) else ratio
+            stay = kept_channels(len(group), share, multiple)
+            first[group.name] = tuple(order[group.name][: len(group) - stay])
+        return _planned(model, found, traced, first)
 
     if target_macs is None:
         return at(ratio)
@@ -241,7 +209,7 @@ def _check(found: Sequence[Group], removed: Removed) -> None:
 
 
 # --- the smaller network -------------------------------------------------------------
-def prune(model: nn.Module, example_input, ratio: Number | None = None, **how):
+def prune(model: nn.Module, example_input, ratio: Share | None = None, **how):
     """A new, smaller model; the one passed in is untouched. Arguments as of `plan`."""
     return carry_out(model, example_input, plan(model, example_input, ratio, **how))
 

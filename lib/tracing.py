@@ -11,6 +11,7 @@ layers. Support for `channel_pruning`; chapter 18.
 
 import copy
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lib.coupling import POINTWISE, RULES, Axis, UnionFind
+from lib.coupling import POINTWISE, RULES, Axis, Group, Member, UnionFind
 
 Site = tuple[str, int]  # a tensor of the model by name, and one of its sides
 PRIMES = 1_000_003, 1_000_033, 1_000_037, 1_000_039, 1_000_081, 1_000_099, 1_000_117
@@ -73,6 +74,48 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
                 f" model does not run on this input ({error}): take it out first"
             ) from error
     return tracer.result(products)
+
+
+def grouped(model: nn.Module, trace: Trace) -> list[Group]:
+    """The groups of channels that a trace of this model has found."""
+    where: dict[int, dict] = defaultdict(lambda: defaultdict(list))
+    for site, roots in trace.sites.items():
+        for place, root in enumerate(roots):
+            where[root][site].append(place)
+    alike = defaultdict(list)  # channels with the same sites, equally often
+    for root, sites in where.items():
+        counts = frozenset((site, len(places)) for site, places in sites.items())
+        alike[counts, trace.pinned.get(root, "")].append(root)
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    found: list[Group] = []
+    used: Counter[str] = Counter()
+    for (_, refused), roots in alike.items():
+        members = []
+        for name, dim in where[roots[0]]:
+            role = _role(model, trace, name, dim, tensors[name])
+            places = tuple(tuple(where[root][name, dim]) for root in roots)
+            members.append(Member(name, dim, role, places))
+        if all(tensors[m.tensor].dim() < 2 for m in members):
+            continue  # weights of a fusion and their like: no layer makes or reads them
+        makers = [m.layer for m in members if m.role == "out"]
+        name = makers[0] if makers else f"input of {members[0].layer}"
+        used[name] += 1
+        name += f"#{used[name]}" if used[name] > 1 else ""
+        found.append(Group(name, tuple(members), tuple(roots), refused))
+    return found
+
+
+def _role(model, trace, name: str, dim: int, tensor: Tensor) -> str:
+    owner = model.get_submodule(name.rpartition(".")[0])
+    if (name, dim) in trace.readers:
+        return "in"
+    if (name, dim) in trace.depthwise:
+        return "depthwise"
+    if isinstance(owner, _BatchNorm):
+        return "norm"
+    if tensor.dim() > 1 and isinstance(owner, nn.Conv2d | nn.Linear):
+        return "out"
+    return "bias" if name.endswith("bias") else "scale"
 
 
 class Tracer(TorchDispatchMode):

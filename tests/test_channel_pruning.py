@@ -1,6 +1,5 @@
 """Channel pruning: by hand, against masks, counts and Torch-Pruning, on many models."""
 
-import logging
 import math
 import warnings
 
@@ -20,14 +19,11 @@ from lib import (
     search_space,
     training,
 )
-from lib.coupling import UnionFind
 
 with warnings.catch_warnings():  # effdet 0.4.1 uses decorators torch 2.15 deprecates
     warnings.simplefilter("ignore", FutureWarning)
     import effdet
     import timm
-
-logging.getLogger("torch_pruning").setLevel(logging.ERROR)
 
 
 def lively(model: nn.Module) -> nn.Module:
@@ -208,14 +204,6 @@ def test_a_depthwise_filter_goes_with_its_channel():
     assert torch.equal(small[1].weight, model[1].weight[2:10])
 
 
-def test_the_root_of_a_label():
-    same = UnionFind()
-    assert same.new(2) + same.new(3) == [0, 1, 2, 3, 4]
-    same.union(3, 1)
-    same.union(4, 3)
-    assert [same.find(i) for i in range(5)] == [0, 1, 2, 1, 1]
-
-
 # ------------------------------------------------------------------------ importance
 
 
@@ -362,3 +350,61 @@ def test_counts_without_weights():
         small = channel_pruning.carry_out(model, x, plan)
         assert profiling.macs(small, x) == plan.macs
         assert profiling.parameters(small) == plan.parameters
+
+
+def test_shares_by_the_names_of_groups():
+    model, x = detectors.detector("plain"), picture(64)
+    shares = {"backbone.stages.2.1.first.0": 0.5, "class_head.convs.0": 0.4}
+    plan = channel_pruning.plan(model, x, shares, multiple=16)
+    gone = {name: len(channels) for name, channels in plan.removed.items() if channels}
+    assert gone == {"backbone.stages.2.1.first.0": 64}  # 32 * 0.6 rounds up to 32
+    with pytest.raises(ValueError, match="ratio: box_head.predict is no group that"):
+        channel_pruning.plan(model, x, {"box_head.predict": 0.5})
+
+
+# --------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (dict(ratio=1.0), "ratio is 1.0: the share that goes, 0 <= it < 1"),
+        (dict(ratio=-0.1), "ratio is -0.1"),
+        (dict(ratio=math.nan), "ratio is nan"),
+        (dict(ratio={"a": 1.5}), "a is 1.5"),
+        (dict(), "give one of ratio, target_macs and removed"),
+        (dict(ratio=0.5, target_macs=10), "give one of"),
+        (dict(ratio=0.5, multiple=0), "multiple is 0"),
+        (dict(ratio=0.5, importance="size"), "importance is 'size'"),
+        (dict(ratio=0.5, keep=("d",)), "keep: the model has no layer 'd'"),
+        (dict(removed={"a": (0, 1, 2, 3)}), "nothing would be left of a"),
+        (dict(removed={"a": (4,)}), "a has channels 0 to 3"),
+        (dict(removed={"d": (0,)}), "no group 'd'"),
+        (dict(removed={"c": (0,)}), "c has to stay: an output of the network"),
+        (dict(removed={"input of a": (0,)}), r"a \(Conv2d\) reads what no layer"),
+        (dict(ratio=0.5, keep=("a",)), "no channel can be pruned.*a: kept, as asked"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_changed(how, says):
+    model = Residual()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=says):
+        channel_pruning.prune(model, picture(8), **how)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.training and len(list(model.modules())) == 5
+
+
+class Fixed(nn.Module):
+    """Its forward pass has a number of channels written into it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 1), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.b(self.a(x).mean((2, 3)).view(-1, 8))
+
+
+def test_a_number_written_into_the_forward_pass():
+    with pytest.raises(ValueError, match="the smaller network does not run: "):
+        channel_pruning.prune(Fixed(), picture(8, batch=3), 0.5)
