@@ -101,15 +101,13 @@ def test_the_gradient_of_a_step_by_hand():
         assert grid.scale.grad.item() == pytest.approx(slope * gain, rel=1e-5)
 
 
+# Torch's backward pass takes a zero point of -128 for -127 (it adds 0.5 and truncates),
+# its forward pass does not: only zero points from 0 on can be compared.
 @pytest.mark.equation("20.3")
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("grid", [grid for grid in GRIDS if grid[1] >= 0])
 def test_the_gradients_of_step_and_zero_are_those_of_torch(grid):
     scale, zero, low, high = grid
-    x = values(scale)[:6000]
-    # Their backward pass cuts where their forward pass rounds: not within two steps
-    # of the ends, please.
-    steps = x / scale + zero
-    x = x[((steps - low).abs() > 2) & ((steps - high).abs() > 2)].requires_grad_()
+    x = values(scale)[:6000].requires_grad_()
     mine = rounder(*grid, symmetric=False, learned=True)
     theirs = [torch.tensor([float(v)], requires_grad=True) for v in (scale, zero)]
     wanted = torch._fake_quantize_learnable_per_tensor_affine(
