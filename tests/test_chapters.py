@@ -21,7 +21,8 @@ from tests.test_layout import NO_MODULE, SUPPORT
 NAMES = course.names()
 ROUTES = {"core", "deep", "optional"}
 KNOWN_TAGS = ROUTES | {"slide", "catch-up", "colab", "setup", "nbval-check-output"}
-VERBS = {"check", "environment", "hint", "quiz", "setup", "show", "solution", "table"}
+VERBS = {"check", "environment", "guess", "guesses", "hint", "measured", "quiz"}
+VERBS |= {"setup", "show", "solution", "table"}
 END = [
     "What goes wrong in practice", "Summary", "Exercises", "Quiz", "Where next",
     "References",

@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> | <!-- peak -->554 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 75 min (estimate) | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> | <!-- peak -->548 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
