@@ -344,6 +344,7 @@ for r in recorded("one-shot", statistics="anew") + recorded("tuned"):
     if r["sparsity"] in (0, 0.8, 0.9, 0.95) and r["scope"] == "layer":
         way = "tuned" if r["question"] == "tuned" else "at once"
         groups.setdefault(f"{r['sparsity']:.0%}, {way}", []).append(r["ap"])
+groups = dict(sorted(groups.items()))  # pairs side by side
 figure = plots.points(groups, y_label="AP, 200 test scenes") if groups else None
 figure or print("Not recorded yet.")
 
@@ -492,21 +493,25 @@ plots.lines(points, times, x_label="share of zeros", y_label="time, of the whole
 # **At scale.** The whole detector, each convolution as such a product, beside the accuracy that is left. All of it recorded, everything in per cent of the whole detector:
 
 # %% tags=["core", "slide"]
-def middle(found, key, *inner):
-    values = [r[key][inner[0]][inner[1]] if inner else r[key] for r in found]
-    return 100 * statistics.median(values) if values else None
+def middle(found, key, inner=None):
+    values = [r[key][inner] if inner else r[key] for r in found]
+    return 100 * statistics.median(values)
+
+
+def quality(s):
+    one = recorded("one-shot", scope="layer", sparsity=s)
+    kinds = {k: [r for r in one if r["statistics"] == k] for k in ("as trained", "anew")}
+    kinds["tuned"] = recorded("tuned", scope="layer", sparsity=s)
+    base = statistics.median(r["ap"] for r in recorded("one-shot", sparsity=0.0))
+    return {f"AP, {k}": middle(found, "ap") / base for k, found in kinds.items() if found}
 
 
 def outlook(s):
-    one, here = recorded("one-shot", scope="layer", sparsity=s), {"sparsity": s}
-    base = statistics.median(r["ap"] for r in recorded("one-shot", sparsity=0.0))
-    values = {f"AP, {k}": middle([r for r in one if r["statistics"] == k], "ap")
-              for k in ("as trained", "anew")}  # fmt: skip
-    values["AP, tuned"] = middle(recorded("tuned", scope="layer", **here), "ap")
-    values = {k: v / base for k, v in values.items() if v is not None}
+    values = quality(s)
     for kind, words in (("zeros", "usual"), ("csr", "CSR")):
-        values[f"time, {words}"] = middle(recorded("latency", **here), kind, "ratio")
-    return plots.bars(values, y_label="% of the whole detector (recorded)")
+        values[f"time, {words}"] = middle(recorded("latency", sparsity=s), kind, "ratio")
+    says = f"{s:.0%} zeros: " + "; ".join(f"{k} {v:.0f} %" for k, v in values.items())
+    return plots.bars(values, y_label="% of the whole detector (recorded)", says=says)
 
 
 ready = {s: recorded("latency", sparsity=s) for s in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)}
