@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lib import profiling
+from lib import checkpoints, profiling
 from lib.coupling import Group
 from lib.tracing import Trace, grouped, trace
 
@@ -236,6 +236,11 @@ def reshaped(model: nn.Module, state: dict[str, Tensor], example_input) -> nn.Mo
     if strange := sorted(model.state_dict().keys() ^ state.keys()):
         raise ValueError(f"{strange[0]} is in one of model and state, not in both")
     return _fitted(model, state, example_input)
+
+
+def load(model: nn.Module, path, example_input) -> nn.Module:
+    """`reshaped` by the weights of a file, as "detector_pruned", in eval mode."""
+    return reshaped(model, checkpoints.read_weights(path), example_input).eval()
 
 
 @torch.no_grad()

@@ -171,12 +171,11 @@ def save_weights(model: nn.Module, path: str | Path) -> str:
     return digest
 
 
-def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
-    """Put saved weights into a model, in place; a bare name means `data/weights`.
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file of weights; a bare name means `data/weights`.
 
     Raises `ValueError` for a file that is missing or is not the one whose SHA-256
-    stands beside it, and for the first key that is missing, unknown or of another
-    shape; the model is then as it was.
+    stands beside it.
     """
     shipped = WEIGHTS / f"{path}.safetensors"
     path = shipped if shipped.exists() else Path(path)
@@ -191,10 +190,18 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
             f" {found[:12]}..., {sums.name} says {asked[:12]}..."
         )
     try:
-        state = safetensors.torch.load(content)
+        return safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
-    own = model.state_dict()
+
+
+def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
+    """Put saved weights into a model, in place; a bare name means `data/weights`.
+
+    Raises `ValueError` as `read_weights`, and for the first key that is missing,
+    unknown or of another shape; the model is then as it was.
+    """
+    state, own = read_weights(path), model.state_dict()
     for key in own | state:
         has = f"shape {tuple(state[key].shape)}" if key in state else "no such key"
         needs = f"shape {tuple(own[key].shape)}" if key in own else "no such key"

@@ -13,6 +13,7 @@ from torch import nn
 
 from lib import (
     anchors,
+    channel_pruning,
     checkpoints,
     coco_eval,
     detectors,
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "data" / "weights"
 FILES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 INTEGERS = sorted(path.stem for path in FOLDER.glob("*.onnx"))
-NAMES = [f[9:] for f in FILES if f.startswith("detector_")]
+NAMES = [name for name in detectors.CONFIGS if f"detector_{name}" in FILES]
 sys.path.insert(0, str(FOLDER))
 
 import prepare  # noqa: E402
@@ -146,6 +147,27 @@ def test_a_shipped_detector_detects_as_well_as_its_row_says():
         best = max(rows, key=lambda row: row["validation"][0])
         ap = coco_eval.evaluate(scenes.coco(), found).ap
         assert ap == pytest.approx(best["test"][0], abs=0.04), name
+
+
+def test_the_pruned_detector_is_smaller_and_detects_as_its_row_says():
+    example = torch.zeros(1, 3, 128, 128)
+    whole = detectors.detector("plain")
+    model = channel_pruning.load(whole, "detector_pruned", example)
+    rows = prepare.ledger.read(FOLDER / "pruned.jsonl")
+    best = max(rows, key=lambda row: row["validation"][0])
+    assert {row["seed"] for row in rows} == set(prepare.SEEDS)
+    assert {row["start"] for row in rows} == {sha256("detector_plain")}
+    assert profiling.parameters(model) == best["parameters"]
+    assert profiling.macs(model, example) == best["macs"]
+    assert 0.45 < best["macs"] / profiling.macs(whole, example) < 0.5
+    scenes = detectors.scenes("test", 200)
+    found = coco_eval.detections(model, scenes)
+    ap = coco_eval.evaluate(scenes.coco(), found).ap
+    assert ap == pytest.approx(best["test"][0], abs=0.04)
+
+
+def sha256(name: str) -> str:
+    return (FOLDER / f"{name}.sha256").read_text("utf-8")[:64]
 
 
 def test_a_shipped_backbone_goes_into_a_fresh_detector():

@@ -14,8 +14,8 @@ of 16 as that is (`STEPS`). The nine trainings take about 135 minutes, drawing t
 scenes two more. All names are trained with seed 0 first, then with the next one. The
 best seed so far on validation scenes is shipped, with the backbone it started from;
 detectors.jsonl has the scores of every seed. It may be stopped at any time: finished
-trainings and checkpoints stand in build/weights, and the next call goes on (its row then
-has the CPU seconds of that call alone). To share the work, give different names to
+trainings and checkpoints stand in build/weights, and the next call goes on (its row
+then has the CPU seconds of that call alone). To share the work, give different names to
 several calls.
 
 A second run on the same machine and torch gives the same bytes; elsewhere the last

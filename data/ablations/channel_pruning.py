@@ -1,0 +1,244 @@
+"""Channels taken out of the shipped `plain` detector: which, and what it saves.
+
+    python data/ablations/channel_pruning.py            # about 14 CPU-minutes
+    python data/ablations/channel_pruning.py --report   # what the rows say so far
+
+one-shot: one share of every group, chosen by each importance, nothing trained; seeds
+are three sets of test scenes (and three draws for "random"). Once with the statistics
+of the batch norms as they were, once measured anew on training scenes. tuned: the
+network of data/weights/prune.py after 300 steps; "scratch" has its sizes, not its
+weights. latency: one picture, one thread, in turns: shares of every group, and the
+network of prune.py, in PyTorch and in onnxruntime.
+
+A row each is appended to channel_pruning.jsonl; rows that are there are skipped, so it
+may be stopped at any time. Rows of other settings or other weights do not count. The
+times (`--only latency`) are best taken last and alone.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE), str(HERE.parent / "weights")]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import lib  # noqa: E402, F401, I001  (before torch)
+import ledger  # noqa: E402
+import prepare  # noqa: E402
+import prune  # noqa: E402
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from lib import channel_pruning, coco_eval, data, detectors  # noqa: E402
+from lib import export, profiling, training  # noqa: E402
+
+ROWS = HERE / "channel_pruning.jsonl"
+KINDS = (*channel_pruning.KINDS, "random")
+SETTINGS = {
+    "seeds": 3,
+    "judged": 200,  # test scenes a row
+    "looked at": 128,  # training scenes: for statistics, and for the Taylor importance
+    "ratios": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+    "tuned": ["l2", "taylor", "random", "scratch"],
+    "tune": {"scenes": 4000, "steps": 300, "batch": 16, "lr": 4e-3,
+             "weight_decay": 0.01, "ema": 0.98, "warmup": 0.05, "clip": 10.0,
+             "delta": 0.02, "box_weight": 250},
+    "latency": [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75],
+}  # fmt: skip
+PICTURE = torch.zeros(1, 3, 128, 128)
+
+
+def looked_at(n: int) -> data.Batch:
+    scenes = detectors.scenes("train", n)
+    return data.collate([scenes[i] for i in range(n)])
+
+
+def choice(model: nn.Module, ratio, kind: str, seed: int, settings: dict, **how):
+    """A plan; "random" and "taylor" need more than the weights."""
+    if kind == "random":
+        found = channel_pruning.plan(model, PICTURE, ratio, **how)
+        draw = torch.Generator().manual_seed(seed)
+        sizes = {group.name: len(group) for group in found.groups}
+        removed = {
+            name: tuple(
+                torch.randperm(sizes[name], generator=draw)[: len(gone)].tolist()
+            )
+            for name, gone in found.removed.items()
+        }
+        return channel_pruning.plan(model, PICTURE, removed=removed)
+    if kind == "taylor":
+        how_loss = settings["tune"]
+        batch = looked_at(settings["looked at"])
+        model.zero_grad()
+        prepare.loss_of(model.config, how_loss)(model, batch)[0].backward()
+    return channel_pruning.plan(model, PICTURE, ratio, importance=kind, **how)
+
+
+@torch.no_grad()
+def measured_anew(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    """Statistics of the batch norms as these pictures give them, in place."""
+    for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+    model.train()
+    for batch in images.split(32):
+        model(training.normalise(batch))
+    return model.eval()
+
+
+def ap(model: nn.Module, n: int, seed: int = 0) -> float:
+    scenes = detectors.scenes("test", n, seed=seed)
+    return coco_eval.evaluate(scenes.coco(), coco_eval.detections(model, scenes)).ap
+
+
+def one_shot(job: dict, settings: dict) -> dict:
+    model = detectors.shipped("plain")
+    plan = choice(model, job["ratio"], job["kind"], job["seed"], settings)
+    small = channel_pruning.carry_out(model, PICTURE, plan)
+    if job["statistics"] == "anew":
+        measured_anew(small, looked_at(settings["looked at"]).images)
+    score = ap(small, settings["judged"], job["seed"])
+    return {"ap": score, "parameters": plan.parameters, "macs": plan.macs}
+
+
+def tuned(job: dict, settings: dict) -> dict:
+    how, model, kind = settings["tune"], detectors.shipped("plain"), job["kind"]
+    cut = {"ratio": prune.PRUNE["ratio"], "multiple": prune.PRUNE["multiple"]}
+    first = "l2" if kind == "scratch" else kind
+    plan = choice(model, kind=first, seed=job["seed"], settings=settings, **cut)
+    small = channel_pruning.carry_out(model, PICTURE, plan)
+    if kind == "scratch":
+        torch.manual_seed(job["seed"])
+        fresh = channel_pruning.plan(detectors.detector("plain"), PICTURE, **cut)
+        small = channel_pruning.carry_out(detectors.detector("plain"), PICTURE, fresh)
+    average = training.EMA(small.train(), how["ema"])
+    training.fit(
+        small, detectors.scenes("train", how["scenes"]),
+        prepare.loss_of(small.config, how), steps=how["steps"],
+        batch_size=how["batch"], optimizer=prepare.optimizer(small, how),
+        warmup=how["warmup"], clip=how["clip"], ema=average, collate=data.collate,
+        seed=job["seed"], every=10**9, progress=False,
+    )  # fmt: skip
+    return {"ap": ap(average.model, settings["judged"]), "macs": plan.macs}
+
+
+def latency(job: dict, settings: dict) -> dict:
+    """Milliseconds of whole and pruned networks, in turns; the first is whole."""
+    whole = detectors.shipped("plain")
+    networks, macs = {"whole": whole}, {}
+    for ratio in settings["latency"]:
+        networks[str(ratio)] = channel_pruning.prune(whole, PICTURE, ratio)
+    networks["half"] = channel_pruning.prune(whole, PICTURE, **prune.PRUNE)
+    for name, model in networks.items():
+        macs[name] = profiling.macs(model, PICTURE)
+    eager = profiling.compare(networks, PICTURE, repeats=15)
+    with tempfile.TemporaryDirectory() as folder:
+        calls = {}
+        for name, model in networks.items():
+            file = export.to_onnx(model.eval(), PICTURE, Path(folder) / f"{name}.onnx")
+            session = export.session(file)
+            feed = {session.get_inputs()[0].name: PICTURE.numpy()}
+            calls[name] = lambda run=session.run, feed=feed: run(None, feed)
+        onnx = profiling.interleave(calls, repeats=15)
+    return {
+        name: {"macs": macs[name], "eager": one.latency.median,
+               "onnxruntime": onnx[name].median}
+        for name, one in eager.items()
+    }  # fmt: skip
+
+
+WORK = {"one-shot": one_shot, "tuned": tuned, "latency": latency}
+
+
+def plan(settings: dict):
+    """All jobs."""
+    for seed in range(settings["seeds"]):
+        for ratio in settings["ratios"]:
+            for kind in KINDS if ratio else ("l2",):
+                yield {"question": "one-shot", "kind": kind, "ratio": ratio,
+                       "statistics": "anew", "seed": seed}  # fmt: skip
+            yield {"question": "one-shot", "kind": "l2", "ratio": ratio,
+                   "statistics": "as trained", "seed": seed}  # fmt: skip
+        for kind in settings["tuned"]:
+            yield {"question": "tuned", "kind": kind, "seed": seed}
+    for seed in range(settings["seeds"]):
+        yield {"question": "latency", "seed": seed}
+
+
+def used(question: str, settings: dict) -> dict:
+    """The settings that a row depends on, and the weights it started from."""
+    parts = {"one-shot": ("judged", "looked at"), "latency": ("latency",),
+             "tuned": ("judged", "looked at", "tune")}  # fmt: skip
+    about = {key: settings[key] for key in parts[question]}
+    if question != "one-shot":
+        about["prune"] = prune.PRUNE
+    return about | {"weights": prune.start()}
+
+
+def read(path=None) -> list[dict]:
+    """The rows that are there; a line cut by a kill is left out."""
+    return ledger.read(Path(path or ROWS))
+
+
+def current(rows: list[dict], settings=None) -> list[dict]:
+    """Those rows that were made with these settings, from the weights of today."""
+    settings = settings or SETTINGS
+    return [row for row in rows if row["used"] == used(row["question"], settings)]
+
+
+def run(settings=None, path=None, only=()) -> int:
+    """Do what is missing and append it, a line at a time; returns how many."""
+    settings, done = settings or SETTINGS, 0
+    rows = current(read(path), settings)
+    for job in plan(settings):
+        skipped = only and job["question"] not in only
+        if skipped or any(job.items() <= row.items() for row in rows):
+            continue
+        begun = time.process_time()
+        found = WORK[job["question"]](job, settings)
+        row = job | {"used": used(job["question"], settings)} | found
+        row["seconds"] = round(time.process_time() - begun, 1)
+        ledger.append(Path(path or ROWS), row)
+        done += 1
+    return done
+
+
+def report(rows: list[dict]) -> str:
+    """A line for every network: its values, seed by seed."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row["question"] == "latency":
+            for name, one in row.items():
+                if isinstance(one, dict) and "eager" in one:
+                    work = row["whole"]["macs"] / one["macs"]
+                    gain = {
+                        k: row["whole"][k] / one[k] for k in ("eager", "onnxruntime")
+                    }
+                    said = ", ".join(f"{k} {v:.2f}x" for k, v in gain.items())
+                    name = f"latency {name}: {work:.2f}x fewer multiply-adds"
+                    groups.setdefault(name, []).append(said)
+        else:
+            keys = ("question", "kind", "statistics", "ratio")
+            name = " ".join(str(row[k]) for k in keys if k in row)
+            groups.setdefault(name, []).append(f"{row['ap']:.3f}")
+    lines = [f"{name}: {' | '.join(values)}" for name, values in groups.items()]
+    return "\n".join([*lines, f"{sum(row['seconds'] for row in rows):.0f} CPU-s"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--only", nargs="*", default=(), choices=sorted(WORK))
+    asked = parser.parse_args()
+    if not asked.report:
+        torch.set_num_threads(1)
+        print(f"{run(only=asked.only)} rows added")
+    print(report(current(read())))
+
+
+if __name__ == "__main__":
+    main()
