@@ -9,4 +9,558 @@
 # %% [markdown] tags=["core", "slide"]
 # # 18 · Channel pruning
 #
-# **Question. Half of the channels do most of the work. How does a network get rid of the others, and is it then really faster?**
+# **Question. Which channels can a network do without, what do they take with them, and is it then really faster?**
+#
+# After this chapter you can
+#
+# 1. find the channels that have to go together, by hand and by a trace (exercise 18.3)
+# 2. say what a smaller width does to multiply-adds (exercises 18.1, 18.2)
+# 3. rank channels in four ways, and say what ranking cannot know (quiz)
+# 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.4)
+# 5. say why fewer multiply-adds may bring no time (quiz)
+#
+# | study | run | peak memory | needs |
+# |---|---|---|---|
+# | about 80 min (estimate) | <!-- run -->not measured yet<!-- /run --> | <!-- peak -->not measured yet<!-- /peak --> | no download; starts alone |
+#
+# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+
+# %% tags=["core", "colab"]
+# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+import os
+import sys
+
+REPO = ""  # owner/name; written by `make badges REPO=owner/name`
+if "google.colab" in sys.modules and not os.path.exists("course"):
+    import subprocess
+
+    assert REPO, "this copy of the course does not know its public address yet"
+    address = f"https://github.com/{REPO}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))
+    command = [sys.executable, "-m", "lib.course", "colab"]
+    subprocess.run(command, cwd="course", check=True)
+
+# %% tags=["core", "setup"]
+import lib  # isort: skip  (before torch, so that its threads are set in time)
+import copy
+import json
+
+import torch
+from torch import nn
+
+from lib import channel_pruning, coco_eval, coupling, course, detectors, plots, profiling
+from lib import tracing, training, widgets
+from lib.notebook import check, guess, guesses, hint, measured, quiz, setup, show, solution, table
+
+device = setup("18_channel_pruning", seed=0)
+
+# %% [markdown] tags=["core"]
+# Chapter 17 set weights to zero, and the clock did not move: a zero is multiplied as any other number. Here whole channels leave, so that the tensors
+# really get smaller. The hard part is not which channel to take. It is what goes with it.
+#
+# Before anything is measured, write down what you expect. Put numbers in place of `None`; leave them if you like to be surprised.
+
+# %% tags=["core", "slide"]
+guess("multiply-adds left when every width loses 30 %, in %", None)  # your number
+guess("AP left without new training, 30 % of the channels gone", None)  # it had 0.8
+guess("speed-up in onnxruntime at half the multiply-adds", None)
+
+# %% [markdown] tags=["core", "slide"]
+# ## What goes with one channel?
+#
+# A residual block: convolution `a` makes 4 channels, `b` reads them and makes 4 more, the two are added, and `c` reads the sum.
+#
+# Say we do not want channel 2 of `a` any more. Take pencil and paper before you read on: which rows and which columns of which weights have to go?
+
+# %% tags=["core", "slide", "catch-up"]
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.b, self.c = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.a(x)))
+        return self.c(x + self.b(x))
+
+
+toy, picture = Residual(), torch.zeros(1, 3, 8, 8)
+
+# %% [markdown] tags=["core"]
+# - Filter 2 of `a`, and its bias: that is what makes the channel.
+# - Place 2 of the norm: scale, shift, mean and variance.
+# - Column 2 of `b`, which reads it.
+# - Filter 2 of `b`! Its output is added to channel 2, and a sum needs the same channels on both sides.
+# - Column 2 of `c`, which reads the sum.
+#
+# One channel, five layers. So we do not ask which channel of a *layer* to prune, but which *group* of places. Give every place a label; whatever the network adds,
+# filters one by one or norms makes labels the same; and labels that are the same are one channel. That is the old problem of union and find.
+
+# %% tags=["core"]
+show(coupling.UnionFind)
+
+# %% [markdown] tags=["core", "slide"]
+# The toy by hand, with labels for 4 places each of: what `a` makes (0 to 3), what the norm holds (4 to 7), what `b` reads (8 to 11), what `b` makes (12 to
+# 15), what `c` reads (16 to 19). How many groups are left in the end?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+same = coupling.UnionFind()
+made_a, norm, read_b, made_b, read_c = (same.new(4) for _ in range(5))
+for pair in ((made_a, norm), (made_a, read_b), (made_a, made_b), (made_a, read_c)):
+    for one, other in zip(*pair, strict=True):
+        same.union(one, other)
+roots = [same.find(label) for label in range(20)]
+assert len(set(roots)) == 4
+roots
+
+# %% [markdown] tags=["core"]
+# Four channels that can go one by one, each with five places. Nobody wants to do this for a detector. So let the network tell: `tracing` runs a copy of it once, on one picture. PyTorch announces each
+# operator before it works (`TorchDispatchMode`), and a rule for the operator says what happens to the labels. Two of the rules:
+
+# %% tags=["core"]
+show(coupling.cat)
+
+# %% tags=["deep"]
+show(coupling.convolution)
+
+# %% [markdown] tags=["core"]
+# A concatenation puts labels in a row. A dense convolution joins the labels of its input with the columns of its weight and gives out new ones; a depthwise
+# one passes every label on. The rest is looking up:
+
+# %% tags=["core", "slide", "nbval-check-output"]
+for group in channel_pruning.groups(toy, picture):
+    print(group)
+
+# %% [markdown] tags=["core"]
+# What the tracer cannot free it refuses, with the reason: the picture's three channels are no layer's, and what comes out at the end has a meaning outside. Everything else goes by the same rule, whatever the code looks like that
+# called the operators.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Who is coupled in a detector?
+#
+# `plain` from chapter 16 has residual blocks, a pyramid with sums, and two heads that are shared by three levels. Before you run the cell: how many groups has it, and which is the largest knot?
+
+# %% tags=["core", "slide", "nbval-check-output"]
+model = detectors.shipped("plain")
+x = torch.zeros(1, 3, 128, 128)
+found = channel_pruning.groups(model, x)
+free = [group for group in found if not group.refused]
+rows = [
+    (g.name, len(g), len(g.layers("out")), len(g.layers("norm")), len(g.layers("in")))
+    for g in free
+]
+table(("group, by its first layer", "channels", "made by", "norms", "read by"), rows)
+
+# %% tags=["core", "nbval-check-output"]
+knot = max(free, key=lambda group: len(group.members))
+print(knot)
+
+# %% [markdown] tags=["core"]
+# The knot is BiFPN's and the heads' common width. The finest stage of the backbone belongs to it, since its map enters the first sum as it is. And look at the norms of the heads: a head's filters are the same on all levels, but each
+# level has a norm of its own (chapter 13). Forget one of them, and one level of the pyramid breaks.
+#
+# Which layers share a group with which? A mark says that layer and group have channels in common.
+
+# %% tags=["core", "slide"]
+layers = list(dict.fromkeys(m.layer for g in free for m in g.members if m.role in ("out", "in")))
+marks = torch.zeros(len(free), len(layers))
+for i, group in enumerate(free):
+    for j, layer in enumerate(layers):
+        marks[i, j] = (layer in group.layers("out")) + 2 * (layer in group.layers("in"))
+says = f"{len(layers)} layers, {len(free)} groups: 1 makes channels of the group, 2 reads them, 3 both."
+plots.grid(marks, annotate=False, x_label="layer, in the order they run", y_label="group", says=says)
+
+# %% [markdown] tags=["core"]
+# The same tracer on the others that this course has built, and on MobileNetV3 from torchvision, with depthwise filters, gates and hard swishes:
+
+# %% tags=["core", "nbval-check-output"]
+others = {name: detectors.detector(name) for name in ("course", "lite")}
+for name, other in others.items():
+    groups = channel_pruning.groups(other, x)
+    sizes = [len(group) for group in groups if not group.refused]
+    print(f"{name}: {len(sizes)} groups, {sum(sizes)} channels; largest {max(sizes)}")
+
+# %% [markdown] tags=["deep"]
+# An operator without a rule is an error, and the error has a name in it. Group normalisation mixes the channels of a group in its mean: take one out, and the others change. `keep` says that a layer is to be left alone, with all
+# that it touches.
+
+# %% tags=["deep"]
+strange = nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8), nn.Conv2d(8, 2, 1))
+try:
+    channel_pruning.groups(strange, picture)
+except ValueError as error:
+    print(error)
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does a channel cost?
+#
+# A convolution with $k \times k$ taps that makes $C'$ channels of $C$, on a map of $H \times W$ pixels, costs $H W k^2 C C'$ multiply-adds. If a share $r$ goes on the one side and $r'$ on
+# the other,
+#
+# $$ M(r, r') = H W k^2 \, (1 - r) C \, (1 - r') C' \tag{18.1} $$
+#
+# is left. By hand: 30 % on both sides leave $0.7 \cdot 0.7 = 0.49$. Layers at the ends lose on one side only. The trace knows every product, so what a plan will cost is known
+# before a single weight is moved; `plan` counts, and `profiling` confirms.
+
+# %% tags=["core", "slide"]
+whole = profiling.macs(model, x)
+plan = channel_pruning.plan(model, x, 0.3)
+small = channel_pruning.carry_out(model, x, plan)
+assert plan.macs == profiling.macs(small, x)
+assert plan.parameters == profiling.parameters(small)
+measured("multiply-adds left when every width loses 30 %, in %", 100 * plan.macs / whole, "%")
+
+# %% tags=["core", "slide"]
+shares = [i / 20 for i in range(20)]
+left = [channel_pruning.plan(model, x, share).macs / whole for share in shares]
+curves = {"counted": left, "(1 - r) squared": [(1 - r) ** 2 for r in shares]}
+says = f"Half of the channels leave {left[10]:.0%} of the multiply-adds, three quarters {left[15]:.0%}."
+plots.lines(shares, curves, x_label="share of channels that goes", y_label="multiply-adds left", says=says)
+
+# %% [markdown] tags=["core"]
+# The curve runs a little above the square: ends lose once, and channels come whole. How many stay of a group of $C$ channels, if widths are to be multiples of $m$?
+#
+# $$ C_{kept} = \min\left(C,\; m \left\lceil \frac{C - \lfloor r C \rfloor}{m} \right\rceil\right) \tag{18.5} $$
+#
+# By hand: $C = 40$, $r = 0.5$, $m = 16$: $20$ would stay, and the next multiple is $32$. Rounding *up* keeps more than was asked for; rounding down would take more than was allowed.
+
+# %% tags=["core", "nbval-check-output"]
+assert channel_pruning.kept_channels(40, 0.5, 16) == 32
+[channel_pruning.kept_channels(100, 0.29, m) for m in (1, 8, 16, 64)]
+
+# %% [markdown] tags=["core", "slide"]
+# ## Which channels do least?
+#
+# Four answers. The first two look at the size of all weights $w$ that make, filter or read channel $c$:
+#
+# $$ I_p(c) = \Big( \sum_{w \in c} |w|^p \Big)^{1/p}, \qquad p = 1, 2 \tag{18.2} $$
+#
+# The third asks the batch norms, which multiply a channel by $\gamma$; a channel with $\gamma = 0$ is switched off. With $N$ norms in a group (one for each level of a head):
+#
+# $$ I_{bn}(c) = \frac{1}{N} \sum_{n} |\gamma_{n,c}| \tag{18.3} $$
+#
+# The fourth asks the loss $L$. A reader of channel $c$ has the weights $w$ in its column; setting the channel to 0 is the same as setting them to 0. To first order the loss changes by
+#
+# $$ I_{T}(c) = \Big| \sum_{w \text{ reads } c} w \, \frac{\partial L}{\partial w} \Big| \tag{18.4} $$
+#
+# By hand: filter $(1, -2, 2)$, read with the weight 4. Then $I_1 = 1 + 2 + 2 + 4 = 9$ and $I_2 = \sqrt{1 + 4 + 4 + 16} = 5$.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+tiny = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+with torch.no_grad():
+    tiny[0].weight.copy_(torch.tensor([[1.0, -2, 2], [0, 3, 4]])[:, :, None, None])
+    tiny[2].weight.copy_(torch.tensor([[4.0, 12]])[:, :, None, None])
+(pair,) = [g for g in channel_pruning.groups(tiny, picture) if not g.refused]
+scores = {kind: channel_pruning.importance(tiny, pair, kind).tolist() for kind in ("l1", "l2", "bn")}
+assert scores["l1"][0] == 9 and scores["l2"][0] == 5
+scores
+
+# %% [markdown] tags=["core"]
+# Do the four agree about the detector? For the Taylor expansion it needs a gradient. Any scalar has one; here it is the mean square of all logits on eight scenes, which asks what the answers hang on. Chapter 16's loss would ask
+# what the *right* answers hang on.
+
+# %% tags=["core"]
+scenes = detectors.scenes("test", 100)
+images = training.normalise(torch.from_numpy(scenes.images))
+classes, _ = model(images[:8])
+sum(level.square().mean() for level in classes).backward()
+inner = next(group for group in free if group.name.endswith("2.1.first.0"))
+ranks = {
+    kind: channel_pruning.importance(model, inner, kind).argsort().argsort().double()
+    for kind in channel_pruning.KINDS
+}
+
+# %% tags=["core", "slide"]
+names = list(ranks)
+agree = torch.corrcoef(torch.stack(list(ranks.values())))
+lowest = agree.min().item()
+says = f"Rank correlation of {', '.join(names)}, in this order, on {len(inner)} channels; the lowest is {lowest:.2f}."
+plots.grid(agree, x_label="importance", y_label="importance", says=says)
+
+# %% [markdown] tags=["core"]
+# The norms agree with each other more than with the loss. None of them knows what the *other* channels would do once one is gone. So what counts is the network after it was trained again, further down.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is it the same network, only smaller?
+#
+# There is a sharp test. Take the whole network and set the removed channels to 0 wherever a layer reads them, after norm and activation. This *masked* twin $f_{mask}$ has its full size. The pruned network $f_{pruned}$ has to say the
+# same on every picture, in eval mode:
+#
+# $$ f_{pruned}(x) = f_{mask}(x) \tag{18.6} $$
+
+# %% tags=["core"]
+show(channel_pruning.masked)
+
+# %% tags=["core", "slide"]
+twin = channel_pruning.masked(model, plan)
+with torch.no_grad():
+    ours, theirs = small(images[:4])[0], twin(images[:4])[0]
+apart = max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True))
+assert apart < 1e-4
+print(f"largest difference of a logit: {apart:.1e}")
+
+# %% [markdown] tags=["core", "slide"]
+# **Break it.** The commonest slip: the filters were cut, and the norm behind them kept the wrong places. Here one norm of the class head, on one level of three, holds the statistics of its first
+# channels instead of those that stayed. The shapes are right, nothing complains.
+
+# %% tags=["core", "slide"]
+broken = copy.deepcopy(small)
+norm, whole_norm = broken.class_head.norms[0][0], model.class_head.norms[0][0]
+n = norm.num_features
+with torch.no_grad():
+    for leaf in ("weight", "bias", "running_mean", "running_var"):
+        getattr(norm, leaf).copy_(getattr(whole_norm, leaf)[:n])
+    found = broken(images[:4])[0]
+[f"{(a - b).abs().max().item():.1e}" for a, b in zip(found, theirs, strict=True)]
+
+# %% [markdown] tags=["core"]
+# The first level is off, the others are right. A test that looks at one level, or only at shapes, would pass.
+#
+# **And functions that are not 0 at 0?** The twin's channel is 0 where it is read. If a channel is switched off *before* a sigmoid, the next layer reads 0.5 and not 0. That constant can be put into the next bias (exercise 18.4). `channel_pruning`
+# does not do it; it leaves such a group alone and says so. A gate is no obstacle: 0 times a sigmoid is 0.
+
+# %% tags=["core", "nbval-check-output"]
+chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sigmoid(), nn.Conv2d(8, 2, 1))
+[group.refused for group in channel_pruning.groups(chain, picture)]
+
+# %% [markdown] tags=["core", "slide"]
+# ## How good is what is left?
+#
+# Thirty per cent of all channels are gone, by the L2 norm. Nothing was trained.
+
+# %% tags=["core", "slide"]
+def score(network):
+    return coco_eval.evaluate(scenes.coco(), coco_eval.detections(network, scenes)).ap
+
+
+scores = {"whole": score(model), "30 % gone": score(small)}
+measured("AP left without new training, 30 % of the channels gone", scores["30 % gone"])
+plots.bars(scores, y_label="AP on 100 test scenes")
+
+# %% [markdown] tags=["core"]
+# Nearly nothing. Part of it is cheap to repair: the statistics of the norms were collected when all channels were there. Every layer now gets a smaller sum than its norm expects. Let a few scenes run through in training mode, without any step of an optimizer, so that the norms
+# look again.
+
+# %% tags=["core", "slide"]
+anew = copy.deepcopy(small)
+for layer in anew.modules():
+    if isinstance(layer, nn.BatchNorm2d):
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean of all batches
+looked = training.normalise(torch.from_numpy(detectors.scenes("train", 128).images))
+with torch.no_grad():
+    for batch in looked.split(32):
+        anew.train()(batch)
+scores["norms looked again"] = score(anew.eval())
+plots.bars(scores, y_label="AP on 100 test scenes")
+
+# %% [markdown] tags=["core"]
+# The rest needs training. What was recorded (data/ablations/channel_pruning.py, three seeds): AP without training but with fresh statistics, for shares and ways to choose.
+
+# %% tags=["core", "slide"]
+path = course.ROOT / "data/ablations/channel_pruning.jsonl"
+rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+shot = [r for r in rows if r["question"] == "one-shot" and r["statistics"] == "anew"]
+ratios = sorted({row["ratio"] for row in shot if row["ratio"]})
+kinds = dict.fromkeys(row["kind"] for row in shot if row["ratio"])
+
+
+def mean_ap(kind, ratio):
+    values = [r["ap"] for r in shot if (r["kind"], r["ratio"]) == (kind, ratio)]
+    return sum(values) / len(values)
+
+
+curves = {kind: [mean_ap(kind, ratio) for ratio in ratios] for kind in kinds}
+plots.lines(ratios, curves, x_label="share of channels that went", y_label="AP, recorded") if shot else "not recorded yet"
+
+# %% [markdown] tags=["core"]
+# Now 300 steps of training for the network that is shipped, chosen in three ways, beside one of its sizes with random weights ("scratch"). Each point is a seed.
+
+# %% tags=["core", "slide"]
+tuned = {}
+for row in (row for row in rows if row["question"] == "tuned"):
+    tuned.setdefault(row["kind"], []).append(row["ap"])
+plots.points(tuned, y_label="AP after 300 steps, recorded") if tuned else "not recorded yet"
+
+# %% [markdown] tags=["core"]
+# Compare the two figures: how much of the ranking's advantage is left after training? What the weights of the whole network are worth shows beside "scratch".
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is it faster?
+#
+# `data/weights/prune.py` made the shipped one. Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and it learned again for 2,800 steps. All its widths are multiples of 16.
+
+# %% tags=["core", "slide"]
+there = (course.ROOT / "data/weights/detector_pruned.safetensors").exists()
+shipped = channel_pruning.load(detectors.detector("plain"), "detector_pruned", x) if there else small
+scores = {"whole": score(model), "pruned, trained again": score(shipped)}
+ratio = profiling.macs(shipped, x) / whole
+print(f"{ratio:.2f} of the multiply-adds, {profiling.parameters(shipped):,} parameters" if there else "not recorded yet")
+plots.bars(scores, y_label="AP on 100 test scenes")
+
+# %% [markdown] tags=["core"]
+# And the clock, here and now, in eager PyTorch, one picture and eight at once:
+
+# %% tags=["core", "slide"]
+for batch in (1, 8):
+    pairs = {"whole": model, "pruned": shipped}
+    times = profiling.compare(pairs, images[:batch], repeats=9)
+    gain = 1 / times["pruned"].ratio
+    print(f"batch {batch}: {gain:.2f}x faster with {1 / ratio:.2f}x fewer multiply-adds")
+
+# %% [markdown] tags=["core"]
+# A single small picture is over so fast that PyTorch spends a good part of the time on calling operators, not on multiplying. onnxruntime (chapter 22) has hardly any such cost. The recorded times of one picture, one thread, for shares of
+# every group:
+
+# %% tags=["core", "slide"]
+times = [row for row in rows if row["question"] == "latency"]
+keys = [key for key in (times[0] if times else ()) if key.replace(".", "").isdigit()]
+curves = {"multiply-adds": [], "eager": [], "onnxruntime": []}
+for key in keys:
+    for name, values in curves.items():
+        field = name.replace("multiply-adds", "macs")
+        gains = sorted(row["whole"][field] / row[key][field] for row in times)
+        values.append(gains[len(gains) // 2])
+axes = {"x_label": "share of channels that goes", "y_label": "times fewer, times faster"}
+plots.lines([float(key) for key in keys], curves, **axes) if times else "not recorded yet"
+
+# %% [markdown] tags=["core"]
+# The multiply-adds fall smoothly, the time in steps: kernels work in blocks of 16 channels, and 22 fill as many blocks as 32. That is why the shipped network has multiples of 16.
+
+# %% tags=["core", "slide"]
+if times:
+    gains = [row["whole"]["onnxruntime"] / row["half"]["onnxruntime"] for row in times]
+    work = times[0]["whole"]["macs"] / times[0]["half"]["macs"]
+    measured("speed-up in onnxruntime at half the multiply-adds", sorted(gains)[len(gains) // 2], "x")
+    said = ", ".join(f"{gain:.2f}x" for gain in gains)
+    print(f"{work:.2f}x fewer multiply-adds; onnxruntime {said} faster")
+
+# %% [markdown] tags=["core"]
+# Move the share, and see what was recorded for it: AP before training, and both times.
+
+# %% tags=["optional"]
+def recorded(share):
+    row, name = times[0], str(share)
+    gain = {k: row["whole"][k] / row[name][k] for k in ("macs", "eager", "onnxruntime")}
+    says = f"Recorded, {share:.0%} of the channels gone: {gain['macs']:.2f}x fewer multiply-adds."
+    return plots.bars(gain, y_label="times fewer, times faster", says=says)
+
+
+values = [float(key) for key in keys]
+widgets.slider(recorded, name="share", values=values, label="recorded") if times else "not recorded yet"
+
+# %% [markdown] tags=["core"]
+# ## What goes wrong in practice
+#
+# - **Rounded the wrong way.** VainF/Torch-Pruning be59133: with rounding asked for, channels that go were rounded up instead of down, so more left than the user had allowed. A property finds it: never fewer than
+#   $(1 - r) C$ stay (Eq. 18.5).
+# - **A hair below the number.** $0.29 \cdot 100$ is 28.999999999999996 in floating point. Cut it off, and 28 go instead of 29. `kept_channels` adds a hair first.
+# - **Half a norm.** Scale and shift were cut, mean and variance were not, or in another order. Shapes fit, AP is gone. Only Eq. 18.6 sees it.
+# - **A norm for each level.** A head's filters are shared, its norms are not (chapter 13). A tool that follows one level prunes one norm of each.
+# - **Groups of the wrong grain.** Densely connected networks concatenate; a channel's number changes from reader to reader. Labels for each *channel*, not for each layer, make that no special case.
+# - **Fewer multiply-adds, no time.** Widths such as 22 or 45 cost as much as the next block. Measure on the runtime that will be used.
+
+# %% [markdown] tags=["core", "slide"]
+# ## Summary
+#
+# - A channel is a group of places in many tensors. A trace with union and find tells which.
+# - Multiply-adds fall with the square of the width, and are known before anything is cut.
+# - Size of weights, scale of norms, slope of the loss: cheap rankings, and training evens much of it out.
+# - A pruned network is its masked twin. Test that, level by level.
+# - Statistics of the norms first, then training again.
+# - Time falls in blocks. Prune to multiples that the kernels like, and report the clock beside the count.
+
+# %% tags=["core", "slide"]
+guesses()
+
+# %% [markdown] tags=["core"]
+# ## Exercises
+
+# %% [markdown] tags=["core"]
+# ### 18.1 · Predict · share_left · 5 min · ●○○ · 1 point
+#
+# Three 1x1 convolutions in a row: 3 channels come in, 4, 8 and 2 come out, the 2 are the network's output. Half of the channels go wherever they can. Which share of the multiply-adds is left?
+#
+# <details><summary>Answer</summary>
+#
+# A pixel costs $3 \cdot 4 + 4 \cdot 8 + 8 \cdot 2 = 60$. Afterwards: $3 \cdot 2 + 2 \cdot 4 + 4 \cdot 2 = 22$. The share is $22 / 60 = 0.3667$.
+#
+# </details>
+
+# %% tags=["core"]
+answer = ...  # your number, to four places or as a fraction
+check("channel_pruning.share_left", answer)
+# hint("channel_pruning.share_left")
+# solution("channel_pruning.share_left")
+
+# %% [markdown] tags=["core"]
+# ### 18.2 · Measure · smallest_share · 8 min · ●○○ · 2 points
+#
+# The classifier of chapter 02. Which is the smallest share of channels, in hundredths, that leaves at most half of the multiply-adds?
+
+# %% tags=["core"]
+share = 0.5  # change me
+classifier, crop = training.small_cnn(), torch.zeros(1, 3, 32, 32)
+smaller = channel_pruning.plan(classifier, crop, share)
+print(f"{share:.2f}: {smaller.macs / profiling.macs(classifier, crop):.3f} left")
+
+answer = ...  # the share you found
+check("channel_pruning.smallest_share", answer)
+# hint("channel_pruning.smallest_share")
+# solution("channel_pruning.smallest_share")
+
+# %% [markdown] tags=["core"]
+# ### 18.3 · Build · places · 12 min · ●●○ · 3 points
+#
+# Maps with `sizes[i]` channels are concatenated, in order. `kept[i]` lists the channels of part `i` that stay. A layer reads the concatenation: return the list of its columns that stay, in order. By hand: `kept = [[0, 2], [1]]`, `sizes = [3, 2]` gives `[0, 2, 4]`.
+
+# %% tags=["core"]
+def places(kept, sizes):
+    ...  # your code
+
+
+check("channel_pruning.places", places)
+# hint("channel_pruning.places")
+# solution("channel_pruning.places")
+
+# %% [markdown] tags=["core"]
+# ### 18.4 · Build · folded · 18 min · ●●● · 4 points
+#
+# Channels that were switched off before a sigmoid arrive as one `constant` at every pixel. `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels. Return the pair of the smaller weight and a bias that makes up
+# for what is gone, so that nothing changes. By hand: weights $1, 2, 3$ of one 1x1 filter, bias 10, `gone = [0, 2]`, constant 0.5: weight $2$, bias $10 + (1 + 3) \cdot 0.5 = 12$.
+
+# %% tags=["core"]
+def folded(weight, bias, gone, constant):
+    ...  # your code
+
+
+check("channel_pruning.folded", folded)
+# hint("channel_pruning.folded")
+# solution("channel_pruning.folded")
+
+# %% [markdown] tags=["optional"]
+# ### 18.5 · Further · 90 min · ●●● · 0 points
+#
+# [Molchanov and others](https://arxiv.org/abs/1906.10771) rank all channels of a network together and remove a few at a time, with training in between. Give each group's scores a common scale (divide by their mean), take away the lowest ones
+# until `plan(..., removed=...)` says that half of the multiply-adds are left, and compare with one share for all groups, on `detectors.scenes("validation", 200)`.
+
+# %% [markdown] tags=["core"]
+# ## Quiz
+
+# %% tags=["core"]
+quiz("channel_pruning")
+
+# %% [markdown] tags=["core"]
+# ## Where next
+#
+# Fewer channels, each still 32 bits wide. Chapter 19 makes the numbers themselves smaller. Both multiply: chapter 22 measures the detector that is pruned *and* has eight bits.
+
+# %% [markdown] tags=["core"]
+# ## References
+#
+# - Li and others, [Pruning Filters for Efficient ConvNets](https://arxiv.org/abs/1608.08710), 2016: the L1 norm of filters.
+# - Liu and others, [Network Slimming](https://arxiv.org/abs/1708.06519), 2017: the scale of batch norms.
+# - Molchanov and others, [Importance Estimation for Neural Network Pruning](https://arxiv.org/abs/1906.10771), 2019: Taylor expansions.
+# - Fang and others, [DepGraph](https://arxiv.org/abs/2301.12900), 2023: coupled layers in any network, and Torch-Pruning.
+# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018: what training from scratch reaches.

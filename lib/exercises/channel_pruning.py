@@ -1,0 +1,323 @@
+"""Exercises and quiz of chapter 18: what a pruned channel takes with it."""
+
+import torch
+from torch import nn
+
+from lib import channel_pruning, profiling, training
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+
+# --- 18.1 predict
+
+
+def toy() -> nn.Sequential:
+    """Three convolutions in a row, 4, 8 and 2 filters."""
+    convs = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1), nn.Conv2d(8, 2, 1)
+    return nn.Sequential(*convs)
+
+
+def share_left() -> float:
+    """Multiply-adds that are left of the toy if half of the channels go."""
+    x = torch.zeros(1, 3, 1, 1)
+    return channel_pruning.plan(toy(), x, 0.5).macs / profiling.macs(toy(), x)
+
+
+# --- 18.2 measure
+
+
+def smallest_share() -> float:
+    """The share of channels, in hundredths, that halves the multiply-adds."""
+    model, x = training.small_cnn(), torch.zeros(1, 3, 32, 32)
+    half = profiling.macs(model, x) / 2
+    shares = [k / 100 for k in range(100)]
+    return next(s for s in shares if channel_pruning.plan(model, x, s).macs <= half)
+
+
+# --- 18.3 build
+
+
+def places(kept, sizes):
+    """What stays of a concatenation: each part's channels, behind the whole parts."""
+    found, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        for channel in channels:
+            found.append(before + channel)
+        before += size
+    return found
+
+
+def places_2(kept, sizes):
+    """The other way round: mark what stays, then read the marks."""
+    marks = []
+    for channels, size in zip(kept, sizes, strict=True):
+        marks += [channel in channels for channel in range(size)]
+    return [place for place, stays in enumerate(marks) if stays]
+
+
+def places_without_offset(kept, sizes):
+    return [channel for channels in kept for channel in channels]
+
+
+def places_behind_kept(kept, sizes):
+    found, before = [], 0
+    for channels in kept:
+        found += [before + channel for channel in channels]
+        before += len(channels)
+    return found
+
+
+def places_behind_last_part(kept, sizes):
+    found, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        found += [before + channel for channel in channels]
+        before = size
+    return found
+
+
+def places_of_the_removed(kept, sizes):
+    stay = set(places(kept, sizes))
+    return [place for place in range(sum(sizes)) if place not in stay]
+
+
+def parts(rng, size) -> tuple:
+    """Parts of a concatenation, each with some channels that stay, in order."""
+    sizes = [rng.randint(2, 4 + size) for _ in range(rng.randint(2, 4))]
+    kept = [sorted(rng.sample(range(n), rng.randint(1, n - 1))) for n in sizes]
+    return kept, sizes
+
+
+# --- 18.4 build
+
+
+def folded(weight, bias, gone, constant):
+    """The smaller weight, and a bias that holds what the removed channels gave."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    lost = weight[:, gone].sum((1, 2, 3)) * constant
+    return weight[:, stay], bias + lost
+
+
+def folded_2(weight, bias, gone, constant):
+    """Let the layer say itself what the constants give."""
+    out, channels, height, width = weight.shape
+    x = torch.zeros(1, channels, height, width)
+    x[:, gone] = constant
+    mask = torch.ones(channels, dtype=torch.bool)
+    mask[gone] = False
+    return weight[:, mask], torch.conv2d(x, weight, bias).flatten()
+
+
+def folded_not(weight, bias, gone, constant):
+    return folded(weight, bias, gone, 0.0)
+
+
+def folded_once(weight, bias, gone, constant):
+    small, _ = folded(weight, bias, gone, constant)
+    return small, bias + weight[:, gone].sum(1)[:, 0, 0] * constant
+
+
+def folded_the_rest(weight, bias, gone, constant):
+    small, _ = folded(weight, bias, gone, constant)
+    return small, bias + small.sum((1, 2, 3)) * constant
+
+
+def folded_away(weight, bias, gone, constant):
+    return folded(weight, bias, gone, -constant)
+
+
+def folded_mean(weight, bias, gone, constant):
+    small, _ = folded(weight, bias, gone, constant)
+    return small, bias + weight[:, gone].mean((1, 2, 3)) * constant
+
+
+def layer(rng, size) -> tuple:
+    """A convolution, channels before it that go, and the constant that they give."""
+    out, channels = rng.randint(1, 2 + size), rng.randint(3, 4 + size)
+    side = rng.choice((2, 3))
+    gone = sorted(rng.sample(range(channels), rng.randint(1, channels - 1)))
+    constant = rng.choice((0.5, 0.25, -1.5))
+    weight = tensor(rng, out, channels, side, side)
+    return weight, tensor(rng, out), gone, constant
+
+
+def same_sums(mine, weight, bias, gone, constant) -> bool:
+    """On a picture whose removed channels are constant, nothing has changed."""
+    small, shift = mine(weight, bias, list(gone), constant)
+    x = torch.linspace(-1, 1, weight.shape[1] * 25).reshape(1, -1, 5, 5)
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    x[:, gone] = constant
+    a, b = torch.conv2d(x, weight, bias), torch.conv2d(x[:, stay], small, shift)
+    return torch.allclose(a, b, atol=1e-4)
+
+
+EXERCISES = (
+    Exercise(
+        name="share_left", number="18.1", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="Multiply-adds left, as a share, when half of the channels go.",
+        reference=share_left,
+        wrong=(
+            Wrong(0.5, "a layer in the middle loses on both sides: half the filters,"
+                  " each with half the columns"),
+            Wrong(0.25, "the first layer keeps its three inputs, the last one its two"
+                  " outputs: they lose on one side only"),
+            Wrong(0.375, "that is halfway; add up the three layers"),
+        ),
+        hints=(
+            "Count one pixel: 3 x 4, then 4 x 8, then 8 x 2.",
+            "After pruning: 3 x 2, 2 x 4, 4 x 2.",
+        ),
+    ),
+    Exercise(
+        name="smallest_share", number="18.2", kind="measure", minutes=8, difficulty=1,
+        points=2,
+        task="The smallest share of channels, in hundredths, that halves the"
+             " multiply-adds of `training.small_cnn`.",
+        reference=smallest_share,
+        wrong=(
+            Wrong(0.5, "try 0.5: far fewer than half of the multiply-adds are left"),
+            Wrong(0.29, "1 - sqrt(0.5) holds for a layer that loses on both sides and"
+                  " for any number of channels; here there are ends, and whole"
+                  " channels"),
+        ),
+        hints=(
+            "Change `share` and look at the number that is printed.",
+            "Begin at 0.29, where the middle layers come to half, and go on in"
+            " hundredths.",
+        ),
+    ),
+    Exercise(
+        name="places", number="18.3", kind="build", minutes=12, difficulty=2, points=3,
+        task="What stays of a concatenation.",
+        reference=places, alternative=places_2,
+        wrong=(
+            Wrong(places_without_offset, "the second part does not begin at 0: its"
+                  " channels stand behind the first part's"),
+            Wrong(places_behind_kept, "you shift by the channels that stay; the old"
+                  " tensor still has all of them"),
+            Wrong(places_behind_last_part, "with three parts the last one stands behind"
+                  " both of the others: add the sizes up"),
+            Wrong(places_of_the_removed, "those are the places that go"),
+        ),
+        hints=(
+            "Where does the first channel of each part stand in the whole?",
+            "Keep a running sum of the sizes of the parts that came before.",
+            "It is the old size of a part that counts, not how many of it stay.",
+        ),
+        cases=parts,
+        by_hand=(
+            (([[0, 2], [1]], [3, 2]), [0, 2, 4]),
+            (([[1], [0], [0]], [2, 2, 2]), [1, 2, 4]),
+        ),
+        properties=(
+            Property(
+                "if everything stays, every place stays",
+                lambda mine, kept, sizes: (
+                    mine([list(range(n)) for n in sizes], sizes)
+                    == list(range(sum(sizes)))
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="folded", number="18.4", kind="build", minutes=18, difficulty=3, points=4,
+        task="Take channels out that are constant, and put what they gave into the"
+             " bias.",
+        reference=folded, alternative=folded_2,
+        wrong=(
+            Wrong(folded_not, "the bias is as before; what the constants contributed is"
+                  " lost"),
+            Wrong(folded_once, "one tap of the filter is not all of it: the constant"
+                  " stands under every tap"),
+            Wrong(folded_the_rest, "you add up the columns that stay; the constants"
+                  " belong to those that go"),
+            Wrong(folded_away, "the sign: what leaves the sum goes into the bias"),
+            Wrong(folded_mean, "a convolution adds its taps up, it takes no mean"),
+        ),
+        hints=(
+            "A removed channel is the same number at every pixel. What does a filter"
+            " make of such a channel?",
+            "The sum of the filter's weights for that channel, times the number.",
+            "weight[:, gone] are the columns; the sum runs over channels and taps.",
+        ),
+        cases=layer,
+        by_hand=(
+            ((torch.tensor([1.0, 2, 3]).reshape(1, 3, 1, 1), torch.tensor([10.0]),
+              [0, 2], 0.5),
+             (torch.tensor([[[[2.0]]]]), torch.tensor([12.0]))),
+        ),
+        properties=(
+            Property("a picture with these constants gives what it gave before",
+                     same_sums),
+        ),
+        tolerance=1e-4,
+    ),
+)  # fmt: skip
+
+
+def stay_of_40() -> int:
+    return channel_pruning.kept_channels(40, 0.5, 16)
+
+
+def cost_of_both() -> float:
+    return (1 - 0.3) ** 2
+
+
+QUIZ = (
+    Question(
+        "Two maps are added, and the sum is added to a third. Channel 5 of the first is"
+        " to go. What else has to?",
+        (
+            Option("Nothing: the sum treats it as 0.", "Tensors of 31 and 32 channels"
+                   " cannot be added at all."),
+            Option("Channel 5 of the other two, and column 5 of everyone who reads the"
+                   " sum.", "All three stand in one place; the readers lose a column.",
+                   True),
+            Option("Any one channel of the other two.", "Place 5 is added to place 5;"
+                   " another one would pair strangers."),
+        ),
+    ),
+    Question(
+        "A layer loses 30 % of its filters, and so does the layer before it. What is"
+        " left of its multiply-adds?",
+        (
+            Option("70 %", "It loses columns as well: its input has become narrower."),
+            Option("49 %", "0.7 of the filters, each with 0.7 of the columns.", True),
+            Option("30 %", "That is what goes, on one side."),
+            Option("40 %", "0.3 + 0.3 counts the corner twice."),
+        ),
+        value=lambda: round(100 * cost_of_both()), form="{} %",
+    ),
+    Question(
+        "A group has 40 channels, half of them are to go, and widths are rounded up to"
+        " multiples of 16. How many stay?",
+        (
+            Option("16", "Rounding down removes more than was asked for."),
+            Option("20", "So many without rounding: 20 is no multiple of 16."),
+            Option("32", "20, up to the next multiple of 16.", True),
+            Option("40", "Only if no multiple lay between."),
+        ),
+        value=stay_of_40, form="{}",
+    ),
+    Question(
+        "A pruned network scores far below its masked twin, in eval mode. Which is the"
+        " likely cause?",
+        (
+            Option("The importance was badly chosen.", "Both lack the same channels,"
+                   " well chosen or not."),
+            Option("It was not trained again.", "Neither was the twin."),
+            Option("A batch norm kept the statistics of other channels.", "Weight,"
+                   " bias, mean and variance have to lose the same places as the"
+                   " filters. With a head's norms: on every level.", True),
+        ),
+    ),
+    Question(
+        "Channels before a sigmoid are set to 0. What does the layer behind it read"
+        " there?",
+        (
+            Option("0", "Only for functions with f(0) = 0, as ReLU or SiLU."),
+            Option("0.5", "A constant. A pruned network has to put it into the next"
+                   " bias, or leave the group alone.", True),
+            Option("Nothing", "The channel is still there until it is removed."),
+        ),
+        value=lambda: torch.sigmoid(torch.zeros(())).item(), form="{}",
+    ),
+)  # fmt: skip
