@@ -101,10 +101,8 @@ def pact_case(rng, size) -> tuple:
 
 def oscillations(history):
     """How often each weight turned back: a change against its last change."""
-    turns = torch.zeros_like(history[0])
-    last = torch.zeros_like(history[0])
-    for before, now in zip(history[:-1], history[1:], strict=True):
-        step = (now - before).sign()
+    turns, last = torch.zeros_like(history[:2])
+    for step in history.diff(dim=0).sign():
         turns += step * last < 0
         last = torch.where(step == 0, last, step)
     return turns
@@ -313,11 +311,6 @@ EXERCISES = (
                 lambda mine, history: torch.equal(mine(history), mine(history.flip(0))),
             ),
         ),
-        survivors={
-            "line 3: `0` -> `1`": "every row has the same shape",
-            "line 4: `0` -> `1`": "every row has the same shape",
-            "line 5: `True` -> `False`": "the two parts have the same length",
-        },
     ),
 )
 
