@@ -38,10 +38,10 @@ def smallest_share() -> float:
 def places(kept, sizes):
     """What stays of a concatenation: each part's channels, behind the whole parts."""
     found, before = [], 0
-    for channels, size in zip(kept, sizes, strict=True):
+    for part, channels in enumerate(kept):
         for channel in channels:
             found.append(before + channel)
-        before += size
+        before += sizes[part]
     return found
 
 

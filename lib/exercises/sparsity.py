@@ -275,7 +275,7 @@ def bits_of_two_in_four() -> float:
     return (packed.values.nbytes * 8 + places) / 4
 
 
-def one_left_of_ten() -> float:
+def one_left_of_ten() -> int:
     """Weights that stay of a row of 576, at a sparsity of 0.9."""
     weight = torch.arange(1.0, 577).view(1, 576)
     return int(sparsity.magnitude_mask(weight, 0.9).sum())
