@@ -8,6 +8,7 @@ by the device while it writes the result before it: one rounding for both.
 Support for `qat`, `integer` and `export`, which read the same graph. Chapter 20.
 """
 
+import torch
 from torch import fx, nn
 
 # They choose, move or repeat values, and zero is on every grid.
@@ -67,6 +68,26 @@ def insert(model: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -
         new = model.graph.call_module(name, (node,))
     node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
     new.meta["shape"] = node.meta.get("shape")
+
+
+@torch.no_grad()
+def settle(model: fx.GraphModule) -> fx.GraphModule:
+    """Move every bias to whole steps of the sum that it is added to, s_x times s_w.
+
+    There a device stores it. Real biases are off by up to half a step, and that flips
+    a rounding here and there. The last thing before `integer` or `export`; in place,
+    returns the model. A layer whose input or weight nothing rounds keeps its bias.
+    """
+    for node in model.graph.nodes:
+        layer = model.get_submodule(node.target) if node.op == "call_module" else None
+        if getattr(layer, "bias", None) is None:
+            continue
+        quantizer = getattr(layer, "weight_quantizer", None)
+        source = quantizer and above(node.args[0], type(quantizer))
+        if source:
+            step = model.get_submodule(source.target).scale.double() * quantizer.scale
+            layer.bias.copy_((layer.bias / step).round() * step)
+    return model
 
 
 def above(node: fx.Node, kind: type[nn.Module]) -> fx.Node | None:

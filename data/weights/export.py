@@ -28,7 +28,7 @@ import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
 from lib import channel_pruning, coco_eval, deployed, detectors, export  # noqa: E402
-from lib import qat, quantize, training  # noqa: E402
+from lib import grids, qat, quantize, training  # noqa: E402
 
 NAMES = "plain", "pruned"
 SETTINGS = {"scenes": 128, "seed": 1, "batch": 32, "bits": 7, "judged": 1000}
@@ -53,7 +53,7 @@ def calibration(how: dict) -> list[torch.Tensor]:
 
 
 def rounded(graph, batches, bits: int = 8, observer=quantize.MSE):
-    """A deployed graph with grids for weights of `bits` and maps of 8."""
+    """A deployed graph with grids for weights of `bits`, maps of 8, biases of 32."""
     fake = qat.prepare(
         graph,
         weights=qat.Scheme(bits=bits, observer=observer),
@@ -61,7 +61,7 @@ def rounded(graph, batches, bits: int = 8, observer=quantize.MSE):
             symmetric=False, signed=False, axis=None, observer=observer
         ),
     )
-    return qat.calibrate(fake, batches)
+    return grids.settle(qat.calibrate(fake, batches))
 
 
 def ap(path: Path, how: dict) -> float:
