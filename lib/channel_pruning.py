@@ -62,11 +62,11 @@ def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor
     roles = {"bn": ("norm",), "taylor": ("in",)}.get(kind, ("out", "depthwise", "in"))
     rows = _rows(model, group, *roles, slope=kind == "taylor")
     if kind == "bn":
-        score = torch.cat(rows, 1).abs().mean(1)  # Eq. 18.3
+        score = torch.cat(rows, 1).abs().mean(1)  # Eq. 18.4
     elif kind == "taylor":
-        score = torch.cat(rows, 1).sum(1).abs()  # Eq. 18.4
+        score = torch.cat(rows, 1).sum(1).abs()  # Eq. 18.5
     else:
-        score = torch.cat(rows, 1).norm(int(kind[1]), dim=1)  # Eq. 18.2
+        score = torch.cat(rows, 1).norm(int(kind[1]), dim=1)  # Eq. 18.3
     if score.is_meta:  # for counting: any will do
         return torch.zeros(len(group), device="cpu")
     if score.isnan().any():
@@ -101,7 +101,7 @@ def kept_channels(channels: int, ratio: Number, multiple: int = 1) -> int:
     """How many stay: all but the share `ratio`, rounded up to a multiple."""
     # 0.29 * 100 is 28.999999999999996: a hair is added before it is cut off.
     kept = channels - int(ratio * channels + 1e-9)
-    return min(channels, math.ceil(kept / multiple) * multiple)  # Eq. 18.5
+    return min(channels, math.ceil(kept / multiple) * multiple)  # Eq. 18.2
 
 
 @dataclass(frozen=True)

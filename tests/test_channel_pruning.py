@@ -207,8 +207,8 @@ def test_a_depthwise_filter_goes_with_its_channel():
 # ------------------------------------------------------------------------ importance
 
 
-@pytest.mark.equation("18.2")
 @pytest.mark.equation("18.3")
+@pytest.mark.equation("18.4")
 def test_importance_by_hand():
     model = nn.Sequential(
         nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1)
@@ -232,7 +232,7 @@ def test_importance_by_hand():
     assert plan.removed == {group.name: (1,)}
 
 
-@pytest.mark.equation("18.4")
+@pytest.mark.equation("18.5")
 def test_taylor_is_the_slope_of_masking():
     """Scale the channel that is read by 1 - t: the loss begins to change by it."""
     torch.manual_seed(0)
@@ -269,7 +269,7 @@ def test_importance_says_what_is_missing():
 # ------------------------------------------------------------------------- how many
 
 
-@pytest.mark.equation("18.5")
+@pytest.mark.equation("18.2")
 def test_how_many_stay_by_hand():
     stay = channel_pruning.kept_channels
     assert stay(100, 0.29) == 71  # 0.29 * 100 is a hair below 29

@@ -160,6 +160,8 @@ EXERCISES = (
             Wrong(0.25, "the first layer keeps its three inputs, the last one its two"
                   " outputs: they lose on one side only"),
             Wrong(0.375, "that is halfway; add up the three layers"),
+            Wrong(lambda: 100 * share_left(), "a share lies between 0 and 1: divide by"
+                  " 100"),
         ),
         hints=(
             "Count one pixel: 3 x 4, then 4 x 8, then 8 x 2.",
@@ -177,6 +179,8 @@ EXERCISES = (
             Wrong(0.29, "1 - sqrt(0.5) holds for a layer that loses on both sides and"
                   " for any number of channels; here there are ends, and whole"
                   " channels"),
+            Wrong(lambda: 100 * smallest_share(), "a share lies between 0 and 1: divide"
+                  " by 100"),
         ),
         hints=(
             "Change `share` and look at the number that is printed.",
