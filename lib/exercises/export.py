@@ -26,8 +26,8 @@ def kilobytes_without_steps() -> float:
 
 
 def first_bits() -> int:
-    """The largest number of bits whose weights cannot overflow a pair."""
-    return max(bits for bits in range(2, 9) if 2 * 255 * (2 ** (bits - 1) - 1) < 2**15)
+    """The most bits whose weights cannot overflow 16 bits with four products."""
+    return max(bits for bits in range(2, 9) if 4 * 255 * (2 ** (bits - 1) - 1) < 2**15)
 
 
 # --- 22.3 build
@@ -77,6 +77,21 @@ def requantize_floor(total, x_scale, w_scale, y_scale, y_zero):
 def requantize_times(total, x_scale, w_scale, y_scale, y_zero):
     ratio = x_scale * w_scale * y_scale
     return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_clamps_too_early(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return torch.round(total * ratio[:, None]).clamp(0, 255) + y_zero
+
+
+def requantize_without_zero(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return torch.round(total * ratio[:, None]).clamp(0, 255)
+
+
+def requantize_signed(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.round(total * ratio[:, None]) + y_zero).clamp(-128, 127)
 
 
 def sums(rng, size) -> tuple:
@@ -165,15 +180,16 @@ EXERCISES = (
     Exercise(
         name="first_bits", number="22.2", kind="measure", minutes=8, difficulty=2,
         points=2,
-        task="The most bits that weights may have, so that a pair never overflows.",
+        task="The most bits of weights whose four products never overflow.",
         reference=first_bits,
         wrong=(
-            Wrong(8, "2 * 255 * 127 is 64,770: more than 32,767"),
-            Wrong(6, "6 bits are safe, but one more is safe, too"),
-            Wrong(4, "4 bits are safe, but more of them are, too"),
+            Wrong(8, "4 * 255 * 127 is 129,540: more than 32,767"),
+            Wrong(7, "7 bits are safe for two products; four reach 64,260"),
+            Wrong(5, "5 bits are safe, but one more is safe, too"),
+            Wrong(31, "31 is the largest weight; how many bits hold -31..31?"),
         ),
         hints=(
-            "Change `bits` and look at the largest sum of a pair.",
+            "Change `bits` and look at the largest sum.",
             "16 bits with a sign hold at most 32,767.",
         ),
     ),
@@ -192,6 +208,11 @@ EXERCISES = (
             Wrong(requantize_wraps, "a byte that is too large stays at 255; yours"
                   " begins again at 0"),
             Wrong(requantize_floor, "round to the nearest step, not down"),
+            Wrong(requantize_clamps_too_early, "some bytes are above 255: add the zero"
+                  " point first, clamp last"),
+            Wrong(requantize_without_zero, "the zero point is missing: a sum of 0 becomes"
+                  " y_zero"),
+            Wrong(requantize_signed, "a byte runs from 0 to 255; -128..127 is int8"),
             Wrong(requantize_times, "divide by the step of y: a larger step gives"
                   " smaller integers"),
         ),
@@ -239,10 +260,11 @@ EXERCISES = (
         ),
         cases=windows,
         by_hand=(
+            ((9, 2, 2, 0), 1),
+            ((5, 2, 2, 1), 0),
             ((7, 3, 2, 1), 1),
             ((6, 3, 2, 1), 2),
             ((8, 2, 2, 0), 0),
-            ((9, 2, 2, 0), 1),
             ((5, 1, 3, 0), 0),
         ),
         properties=(),
@@ -250,7 +272,7 @@ EXERCISES = (
 )  # fmt: skip
 
 
-def doubled_file() -> float:
+def bytes_a_weight() -> float:
     """Bytes a weight, stored as int8 with its filter's 12 bytes, 9 weights a filter."""
     return (9 + 12) / 9
 
@@ -259,24 +281,28 @@ QUIZ = (
     Question(
         "A runtime that knows nothing about int8 opens a QDQ file. What happens?",
         (
+            Option("It refuses the file, because it has no kernel for integer"
+                   " convolutions.", "Every operator in it is standard ONNX, and the"
+                   " convolutions in it are of floats."),
             Option("It computes with floats, rounded where the file says so, and gives"
                    " nearly the same.", "Q and DQ are ordinary operators. Integers are"
                    " a liberty that a runtime may take.", True),
-            Option("It refuses the file.", "Every operator in it is standard ONNX."),
-            Option("It computes with full floats, as if nothing were rounded.", "The"
-                   " pairs do round, and the weights are stored rounded."),
+            Option("It computes with full floats, as if nothing in the file were"
+                   " rounded.", "The pairs do round, and the weights are stored"
+                   " rounded."),
         ),
     ),
     Question(
         "Why are anchors and NMS not in our file?",
         (
-            Option("ONNX has no operator for NMS.", "It has: NonMaxSuppression. Yet"
-                   " runtimes treat it differently."),
+            Option("ONNX has no operator for NMS, so each runtime brings one of its"
+                   " own.", "It has: NonMaxSuppression. Yet runtimes treat it"
+                   " differently."),
+            Option("They would be rounded to int8, and boxes would move by whole"
+                   " pixels.", "Nothing is rounded where no Q stands."),
             Option("How many boxes survive depends on the picture; the network before"
                    " has fixed shapes.", "What is fixed can be fused and planned. The"
                    " rest is fast without a graph.", True),
-            Option("They would be rounded to int8.", "Nothing is rounded where no Q"
-                   " stands."),
         ),
     ),
     Question(
@@ -288,16 +314,18 @@ QUIZ = (
                    " less than four times.", True),
             Option("4.00", "That is a float."),
         ),
-        value=doubled_file, form="{:.2f}",
+        value=bytes_a_weight, form="{:.2f}",
     ),
     Question(
         "Where did the ReLUs go in the int8 file?",
         (
-            Option("They were forgotten.", "Then negative numbers would come out."),
             Option("Byte 0 means 0.0, so the rounding behind them already cuts off"
                    " what is below.", "The zero point of such a map is 0. The clamp of"
                    " Q is the ReLU.", True),
-            Option("onnxruntime computes them inside DQ.", "DQ only multiplies."),
+            Option("Batch norm folding took them into the weights of the convolution"
+                   " before.", "Folding takes in what is linear. A ReLU is not."),
+            Option("onnxruntime computes them inside DQ, where the bytes become"
+                   " numbers again.", "DQ only subtracts and multiplies."),
         ),
     ),
     Question(
@@ -306,10 +334,10 @@ QUIZ = (
         (
             Option("int8 makes the model 2.5 times faster.", "Part of that is the"
                    " runtime: its floats are faster than eager PyTorch, too."),
-            Option("int8 against fp32 in the same runtime, and eager beside it.",
-                   "Change one thing at a time.", True),
             Option("Nothing: latencies are noise.", "Medians of interleaved runs on an"
                    " idle machine repeat well."),
+            Option("int8 against fp32 in the same runtime, and eager beside it.",
+                   "Change one thing at a time.", True),
         ),
     ),
 )  # fmt: skip
