@@ -170,6 +170,8 @@ EXERCISES = (
                   " at first"),
             Wrong(0.1125, "that is what is left to do: an eighth of 0.9"),
             Wrong(0.675, "that is a square; the schedule has a cube"),
+            Wrong(lambda: 100 * halfway(), "a share lies between 0 and 1: divide by"
+                  " 100"),
         ),
         hints=(
             "How much of the time is left? That share, to the third power, of 0.9 is"
@@ -188,6 +190,8 @@ EXERCISES = (
                   " have one byte"),
             Wrong(0.8, "almost: at 0.80 the pairs take as much as the dense bytes, and"
                   " the row starts come on top"),
+            Wrong(lambda: 100 * cheaper_from(), "a share lies between 0 and 1: divide"
+                  " by 100"),
         ),
         hints=(
             "A pair is now 1 + 4 bytes, and there are 129 row starts of 4 bytes.",
