@@ -320,18 +320,18 @@ QUIZ = (
         "Why does quantization-aware training keep a real number behind each weight?",
         (
             Option(
+                "so that the device can start from it",
+                "The device gets integers. The real number is thrown away after"
+                " training.",
+            ),
+            Option(
                 "so that many small updates can add up to a step",
                 "A rounded weight would forget each update that is smaller than half a"
                 " step, and nearly all are.",
                 correct=True,
             ),
             Option(
-                "the device needs it",
-                "The device gets integers. The real number is thrown away after"
-                " training.",
-            ),
-            Option(
-                "integers cannot be multiplied",
+                "because integers cannot be multiplied",
                 "They can, and that is why it is done (chapter 21).",
             ),
         ),
@@ -340,9 +340,9 @@ QUIZ = (
         "64 filters of 64 x 3 x 3 weights, from 32 bits to 4. Each filter keeps a bias"
         " and a step of 32 bits. How many times smaller is the layer?",
         (
+            Option("4.0", "That is what 8 bits would give."),
             Option("7.8", "Steps and biases take 3 % of what is left.", correct=True),
             Option("8.0", "32 / 4, but a filter also stores its step and its bias."),
-            Option("4.0", "That is what 8 bits would give."),
         ),
         smaller,
         "{:.1f}",
@@ -351,16 +351,16 @@ QUIZ = (
         "A grid cuts off many large values. Which way does the squared error push its"
         " step?",
         (
-            Option(
-                "longer",
-                "What is cut off is too small; its slope is the last integer, so a"
-                " longer step brings it closer.",
-                correct=True,
-            ),
-            Option("shorter", "That would cut off even more."),
+            Option("to a shorter one", "That would cut off even more."),
             Option(
                 "nowhere: rounding has no slope",
                 "Not for x, but the step multiplies whatever integer comes out.",
+            ),
+            Option(
+                "to a longer one",
+                "What is cut off is too small; its slope is the last integer, so a"
+                " longer step brings it closer.",
+                correct=True,
             ),
         ),
     ),
@@ -369,24 +369,24 @@ QUIZ = (
         " statistics of each batch, and the weights are rounded after folding?",
         (
             Option(
+                "nothing: a batch norm is linear, so folding changes no result",
+                "In evaluation it is. In training its factors depend on the batch.",
+            ),
+            Option(
+                "no gradient passes through a batch norm, so nothing is learned",
+                "They do pass: every network in this course was trained that way.",
+            ),
+            Option(
                 "the weights that are rounded change with every batch",
                 "Their factors do, so that integers jump; and they are not those that"
                 " will be deployed.",
                 correct=True,
             ),
-            Option(
-                "nothing, a norm is linear",
-                "In evaluation it is. In training its factors depend on the batch.",
-            ),
-            Option(
-                "gradients cannot pass a batch norm",
-                "They can: every network in this course was trained that way.",
-            ),
         ),
     ),
     Question(
-        "LSQ multiplies the gradient of a step by 1 / sqrt(N Q). What does this factor"
-        " do under Adam?",
+        "LSQ multiplies the gradient of a step by a factor, Eq. 20.4. What does it do"
+        " under Adam?",
         (
             Option(
                 "nearly nothing",
