@@ -210,7 +210,7 @@ EXERCISES = (
             Wrong(requantize_floor, "round to the nearest step, not down"),
             Wrong(requantize_clamps_too_early, "some bytes are above 255: add the zero"
                   " point first, clamp last"),
-            Wrong(requantize_without_zero, "the zero point is missing: a sum of 0 becomes"
+            Wrong(requantize_without_zero, "the zero point is missing: a sum of 0 is"
                   " y_zero"),
             Wrong(requantize_signed, "a byte runs from 0 to 255; -128..127 is int8"),
             Wrong(requantize_times, "divide by the step of y: a larger step gives"
