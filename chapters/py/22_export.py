@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> | <!-- peak -->1015 MB (measured)<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
+# | about 80 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->896 MB (measured)<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
