@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> | <!-- peak -->865 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 90 min (estimate) | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> | <!-- peak -->823 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 

@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->896 MB (measured)<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
+# | about 80 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->1002 MB (measured)<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -352,6 +352,17 @@ change = {
 lowest = min(min(points) for points in change.values())
 says = f"Recorded: the worst of all {3 * len(change)} changes is {lowest:+.4f}."
 plots.points(change, y_label="AP minus that of the floats", says=says)
+
+# %% [markdown] tags=["core"]
+# Two detectors can have one AP and find different things. So the same runs also looked at single detections: of those above 0.3 that our fake-quantized model finds in PyTorch, which share has one of the same class in its place (IoU of 0.9 or more) from the file?
+
+# %% tags=["core"]
+shares = {}
+for row in judged:
+    if "matched" in row:
+        shares.setdefault(row["model"], []).append(f"{row['matched']:.1%}")
+head = ("found again by the file", *(f"set {i}" for i in range(3)))
+table(head, [(name, *values) for name, values in shares.items()])
 
 # %% [markdown] tags=["core", "slide"]
 # ## And is it faster?

@@ -268,23 +268,23 @@ QUIZ = (
         (
             Option("0.9", "0.97 is 9.7 steps of 0.1 above zero; the nearest step is the"
                    " tenth."),
-            Option("1.0", "The step is 1.5 / 15 = 0.1, and 9.7 rounds to 10.", True),
-            Option("0.97", "Only sixteen numbers can come back, and it is not one of"
-                   " them."),
             Option("0.94", "That would be a step of 1.5 / 16; sixteen points have"
                    " fifteen steps between them."),
+            Option("0.97", "Only sixteen numbers can come back, and it is not one of"
+                   " them."),
+            Option("1.0", "The step is 1.5 / 15 = 0.1, and 9.7 rounds to 10.", True),
         ),
         value=back_from_four_bits, form="{:.1f}",
     ),
     Question(
         "Why must zero be a point of the grid?",
         (
-            Option("Half of all weights are zero.", "Weights are hardly ever exactly"
-                   " zero, unless they were pruned."),
             Option("Padding and ReLU write exact zeros; if zero came back as 0.03,"
                    " every border would be wrong in the same direction.",
                    "An error of rounding is sometimes up and sometimes down. This one"
                    " is not, and it adds up.", True),
+            Option("Half of all weights are zero.", "Weights are hardly ever exactly"
+                   " zero, unless they were pruned."),
             Option("Integers cannot stand for a scale without it.", "They could; the"
                    " grid would only lie elsewhere."),
         ),
@@ -305,22 +305,22 @@ QUIZ = (
         (
             Option("The dense one: it has more weights.", "More weights in a filter"
                    " make the filters' ranges more alike, not less."),
+            Option("Neither: weights are known, so the range is exact.", "The range is"
+                   " exact, and still too wide for most of the filters."),
             Option("The depthwise one: nine weights make a filter, and a folded norm"
                    " may make one filter a hundred times as large as the next.",
                    "With one grid for all, small filters get one or two steps.", True),
-            Option("Neither: weights are known, so the range is exact.", "The range is"
-                   " exact, and still too wide for most of the filters."),
         ),
     ),
     Question(
         "Entropy calibration cut the tail of a map behind a SiLU, and the map came back"
         " worse than with the plain extremes. What had it not looked at?",
         (
-            Option("Negative values.", "Their magnitudes are in the histogram like all"
-                   " others."),
             Option("How far away the values were that it cut: the divergence asks how"
                    " many there are, not what it costs to move them.",
                    "Compare with the squared error, which asks just that.", True),
+            Option("Negative values.", "Their magnitudes are in the histogram like all"
+                   " others."),
             Option("The number of bits.", "It decides how many values the rounded"
                    " histogram may have."),
         ),
