@@ -99,7 +99,10 @@ class Group:
 
 
 # They work place by place, though PyTorch does not tag them so.
-POINTWISE = {"hardswish", "hardswish_", "_prelu_kernel"}
+POINTWISE = {
+    "hardswish", "hardswish_", "_prelu_kernel",
+    "elu_", "hardsigmoid_", "hardtanh_", "leaky_relu", "leaky_relu_",  # tagged later
+}  # fmt: skip
 
 
 def copied(tracer, args, outs):

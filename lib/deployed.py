@@ -60,7 +60,7 @@ def deployed(model: nn.Module, example_input: Tensor) -> fx.GraphModule:
     if len(example_input) == 1:  # else export takes the batch for a constant
         example_input = torch.cat([example_input] * 2)
     frozen = copy.deepcopy(model).eval()
-    batch = {0: torch.export.Dim("batch", min=1)}
+    batch = {0: torch.export.Dim("batch", min=1, max=2**31)}  # torch 2.6 wants an end
     try:
         with torch.no_grad():
             program = torch.export.export(

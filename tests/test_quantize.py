@@ -582,7 +582,11 @@ class Views(nn.Module):
         (Views(), torch.ones(2, 3), "output 0 of the graph differs"),
         (nn.Conv2d(3, 4, 3), torch.ones(2, 5, 8, 8), "Conv2d cannot be written"),
         (nn.Conv2d(3, 4, 3), torch.ones(0, 3, 8, 8), "example_input"),
-        (nn.BatchNorm2d(3, track_running_stats=False), torch.ones(2, 3, 4, 4), "batch"),
+        (
+            nn.BatchNorm2d(3, track_running_stats=False),
+            torch.ones(2, 3, 4, 4),
+            "its batch: no folding|written as a graph",  # torch 2.6 already fails there
+        ),
         (nn.BatchNorm1d(3), torch.ones(2, 3), r"follows no layer"),
     ],
 )

@@ -21,7 +21,7 @@
 #
 # | study | run | peak memory | needs |
 # |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> | <!-- peak -->681 MB (measured)<!-- /peak --> | no download; starts alone |
+# | about 80 min (estimate) | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> | <!-- peak -->668 MB (measured)<!-- /peak --> | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
