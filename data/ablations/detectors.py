@@ -1,12 +1,12 @@
 """Which backbone, which neck, which fusion: small detectors on equal terms.
 
-    python data/ablations/detectors.py            # about 35 minutes, one CPU thread
+    python data/ablations/detectors.py            # about 80 minutes, one CPU thread
     python data/ablations/detectors.py --part transfer   # or variants: to share it
     python data/ablations/detectors.py --report   # what the rows say so far
 
 Everything starts from `lib.detectors`' `course` (the cell that the course found, BiFPN,
 fast fusion) and changes one thing. Parameters agree within 3 %; each training gets the
-same CPU time, 15 seconds for the backbone on digit crops and 45 for the detector on
+same CPU time, 30 seconds for the backbone on digit crops and 120 for the detector on
 scenes. A first pass measures in turns what a step of each costs; from it comes the
 number of steps, so that trainings themselves do not depend on a clock.
 
@@ -45,7 +45,7 @@ from lib.efficientdet import Detector, NasnetLevels  # noqa: E402
 ROWS = HERE / "detectors.jsonl"
 SEEDS = (0, 1, 2)
 PARTS = ("variants", "transfer")
-SECONDS = {"crops": 15, "scenes": 45}
+SECONDS = {"crops": 30, "scenes": 120}
 CROPS = prepare.CROPS
 SCENES = prepare.SCENES | {"ema": 0.99, "judged": 200}
 COURSE = detectors.CONFIGS["course"]
