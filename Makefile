@@ -84,25 +84,25 @@ setup-all:
 , := ,
 
 lab: setup-lab
-	$(RUN) -m lib.course copy
+	$(RUN) -m lib.book.course copy
 	$(RUN) -m jupyterlab --notebook-dir=work
 
 update: setup-lab
-	$(RUN) -m lib.course update
+	$(RUN) -m lib.book.course update
 
 course: setup-lab
-	$(RUN) -m lib.course run
+	$(RUN) -m lib.book.course run
 
 chapter: setup-lab
 	@test -n "$(N)" || { echo "which chapter? for example: make chapter N=01"; exit 2; }
-	$(RUN) -m lib.course run --only $(N)
+	$(RUN) -m lib.book.course run --only $(N)
 
 author: setup-all
 	$(RUN) -m jupytext --sync chapters/py/*.py
 	$(RUN) -m jupyterlab --notebook-dir=chapters
 
 execute: setup-all
-	$(RUN) -m lib.course execute --only "$(N)"
+	$(RUN) -m lib.book.course execute --only "$(N)"
 
 test: setup-all
 	$(RUN) -m tests
@@ -112,7 +112,7 @@ bench: setup-all
 
 badges: setup-lab
 	@test -n "$(REPO)" || { echo "whose? for example: make badges REPO=owner/name"; exit 2; }
-	$(RUN) -m lib.course badges --repo "$(REPO)"
+	$(RUN) -m lib.book.course badges --repo "$(REPO)"
 
 lint: setup-all
 	$(RUN) -m ruff check lib tests data chapters/py

@@ -1,63 +1,15 @@
-"""From NASNet to EfficientDet: the complete implementation, one module a chapter.
+"""From NASNet to EfficientDet: the complete implementation, a wing for each part.
 
-Support, used by every chapter
-    figure           a figure with alt text and a statement, and its parts
-    pictures         pictures, boxes on pictures, graphs
-    plots            the house's figures, from plain arrays
-    widgets          sliders, each with a static twin
-    environment      what this machine offers the course
-    notebook         setup, show, check, hint, solution, quiz, guesses
-    publish          measured headers, badges, the first cell for Colab
-    course           the learner's copies, headless runs
+lib.basics        I    tools: data, training, profiling
+lib.nas           II   search: the space, NASNet, the table, who finds what
+lib.detection     III  detection: EfficientNet, BiFPN, EfficientDet, COCO
+lib.compression   IV   compress and ship: zeros, channels, bits, ONNX
+lib.exercises          one file a chapter, and the frame that grades them
+lib.book               what makes it a course: figures, notebooks, copies
 
-I    Tools
-    drawing              digits on grounds, in integers: what `data` draws with
-    coco                 photographs and boxes from any COCO folder, checked
-    data             01  digit crops, digit scenes, letterbox, flips, jitter
-    checkpoints          files that survive a kill, weights that are what they say
-    training         02  y = f(x; theta), fit, schedules, moving averages
-    profiling        03  parameters, multiply-adds, latency, memory, Pareto front
-
-II   Search: NASNet
-    genotypes            cells and genotypes as values, their text and their graph
-    search_space     04  the space: sample, mutate, tokens, canonical form, count
-    cells                operations, factorized reduction, the cell as a module
-    official             published weights, loaded whole or not at all
-    nasnet           05  cell derivation: genotype to cell to network, NASNet-A
-    tabular          06  every cell of a small space trained, then asked
-    search           07  random, evolution, local search, halving, two objectives
-    controller       08  LSTM controller, REINFORCE, PPO, the exact policy gradient
-    one_shot         09  supernet with shared weights, relaxation, zero-cost proxies
-
-III  Detection: EfficientDet
-    efficientnet     10  MBConv, squeeze-excite, compound scaling, B0 to B7, Lite
-    bifpn            11  the road from FPN to PANet to BiFPN, weighted fusion
-    anchors          12  anchors, IoU, box codes, which anchor learns what
-    efficientdet     13  heads, D0 to D7x and Lite, official weights, any backbone
-    detectors            three small ones, shipped, for everything after this
-    detection_loss   14  focal loss, Huber loss, one normaliser for the batch
-    decoding         15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
-    coco_eval        16  matching, precision and recall, the twelve COCO numbers
-
-IV   Compress and ship
-    sparsity         17  masks, schedules, rewinding, N:M, and what a zero is worth
-    coupling             what each operator does to channels
-    tracing              a network runs once, and tells which channels are one
-    channel_pruning  18  groups, importance, a smaller network, equal to its mask
-    deployed             a flat graph without batch norms: what 19 to 22 read
-    quantize         19  grids for numbers: scale, zero point, granularity, observers
-    grids                which value of a flat graph stands on which grid
-    qat              20  fake quantization, straight-through, learned steps, mixed bits
-    arithmetic           operators on integers: multipliers, shifts, zero points
-    integer          21  the rounding network without a real number in it
-    operators            what ONNX calls each operator of a flat graph
-    export           22  ONNX in floats and in integers, from our own scales
-
-Long runs
-    recipes              train a detector on any COCO folder, on many GPUs
-
-A module imports only modules that stand before it in ORDER. Importing `lib` itself
-imports nothing; it only prepares the threads, so it has to come before torch.
+Each wing stands only on those above it in this list, and its own page says what is in
+it, one line a module: `python -m lib` prints all six. Importing `lib` itself imports
+none of them. It only prepares the threads, so it has to come before torch.
 """
 
 import math
@@ -65,56 +17,8 @@ import os
 import sys
 from pathlib import Path
 
-# Import no chapter module; any chapter may use them.
-SUPPORT = (
-    "figure",
-    "pictures",
-    "plots",
-    "widgets",
-    "environment",
-    "notebook",
-    "publish",
-    "course",
-    "drawing",
-    "coco",
-    "checkpoints",
-    "genotypes",
-    "cells",
-    "official",
-    "deployed",
-    "grids",
-    "operators",
-    "arithmetic",
-    "coupling",
-    "tracing",
-)
-ORDER = (
-    *SUPPORT,
-    "data",
-    "training",
-    "profiling",
-    "search_space",
-    "nasnet",
-    "tabular",
-    "search",
-    "controller",
-    "one_shot",
-    "efficientnet",
-    "bifpn",
-    "anchors",
-    "efficientdet",
-    "detectors",
-    "detection_loss",
-    "decoding",
-    "coco_eval",
-    "sparsity",
-    "channel_pruning",
-    "quantize",
-    "qat",
-    "integer",
-    "export",
-    "recipes",
-)
+# The folder that holds the course: data, chapters and a learner's own work.
+ROOT = Path(__file__).resolve().parents[1]
 
 # True if torch read its thread settings before this file could make them.
 TORCH_CAME_FIRST = "torch" in sys.modules

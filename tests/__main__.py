@@ -13,7 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for all children; `lib` would say more
 
-from lib import course, publish  # noqa: E402
+from lib.book import course, publish  # noqa: E402
 from tests import offline  # noqa: E402
 
 CPU_BUDGET = 180  # seconds a chapter, user + system, one thread

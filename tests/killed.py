@@ -19,7 +19,7 @@ import torch
 import torch._dynamo  # the first optimizer imports it; once here, not in each child
 from torch import nn
 
-from lib import training
+from lib.basics import training
 
 STEPS = 24
 

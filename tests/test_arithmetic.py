@@ -11,9 +11,14 @@ import torch
 import torch.nn.functional as F
 from onnx import helper
 
-from lib import arithmetic, quantize
-from lib.arithmetic import LARGEST, fixed_point, requantization, rounded_shift
-from lib.quantize import QParams, choose_qparams, dequantize
+from lib.compression import arithmetic, quantize
+from lib.compression.arithmetic import (
+    LARGEST,
+    fixed_point,
+    requantization,
+    rounded_shift,
+)
+from lib.compression.quantize import QParams, choose_qparams, dequantize
 
 UINT8 = {"bits": 8, "symmetric": False, "signed": False}
 WEIGHTS = {"bits": 8, "symmetric": True, "signed": True, "axis": 0}

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import bifpn, official, plots, profiling
+from lib.basics import official, profiling
+from lib.book import plots
+from lib.detection import bifpn
 from tests import parity
 
 with warnings.catch_warnings():  # effdet 0.4.1 calls torch.jit.script, deprecated

@@ -9,16 +9,10 @@ import torchvision
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from lib import (
-    channel_pruning,
-    detectors,
-    efficientdet,
-    efficientnet,
-    nasnet,
-    profiling,
-    search_space,
-    training,
-)
+from lib.basics import profiling, training
+from lib.compression import channel_pruning
+from lib.detection import detectors, efficientdet, efficientnet
+from lib.nas import nasnet, search_space
 
 with warnings.catch_warnings():  # effdet 0.4.1 uses decorators torch 2.15 deprecates
     warnings.simplefilter("ignore", FutureWarning)

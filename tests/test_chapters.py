@@ -14,11 +14,11 @@ import statistics
 import nbformat
 import pytest
 
-import lib
-from lib import course, publish
-from tests.test_layout import NO_MODULE, SUPPORT
+from lib.book import course, publish
+from tests.test_layout import SUBJECT, WING, page
 
 NAMES = course.names()
+WINGS = {f"lib.{wing}" for wing in (*SUBJECT, "book")}
 ROUTES = {"core", "deep", "optional"}
 KNOWN_TAGS = ROUTES | {"slide", "catch-up", "colab", "setup", "nbval-check-output"}
 VERBS = {"check", "environment", "guess", "guesses", "hint", "measured", "quiz"}
@@ -32,6 +32,11 @@ HEADING = re.compile(
     r" \d+ min · [●○]{3} · \d+ point"
 )
 each = pytest.mark.parametrize("name", NAMES)
+
+
+def dotted(name):
+    """The module of `lib` that chapters call by its bare name."""
+    return "lib" if name == "lib" else f"lib.{WING[name]}.{name}"
 
 
 @functools.cache
@@ -200,26 +205,28 @@ def test_house_numbers(name):
 @each
 def test_every_library_name_exists_and_is_not_later(name):
     module = name[3:]
-    own = len(lib.ORDER) if module in NO_MODULE else lib.ORDER.index(module) + 1
-    earlier = set(lib.ORDER[:own]) | SUPPORT
-    if module == "start_here":
-        earlier = SUPPORT | {"data", "training", "profiling"}
+    order = [entry[0] for wing in SUBJECT for entry in page(wing)]
+    last = {"start_here": "profiling"}.get(module, module if module in order else "")
+    earlier = order[: order.index(last) + 1] if last else order
+    helpers = {entry[0] for entry in page(WING.get(module, "basics")) if not entry[1]}
+    earlier = {*earlier, *(helpers - {"detectors", "recipes"})}
+    earlier |= {entry[0] for entry in page("book")}
     imported = set()
     for cell in code(name):
         for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            if isinstance(node, ast.ImportFrom) and node.module in WINGS:
                 imported |= {a.name for a in node.names}
-                assert imported <= earlier
+                assert imported <= earlier, imported - earlier
             if isinstance(node, ast.Import | ast.ImportFrom):  # figures are plots'
                 assert "matplotlib" not in ast.unparse(node)
-            if isinstance(node, ast.ImportFrom) and node.module == "lib.notebook":
+            if isinstance(node, ast.ImportFrom) and node.module == "lib.book.notebook":
                 assert {a.name for a in node.names} <= VERBS
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)
                 and node.value.id in imported
             ):
-                target = importlib.import_module(f"lib.{node.value.id}")
+                target = importlib.import_module(dotted(node.value.id))
                 assert hasattr(target, node.attr), f"{node.value.id}.{node.attr}"
 
 
@@ -344,7 +351,6 @@ def test_show_prints_library_code_only():
                 ):
                     thing = node.args[0]
                     assert isinstance(thing, ast.Attribute), ast.unparse(node)
-                    module = {"lib": "lib"}.get(thing.value.id, f"lib.{thing.value.id}")
-                    target = importlib.import_module(module)
+                    target = importlib.import_module(dotted(thing.value.id))
                     shown = inspect.getsource(getattr(target, thing.attr))
                     assert len(shown.splitlines()) <= 60

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from lib import checkpoints, data, training
+from lib.basics import checkpoints, data, training
 
 ROOT = Path(__file__).parents[1]
 

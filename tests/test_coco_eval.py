@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from lib import anchors, coco_eval, data
+from lib.basics import data
+from lib.detection import anchors, coco_eval
 
 
 def ground_truth(objects, images=1, categories=1) -> dict:

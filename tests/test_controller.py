@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from lib import controller, search_space
+from lib.nas import controller, search_space
 
 TOY = search_space.Space(2, ("max3", "sep3"), cells=("normal",))  # 576 sequences
 TWO = search_space.Space(1, ("identity",), cells=("normal",))  # two choices of an input

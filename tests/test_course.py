@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 
-from lib import course, publish
+from lib.book import course, publish
 
 HEADER = """# # {number} · Toy
 #
@@ -32,7 +32,7 @@ REPO = ""  # owner/name
 
 # %% tags=["core", "setup"]
 import lib  # isort: skip
-from lib.notebook import setup
+from lib.book.notebook import setup
 
 setup("{{name}}")
 

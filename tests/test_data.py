@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from lib import coco, data, drawing
+from lib.basics import coco, data, drawing
 
 ROOT = Path(__file__).resolve().parents[1]
 

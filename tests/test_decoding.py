@@ -13,7 +13,9 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from lib import anchors, data, decoding, efficientdet, plots
+from lib.basics import data
+from lib.book import plots
+from lib.detection import anchors, decoding, efficientdet
 
 with warnings.catch_warnings():
     # effdet 0.4.1 scripts functions at import, which torch 2.14 says will go away.

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from lib import anchors, data, detection_loss
-from lib.anchors import AnchorConfig
+from lib.basics import data
+from lib.detection import anchors, detection_loss
+from lib.detection.anchors import AnchorConfig
 
 with warnings.catch_warnings():  # effdet 0.4.1 uses decorators torch 2.15 deprecates
     warnings.simplefilter("ignore", FutureWarning)

@@ -9,15 +9,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from lib import (
-    anchors,
-    bifpn,
-    cells,
-    efficientdet,
-    efficientnet,
-    profiling,
-    search_space,
-)
+from lib.basics import profiling
+from lib.detection import anchors, bifpn, efficientdet, efficientnet
+from lib.nas import cells, search_space
 from tests import parity
 
 with warnings.catch_warnings():  # effdet 0.4.1 scripts functions at import, torch warns

@@ -11,8 +11,9 @@ import torch
 import torchvision
 from torch import nn
 
-from lib import efficientnet, profiling
-from lib.efficientnet import Stage
+from lib.basics import profiling
+from lib.detection import efficientnet
+from lib.detection.efficientnet import Stage
 from tests import parity
 
 # Published and measured: parameters in full, without head and classifier; channels of

@@ -1,6 +1,6 @@
 """The environment check: what it finds, and what it says to install."""
 
-from lib import environment
+from lib.book import environment
 
 
 def test_the_environment_check_finds_this_machine_fit():

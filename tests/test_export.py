@@ -14,22 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import (
-    anchors,
-    bifpn,
-    coco_eval,
-    decoding,
-    deployed,
-    detectors,
-    efficientdet,
-    export,
-    grids,
-    nasnet,
-    qat,
-    quantize,
-    search_space,
-    training,
-)
+from lib.basics import training
+from lib.compression import deployed, export, grids, qat, quantize
+from lib.detection import anchors, bifpn, coco_eval, decoding, detectors, efficientdet
+from lib.nas import nasnet, search_space
 
 
 @pytest.fixture(autouse=True)

@@ -10,17 +10,10 @@ from torch import nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lib import (
-    arithmetic,
-    coco_eval,
-    deployed,
-    detectors,
-    integer,
-    qat,
-    quantize,
-    training,
-)
-from lib.quantize import QParams
+from lib.basics import training
+from lib.compression import arithmetic, deployed, integer, qat, quantize
+from lib.compression.quantize import QParams
+from lib.detection import coco_eval, detectors
 
 
 def grid(scale, zero, low=0, high=255):

@@ -13,7 +13,8 @@ import timm
 import torch
 from torch import nn
 
-from lib import cells, nasnet, profiling, search_space, training
+from lib.basics import profiling, training
+from lib.nas import cells, nasnet, search_space
 from tests import parity
 
 RELATIVES = ("NASNET_A", "AMOEBANET_A", "PNASNET_5", "ENAS", "DARTS_V1", "DARTS_V2")

@@ -11,7 +11,8 @@ import torch
 from nbclient import NotebookClient
 
 import lib
-from lib import notebook, training
+from lib.basics import training
+from lib.book import notebook
 from lib.exercises import Option, Question, data
 
 
@@ -73,7 +74,7 @@ def test_threads_respect_the_cgroup(tmp_path, monkeypatch, files, quota):
 def test_show_prints_the_live_source_with_its_place(shown):
     notebook.show(training.warmup_cosine)
     text = shown[0]["text/plain"]
-    assert text.startswith("# lib/training.py, line ")
+    assert text.startswith("# lib/basics/training.py, line ")
     line = int(text.splitlines()[0].split()[-1])
     source = (
         (notebook.ROOT / "lib" / "training.py").read_text(encoding="utf-8").splitlines()
@@ -111,7 +112,7 @@ def test_check_leaves_a_json_result(shown):
 
 def test_the_json_result_stands_in_a_notebook():
     name = f"data.{some_build().name}"
-    cell = f"from lib.notebook import check\ncheck({name!r}, ...)"
+    cell = f"from lib.book.notebook import check\ncheck({name!r}, ...)"
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     NotebookClient(book, timeout=120, kernel_name="python3").execute()
     record = book.cells[0].outputs[0].data[notebook.RESULT_MIME]
@@ -201,7 +202,7 @@ def test_a_live_quiz_answers_a_click(shown, monkeypatch):
 
 
 def test_usage_is_left_where_asked(tmp_path):
-    cells = ["from lib.notebook import setup\nsetup('09_toy')", "1 + 1", "2 + 2"]
+    cells = ["from lib.book.notebook import setup\nsetup('09_toy')", "1 + 1", "2 + 2"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     env = {**os.environ, "COURSE_USAGE": str(tmp_path)}
     NotebookClient(book, timeout=120, kernel_name="python3").execute(env=env)

@@ -14,8 +14,9 @@ import scipy.stats
 import torch
 from torch import nn
 
-from lib import genotypes, nasnet, one_shot, search_space, tabular, training
-from lib.search_space import SMALL, Space
+from lib.basics import training
+from lib.nas import genotypes, nasnet, one_shot, search_space, tabular
+from lib.nas.search_space import SMALL, Space
 
 TINY = {"cells": 1, "filters": 4, "stem_filters": 4}
 

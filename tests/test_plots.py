@@ -10,7 +10,7 @@ import torch
 from matplotlib import pyplot
 from PIL import Image
 
-from lib import plots
+from lib.book import plots
 
 AXES = {"x_label": "epoch", "y_label": "loss (nats)"}
 

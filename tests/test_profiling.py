@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from lib import profiling
+from lib.basics import profiling
 
 
 class Net(nn.Module):

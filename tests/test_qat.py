@@ -11,9 +11,11 @@ import torch
 import torchvision
 from torch import nn
 
-from lib import deployed, detectors, grids, qat, quantize, training
-from lib.qat import FakeQuantize, Scheme
-from lib.quantize import QParams
+from lib.basics import training
+from lib.compression import deployed, grids, qat, quantize
+from lib.compression.qat import FakeQuantize, Scheme
+from lib.compression.quantize import QParams
+from lib.detection import detectors
 
 TENSOR = Scheme(axis=None)
 

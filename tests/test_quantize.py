@@ -12,7 +12,9 @@ import torchvision
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from lib import coco_eval, course, deployed, detectors, efficientdet, quantize
+from lib.book import course
+from lib.compression import deployed, quantize
+from lib.detection import coco_eval, detectors, efficientdet
 
 TIES = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
 KINDS = [(False, False), (False, True), (True, True), (True, False)]

@@ -10,16 +10,8 @@ import sys
 import pytest
 import torch
 
-from lib import (
-    anchors,
-    checkpoints,
-    data,
-    decoding,
-    detection_loss,
-    efficientdet,
-    recipes,
-    training,
-)
+from lib.basics import checkpoints, data, training
+from lib.detection import anchors, decoding, detection_loss, efficientdet, recipes
 
 SMALL = recipes.Settings(
     model="lite", image_size=64, epochs=2, batch=6, lr=0.01, jitter=(1.0, 1.0),
@@ -179,7 +171,7 @@ def torchrun(folder, out, settings) -> None:
             options += [f"--{option}", *map(str, values)]
     subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone",
-         "--nproc-per-node", "2", "-m", "lib.recipes", "train-detector",
+         "--nproc-per-node", "2", "-m", "lib.detection.recipes", "train-detector",
          "--data", str(folder), "--out", str(out), *options],
         env=os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
         check=True, capture_output=True, timeout=300,

@@ -11,8 +11,9 @@ import pytest
 import torch
 from scipy import stats
 
-from lib import data, nasnet, profiling, search, search_space, tabular
-from lib.search_space import SMALL, Genotype, Space
+from lib.basics import data, profiling
+from lib.nas import nasnet, search, search_space, tabular
+from lib.nas.search_space import SMALL, Genotype, Space
 
 ONE = Space(1, ("identity", "sep3"), cells=("normal",))  # 16 sequences, 10 cells
 RUNGS = (1, 3, 9)

@@ -8,8 +8,16 @@ from collections import Counter
 import pytest
 import torch
 
-from lib import search_space
-from lib.search_space import FULL, SMALL, Block, Cell, Genotype, GenotypeError, Space
+from lib.nas import search_space
+from lib.nas.search_space import (
+    FULL,
+    SMALL,
+    Block,
+    Cell,
+    Genotype,
+    GenotypeError,
+    Space,
+)
 
 KINDS = ("identity", "max3", "sep3", "avg3", "sep5", "conv1", "conv3", "dil3")
 

@@ -13,7 +13,9 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 from torch.sparse import _semi_structured_conversions as cutlass
 
-from lib import detectors, sparsity, training
+from lib.basics import training
+from lib.compression import sparsity
+from lib.detection import detectors
 
 SPARSITIES = (0.0, 0.1, 0.29, 0.5, 0.75, 0.9, 0.97)
 

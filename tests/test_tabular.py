@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib import nasnet, profiling, search_space, tabular, training
-from lib.search_space import SMALL, Genotype, GenotypeError, Space
+from lib.basics import profiling, training
+from lib.nas import nasnet, search_space, tabular
+from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE = Space(1, ("identity", "max3"), cells=("normal",))

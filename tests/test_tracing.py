@@ -8,8 +8,9 @@ import torch
 import torchvision
 from torch import nn
 
-from lib import channel_pruning, detectors, efficientnet
-from lib.coupling import UnionFind
+from lib.compression import channel_pruning
+from lib.compression.coupling import UnionFind
+from lib.detection import detectors, efficientnet
 
 with warnings.catch_warnings():  # it uses decorators that torch 2.15 deprecates
     warnings.simplefilter("ignore", FutureWarning)

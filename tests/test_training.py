@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import training
+from lib.basics import training
 
 # --- equations ------------------------------------------------------------------------
 

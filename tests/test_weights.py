@@ -11,16 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from lib import (
-    anchors,
-    channel_pruning,
-    checkpoints,
-    coco_eval,
-    detectors,
-    efficientdet,
-    profiling,
-    training,
-)
+from lib.basics import checkpoints, profiling, training
+from lib.compression import channel_pruning
+from lib.detection import anchors, coco_eval, detectors, efficientdet
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "data" / "weights"

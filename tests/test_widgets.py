@@ -6,7 +6,7 @@ import IPython.display
 import ipywidgets
 import pytest
 
-from lib import plots, widgets
+from lib.book import plots, widgets
 
 
 def line(w):

@@ -37,13 +37,23 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
 import lib  # isort: skip  (before torch, so that its threads are set in time)
-from lib import course, data, plots, widgets
-from lib.notebook import check, environment, hint, quiz, setup, show, solution, table
+from lib.basics import data
+from lib.book import course, plots, widgets
+from lib.book.notebook import (
+    check,
+    environment,
+    hint,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+)
 
 device = setup("00_start_here", seed=0)
 

@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -49,8 +49,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from lib import coco, data, drawing, plots, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution
+from lib.basics import coco, data, drawing
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution
 
 device = setup("01_data", seed=0)
 

@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -50,8 +50,9 @@ import torchvision
 from torch import nn
 from torch.utils import flop_counter
 
-from lib import data, plots, profiling, training, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution
+from lib.basics import data, profiling, training
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution
 
 device = setup("03_profiling", seed=0)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -50,8 +50,10 @@ import time
 
 import numpy as np
 
-from lib import plots, profiling, search, search_space, tabular, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import profiling
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.nas import search, search_space, tabular
 
 device = setup("07_search", seed=0)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -47,13 +47,14 @@ import dataclasses
 import json
 import random
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from lib import one_shot, plots, search_space, tabular, training, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import training
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.nas import one_shot, search_space, tabular
 
 device = setup("09_one_shot", seed=0)
 
@@ -438,7 +439,7 @@ table(("score", "tau", "95 % interval", "training steps"), rows)
 
 # %% tags=["core"]
 def record(name):
-    path = Path(lib.__file__).parents[1] / "data" / "ablations" / f"{name}.jsonl"
+    path = lib.ROOT / "data" / "ablations" / f"{name}.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 

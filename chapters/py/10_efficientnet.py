@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -49,8 +49,11 @@ import time
 
 import torch
 
-from lib import data, efficientnet, plots, profiling, search, training, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import data, profiling, training
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.detection import efficientnet
+from lib.nas import search
 
 device = setup("10_efficientnet", seed=0)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -46,8 +46,10 @@ import lib  # isort: skip  (before torch, so that its threads are set in time)
 import torch
 from torch.nn import functional as F
 
-from lib import bifpn, plots, profiling, widgets
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import profiling
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.detection import bifpn
 
 device = setup("11_bifpn", seed=0)
 

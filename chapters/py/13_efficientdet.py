@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -50,17 +50,11 @@ from pathlib import Path
 
 import torch
 
-from lib import (
-    anchors,
-    data,
-    efficientdet,
-    efficientnet,
-    plots,
-    profiling,
-    search_space,
-    widgets,
-)
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import data, profiling
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.detection import anchors, efficientdet, efficientnet
+from lib.nas import search_space
 
 device = setup("13_efficientdet", seed=0)
 

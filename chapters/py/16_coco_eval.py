@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -47,19 +47,11 @@ import json
 import numpy as np
 import torch
 
-from lib import (
-    anchors,
-    coco_eval,
-    data,
-    decoding,
-    detection_loss,
-    detectors,
-    one_shot,
-    plots,
-    training,
-    widgets,
-)
-from lib.notebook import check, hint, quiz, setup, show, solution, table
+from lib.basics import data, training
+from lib.book import plots, widgets
+from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.detection import anchors, coco_eval, decoding, detection_loss, detectors
+from lib.nas import one_shot
 
 device = setup("16_coco_eval", seed=0)
 

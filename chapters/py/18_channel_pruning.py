@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -50,10 +50,22 @@ import torch
 import torchvision
 from torch import nn
 
-from lib import channel_pruning, coco_eval, coupling, course, detectors, plots
-from lib import profiling, training, widgets
-from lib.notebook import check, guess, guesses, hint, measured, quiz
-from lib.notebook import setup, show, solution, table
+from lib.basics import profiling, training
+from lib.book import course, plots, widgets
+from lib.book.notebook import (
+    check,
+    guess,
+    guesses,
+    hint,
+    measured,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+)
+from lib.compression import channel_pruning, coupling
+from lib.detection import coco_eval, detectors
 
 device = setup("18_channel_pruning", seed=0)
 

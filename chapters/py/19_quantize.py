@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -50,12 +50,22 @@ import math
 import torch
 from torch import nn
 
-from lib import (
-    coco_eval, data, deployed, detectors, plots, quantize, training, widgets,
+from lib.basics import data, training  # fmt: skip
+from lib.book import plots, widgets  # fmt: skip
+from lib.book.notebook import (
+    check,
+    guess,
+    guesses,
+    hint,
+    measured,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
 )  # fmt: skip
-from lib.notebook import (
-    check, guess, guesses, hint, measured, quiz, setup, show, solution, table,
-)  # fmt: skip
+from lib.compression import deployed, quantize  # fmt: skip
+from lib.detection import coco_eval, detectors  # fmt: skip
 
 device = setup("19_quantize", seed=0)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -49,21 +49,9 @@ import statistics
 import torch
 from torch import nn
 
-from lib import (
-    anchors,
-    coco_eval,
-    data,
-    deployed,
-    detection_loss,
-    detectors,
-    grids,
-    plots,
-    qat,
-    quantize,
-    training,
-    widgets,
-)
-from lib.notebook import (
+from lib.basics import data, training
+from lib.book import plots, widgets
+from lib.book.notebook import (
     check,
     guess,
     guesses,
@@ -75,6 +63,8 @@ from lib.notebook import (
     solution,
     table,
 )
+from lib.compression import deployed, grids, qat, quantize
+from lib.detection import anchors, coco_eval, detection_loss, detectors
 
 device = setup("20_qat", seed=0)
 

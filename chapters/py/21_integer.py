@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -46,21 +46,9 @@ import copy
 
 import torch
 
-from lib import (
-    arithmetic,
-    coco_eval,
-    data,
-    decoding,
-    deployed,
-    detectors,
-    integer,
-    plots,
-    qat,
-    quantize,
-    training,
-    widgets,
-)
-from lib.notebook import (
+from lib.basics import data, training
+from lib.book import plots, widgets
+from lib.book.notebook import (
     check,
     guess,
     guesses,
@@ -72,6 +60,8 @@ from lib.notebook import (
     solution,
     table,
 )
+from lib.compression import arithmetic, deployed, integer, qat, quantize
+from lib.detection import coco_eval, decoding, detectors
 
 device = setup("21_integer", seed=0)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules and not os.path.exists("course"):
     address = f"https://github.com/{REPO}"
     subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
     sys.path.insert(0, os.path.abspath("course"))
-    command = [sys.executable, "-m", "lib.course", "colab"]
+    command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)
 
 # %% tags=["core", "setup"]
@@ -51,23 +51,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lib import (
-    coco_eval,
-    data,
-    decoding,
-    deployed,
-    detectors,
-    export,
-    grids,
-    operators,
-    plots,
-    profiling,
-    qat,
-    quantize,
-    training,
-    widgets,
-)
-from lib.notebook import (
+from lib.basics import data, profiling, training
+from lib.book import plots, widgets
+from lib.book.notebook import (
     check,
     guess,
     guesses,
@@ -79,6 +65,8 @@ from lib.notebook import (
     solution,
     table,
 )
+from lib.compression import deployed, export, grids, operators, qat, quantize
+from lib.detection import coco_eval, decoding, detectors
 
 device = setup("22_export", seed=0)
 
@@ -338,7 +326,7 @@ plots.bars(aps, y_label="AP on 100 test scenes")
 # A hundred scenes are few, and one set of scenes is easier than another. So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same scenes*.
 
 # %% tags=["core"]
-recorded = Path(lib.__file__).parent.parent / "data" / "ablations" / "deployment.jsonl"
+recorded = lib.ROOT / "data" / "ablations" / "deployment.jsonl"
 rows = [json.loads(line) for line in recorded.read_text("utf-8").splitlines()]
 judged = [row for row in rows if row["kind"] == "accuracy"]
 scored = {(row["model"], row["form"], row["seed"]): row["ap"] for row in judged}

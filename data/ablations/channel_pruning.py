@@ -33,8 +33,9 @@ import prune  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import channel_pruning, coco_eval, data, detectors  # noqa: E402
-from lib import export, profiling, training  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.compression import channel_pruning, export  # noqa: E402
+from lib.detection import coco_eval, detectors  # noqa: E402
 
 ROWS = HERE / "channel_pruning.jsonl"
 KINDS = (*channel_pruning.KINDS, "random")

@@ -42,7 +42,8 @@ import ledger  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
-from lib import data, efficientnet, profiling, training  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.detection import efficientnet  # noqa: E402
 
 ROWS = HERE / "compound.jsonl"
 SEEDS = 3

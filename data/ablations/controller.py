@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 
-from lib import controller, search_space  # noqa: E402
+from lib.nas import controller, search_space  # noqa: E402
 
 ROWS = HERE / "controller.jsonl"
 TOY = search_space.Space(2, ("max3", "sep3"), cells=("normal",))

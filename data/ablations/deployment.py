@@ -48,8 +48,9 @@ import torch  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import anchors, coco_eval, deployed, detectors, efficientnet  # noqa: E402
-from lib import export, profiling, quantize  # noqa: E402
+from lib.basics import profiling  # noqa: E402
+from lib.compression import deployed, export, quantize  # noqa: E402
+from lib.detection import anchors, coco_eval, detectors, efficientnet  # noqa: E402
 
 ROWS = HERE / "deployment.jsonl"
 SETTINGS = {

@@ -38,9 +38,10 @@ import prepare  # noqa: E402
 import torch  # noqa: E402
 import transfer  # noqa: E402
 
-from lib import bifpn, data, detectors, efficientnet, one_shot  # noqa: E402
-from lib import profiling, search_space, tabular, training  # noqa: E402
-from lib.efficientdet import Detector, NasnetLevels  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.detection import bifpn, detectors, efficientnet  # noqa: E402
+from lib.nas import one_shot, search_space, tabular  # noqa: E402
+from lib.detection.efficientdet import Detector, NasnetLevels  # noqa: E402
 
 ROWS = HERE / "detectors.jsonl"
 SEEDS = (0, 1, 2)

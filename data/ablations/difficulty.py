@@ -25,7 +25,7 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import data  # noqa: E402
+from lib.basics import data  # noqa: E402
 
 ROWS = HERE / "difficulty.jsonl"
 DIFFICULTIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

@@ -33,7 +33,8 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import ledger  # noqa: E402
 import torch  # noqa: E402
 
-from lib import one_shot, search_space, tabular, training  # noqa: E402
+from lib.basics import training  # noqa: E402
+from lib.nas import one_shot, search_space, tabular  # noqa: E402
 
 ROWS = HERE / "proxies.jsonl"
 SEEDS = 3

@@ -40,7 +40,9 @@ import ledger  # noqa: E402
 import prepare  # noqa: E402
 import torch  # noqa: E402
 
-from lib import coco_eval, data, deployed, detectors, qat, quantize, training  # noqa: E402
+from lib.basics import data, training  # noqa: E402
+from lib.compression import deployed, qat, quantize  # noqa: E402
+from lib.detection import coco_eval, detectors  # noqa: E402
 
 ROWS = HERE / "quantization.jsonl"
 OBSERVERS = {

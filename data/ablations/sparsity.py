@@ -38,8 +38,10 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import cells, coco_eval, data, detectors, profiling  # noqa: E402
-from lib import sparsity, training  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.compression import sparsity  # noqa: E402
+from lib.detection import coco_eval, detectors  # noqa: E402
+from lib.nas import cells  # noqa: E402
 
 ROWS = HERE / "sparsity.jsonl"
 SETTINGS = {

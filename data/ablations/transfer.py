@@ -32,7 +32,8 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import ledger  # noqa: E402
 import torch  # noqa: E402
 
-from lib import nasnet, one_shot, profiling, tabular, training  # noqa: E402
+from lib.basics import profiling, training  # noqa: E402
+from lib.nas import nasnet, one_shot, tabular  # noqa: E402
 
 ROWS = HERE / "transfer.jsonl"
 CELLS, PEERS, SEEDS = 12, 3, 3

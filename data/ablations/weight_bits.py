@@ -28,7 +28,9 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import ledger  # noqa: E402
 import torch  # noqa: E402
 
-from lib import coco_eval, data, deployed, detectors, quantize  # noqa: E402
+from lib.basics import data  # noqa: E402
+from lib.compression import deployed, quantize  # noqa: E402
+from lib.detection import coco_eval, detectors  # noqa: E402
 
 ROWS = HERE / "weight_bits.jsonl"
 MODELS = "lite", "plain", "course"

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 import lib  # noqa: E402, F401, I001  (before torch)
-from lib import data  # noqa: E402
+from lib.basics import data  # noqa: E402
 
 
 def digest(*arrays) -> str:

@@ -9,7 +9,8 @@ draws them wherever they are needed, the same bytes everywhere.
 
 from pathlib import Path
 
-from lib import data, plots
+from lib.basics import data
+from lib.book import plots
 
 CHOSEN = (20, 12, 8, 4)  # of the first 24: clear digits at several scales
 

@@ -40,7 +40,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 
-from lib import profiling, search_space, tabular  # noqa: E402
+from lib.basics import profiling  # noqa: E402
+from lib.nas import search_space, tabular  # noqa: E402
 
 SHARDS = HERE.parents[1] / "build" / "tabular"
 TABLE = HERE / "small.jsonl"

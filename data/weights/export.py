@@ -27,8 +27,9 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
-from lib import channel_pruning, coco_eval, deployed, detectors, export  # noqa: E402
-from lib import grids, qat, quantize, training  # noqa: E402
+from lib.basics import training  # noqa: E402
+from lib.compression import channel_pruning, deployed, export, grids, qat, quantize  # noqa: E402
+from lib.detection import coco_eval, detectors  # noqa: E402
 
 NAMES = "plain", "pruned"
 SETTINGS = {"scenes": 128, "seed": 1, "batch": 32, "bits": 7, "judged": 1000}

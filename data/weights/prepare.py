@@ -37,9 +37,8 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as F  # noqa: E402
 
-from lib import anchors, coco_eval, data, decoding  # noqa: E402
-from lib import detection_loss  # noqa: E402
-from lib import detectors, profiling, training  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.detection import anchors, coco_eval, decoding, detection_loss, detectors  # noqa: E402
 
 BUILD = HERE.parents[1] / "build" / "weights"
 SCORES = HERE / "detectors.jsonl"

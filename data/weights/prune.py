@@ -27,8 +27,9 @@ import ledger  # noqa: E402
 import prepare  # noqa: E402
 import torch  # noqa: E402
 
-from lib import channel_pruning, checkpoints, detectors  # noqa: E402
-from lib import profiling, training  # noqa: E402
+from lib.basics import checkpoints, profiling, training  # noqa: E402
+from lib.compression import channel_pruning  # noqa: E402
+from lib.detection import detectors  # noqa: E402
 
 SCORES = HERE / "pruned.jsonl"
 MARK = "<!-- pruned -->"  # of the table in README.md

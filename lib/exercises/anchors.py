@@ -2,7 +2,8 @@
 
 import torch
 
-from lib import anchors, data
+from lib.basics import data
+from lib.detection import anchors
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 12.1 predict

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lib import bifpn
+from lib.detection import bifpn
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 11.1 predict

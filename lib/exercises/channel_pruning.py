@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from lib import channel_pruning, profiling, training
+from lib.basics import profiling, training
+from lib.compression import channel_pruning
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 18.1 predict

@@ -1,6 +1,6 @@
 """Exercises and quiz of chapter 16: matching, precision and recall, AP."""
 
-from lib import coco_eval
+from lib.detection import coco_eval
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 

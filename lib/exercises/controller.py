@@ -5,8 +5,8 @@ import math
 
 import torch
 
-from lib import controller
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.nas import controller
 
 # Two choices: probability, score (gradient of log-probability with respect to the
 # first logit), reward. By hand in the chapter.

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib import data
+from lib.basics import data
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 01.1 predict

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lib import decoding
+from lib.detection import decoding
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 15.1 predict

@@ -5,7 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from lib import anchors, data, detection_loss
+from lib.basics import data
+from lib.detection import anchors, detection_loss
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 14.1 predict

@@ -5,7 +5,8 @@ import math
 
 import torch
 
-from lib import anchors, efficientdet, profiling
+from lib.basics import profiling
+from lib.detection import anchors, efficientdet
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 13.1 predict

@@ -5,7 +5,8 @@ import math
 
 import torch
 
-from lib import efficientnet, profiling
+from lib.basics import profiling
+from lib.detection import efficientnet
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 10.1 predict

@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 import torch.nn.functional as F
 
-from lib import arithmetic
+from lib.compression import arithmetic
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 21.1 predict

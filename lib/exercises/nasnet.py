@@ -5,8 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from lib import cells, nasnet, search_space
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.nas import cells, nasnet, search_space
 
 AMOEBANET_A = search_space.AMOEBANET_A
 

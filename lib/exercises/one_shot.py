@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import torch
 
-from lib import one_shot, search_space
 from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.nas import one_shot, search_space
 
 # --- 09.1 predict
 

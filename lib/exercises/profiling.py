@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lib import profiling, training
+from lib.basics import profiling, training
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 03.1 predict

@@ -2,9 +2,9 @@
 
 import torch
 
-from lib import qat
+from lib.compression import qat
+from lib.compression.quantize import QParams
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
-from lib.quantize import QParams
 
 # --- 20.1 predict
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lib import quantize
+from lib.compression import quantize
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # --- 19.1 predict

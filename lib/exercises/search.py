@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from lib import profiling, search
+from lib.basics import profiling
 from lib.exercises import Exercise, Option, Property, Question, Wrong
-from lib.search_space import SMALL
+from lib.nas import search
+from lib.nas.search_space import SMALL
 
 # --- 07.1 predict
 

@@ -2,9 +2,9 @@
 
 import random
 
-from lib import search_space
 from lib.exercises import Exercise, Option, Property, Question, Wrong
-from lib.search_space import FULL, SMALL, Space
+from lib.nas import search_space
+from lib.nas.search_space import FULL, SMALL, Space
 
 # --- 04.1 predict
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib import sparsity
+from lib.compression import sparsity
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 # --- 17.1 predict

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from scipy import stats
 
-from lib import search_space, tabular
 from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.nas import search_space, tabular
 
 # --- 06.1 predict
 

@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from lib import training
+from lib.basics import training
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 # ------------------------------------------------------------------- 02.1 first_loss

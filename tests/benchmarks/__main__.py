@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run all; the exit status says how many could not finish, not how fast they are."""
+    """Run all; the exit status says how many did not finish, not how fast they are."""
     failed = 0
     for path in sorted(Path(__file__).parent.glob("bench_*.py")):
         print(f"\n{path.stem}", flush=True)

@@ -27,8 +27,8 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 from timm.models import nasnet as theirs  # noqa: E402
 
-from lib import cells, data, nasnet, profiling, search, search_space  # noqa: E402
-from lib import tabular, training  # noqa: E402
+from lib.basics import data, profiling, training  # noqa: E402
+from lib.nas import cells, nasnet, search, search_space, tabular  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "children.jsonl"
 CHILDREN = 10

@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 import pycocotools.coco  # noqa: E402
 import pycocotools.cocoeval  # noqa: E402
 
-from lib import coco_eval  # noqa: E402
+from lib.detection import coco_eval  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "coco_eval.jsonl"
 

@@ -24,7 +24,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # effdet scripts functions when it is imported
     from effdet import bench as theirs  # noqa: E402
 
-from lib import anchors, decoding, profiling  # noqa: E402
+from lib.basics import profiling  # noqa: E402
+from lib.detection import anchors, decoding  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "decoding.jsonl"
 SIDE, CLASSES = 512, 90

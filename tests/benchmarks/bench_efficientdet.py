@@ -22,7 +22,9 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import efficientdet, notebook, profiling  # noqa: E402
+from lib.basics import profiling  # noqa: E402
+from lib.book import notebook  # noqa: E402
+from lib.detection import efficientdet  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "efficientdet.jsonl"
 SIDE = 512

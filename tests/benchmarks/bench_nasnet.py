@@ -22,7 +22,8 @@ import torch  # noqa: E402
 from timm.models import nasnet as theirs  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lib import cells, nasnet, profiling, search_space  # noqa: E402
+from lib.basics import profiling  # noqa: E402
+from lib.nas import cells, nasnet, search_space  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "nasnet.jsonl"
 SIDE, FILTERS = 16, 16

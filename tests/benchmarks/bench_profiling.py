@@ -19,7 +19,7 @@ import lib  # noqa: E402, F401, I001  (before torch)
 import torch  # noqa: E402
 from torchvision.models import resnet18  # noqa: E402
 
-from lib import profiling  # noqa: E402
+from lib.basics import profiling  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "profiling.jsonl"
 

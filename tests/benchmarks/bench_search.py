@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import lib  # noqa: E402, F401, I001  (before torch)
-from lib import controller, search, tabular  # noqa: E402
+from lib.nas import controller, search, tabular  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "search.jsonl"
 QUERIES, AIM = 200, 1.0

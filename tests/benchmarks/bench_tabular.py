@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import lib  # noqa: E402, F401, I001  (before torch)
-from lib import search_space, tabular  # noqa: E402
+from lib.nas import search_space, tabular  # noqa: E402
 
 ROWS = ROOT / "build" / "bench" / "tabular.jsonl"
 ROUNDS, QUERIES, AIM = 7, 20_000, 100_000

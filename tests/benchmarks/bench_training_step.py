@@ -31,7 +31,7 @@ def measure(threads: int) -> dict:
     import lib  # isort: skip  (before torch: it makes waiting threads sleep)
     import torch
 
-    from lib import training
+    from lib.basics import training
 
     torch.set_num_threads(threads)
     model = training.small_cnn((16, 32, 64)).train()

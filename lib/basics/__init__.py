@@ -1,0 +1,12 @@
+"""Part I, tools: pixels and boxes, a training, and what a network costs.
+
+drawing             digits on grounds, in integers; for data
+coco                photographs and boxes from any COCO folder, checked; for data
+data            01  digit crops, digit scenes, letterbox, flips, scale jitter
+checkpoints         files that survive a kill, weights that are what they say;
+                    for training
+training        02  y = f(x; theta): fit, schedules, moving averages
+profiling       03  parameters, multiply-adds, latency, memory, Pareto front
+official            published weights, loaded whole or not at all; for nasnet,
+                    efficientnet, efficientdet
+"""

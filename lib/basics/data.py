@@ -1,0 +1,351 @@
+"""Pictures with labels: digit crops, digit scenes, any COCO folder.
+
+Real handwriting (scikit-learn's digits) is split by source image before anything is
+drawn, so no stroke is shared between training and test. `crops` feed classifiers,
+`scenes` feed detectors, and both are drawn by `drawing`, byte for byte the same
+everywhere. A folder of photographs in COCO form gives the same `Sample`s.
+
+Chapter 01. Digits: Alpaydin & Kaynak 1998 (UCI); COCO: arxiv.org/abs/1405.0312.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional as F
+
+import lib
+from lib.basics import coco, drawing
+from lib.basics.coco import BadAnnotation, CocoFolder, read_image, write_coco  # noqa: F401
+from lib.basics.coco import Sample as Sample
+
+SPLITS = ("train", "validation", "test")
+DIFFICULTY = 0.5  # measured: data/ablations/difficulty.jsonl
+MEAN_COLOUR = (124, 116, 104)  # ImageNet's mean, 255 * (0.485, 0.456, 0.406)
+FOLDER = lib.ROOT / "data"
+CACHE = FOLDER / ".cache"
+
+
+class Digits(NamedTuple):
+    """Scanned digits: images (1797, 8, 8) uint8 0..16, labels, split names."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    split: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Pictures of one size, stacked; boxes and labels stay lists, N differs."""
+
+    images: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    image_ids: list[int]
+
+
+def split_names(labels: np.ndarray) -> np.ndarray:
+    """The split of each scan: a fixed rule, with no chance and no float in it.
+
+    Within a class, in file order, of every five images the fourth is for validation
+    and the fifth for test.
+    """
+    split = np.full(len(labels), "train", dtype="<U10")
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        split[members[3::5]] = "validation"
+        split[members[4::5]] = "test"
+    return split
+
+
+@functools.cache
+def digits() -> Digits:
+    """All scanned digits and the split each belongs to; the arrays are read-only."""
+    from sklearn.datasets import load_digits  # here: it takes a second to import
+
+    raw = load_digits()
+    labels = raw.target.astype(np.int64)
+    result = Digits(raw.images.astype(np.uint8), labels, split_names(labels))
+    for array in result:
+        array.setflags(write=False)
+    return result
+
+
+def sources(split: str) -> np.ndarray:
+    """Indices into `digits()` of the images that a split may draw."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown: choose one of {SPLITS}")
+    return np.flatnonzero(digits().split == split)
+
+
+def _pool(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Height fields and labels of the scans that a split may draw."""
+    chosen = sources(split)
+    return drawing.fields(digits().images[chosen]), digits().labels[chosen]
+
+
+def _mille(difficulty) -> int:
+    """Difficulty 0..1 as an integer 0..1000, the last float before a pixel."""
+    if not 0 <= difficulty <= 1:
+        raise ValueError(f"difficulty {difficulty} is outside 0 (easy) to 1 (hard)")
+    return round(difficulty * 1000)
+
+
+def _cached(parameters: tuple, draw) -> dict[str, np.ndarray]:
+    """Arrays from the cache, or drawn and put there.
+
+    The name is a hash of this code and the parameters, so a changed generator never
+    finds old pictures. A damaged file is drawn again; where nothing can be
+    written (an installed package, a read-only disk) there is no cache.
+    """
+    code = [Path(file).read_text("utf-8") for file in (drawing.__file__, __file__)]
+    key = hashlib.sha256(f"{code}{parameters}".encode()).hexdigest()
+    path = CACHE / f"{parameters[0]}-{key[:24]}.npz"
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = draw()
+    half = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        CACHE.mkdir(exist_ok=True)
+        with open(half, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(half, path)  # a rename: nobody ever reads half a file
+    except OSError:
+        with contextlib.suppress(OSError):
+            half.unlink()
+    return arrays
+
+
+def crops(
+    split: str,
+    n: int,
+    *,
+    size: int = 16,
+    difficulty: float | int = DIFFICULTY,
+    seed: int = 0,
+) -> tuple[UInt8[Tensor, "n 3 size size"], Tensor]:
+    """`n` pictures of one digit each: images uint8, labels int64 (n,).
+
+    Difficulty runs from 0 to 1: fainter ink, stronger texture, noise, slant, clutter.
+    More crops of the same seed begin with the same crops. ValueError for bad input.
+    """
+    if n < 1 or not 8 <= size <= 256:
+        raise ValueError(f"n {n} must be at least 1, size {size} within 8..256")
+    mille = _mille(difficulty)
+
+    def draw():
+        height_fields, labels = _pool(split)
+        images, source = drawing.crops((split, seed), height_fields, n, size, mille)
+        return {"images": images, "labels": labels[source]}
+
+    drawn = _cached(("crops", split, n, size, mille, seed), draw)
+    return torch.from_numpy(drawn["images"]), torch.from_numpy(drawn["labels"])
+
+
+class Scenes(Dataset):
+    """Drawn scenes; item i is a `Sample`, `.coco()` the same as a COCO dictionary."""
+
+    names = tuple("0123456789")
+
+    def __init__(self, images, boxes, labels, starts):
+        self.images = images  # (n, 3, H, W) uint8
+        self.boxes = boxes  # of all scenes, (M, 4)
+        self.labels = labels  # (M,)
+        self.starts = starts  # scene i owns rows starts[i] up to starts[i + 1]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> Sample:
+        if not 0 <= i < len(self):
+            raise IndexError(f"scene {i} of {len(self)}")  # also ends a for loop
+        rows = slice(self.starts[i], self.starts[i + 1])
+        image = torch.from_numpy(self.images[i])
+        boxes = torch.from_numpy(self.boxes[rows]).float()
+        return Sample(image, boxes, torch.from_numpy(self.labels[rows]), i + 1)
+
+    def coco(self) -> dict:
+        """The annotations as COCO writes them: category ids 1..10, boxes xywh."""
+        pairs = zip(self.starts, self.starts[1:], strict=False)
+        targets = [
+            (self.boxes[i:j].tolist(), self.labels[i:j].tolist()) for i, j in pairs
+        ]
+        return coco.document(self.names, *self.images.shape[2:], targets)
+
+
+def scenes(
+    split: str,
+    n: int,
+    *,
+    size: int = 128,
+    seed: int = 0,
+    difficulty: float | int = DIFFICULTY,
+    digits: tuple[int, int] = (1, 5),
+    pixels: tuple[int, int] = (14, 72),
+) -> Scenes:
+    """`n` pictures of several digits, each with a box round the ink one can see.
+
+    `digits` and `pixels` give least and most: how many digits, and how high. Scene i
+    depends on the seed and on i alone. ValueError for bad input.
+    """
+    if n < 1 or not 32 <= size <= 1024:
+        raise ValueError(f"n {n} must be at least 1, size {size} within 32..1024")
+    if not 1 <= digits[0] <= digits[1]:
+        raise ValueError(f"digits {digits} must be (least, most) with 1 <= least")
+    if not 8 <= pixels[0] <= pixels[1] <= size * 2 // 3:
+        raise ValueError(
+            f"pixels {pixels} must be (least, most), within 8..{size * 2 // 3}"
+            " (two thirds of the size, so that a slanted digit still fits)"
+        )
+    mille = _mille(difficulty)
+
+    def draw():
+        height_fields, labels = _pool(split)
+        drawn = [
+            drawing.scene((split, seed, i), height_fields, size, mille, digits, pixels)
+            for i in range(n)
+        ]
+        images, boxes, source = zip(*drawn, strict=True)
+        return {
+            "images": np.stack(images),
+            "boxes": np.concatenate(boxes),
+            "labels": labels[np.concatenate(source)],
+            "starts": np.cumsum([0] + [len(b) for b in boxes]),
+        }
+
+    parameters = ("scenes", split, n, size, seed, mille, tuple(digits), tuple(pixels))
+    return Scenes(**_cached(parameters, draw))
+
+
+def cifar10(
+    root, split: str, *, download: bool = False
+) -> tuple[UInt8[Tensor, "n 3 32 32"], Tensor]:
+    """CIFAR-10 in the form of `crops`: 45,000, 5,000 and 10,000 photographs.
+
+    Fetches 170 MB only if `download` is true. ValueError says how to get it if absent.
+    """
+    from torchvision.datasets import CIFAR10
+
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown: choose one of {SPLITS}")
+    try:
+        raw = CIFAR10(root, train=split != "test", download=download)
+    except RuntimeError as error:
+        raise ValueError(
+            f"CIFAR-10 is not in {root}: call cifar10({str(root)!r}, {split!r},"
+            " download=True) once while online, or unpack cifar-10-python.tar.gz there"
+        ) from error
+    part = {"train": slice(45_000), "validation": slice(45_000, None)}
+    rows = part.get(split, slice(None))
+    images = torch.from_numpy(raw.data[rows]).permute(0, 3, 1, 2).contiguous()
+    return images, torch.tensor(raw.targets[rows])
+
+
+def _resize(image: Tensor, scale: float) -> Tensor:
+    """A picture times `scale`, antialiased; untouched if that changes nothing."""
+    size = [max(1, round(side * scale)) for side in image.shape[1:]]
+    if size == [*image.shape[1:]]:
+        return image
+    return F.resize(image, size, antialias=True)
+
+
+def _pad(image: Tensor, size: int, fill: tuple[int, int, int]) -> Tensor:
+    """A picture in the top left of a square, the rest in one colour."""
+    colour = torch.tensor(fill, dtype=torch.uint8).reshape(3, 1, 1)
+    canvas = colour.repeat(1, size, size)  # 3 size size
+    canvas[:, : image.shape[1], : image.shape[2]] = image
+    return canvas
+
+
+def letterbox(
+    image: UInt8[Tensor, "3 H W"],
+    boxes: Float[Tensor, "N 4"],
+    size: int,
+    fill: tuple[int, int, int] = MEAN_COLOUR,
+) -> tuple[UInt8[Tensor, "3 size size"], Float[Tensor, "N 4"], float]:
+    """Fit a picture into a square: aspect kept, at the top left, the rest filled.
+
+    Boxes are xyxy pixels and move along. Returns image, boxes and the scale, which
+    `unletterbox` needs. Source: the EfficientDet reference code pads this way.
+    """
+    height, width = image.shape[1:]
+    scale = min(size / height, size / width)  # Eq. 1.1
+    return _pad(_resize(image, scale), size, fill), boxes * scale, scale  # Eq. 1.2
+
+
+def unletterbox(boxes: Float[Tensor, "N 4"], scale) -> Float[Tensor, "N 4"]:
+    """Boxes in a letterbox back to pixels of the picture: top left needs no offset."""
+    return boxes / scale  # Eq. 1.3
+
+
+def hflip(
+    image: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "N 4"]
+) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "N 4"]]:
+    """Mirror a picture left to right; boxes are xyxy pixels.
+
+    The right edge becomes the left one, so x1 and x2 change places.
+    """
+    width = image.shape[2]
+    x1, y1, x2, y2 = boxes.unbind(1)
+    return image.flip(2), torch.stack([width - x2, y1, width - x1, y2], 1)  # Eq. 1.4
+
+
+def scale_jitter(
+    sample: Sample,
+    size: int,
+    *,
+    generator: torch.Generator,
+    scales: tuple = (0.1, 2.0),
+    keep: float | int = 0.5,
+    fill: tuple[int, int, int] = MEAN_COLOUR,
+) -> Sample:
+    """Resize by a random factor, then cut or fill to a square of `size` pixels.
+
+    Factor 1 is the letterbox; below it the picture is small and padded, above it a
+    random part is cut out. Boxes are cut too; one that keeps less than `keep` of its
+    area goes, with its label. Source: EfficientDet, section 5.1, scales 0.1 to 2.0.
+    """
+    chance = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+    factor = scales[0] + (scales[1] - scales[0]) * chance[0]
+    height, width = sample.image.shape[1:]
+    scale = factor * min(size / height, size / width)
+    image = _resize(sample.image, scale)  # 3 h w
+    left = int(chance[1] * (max(0, image.shape[2] - size) + 1))
+    top = int(chance[2] * (max(0, image.shape[1] - size) + 1))
+    image = image[:, top : top + size, left : left + size]
+    moved = sample.boxes * scale - torch.tensor([left, top, left, top])
+    cut = moved.clamp(0, size)  # N 4
+    kept = _area(cut) >= keep * _area(moved)  # Eq. 1.5
+    return Sample(
+        _pad(image, size, fill), cut[kept], sample.labels[kept], sample.image_id
+    )
+
+
+def _area(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stack pictures of one size: `DataLoader(..., collate_fn=collate)`.
+
+    ValueError names the first picture of another size.
+    """
+    first = samples[0].image.shape
+    for sample in samples:
+        if sample.image.shape != first:
+            raise ValueError(
+                f"picture {sample.image_id} is {tuple(sample.image.shape)}, the first"
+                f" is {tuple(first)}: letterbox them to one size before collate"
+            )
+    images, boxes, labels, ids = zip(*samples, strict=True)
+    return Batch(torch.stack(images), list(boxes), list(labels), list(ids))

@@ -1,0 +1,350 @@
+"""Figures without axes: pictures, boxes on pictures, graphs.
+
+The idea: small pictures are enlarged by a whole number of dots a pixel, so that what
+you see are the pixels and not a resampling of them. Boxes carry their class and score
+as text. A graph runs from left to right; its layers follow the longest path.
+Call them as `plots.images`, `plots.boxes` and `plots.graph`. Chapter: every one.
+"""
+
+import textwrap
+from collections import Counter
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path as Curve
+from PIL import Image
+
+from lib.book.figure import (
+    DASHES,
+    DPI,
+    PALETTE,
+    Figure,
+    array,
+    finish,
+    in_style,
+    number,
+    texts,
+)
+
+WIDE, LARGEST, GAP, LETTER = 1008, 640, 10, 11  # dots: canvas, tile, gap, letter
+
+
+@in_style
+def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
+    """Pictures in rows: uint8 `(N, 3, H, W)`, `(N, H, W)`, or a list of either or PIL.
+
+    A picture larger than its tile is shrunk; one that is smaller is enlarged by a whole
+    number. Figures of more than 60 kB are stored with 256 colours.
+    """
+    pictures = [pixels(f"images[{i}]", image) for i, image in enumerate(images)]
+    if not pictures:
+        raise ValueError("images: empty; give at least one picture")
+    titles = texts("titles", titles, len(pictures))
+    canvas, _, places = _mosaic(pictures, titles, columns)
+    sizes = Counter(f"{p.shape[1]} by {p.shape[0]}" for p in pictures)
+    size = f"{' and '.join(sizes)} pixels"
+    size = size if len(sizes) <= 3 else f"{len(sizes)} different sizes"
+    claim = f"{len(pictures)} picture{'s' * (len(pictures) > 1)} of {size}."
+    rows = len({top for _, top, _ in places})
+    light = ", ".join(number(round(float(p.mean()))) for p in pictures[:32])
+    alt = f"{claim[:-1]}, in {rows} row{'s' * (rows > 1)}."
+    alt += f" Titles: {', '.join(titles)}." if titles else ""
+    alt += f" Mean brightness, 0 to 255: {light}{', ...' * (len(pictures) > 32)}."
+    return finish(canvas, title, alt, says, claim)
+
+
+@in_style
+def boxes(
+    image, boxes, labels=None, scores=None, *, names=None, columns=4, title="",
+    says=None,
+) -> Figure:  # fmt: skip
+    """Boxes `(N, 4)`, xyxy in pixels, on a uint8 `(3, H, W)` or PIL picture.
+
+    `labels` are class numbers, which `names` (a list or dictionary) puts in words;
+    `scores` lie in 0 to 1. Dictionaries with the same keys draw several pictures side
+    by side, the keys as titles.
+    """
+    if not isinstance(image, dict):
+        image, boxes, labels, scores = (
+            None if v is None else {"": v} for v in (image, boxes, labels, scores)
+        )
+    for name, group in (("boxes", boxes), ("labels", labels), ("scores", scores)):
+        if group is not None and set(group) != set(image):
+            raise ValueError(f"{name}: keys {list(group)}, should be {list(image)}")
+    tags = {key: f" {key!r}" if key else "" for key in image}
+    pictures = [pixels(f"image{tags[key]}", value) for key, value in image.items()]
+    titles = list(image) if any(image) else None
+    canvas, axes, places = _mosaic(pictures, titles, columns)
+    classes = {
+        key: _classes(f"labels{tag}", labels and labels[key], names, len(boxes[key]))
+        for key, tag in tags.items()
+    }
+    count = Counter(c for group in classes.values() for c in group)
+    looks, told = _looks(sorted(count), names), []
+    for key, picture, place in zip(image, pictures, places, strict=True):
+        found = _box_array(f"boxes{tags[key]}", boxes[key])
+        size, words = len(found), classes[key]
+        if scores:
+            sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
+            words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
+        kinds = [looks[c] for c in classes[key]]
+        _draw_boxes(axes, picture.shape, place, found, words, kinds)
+        spots = "; ".join(
+            f"{w or 'box'} from ({number(a)}, {number(b)}) to "
+            f"({number(c)}, {number(d)})"
+            for w, (a, b, c, d) in zip(words[:24], found[:24].round(1), strict=True)
+        )
+        told.append(
+            f"{f'{key}: ' if key else ''}picture of {picture.shape[1]} by "
+            f"{picture.shape[0]} pixels with {_boxes_in_words(size)}"
+            f"{': ' * bool(spots)}{spots}{'; and more' * (size > 24)}."
+        )
+    each = ", ".join(f"{n} of {c}" for c, n in sorted(count.items()) if c)
+    claim = f"{_boxes_in_words(count.total())}{': ' * bool(each)}{each}."
+    return finish(canvas, title, " ".join(told), says, claim)
+
+
+def pixels(name: str, image) -> np.ndarray:
+    """uint8 `(H, W, 3)` of a PIL picture or a uint8 `(3, H, W)`, `(1, H, W)`, `(H, W)`.
+
+    Raises ValueError, naming `name`, for any other type or shape.
+    """
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    if image.dtype != np.uint8:
+        raise ValueError(f"{name}: dtype {image.dtype}; give uint8, 0 to 255")
+    if image.ndim == 2:
+        image = image[None]
+    if image.ndim != 3 or image.shape[0] not in (1, 3) or 0 in image.shape:
+        raise ValueError(f"{name}: shape {image.shape}; give (3, H, W) or (H, W)")
+    return np.repeat(image, 3 // image.shape[0], axis=0).transpose(1, 2, 0)
+
+
+def _mosaic(pictures, titles, columns):
+    """Canvas, axes in dots (y down), and (left, top, dots a pixel) of each picture."""
+    high, wide = (max(p.shape[i] for p in pictures) for i in (0, 1))
+    longest = max((len(w) for t in titles or () for w in str(t).split()), default=0)
+    # Fewer and larger, until the longest word fits over its tile and a small picture
+    # has two dots a pixel; then as many in each row as the rows need.
+    least = max(longest * LETTER, 2 * wide if wide <= 160 else 0)
+    columns = max(1, min(columns, len(pictures), (WIDE + GAP) // (least + GAP)))
+    columns = -(-len(pictures) // -(-len(pictures) // columns))
+    room = (WIDE - GAP * (columns - 1)) // columns
+    scale = min(room, LARGEST) / max(wide, high)
+    scale = min(int(scale), 24) if scale >= 1 else scale
+    tile = max(round(wide * scale), longest * LETTER), round(high * scale)
+    head = [textwrap.fill(str(t), max(1, tile[0] // LETTER)) for t in titles or ()]
+    above = 24 * max((h.count("\n") + 1 for h in head), default=0)
+    step = tile[0] + GAP, tile[1] + above + GAP
+    size = step[0] * columns - GAP, step[1] * -(-len(pictures) // columns) - GAP
+    canvas = Canvas(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+    axes = canvas.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
+    axes.axis("off")
+    sheet, places = np.full((size[1], size[0], 3), 255, np.uint8), []
+    for i, picture in enumerate(pictures):
+        left, top = step[0] * (i % columns), step[1] * (i // columns) + above
+        drawn = _scaled(picture, scale)
+        sheet[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+        places.append((left, top, scale))
+        if head:
+            axes.text(left, top - 5, head[i], va="bottom", size=9, linespacing=1.1)
+    canvas.figimage(sheet, zorder=-1)
+    return canvas, axes, places
+
+
+def _scaled(picture, scale):
+    if scale >= 1:
+        return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def _box_array(name, boxes) -> np.ndarray:
+    if len(boxes) == 0:
+        return np.zeros((0, 4))
+    boxes = array(name, boxes, ndim=2)
+    if boxes.shape[1] != 4:
+        raise ValueError(f"{name}: shape {boxes.shape}, should be (N, 4): x1 y1 x2 y2")
+    flat = (boxes[:, 2:] <= boxes[:, :2]).any(1)
+    if flat.any():
+        i = int(flat.argmax())
+        raise ValueError(
+            f"{name}: box {i} is {boxes[i].tolist()}; x1 < x2 and y1 < y2 are needed"
+        )
+    return boxes
+
+
+def _classes(name, labels, names, size) -> list[str]:
+    """The class of each box in words; empty strings where there are no labels."""
+    if labels is None:
+        return [""] * size
+    labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    try:
+        return texts(name, [k if names is None else names[k] for k in labels], size)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"{name}: a label has no name in `names` ({error})") from error
+
+
+def _looks(classes: list[str], names) -> dict[str, int]:
+    """A number for each class, the same in every figure with the same `names`."""
+    known = list(map(str, names.values() if hasattr(names, "values") else names or ()))
+    return {
+        c: known.index(c) if c in known else int(c) if c.isdecimal() else i
+        for i, c in enumerate(classes)
+    }
+
+
+def _boxes_in_words(count: int) -> str:
+    return f"{count or 'no'} box{'es' * (count != 1)}"
+
+
+def _draw_boxes(axes, shape, place, boxes, words, kinds) -> None:
+    left, top, scale = place
+    right, bottom = left + shape[1] * scale, top + shape[0] * scale
+    frame = Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
+    for (x1, y1, x2, y2), word, i in zip(boxes * scale, words, kinds, strict=True):
+        for look in (
+            {"ec": "white", "lw": 3.4},
+            {"ec": PALETTE[i % 7], "lw": 1.8, "ls": DASHES[i % 4]},
+        ):
+            corner = left + x1, top + y1
+            box = Rectangle(corner, x2 - x1, y2 - y1, fill=False, **look)
+            axes.add_patch(box).set_clip_path(frame)
+        if not word:
+            continue
+        # Above its box, or inside where the picture ends; never past the right edge.
+        above = y1 > 24
+        axes.text(
+            min(max(left + x1, left), right - LETTER * len(word)),
+            top + max(y1, 0) + (-4 if above else 4), word, size=8,
+            va="bottom" if above else "top",
+            bbox={"fc": "white", "ec": PALETTE[i % 7], "lw": 0.8, "pad": 1},
+        )  # fmt: skip
+
+
+@in_style
+def graph(nodes, edges, *, title="", says=None) -> Figure:
+    """A small directed graph without cycles, drawn from left to right.
+
+    `nodes` is a list of names or a dictionary from a name to its label; `edges` holds
+    `(from, to)` or `(from, to, label)`. A node stands one step right of the last node
+    that it needs. Raises ValueError for an unknown node or a cycle.
+    """
+    nodes = {str(n): str(n) for n in nodes} if not isinstance(nodes, dict) else nodes
+    nodes = {str(n): str(label) for n, label in nodes.items()}
+    edges = [tuple(map(str, edge)) for edge in edges]
+    for edge in edges:
+        if len(edge) not in (2, 3) or not set(edge[:2]) <= set(nodes):
+            raise ValueError(f"edges: {edge} does not join two of {list(nodes)}")
+    if not nodes:
+        raise ValueError("nodes: empty; give at least one node")
+    depth = _depths(nodes, [edge[:2] for edge in edges])
+    # A labelled edge passes through a node that is only text; a long edge passes
+    # through an empty one in each layer, so that it bends around what stands there.
+    layer = {n: 2 * d for n, d in depth.items()}
+    words, chains = dict(nodes), []
+    for k, (a, b, *label) in enumerate(edges):
+        between = [(k, step) for step in range(layer[a] + 1, layer[b])]
+        layer.update({spot: spot[1] for spot in between})
+        if label:
+            words[between[-1]] = label[0]
+        chains.append([a, *between, b])
+    spot = _spots(layer, chains, words)
+    canvas = _draw_graph(nodes, words, chains, spot, title)
+    same = Counter(nodes.values())
+    tell = {n: f"{t} [{n}]" if same[t] > 1 else t for n, t in nodes.items()}
+    told = "; ".join(
+        f"{tell[a]} to {tell[b]}{f' ({label[0]})' if label else ''}"
+        for a, b, *label in edges
+    )
+    size = f"{len(nodes)} nodes, {len(edges)} edges"
+    alt = f"Graph from left to right: {size}. Nodes: {', '.join(tell.values())}."
+    alt += f" Edges: {told}." if told else ""
+    claim = f"{size}; the longest path takes {max(depth.values())} steps."
+    return finish(canvas, title, alt, says, claim)
+
+
+def _depths(nodes, edges) -> dict[str, int]:
+    """Steps on the longest path from a start to each node."""
+    depth = dict.fromkeys(nodes, 0)
+    for _ in nodes:
+        moved = [(a, b) for a, b in edges if depth[b] <= depth[a]]
+        for a, b in moved:
+            depth[b] = max(depth[b], depth[a] + 1)
+        if not moved:
+            return depth
+    raise ValueError(f"edges: a cycle runs through {moved[0][0]} and {moved[0][1]}")
+
+
+def _spots(layer, chains, words):
+    """(x, y, half width) of every node: x by layer, y near its neighbours'."""
+    rows: dict[int, list] = {}
+    for node, at in layer.items():
+        rows.setdefault(at, []).append(node)
+    near: dict = {node: [] for node in layer}
+    for chain in chains:
+        for a, b in zip(chain, chain[1:], strict=False):
+            near[a].append(b)
+            near[b].append(a)
+    y = {n: i - (len(r) - 1) / 2 for r in rows.values() for i, n in enumerate(r)}
+    for sweep in range(8):
+        for at in sorted(rows, reverse=sweep % 2 == 1):
+            side = [
+                (np.mean([y[m] for m in near[n]]) if near[n] else y[n], i, n)
+                for i, n in enumerate(rows[at])
+            ]
+            rows[at] = [n for *_, n in sorted(side, key=lambda s: s[:2])]
+            y.update({n: i - (len(side) - 1) / 2 for i, n in enumerate(rows[at])})
+    for sweep in range(40):  # straighten: each towards the mean of its neighbours
+        for at in sorted(rows, reverse=sweep % 2 == 1):
+            wish = [np.mean([y[m] for m in near[n]] or [y[n]]) for n in rows[at]]
+            tall = np.array([1.0 if n in words else 0.5 for n in rows[at]])
+            least = np.cumsum(tall) - tall / 2
+            down = np.maximum.accumulate(wish - least) + least
+            up = np.minimum.accumulate((wish - least)[::-1])[::-1] + least
+            y.update(zip(rows[at], (down + up) / 2, strict=True))
+    x, right = {}, 0.0
+    for at in sorted(rows):
+        # A node is as wide as its text; a line that passes by, as its whole layer.
+        inches = {n: 0.14 + 0.073 * len(words[n]) for n in rows[at] if n in words}
+        wide = max(inches.values(), default=0.0)
+        x.update({n: (right + wide / 2, inches.get(n, wide) / 2) for n in rows[at]})
+        right += wide + 0.24
+    return {n: (x[n][0], y[n], x[n][1]) for n in layer}
+
+
+def _draw_graph(nodes, words, chains, spot, title):
+    """Boxes for nodes, bare text for labels of edges, smooth curves between them."""
+    xs, ys, _ = np.array(list(spot.values())).T
+    shape = np.ptp(xs) + 1.4, 0.42 * (np.ptp(ys) + 1) + 0.1
+    shrink, above = min(1.0, 8.5 / shape[0]), 0.35 * bool(title)
+    canvas = Canvas(figsize=(shape[0] * shrink, shape[1] * shrink + above))
+    axes = canvas.add_axes((0, 0, 1, 1 - above / canvas.get_figheight()))
+    axes.set(
+        xlim=(xs.min() - 0.7, xs.max() + 0.7), ylim=(ys.max() + 0.62, ys.min() - 0.62)
+    )
+    axes.axis("off")
+    canvas.text(0.01, 0.99, title, va="top", size=11)
+    for chain in chains:
+        ends = [spot[n] for n in chain if n in words or spot[n][2] > 0]
+        verts, codes = [(ends[0][0] + ends[0][2], ends[0][1])], [Curve.MOVETO]
+        for (x0, y0, w0), (x1, y1, w1) in zip(ends, ends[1:], strict=False):
+            if len(verts) > 1:  # straight on, under a label or past one
+                verts.append((x0 + w0, y0))
+                codes.append(Curve.LINETO)
+            start, stop = x0 + w0, x1 - w1
+            bend = (start + stop) / 2
+            verts += [(bend, y0), (bend, y1), (stop, y1)]
+            codes += [Curve.CURVE4] * 3
+        axes.add_patch(PathPatch(Curve(verts, codes), fill=False, ec="#777777", lw=1.2))
+        axes.plot(verts[-1][0] - 0.03, verts[-1][1], ">", color="#777777", ms=5)
+    for node, (x, y, _) in spot.items():
+        if node in words:
+            box = {"boxstyle": "round", "fc": "white", "ec": PALETTE[0], "pad": 0.3}
+            axes.text(
+                x, y, words[node], ha="center", va="center", size=10 * shrink,
+                bbox=box if node in nodes else {"fc": "white", "ec": "none", "pad": 1},
+            )  # fmt: skip
+    return canvas

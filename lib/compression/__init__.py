@@ -1,0 +1,16 @@
+"""Part IV, compress and ship: zeros, fewer channels, fewer bits, no Python.
+
+sparsity        17  masks, schedules, rewinding, N:M, and what a zero is worth
+coupling            what each operator does to channels; for channel_pruning
+tracing             a network runs once, and tells which channels are one;
+                    for channel_pruning
+channel_pruning 18  groups, importance, a smaller network, equal to its mask
+deployed            a flat graph without batch norms; for quantize, qat, integer, export
+quantize        19  grids for numbers: scale, zero point, granularity, observers
+grids               which value of a flat graph stands on which grid; for qat
+qat             20  fake quantization, straight-through, learned steps, mixed bits
+arithmetic          operators on integers: multipliers, shifts; for integer
+integer         21  the rounding network without a real number in it
+operators           what ONNX calls each operator of a flat graph; for export
+export          22  ONNX in floats and in integers, from our own scales
+"""

@@ -1,0 +1,14 @@
+"""Part III, detection: a backbone, a pyramid, two heads, and how good their boxes are.
+
+efficientnet    10  MBConv, squeeze-excite, compound scaling, B0 to B7, Lite
+bifpn           11  the road from FPN to PANet to BiFPN, weighted fusion
+anchors         12  anchors, IoU, box codes, which anchor learns what
+efficientdet    13  heads, D0 to D7x and Lite, official weights, any backbone
+detectors           three small ones, shipped, for all that comes after; for
+                    coco_eval
+detection_loss  14  focal loss, Huber loss, one normaliser for the batch
+decoding        15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
+coco_eval       16  matching, precision and recall, the twelve COCO numbers
+recipes             train a detector on any COCO folder, on many GPUs; for
+                    efficientdet
+"""

@@ -1,0 +1,345 @@
+"""BiFPN: levels of a pyramid exchange what they know, both ways, weighted.
+
+FPN passes meaning down, from coarse maps to fine ones; PANet passes places up as well.
+BiFPN drops the nodes that fuse nothing, adds a short cut from each input, learns what
+an input is worth, and repeats the whole as a cell. Each of the three is a table of
+nodes, a value, and one class builds the layers of any table.
+
+Papers: 1612.03144, 1803.01534, 1911.09070; details as in the networks released with
+the last. Chapter 11.
+"""
+
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lib.nas.cells import same_padding
+
+# TensorFlow's decay 0.99 is PyTorch's momentum 0.01.
+BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
+
+
+class Node(NamedTuple):
+    """Where maps are fused, at the size of `level`; 0 is the finest."""
+
+    level: int
+    inputs: tuple[int, ...]  # ids: 0 to L - 1 are the levels, L + n is node n
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The nodes of one cell; a level's output is the last node at that level.
+
+    ValueError names the node that reads something unknown, or the level without one.
+    """
+
+    levels: int
+    nodes: tuple[tuple, ...]  # `Node`s, or pairs that become some
+
+    def __post_init__(self):
+        object.__setattr__(self, "nodes", tuple(Node(*node) for node in self.nodes))
+        for n, (level, inputs) in enumerate(self.nodes):
+            known = set(range(self.levels + n))
+            good = inputs and set(inputs) <= known and len(set(inputs)) == len(inputs)
+            if level not in range(self.levels) or not good:
+                raise ValueError(
+                    f"node {n} is {level, inputs}; its level is below {self.levels}"
+                    f" and it reads ids below {len(known)}, each once"
+                )
+        if bare := set(range(self.levels)) - {node.level for node in self.nodes}:
+            raise ValueError(f"level {min(bare)} has no node, so it has no output")
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The id of each level's output, the finest first."""
+        last = {node.level: self.levels + n for n, node in enumerate(self.nodes)}
+        return tuple(last[level] for level in range(self.levels))
+
+    def graph(self, first: int = 3) -> tuple[dict[str, str], list[tuple[str, str]]]:
+        """Labels and edges for `plots.graph`; the finest level is called P`first`."""
+        names = [f"P{first + level} in" for level in range(self.levels)]
+        for n, node in enumerate(self.nodes, self.levels):
+            role = "out" if n in self.outputs else "td"  # top-down, then on
+            names.append(f"P{first + node.level} {role}")
+        # Last to first, so that the drawing begins with the coarsest level.
+        labels = {str(i): names[i] for i in reversed(range(len(names)))}
+        reads = [(str(i), n) for n, node in enumerate(self.nodes) for i in node.inputs]
+        return labels, [(i, str(self.levels + n)) for i, n in reads]
+
+
+def fpn(levels: int) -> Topology:
+    """Top-down: every level reads its own input and the node above it."""
+    nodes = [Node(levels - 1, (levels - 1,))]
+    for level in reversed(range(levels - 1)):
+        nodes.append(Node(level, (level, levels + len(nodes) - 1)))  # Eq. 11.4
+    return Topology(levels, tuple(nodes))
+
+
+def panet(levels: int) -> Topology:
+    """FPN, then bottom-up: every level reads its top-down node and the node below."""
+    down = fpn(levels)
+    nodes = [*down.nodes, Node(0, (down.outputs[0],))]
+    for level in range(1, levels):
+        below = levels + len(nodes) - 1
+        nodes.append(Node(level, (down.outputs[level], below)))  # Eq. 11.5
+    return Topology(levels, tuple(nodes))
+
+
+def without_single_inputs(table: Topology) -> Topology:
+    """Take out the nodes with one input: whoever reads one reads that input instead."""
+    stands_for, kept = list(range(table.levels)), []  # the new id of each old one
+    for level, inputs in table.nodes:
+        inputs = tuple(stands_for[i] for i in inputs)
+        if len(inputs) == 1:
+            stands_for += inputs
+        else:
+            stands_for.append(table.levels + len(kept))
+            kept.append(Node(level, inputs))
+    return Topology(table.levels, tuple(kept))
+
+
+def with_shortcuts(table: Topology) -> Topology:
+    """Let every node read its level's input too, as the first of its inputs."""
+    nodes = [(i, ids if i in ids else (i, *ids)) for i, ids in table.nodes]
+    return Topology(table.levels, tuple(nodes))
+
+
+def bifpn(levels: int) -> Topology:
+    """PANet without nodes that fuse nothing, with a short cut from each input."""
+    return with_shortcuts(without_single_inputs(panet(levels)))  # Eq. 11.6
+
+
+def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tuple]:
+    """(height, width) of levels `first` to `last`; level 0 is the picture itself."""
+    sizes = [tuple(image_size)]
+    for _ in range(last):
+        sizes.append(tuple((side - 1) // 2 + 1 for side in sizes[-1]))  # Eq. 11.1
+    return sizes[first:]
+
+
+def resample(
+    x: Float[Tensor, "B C h w"], size: tuple[int, int]
+) -> Float[Tensor, "B C H W"]:
+    """Max-pool a side that is too long, repeat the pixels of one that is too short.
+
+    Windows overlap by one pixel, padding is "SAME". Pixel i of a longer side is pixel
+    floor(i h / H) of the shorter.
+    """
+    strides = [(x.shape[2 + i] - 1) // size[i] + 1 for i in (0, 1)]  # Eq. 11.2
+    if max(strides) > 1:
+        windows = [s + 1 if s > 1 else 1 for s in strides]
+        pads = [same_padding(x.shape[2 + i], windows[i], strides[i]) for i in (0, 1)]
+        before = [pad[0] for pad in pads]
+        # ceil_mode lets the last window hang over the edge: no padded copy is made.
+        x = F.max_pool2d(x, windows, strides, before, ceil_mode=True)
+    return x if x.shape[2:] == torch.Size(size) else F.interpolate(x, size)  # Eq. 11.3
+
+
+def weighted_sum(x: Sequence[Tensor], shares: Float[Tensor, " n"]) -> Tensor:
+    """The sum of `n` maps of one shape, each times its share."""
+    shares = shares.to(x[0].dtype)
+    total = x[0] * shares[0]
+    for i in range(1, len(x)):  # stacking would copy all maps first
+        total = torch.addcmul(total, x[i], shares[i])
+    return total
+
+
+def fast_fusion(
+    x: Sequence[Tensor], weights: Float[Tensor, " n"], eps: float = 1e-4
+) -> Tensor:
+    """Mean of `n` maps by clipped weights: no exponential, and zero is possible."""
+    weights = F.relu(weights)
+    return weighted_sum(x, weights / (weights.sum() + eps))  # Eq. 11.7
+
+
+def softmax_fusion(x: Sequence[Tensor], weights: Float[Tensor, " n"]) -> Tensor:
+    """Mean of `n` maps by the softmax of the weights: every input keeps a share."""
+    return weighted_sum(x, weights.softmax(0))  # Eq. 11.8
+
+
+class FastFusion(nn.Module):
+    """`fast_fusion` with one learned number for each input, at first 1."""
+
+    def __init__(self, inputs: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(inputs))
+
+    def forward(self, x: list[Tensor]) -> Tensor:
+        return fast_fusion(x, self.weights)
+
+
+class SoftmaxFusion(FastFusion):
+    """`softmax_fusion` with one learned number for each input, at first 1."""
+
+    def forward(self, x: list[Tensor]) -> Tensor:
+        return softmax_fusion(x, self.weights)
+
+
+class SumFusion(nn.Module):
+    """The plain sum: nothing to learn, and nothing to divide by."""
+
+    def __init__(self, inputs: int):
+        super().__init__()
+
+    def forward(self, x: list[Tensor]) -> Tensor:
+        return sum(x[1:], start=x[0])
+
+
+class Separable(nn.Sequential):
+    """Depthwise 3x3, pointwise 1x1 with bias; nothing stands between them."""
+
+    def __init__(self, channels: int, filters: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels, channels, 3, padding=1, groups=channels, bias=False
+        )
+        self.pointwise = nn.Conv2d(channels, filters, 1)
+
+
+# A node's other choice of convolution: all channels at once.
+Dense = partial(nn.Conv2d, kernel_size=3, padding=1)
+
+
+def _project(channels: int, width: int, norm: Callable) -> nn.Sequential:
+    """1x1 and norm where channels differ; the released weights have the bias."""
+    if channels == width:
+        return nn.Sequential()
+    conv = nn.Conv2d(channels, width, 1)
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm(width)))
+
+
+class Fuse(nn.Module):
+    """One node: inputs to one shape, fusion, activation, convolution, norm.
+
+    `channels` maps the ids that it reads to their channels. The activation comes before
+    the convolution, so a node's output has none.
+    """
+
+    def __init__(self, channels: dict[int, int], width, fusion, activation, conv, norm):
+        super().__init__()
+        self.project = nn.ModuleDict(
+            {str(i): _project(c, width, norm) for i, c in channels.items()}
+        )
+        self.fusion = fusion(len(channels))
+        self.activation = activation()
+        self.conv = conv(width, width)
+        self.norm = norm(width)
+
+    def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        x = [  # the 1x1 first, at the old size
+            resample(project(maps[int(i)]), size) for i, project in self.project.items()
+        ]
+        return self.norm(self.conv(self.activation(self.fusion(x))))
+
+
+class Cell(nn.Module):
+    """All nodes of a table; levels in, levels out.
+
+    A node has a 1x1 of its own for each input with other channels: P4 and P5 are read
+    twice, through two of them.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, table: Topology, **layers):
+        super().__init__()
+        self.table = table
+        channels = [*channels, *[width] * len(table.nodes)]
+        self.nodes = nn.ModuleList(
+            Fuse({i: channels[i] for i in node.inputs}, width, **layers)
+            for node in table.nodes
+        )
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        maps = list(levels)
+        for (level, _), fuse in zip(self.table.nodes, self.nodes, strict=True):
+            maps.append(fuse(maps, levels[level].shape[2:]))
+        return [maps[i] for i in self.table.outputs]
+
+
+class BiFPN(nn.Module):
+    """Coarser levels made from the last map, then `cells` cells.
+
+    `in_channels` belong to the backbone's maps, the finest first, each half as large as
+    the one before; `levels` maps of `width` channels come out. `topology` (`bifpn`,
+    `panet`, `fpn`, your own) gives the table for a number of levels; `fusion`,
+    `activation`, `conv` and `norm` are classes, or functions that build a module.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        width: int,
+        cells: int,
+        levels: int = 5,
+        fusion: Callable[[int], nn.Module] = FastFusion,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+        topology: Callable[[int], Topology] = bifpn,
+        conv: Callable[[int, int], nn.Module] = Separable,
+        norm: Callable[[int], nn.Module] = BatchNorm,
+    ):
+        super().__init__()
+        self.in_channels, self.levels = tuple(in_channels), levels
+        missing = levels - len(in_channels)
+        if min(width, cells, len(in_channels), missing + 1, levels - 1) < 1:
+            raise ValueError(
+                f"in_channels {self.in_channels}, width {width}, cells {cells}, levels"
+                f" {levels}: all positive, 2 levels or more, and a level for each input"
+            )
+        # P6 = pool(norm(1x1(P5))); P7 and P8 are only pooled.
+        self.extra = _project(in_channels[-1] if missing else width, width, norm)
+        parts = dict(fusion=fusion, activation=activation, conv=conv, norm=norm)
+        channels, table = [*in_channels, *[width] * missing], topology(levels)
+        self.cells = nn.Sequential(Cell(channels, width, table, **parts))
+        for _ in range(1, cells):
+            self.cells.append(Cell([width] * levels, width, table, **parts))
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                _glorot(part)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        if (found := tuple(x.shape[1] for x in features)) != self.in_channels:
+            raise ValueError(
+                f"features have {found} channels; built for {self.in_channels}"
+            )
+        levels = list(features)
+        for i in range(len(levels), self.levels):
+            x = self.extra(levels[-1]) if i == len(features) else levels[-1]
+            levels.append(resample(x, level_sizes(x.shape[2:], 1, 1)[0]))
+        return self.cells(levels)
+
+
+def _glorot(conv: nn.Conv2d) -> None:
+    """Uniform, with variance 2 / (fan in + fan out) of one group; bias 0."""
+    fans = math.prod(conv.kernel_size) * (conv.in_channels + conv.out_channels)
+    bound = math.sqrt(6 * conv.groups / fans)
+    nn.init.uniform_(conv.weight, -bound, bound)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def official_names(model: BiFPN) -> dict[str, str]:
+    """Our keys -> effdet's without its prefix "fpn."; for `official.load`."""
+    rules = {
+        r"^extra": f"resample.{len(model.in_channels)}.conv",
+        r"^cells\.(\d+)\.nodes": r"cell.\1.fnode",
+        r"project\.(\d+)": r"combine.resample.\1.conv",
+        r"fusion\.weights": "combine.edge_weights",
+        r"(\.\d+)\.norm": r"\1.after_combine.conv.bn",  # a node's; not a 1x1's
+        r"norm": "bn",
+        r"conv\.depthwise": "after_combine.conv.conv_dw",
+        r"conv\.pointwise": "after_combine.conv.conv_pw",
+    }
+    names = {}
+    for ours in model.state_dict():
+        names[ours] = ours
+        for old, new in rules.items():
+            names[ours] = re.sub(old, new, names[ours])
+    return names

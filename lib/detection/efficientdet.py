@@ -1,0 +1,276 @@
+"""EfficientDet: backbone, BiFPN, two heads, and one number that scales all of it.
+
+A head is a short stack of convolutions that runs over every level with the same
+filters; only the batch norms know on which level they are. One head gives the logits of
+K classes for each anchor, the other one four codes that move the anchor onto an object.
+D0 to D7x are rows of a table, `CONFIGS`; `from_phi` is the rule that the paper prints.
+A detector takes any backbone that gives levels: `NasnetLevels` makes one of cells.
+
+Paper: Tan, Pang, Le, arXiv 1911.09070; details as in the networks its authors released.
+Chapter 13.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike
+
+import torch
+from torch import Tensor, nn
+
+from lib.basics import official
+from lib.detection import bifpn, efficientnet
+from lib.detection.anchors import AnchorConfig
+from lib.nas import cells
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and spread of a channel
+PRIOR = 0.01  # what an untrained detector says about every class at every anchor
+
+
+@dataclass(frozen=True)
+class Config:
+    """A detector as values; the defaults are D0.
+
+    `conv(channels, filters)` and `activation` make the convolutions of BiFPN and heads,
+    `topology` and `fusion` are BiFPN's. `backbone` is a row of `efficientnet.CONFIGS`;
+    only `efficientdet` reads it. Pixels in [0, 1] become (pixel - mean) / std.
+    """
+
+    image_size: tuple[int, int] = (512, 512)  # height, width; what it was trained at
+    backbone: str = "b0"
+    width: int = 64  # channels of BiFPN and heads
+    cells: int = 3  # of BiFPN
+    repeats: int = 3  # convolutions of a head, before the one that predicts
+    num_classes: int = 90
+    anchors: AnchorConfig = AnchorConfig()  # holds the first and the last level, too
+    topology: Callable[[int], bifpn.Topology] = bifpn.bifpn
+    fusion: Callable[..., nn.Module] = bifpn.FastFusion
+    conv: Callable[[int, int], nn.Module] = bifpn.Separable
+    activation: Callable[..., nn.Module] = nn.SiLU
+    mean: tuple[float, ...] = IMAGENET[0]
+    std: tuple[float, ...] = IMAGENET[1]
+
+    def __post_init__(self):
+        for field in ("width", "cells", "repeats", "num_classes"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}; 1 or more")
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"image_size is {self.image_size}; give (height, width)")
+
+    @property
+    def levels(self) -> int:
+        """How many levels there are: 5 for P3 to P7."""
+        first, last = self.anchors.levels
+        return last - first + 1
+
+
+def from_phi(phi: int, **fields) -> Config:
+    """The paper's scaling rule; its table (`CONFIGS`) leaves it from phi = 2 on."""
+    if not 0 <= phi <= 7:
+        raise ValueError(f"phi is {phi}; backbones B0 to B7 allow 0 to 7")
+    return Config(
+        image_size=(512 + 128 * phi,) * 2,  # Eq. 13.7
+        backbone=f"b{phi}",
+        width=efficientnet.scaled_filters(64, 1.35**phi),  # Eq. 13.4
+        cells=3 + phi,  # Eq. 13.5
+        repeats=3 + phi // 3,  # Eq. 13.6
+        **fields,
+    )
+
+
+def _table() -> dict[str, Config]:
+    rows = {}
+    for name, side, backbone, width, cell, repeats in (
+        ("d0", 512, "b0", 64, 3, 3),
+        ("d1", 640, "b1", 88, 4, 3),
+        ("d2", 768, "b2", 112, 5, 3),
+        ("d3", 896, "b3", 160, 6, 4),
+        ("d4", 1024, "b4", 224, 7, 4),
+        ("d5", 1280, "b5", 288, 7, 4),
+        ("d6", 1280, "b6", 384, 8, 5),
+        ("d7", 1536, "b6", 384, 8, 5),
+        ("d7x", 1536, "b7", 384, 8, 5),
+        ("lite0", 320, "lite0", 64, 3, 3),
+        ("lite1", 384, "lite1", 88, 4, 3),
+        ("lite2", 448, "lite2", 112, 5, 3),
+        ("lite3", 512, "lite3", 160, 6, 4),
+        ("lite3x", 640, "lite3", 200, 6, 4),
+        ("lite4", 640, "lite4", 224, 7, 4),
+    ):
+        rows[name] = Config((side, side), backbone, width, cell, repeats)
+    for name in ("d6", "d7", "d7x"):  # weights of so many cells made training unstable
+        rows[name] = replace(rows[name], fusion=bifpn.SumFusion)
+    for name, row in rows.items():
+        if name.startswith("lite"):  # nothing that eight bits represent badly
+            rows[name] = replace(
+                row, fusion=bifpn.SumFusion, activation=nn.ReLU6,
+                mean=(0.5,) * 3, std=(0.5,) * 3,
+            )  # fmt: skip
+    small = AnchorConfig(scale=3.0)
+    anchors = {"d7": AnchorConfig(scale=5.0), "d7x": AnchorConfig(levels=(3, 8))}
+    anchors |= dict.fromkeys(("lite0", "lite1", "lite2", "lite3x"), small)
+    return rows | {k: replace(rows[k], anchors=v) for k, v in anchors.items()}
+
+
+CONFIGS = _table()
+
+
+class Head(nn.Module):
+    """The same convolutions on every level, a batch norm for each (repeat, level).
+
+    `forward(levels)` gives one map (B, outputs, H, W) a level. `bias` is the first
+    value of every output: the logit of `PRIOR` for classes, 0 for codes.
+    """
+
+    def __init__(self, config: Config, outputs: int, bias: float = 0.0):
+        super().__init__()
+        width, levels = config.width, config.levels
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        for _ in range(config.repeats):
+            self.convs.append(config.conv(width, width))
+            norms = nn.ModuleList(bifpn.BatchNorm(width) for _ in range(levels))
+            self.norms.append(norms)
+        self.activation = config.activation(inplace=True)
+        self.predict = config.conv(width, outputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_in = module.weight[0].numel()
+                nn.init.normal_(module.weight, std=fan_in**-0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        last = [m for m in self.predict.modules() if isinstance(m, nn.Conv2d)][-1]
+        nn.init.constant_(last.bias, bias)
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        outputs = []
+        for level, x in enumerate(levels):
+            for conv, norms in zip(self.convs, self.norms, strict=True):
+                x = self.activation(norms[level](conv(x)))  # Eq. 13.2
+            outputs.append(self.predict(x.contiguous()))
+        return outputs
+
+
+class Detector(nn.Module):
+    """Any backbone, BiFPN, two heads.
+
+    `forward(images B 3 H W)` gives (class_outputs, box_outputs), two lists from the
+    finest level up: (B, A * K, H, W) logits and (B, A * 4, H, W) codes of A anchors.
+    Images are normalised with `config.mean` and `config.std`. The backbone is a module
+    with `channels` that gives a list of levels, finest first, of stride
+    2 ** config.anchors.levels[0] and twice as much for each further one.
+    """
+
+    def __init__(self, backbone: nn.Module, config: Config):
+        super().__init__()
+        if not 1 <= len(backbone.channels) <= config.levels:
+            raise ValueError(
+                f"backbone gives {len(backbone.channels)} levels; config.anchors.levels"
+                f" {config.anchors.levels} has room for {config.levels}"
+            )
+        self.config, self.backbone = config, backbone
+        self.fpn = bifpn.BiFPN(
+            backbone.channels, config.width, config.cells, config.levels,
+            fusion=config.fusion, activation=config.activation,
+            topology=config.topology, conv=config.conv,
+        )  # fmt: skip
+        a = config.anchors.per_cell
+        prior = -math.log((1 - PRIOR) / PRIOR)  # Eq. 13.3
+        self.class_head = Head(config, a * config.num_classes, prior)
+        self.box_head = Head(config, a * 4)
+        # Pixel by pixel, not plane by plane: what a CPU and tensor cores prefer.
+        self.to(memory_format=torch.channels_last)
+        # But for what predicts: its 810 channels are no multiple of 16, and their
+        # gradient would take twice as long.
+        for head in (self.class_head, self.box_head):
+            head.predict.to(memory_format=torch.contiguous_format)
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        levels = self.fpn(self.backbone(images))
+        return self.class_head(levels), self.box_head(levels)
+
+
+def efficientdet(name: str, num_classes: int = 90) -> Detector:
+    """A row of `CONFIGS`, "d0" to "d7x" or "lite0" to "lite4", with random weights."""
+    if name not in CONFIGS:
+        raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
+    config = replace(CONFIGS[name], num_classes=num_classes)
+    backbone = efficientnet.Features(efficientnet.CONFIGS[config.backbone])
+    return Detector(backbone, config)
+
+
+def official_names(model: Detector) -> dict[str, str]:
+    """effdet's name of each of our tensors."""
+    parts = {
+        "backbone": efficientnet.official_names(model.backbone),
+        "fpn": bifpn.official_names(model.fpn),
+    }
+    names = {
+        f"{part}.{ours}": f"{part}.{theirs}"
+        for part, inner in parts.items()
+        for ours, theirs in inner.items()
+    }
+    for ours in model.state_dict():
+        if ours not in names:
+            name = re.sub(r"_head\.", "_net.", ours, count=1)
+            name = re.sub(r"\.convs\.", ".conv_rep.", name)
+            name = re.sub(r"\.norms\.(\d+)\.(\d+)\.", r".bn_rep.\1.\2.bn.", name)
+            names[ours] = re.sub(r"\.(depth|point)wise\.", _short, name)
+    return names
+
+
+def _short(found: re.Match) -> str:
+    return ".conv_dw." if found[1] == "depth" else ".conv_pw."
+
+
+def load_official(model: Detector, source: str | PathLike | dict) -> Detector:
+    """Published weights into a detector of `efficientdet`, in place.
+
+    `source` is a file (.pth, .safetensors) or a state dict with effdet's names
+    (`tf_efficientdet_d0` and its relatives). ValueError names the first key that does
+    not fit, and nothing is loaded. Returns the model.
+    """
+    if not isinstance(model.backbone, efficientnet.Features):
+        kind = type(model.backbone).__name__
+        raise ValueError(f"backbone is {kind}; official weights are for EfficientNets")
+    return official.load(model, source, official_names(model))
+
+
+class NasnetLevels(nn.Module):
+    """A backbone of cells: levels of stride 4, 8, 16, and so on, finest first.
+
+    A 3x3 convolution halves the picture; then every level is a reduction cell and
+    `repeats` normal ones, with F = `filters`, twice as many for each further level. A
+    cell reads the two states before it, as in `nasnet`.
+    """
+
+    def __init__(self, genotype, filters: int, repeats: int = 1, levels: int = 4):
+        super().__init__()
+        self.stem = efficientnet.conv_norm(3, 3 * filters, 3, 2)
+        self.cells, self.taps = nn.ModuleList(), []
+        widths: list = [None, 3 * filters]  # of the states; the first has none before
+        for level in range(levels):
+            for i in range(1 + repeats):
+                kind = genotype.normal if i else genotype.reduction
+                # h_{i-1} is twice as large in the cell that follows a reduction.
+                after = i == 1 or (repeats == 0 and level > 0)
+                cell = cells.Cell(
+                    kind, filters * 2**level, widths[-1], widths[-2], 1 if i else 2,
+                    halve_previous=after,
+                )  # fmt: skip
+                self.cells.append(cell)
+                widths.append(cell.channels)
+            self.taps.append(len(self.cells) - 1)
+        self.channels = tuple(self.cells[i].channels for i in self.taps)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        previous, current, found = None, self.stem(images), []
+        for i, cell in enumerate(self.cells):
+            previous, current = current, cell(current, previous)
+            if i in self.taps:
+                found.append(current)
+        return found

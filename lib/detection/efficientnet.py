@@ -1,0 +1,331 @@
+"""EfficientNet: one small network, scaled in three directions at once.
+
+Seven rows say what B0 is: kernel, stride, expansion, channels, repeats of each stage.
+Every block is an inverted bottleneck (MBConv): widen, filter each channel alone, weigh
+the channels, narrow again. B1 to B7 are the same rows made deeper, wider and sharper
+together; the Lite networks leave out what small devices compute badly.
+
+Paper: Tan, Le, arXiv 1905.11946; its block is from 1801.04381 and 1807.11626, the gate
+from 1709.01507. Details as in the networks the authors released. Chapter 10.
+"""
+
+import math
+from collections import namedtuple
+from dataclasses import dataclass, replace
+from os import PathLike
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.basics import official
+from lib.nas.cells import SameConv, drop_path
+
+Number = int | float
+# Equal blocks, `repeats` of them; the first has the stride and changes the channels.
+Stage = namedtuple("Stage", "kernel stride expansion filters repeats")
+STAGES = (  # of B0; found by a search, like NASNet's cells, but one row a stage
+    Stage(3, 1, 1, 16, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4),
+    Stage(3, 1, 6, 320, 1),
+)
+
+
+def compound(
+    phi: Number, alpha: Number = 1.2, beta: Number = 1.1, gamma: Number = 1.15
+) -> tuple[Number, Number, Number]:
+    """Depth, width and resolution, as multiples of the base network's."""
+    return alpha**phi, beta**phi, gamma**phi  # Eq. 10.5
+
+
+def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
+    """Multiply-adds as a multiple of the base network's, before any rounding."""
+    return depth * width**2 * resolution**2  # Eq. 10.4
+
+
+def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
+    """Channels times width, to the nearest multiple of 8, never below 90 % of it."""
+    wanted = filters * width
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)  # Eq. 10.6
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
+
+
+class SiLU(nn.SiLU):
+    """x * sigmoid(x); in place where no backward pass will ask for the old values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x, inplace=not self.training)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A network as values: the rows of the base network and how far they are scaled."""
+
+    stages: tuple[tuple, ...] = STAGES
+    width: Number = 1.0
+    depth: Number = 1.0
+    image_size: int = 224  # what it was trained at; other sizes run as well
+    dropout: Number = 0.2
+    stem_filters: int = 32
+    stem_stride: int = 2
+    head_filters: int = 1280
+    divisor: int = 8  # of all channels; tiny networks want a finer grain
+    scale_ends: bool = True  # stem, head, and the repeats of the first and last stage
+    squeeze: Number = 0.25  # gate's hidden channels, of the block's input; 0: no gate
+    activation: type[nn.Module] = SiLU
+    drop_path: Number = 0.2  # of the last block; it falls linearly towards the first
+    eps: float = 1e-3
+    momentum: float = 0.01  # of the batch norms; TensorFlow calls it decay 0.99
+
+    def __post_init__(self):
+        if not self.stages:
+            raise ValueError("stages is empty: a network needs at least one row")
+        for i, row in enumerate(self.stages):
+            if row[0] % 2 == 0 or row[1] not in (1, 2) or min(row) < 1:
+                raise ValueError(
+                    f"stages[{i}] is {tuple(row)}; (kernel, stride, expansion, filters,"
+                    " repeats) are positive, the kernel odd, the stride 1 or 2"
+                )
+        for field in ("width", "depth"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{field} is {getattr(self, field)}; must be above 0")
+
+    @classmethod
+    def from_phi(cls, phi: Number) -> "Config":
+        """What the paper's equations give; its table, `CONFIGS`, rounds by hand."""
+        depth, width, resolution = compound(phi)
+        return cls(width=width, depth=depth, image_size=round(224 * resolution))
+
+    def ends(self) -> tuple[int, int]:
+        """Channels of stem and head."""
+        ends = self.stem_filters, self.head_filters
+        if not self.scale_ends:
+            return ends
+        return tuple(scaled_filters(n, self.width, self.divisor) for n in ends)
+
+    def rows(self) -> tuple[Stage, ...]:
+        """The stages as they are built: scaled channels, scaled repeats."""
+        rows, last = [], len(self.stages) - 1
+        for i, row in enumerate(self.stages):
+            *shape, filters, repeats = row
+            depth = self.depth if self.scale_ends or 0 < i < last else 1.0
+            repeats = math.ceil(repeats * depth)  # Eq. 10.7
+            filters = scaled_filters(filters, self.width, self.divisor)
+            rows.append(Stage(*shape, filters, repeats))
+        return tuple(rows)
+
+
+_TABLE = {  # width, depth, image size, dropout
+    "b0": (1.0, 1.0, 224, 0.2), "b1": (1.0, 1.1, 240, 0.2),
+    "b2": (1.1, 1.2, 260, 0.3), "b3": (1.2, 1.4, 300, 0.3),
+    "b4": (1.4, 1.8, 380, 0.4), "b5": (1.6, 2.2, 456, 0.4),
+    "b6": (1.8, 2.6, 528, 0.5), "b7": (2.0, 3.1, 600, 0.5),
+    "lite0": (1.0, 1.0, 224, 0.2), "lite1": (1.0, 1.1, 240, 0.2),
+    "lite2": (1.1, 1.2, 260, 0.3), "lite3": (1.2, 1.4, 280, 0.3),
+    "lite4": (1.4, 1.8, 300, 0.3),
+}  # fmt: skip
+_LITE = {"scale_ends": False, "squeeze": 0.0, "activation": nn.ReLU6}
+CONFIGS = {
+    name: Config(STAGES, *row, **(_LITE if name[0] == "l" else {}))
+    for name, row in _TABLE.items()
+}
+
+
+def conv_norm(channels, filters, kernel=1, stride=1, groups=1, activation=None):
+    """Convolution without bias, batch norm and, if there is one, activation."""
+    conv = SameConv(channels, filters, kernel, stride, groups=groups)
+    # In place is safe: nobody else holds what the norm gives out.
+    last = [activation(inplace=True)] if activation else []
+    return nn.Sequential(conv, nn.BatchNorm2d(filters), *last)
+
+
+class SqueezeExcite(nn.Module):
+    """Weigh each channel by a gate in (0, 1), computed from the means of all."""
+
+    def __init__(self, channels: int, hidden: int, activation=SiLU):
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.activation = activation()
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # A sum, divided afterwards: the gradient of `mean` fills a whole picture first.
+        wide = torch.promote_types(x.dtype, torch.float32)  # half overflows at 65504
+        total = x.sum((2, 3), keepdim=True, dtype=wide)  # B C 1 1
+        mean = (total / (x.shape[2] * x.shape[3])).to(x.dtype)
+        gate = torch.sigmoid(self.expand(self.activation(self.reduce(mean))))
+        return x * gate  # Eq. 10.3
+
+
+class MBConv(nn.Module):
+    """Expand (1x1), filter (depthwise), gate, project (1x1), add the shortcut.
+
+    No activation follows the projection. `keep` is the probability that training keeps
+    the block, not only its shortcut.
+    """
+
+    def __init__(
+        self, channels: int, row: Stage, squeeze: Number = 0.25, activation=SiLU,
+        keep: Number = 1.0,
+    ):  # fmt: skip
+        super().__init__()
+        kernel, stride, expansion, filters, _ = row
+        wide, self.keep = channels * expansion, keep
+        self.expand = self.squeeze = nn.Identity()
+        if expansion > 1:
+            self.expand = conv_norm(channels, wide, activation=activation)
+        self.depthwise = conv_norm(wide, wide, kernel, stride, wide, activation)
+        if squeeze:  # hidden channels count from the block's input, not from `wide`
+            hidden = max(1, int(channels * squeeze))
+            self.squeeze = SqueezeExcite(wide, hidden, activation)
+        self.project = conv_norm(wide, filters)
+        self.shortcut = stride == 1 and channels == filters
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.squeeze(self.depthwise(self.expand(x))))  # Eq. 10.2
+        if not self.shortcut:
+            return y
+        if self.training and self.keep < 1:
+            y = drop_path(y, self.keep)
+        return x + y
+
+
+class Features(nn.Module):
+    """Stem and stages: `forward(images B 3 H W)` gives feature maps, finest first.
+
+    A level is the output of the last block before the next halving. The coarsest
+    `levels` are given, with `channels` channels; three are C3, C4, C5. ValueError if
+    there are not so many.
+    """
+
+    def __init__(self, config: Config, levels: int = 3):
+        super().__init__()
+        self.config, rows = config, config.rows()
+        channels, activation = config.ends()[0], config.activation
+        self.stem = conv_norm(3, channels, 3, config.stem_stride, 1, activation)
+        self.stages = nn.ModuleList()
+        done, total = 0, sum(row.repeats for row in rows)
+        for row in rows:
+            blocks = []
+            for i in range(row.repeats):
+                this = row._replace(stride=row.stride if i == 0 else 1)
+                keep = 1 - config.drop_path * done / total
+                blocks += [MBConv(channels, this, config.squeeze, activation, keep)]
+                channels, done = row.filters, done + 1
+            self.stages.append(nn.Sequential(*blocks))
+        ends = [i for i, row in enumerate(rows[1:]) if row.stride == 2] + [
+            len(rows) - 1
+        ]
+        if not 1 <= levels <= len(ends):
+            raise ValueError(f"levels is {levels}; these stages give 1 to {len(ends)}")
+        self.taps = ends[-levels:]
+        self.channels = tuple(rows[i].filters for i in self.taps)
+        _prepare(self)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x, found = self.stem(images), []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in self.taps:
+                found.append(x)
+        return found
+
+
+class Network(nn.Module):
+    """The classifier: `forward(images B 3 H W) -> logits B K`."""
+
+    def __init__(self, config: Config, num_classes: int = 1000):
+        super().__init__()
+        self.config, self.features = config, Features(config, levels=1)
+        channels, filters = self.features.channels[-1], config.ends()[1]
+        self.head = conv_norm(channels, filters, activation=config.activation)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(filters, num_classes)
+        _prepare(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.head(self.features(images)[-1]).mean((2, 3))  # B C
+        return self.classifier(self.dropout(x))
+
+
+@torch.no_grad()
+def _prepare(model: nn.Module) -> None:
+    """First weights, and what the configuration says about the norms."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):  # spread by fan-out; k * k for a depthwise
+            fan_out = module.weight[:, 0].numel() // module.groups
+            nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = model.config.eps, model.config.momentum
+    # Pixel by pixel, not plane by plane: depthwise filters run faster on a CPU.
+    model.to(memory_format=torch.channels_last)
+
+
+def variant(name: str, **fields) -> Config:
+    """A row of `CONFIGS`, "b0" to "b7" or "lite0" to "lite4", with other `fields`."""
+    if name not in CONFIGS:
+        raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
+    return replace(CONFIGS[name], **fields)
+
+
+def efficientnet(name: str, num_classes: int = 1000, **fields) -> Network:
+    """A classifier by its name; `fields` are those of `Config`, for variants of it.
+
+    For example `efficientnet("b0", 10, stages=rows, stem_stride=1, width=0.5)`. The
+    weights are random; see `load_official` for trained ones.
+    """
+    return Network(variant(name, **fields), num_classes)
+
+
+def features(name: str, levels: int = 3, **fields) -> Features:
+    """The same network without head and classifier: a backbone for a detector."""
+    return Features(variant(name, **fields), levels)
+
+
+_ENDS = {"stem": ("conv_stem", "bn1"), "head": ("conv_head", "bn2")}
+_PARTS = {
+    "expand": ("conv_pw", "bn1"),
+    "depthwise": ("conv_dw", "bn2"),
+    "project": ("conv_pwl", "bn3"),
+}
+# Where nothing is expanded, they count from the depthwise filter on.
+_PLAIN = {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}
+
+
+def official_names(model: Features | Network, prefix: str = "") -> dict[str, str]:
+    """The published name of each of our tensors: timm's, after `prefix`.
+
+    effdet's are the same with the prefix "backbone.".
+    """
+    names, state = {}, model.state_dict()
+    for ours in state:
+        path = ours.removeprefix("features.").split(".")
+        if len(path) > 2:  # all but the classifier
+            *path, part, index, leaf = path
+            if part == "squeeze":
+                path += ["se", f"conv_{index}", leaf]
+            else:
+                block = ours.rpartition(f".{part}.")[0]
+                plain = path and f"{block}.expand.0.weight" not in state
+                table = (_PLAIN if plain else _PARTS) if path else _ENDS
+                path += [table[part][int(index)], leaf]
+        names[ours] = prefix + ".".join(path).replace("stages.", "blocks.")
+    return names
+
+
+def load_official(
+    model: Features | Network, source: str | PathLike | dict
+) -> Features | Network:
+    """Published weights into a model of `efficientnet` or `features`, in place.
+
+    `source` is a file (.pth, .safetensors) or a state dict with the names of timm's
+    tf_efficientnet_b0 and its relatives. ValueError names the first key that does not
+    fit, and nothing is loaded. Returns the model.
+    """
+    return official.load(model, source, official_names(model))

@@ -1,0 +1,262 @@
+"""A network that designs networks: the LSTM controller and its policy gradient.
+
+The controller makes the decisions of a space one after the other. Each is a softmax
+over the options, and what it chose is the input of the next. Good cells are made more
+likely: REINFORCE gives the direction, a baseline takes most of its noise away, PPO
+takes several careful steps on the same samples. On a small space every sequence of
+tokens can be listed, so the exact gradient is there to compare with.
+
+Papers: Zoph and others, arXiv 1707.07012, appendix A.1 (this controller); Williams,
+1992 (REINFORCE); Schulman and others, 1707.06347 (PPO). Chapter 08.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+
+from lib.nas.search import History, Trial
+from lib.nas.search_space import Space, decisions, decode
+
+LARGEST = 20_000  # token sequences; a space with more is not listed
+
+
+class Controller(nn.Module):
+    """One LSTM layer, a softmax for each decision of `space`.
+
+    A decision with one option is none: its token is 0, and the LSTM does not see it.
+    Weights are uniform in (-0.1, 0.1), as published: nothing is preferred at first.
+    Called with tokens (B, T), it gives log-probability and entropy of each row.
+    """
+
+    def __init__(self, space: Space, hidden: int = 100, seed: int = 0):
+        super().__init__()
+        self.sizes = [len(d.options) for d in decisions(space)]
+        self.open = [t for t, size in enumerate(self.sizes) if size > 1]
+        self.hidden = hidden
+        self.cell = nn.LSTMCell(hidden, hidden)
+        # Row 0 starts the sequence; each option of each decision has its own row.
+        self.embedding = nn.Embedding(1 + sum(self.sizes), hidden)
+        self.heads = nn.ModuleList(nn.Linear(hidden, self.sizes[t]) for t in self.open)
+        generator = torch.Generator().manual_seed(seed)
+        for weight in self.parameters():
+            if not weight.is_meta:
+                start = torch.rand(weight.shape, generator=generator, device="cpu")
+                weight.data.copy_(0.2 * start - 0.1)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability of each row of tokens, and its entropy: (B,) and (B,).
+
+        The entropy is that of the softmaxes met on the way, added up. Its mean over
+        samples is the entropy of the whole distribution.
+        """
+        if tokens.ndim != 2 or tokens.shape[1] != len(self.sizes):
+            raise ValueError(
+                f"tokens has shape {tuple(tokens.shape)}; a row has {len(self.sizes)}"
+            )
+        return self._walk(len(tokens), lambda t, log_probs: tokens[:, t])[1:]
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draws `count` sequences of tokens from the policy: (count, T), int64."""
+
+        def draw(t, log_probs):
+            return torch.multinomial(log_probs.exp(), 1, generator=generator)[:, 0]
+
+        return self._walk(count, draw)[0]
+
+    def _walk(self, count: int, choose) -> tuple[Tensor, Tensor, Tensor]:
+        """From decision to decision; `choose(t, log_probs)` gives the tokens of t."""
+        weight = self.embedding.weight
+        tokens = torch.zeros(count, len(self.sizes), dtype=torch.long).to(weight.device)
+        h, c = weight.new_zeros(2, count, self.hidden)  # B 100
+        log_p, entropy = weight.new_zeros(2, count)  # B
+        came_from = torch.zeros_like(tokens[:, 0])  # row of the embedding
+        for t, head in zip(self.open, self.heads, strict=True):
+            h, c = self.cell(self.embedding(came_from), (h, c))
+            log_probs = head(h).log_softmax(dim=1)  # B K
+            chosen = choose(t, log_probs)  # B
+            log_p = log_p + log_probs.gather(1, chosen[:, None])[:, 0]  # Eq. 8.1
+            entropy = entropy - (log_probs.exp() * log_probs).sum(dim=1)  # Eq. 8.6
+            tokens[:, t] = chosen
+            came_from = 1 + sum(self.sizes[:t]) + chosen
+        return tokens, log_p, entropy
+
+
+# --------------------------------------------------------------- the exact gradient
+
+
+def all_tokens(space: Space) -> Int[Tensor, "N T"]:
+    """Every sequence of tokens of a small space, in lexicographic order."""
+    sizes = [len(d.options) for d in decisions(space)]
+    if math.prod(sizes) > LARGEST:
+        raise ValueError(
+            f"this space has {math.prod(sizes):,} token sequences;"
+            f" at most {LARGEST:,} are listed"
+        )
+    return torch.cartesian_prod(*[torch.arange(size) for size in sizes])
+
+
+def expected_reward(
+    policy: Controller, tokens: Int[Tensor, "N T"], rewards: Float[Tensor, " N"]
+) -> Float[Tensor, ""]:
+    """J, the mean reward under the policy; `tokens` are `all_tokens` of its space."""
+    log_p, _ = policy(tokens)
+    return (log_p.exp() * rewards).sum()  # Eq. 8.2
+
+
+def exact_gradient(
+    policy: Controller, tokens: Int[Tensor, "N T"], rewards: Float[Tensor, " N"]
+) -> Float[Tensor, " P"]:
+    """The gradient of J with respect to all P parameters, no sampling: Eq. 8.2."""
+    return _gradient(expected_reward(policy, tokens, rewards), policy)
+
+
+def sampled_gradient(
+    policy: Controller,
+    tokens: Int[Tensor, "B T"],
+    rewards: Float[Tensor, " B"],
+    baseline: float = 0.0,
+) -> Float[Tensor, " P"]:
+    """REINFORCE: the same gradient, estimated from B samples of the policy. Eq. 8.3.
+
+    Unbiased for any baseline that does not depend on these samples.
+    """
+    log_p, _ = policy(tokens)
+    return _gradient(((rewards - baseline) * log_p).mean(), policy)
+
+
+def scores(
+    policy: Controller, tokens: Int[Tensor, "N T"], direction: Float[Tensor, " P"]
+) -> Float[Tensor, " N"]:
+    """How fast the log-probability of each row grows along a direction of weights.
+
+    That is the gradient of log-probability times `direction`, for all rows at once.
+    """
+    log_p, _ = policy(tokens)
+    # Weigh row i by weights[i]: the gradient is linear in them, and what multiplies
+    # weights[i] is the gradient of row i. So a second derivative picks the rows apart.
+    weights = torch.ones_like(log_p, requires_grad=True)
+    parts = torch.autograd.grad(
+        log_p, list(policy.parameters()), grad_outputs=weights, create_graph=True
+    )
+    return torch.autograd.grad(parameters_to_vector(parts) @ direction, weights)[0]
+
+
+def moments(
+    probability: Float[Tensor, " N"],
+    score: Float[Tensor, " N"],
+    rewards: Float[Tensor, " N"],
+    baseline: float = 0.0,
+) -> tuple[float, float]:
+    """Mean and variance of Eq. 8.3 with a batch of one, along one direction, exactly.
+
+    A batch of B has the same mean and 1/B of the variance.
+    """
+    one = (rewards - baseline) * score
+    mean = (probability * one).sum()
+    return mean.item(), (probability * (one - mean) ** 2).sum().item()
+
+
+def _gradient(value: Tensor, policy: nn.Module) -> Tensor:
+    parts = torch.autograd.grad(value, list(policy.parameters()))
+    return parameters_to_vector(parts)
+
+
+# ------------------------------------------------------------------------- learning
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the controller learns; what the paper does not say is marked so."""
+
+    lr: float = 0.00035
+    batch: int = 20  # architectures between two updates
+    passes: int = 1  # steps on the same batch: not said
+    clip: float = 0.2  # of the probability ratio: not said; this is the PPO paper's
+    entropy: float = 0.00001  # weight of the entropy bonus
+    decay: float = 0.95  # of the moving average that is the baseline
+
+
+PUBLISHED = Settings()  # made for 20,000 architectures
+FEW = Settings(lr=0.005, passes=5)  # for a few hundred; chosen on made-up rewards
+REINFORCE = Settings(lr=0.005, clip=math.inf)  # one pass, so clipping never acts
+
+
+def ppo_loss(
+    log_p: Float[Tensor, " B"],
+    old: Float[Tensor, " B"],
+    advantage: Float[Tensor, " B"],
+    clip: float,
+) -> Float[Tensor, ""]:
+    """The clipped surrogate of PPO, to be minimised; `old` is log_p when drawn.
+
+    While nothing has moved, its gradient is that of REINFORCE. Eq. 8.5.
+    """
+    ratio = (log_p - old).exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.min(ratio * advantage, clipped * advantage).mean()
+
+
+class Learner:
+    """A controller, its baseline and its optimizer, Adam: the paper names none."""
+
+    def __init__(self, space: Space, seed: int, settings: Settings = FEW):
+        self.policy, self.settings = Controller(space, seed=seed), settings
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=settings.lr)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.baseline: float | None = None  # no reward seen yet
+
+    def sample(self, count: int) -> Tensor:
+        """Draws sequences of tokens from the policy as it is now: (count, T)."""
+        return self.policy.sample(count, self.generator)
+
+    def update(self, tokens: Tensor, rewards: list[float]) -> None:
+        """One batch: `passes` steps up the surrogate, then the baseline moves on.
+
+        The baseline is made of earlier rewards. The first batch has none and uses its
+        own mean, which shortens that one gradient by 1/B and does not turn it.
+        """
+        if self.baseline is None:
+            self.baseline = sum(rewards) / len(rewards)
+        advantage = torch.tensor(rewards, dtype=torch.float32) - self.baseline
+        with torch.no_grad():
+            old, _ = self.policy(tokens)
+        for _ in range(self.settings.passes):
+            log_p, entropy = self.policy(tokens)
+            loss = ppo_loss(log_p, old, advantage, self.settings.clip)
+            loss = loss - self.settings.entropy * entropy.mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        for reward in rewards:
+            keep = self.settings.decay  # Eq. 8.4
+            self.baseline = keep * self.baseline + (1 - keep) * reward
+
+
+def search(
+    space: Space, evaluate, budget: int, seed: int, settings: Settings = FEW
+) -> History:
+    """Samples `budget` genotypes, learning after each batch; every sample is a trial.
+
+    `evaluate(genotype) -> float`, more is better. A cell drawn again is asked again, as
+    in the paper; `History.distinct` counts cells. Raises ValueError for a budget below
+    1 and for a value that is not finite.
+    """
+    if budget < 1:
+        raise ValueError(f"budget is {budget}; a search needs at least one trial")
+    learner, trials = Learner(space, seed, settings), []
+    while len(trials) < budget:
+        tokens = learner.sample(min(settings.batch, budget - len(trials)))
+        rewards = []
+        for row in tokens.tolist():
+            genotype = decode(space, row)
+            rewards.append(float(evaluate(genotype)))
+            if not math.isfinite(rewards[-1]):
+                raise ValueError(f"evaluate gave {rewards[-1]} for {genotype}")
+            trials.append(Trial(genotype, rewards[-1]))
+        learner.update(tokens, rewards)
+    return History(tuple(trials))
