@@ -126,7 +126,7 @@ def test_header_is_complete(name):
     number, title = name[:2], name[3:].replace("_", " ")
     head = first.source
     assert head.lower().replace("-", " ").startswith(f"# {number} · {title}")
-    assert re.search(r"^\*\*Question\. .+\?\*\*$", head, flags=re.MULTILINE)
+    assert re.search(r"^\*\*Question\. [^*]+\?\*\*$", head, flags=re.MULTILINE)
     assert re.search(r"about \d+ min \(estimate\)", head)
     run = re.search(r"<!-- run -->[\d.]+ min \((\d+) CPU-seconds, measured\)", head)
     peak = re.search(r"<!-- peak -->(\d+) MB \(measured\)<!-- /peak -->", head)
@@ -354,3 +354,17 @@ def test_show_prints_library_code_only():
                     target = importlib.import_module(dotted(thing.value.id))
                     shown = inspect.getsource(getattr(target, thing.attr))
                     assert len(shown.splitlines()) <= 60
+
+
+@each
+def test_a_text_has_one_sentence_a_line(name):
+    """At most 120 characters: what changes is one line of a comparison, not five."""
+    text = (course.CHAPTERS / "py" / f"{name}.py").read_text(encoding="utf-8")
+    long = [line for line in text.splitlines() if len(line) > 120]
+    assert not long, long[:3]
+    for cell in prose(name):
+        sentences = re.sub(
+            r"^(\*\*Question\.|\|).*", "", cell.source, flags=re.MULTILINE
+        )
+        ends = re.findall(r"[a-z]{3}[.?!] [A-Z][a-z]+ [a-z]", sentences)
+        assert not ends, f"two sentences on one line: {ends[:3]}"

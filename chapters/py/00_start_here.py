@@ -18,9 +18,11 @@
 # 3. check a formula of a paper against the table beside it (exercise 00.2)
 # 4. fill in a stub, read what a check says, and ask for a hint (exercise 00.3)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 40 min (estimate) | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> | <!-- peak -->430 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 40 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->430 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -67,13 +69,17 @@ scene = data.scenes("test", 24)[20]
 plots.boxes(scene.image, scene.boxes, scene.labels)
 
 # %% [markdown] tags=["core"]
-# The strokes are real handwriting. The boxes are the answer that we want. The faint scraps are clutter, cut from other digits to
-# mislead: no box for them. Before you read on, guess: if the program tried every possible box with whole-pixel corners in this
-# picture of 128 by 128, how many would it try?
+# The strokes are real handwriting.
+# The boxes are the answer that we want.
+# The faint scraps are clutter, cut from other digits to mislead: no box for them.
+# Before you read on, guess: if the program tried every possible box with whole-pixel corners in this picture of 128 by
+# 128, how many would it try?
 #
-# There are 129 grid lines in each direction. A box takes two of the upright ones, which gives $129 \cdot 128 / 2 = 8256$ pairs, and
-# two of the level ones, which gives as many again: $8256 \cdot 8256$, about 68 million. No network looks at 68 million boxes. In a
-# picture of this size EfficientDet looks at 3,069, chosen well, and chapter 12 says how.
+# There are 129 grid lines in each direction.
+# A box takes two of the upright ones, which gives $129 \cdot 128 / 2 = 8256$ pairs, and two of the level ones,
+# which gives as many again: $8256 \cdot 8256$, about 68 million.
+# No network looks at 68 million boxes.
+# In a picture of this size EfficientDet looks at 3,069, chosen well, and chapter 12 says how.
 
 # %% tags=["core", "nbval-check-output"]
 lines = 129
@@ -82,18 +88,23 @@ assert pairs == 8256  # by hand, above
 pairs**2
 
 # %% [markdown] tags=["core", "slide"]
-# To answer well in few multiplications, such a network was *searched*, *scaled*, *connected* and *shrunk*. Each verb is a part of
-# this course.
+# To answer well in few multiplications, such a network was *searched*, *scaled*, *connected* and *shrunk*.
+# Each verb is a part of this course.
 #
 # | part | chapters | what you build | the idea comes from |
 # |---|---|---|---|
 # | I Tools | 01-03 | pictures, training that survives a kill, honest measurement | |
-# | II Search | 04-09 | a search space, NASNet, a table of trained cells, a controller | [NASNet](https://arxiv.org/abs/1707.07012) |
-# | III Detection | 10-16 | EfficientNet, BiFPN, anchors, EfficientDet, its loss and its score | [EfficientNet](https://arxiv.org/abs/1905.11946), [EfficientDet](https://arxiv.org/abs/1911.09070) |
+# | II Search | 04-09 | a search space, NASNet, a table of trained cells, a controller | [NASNet][1] |
+# | III Detection | 10-16 | backbones, BiFPN, anchors, heads, loss, score | [EfficientNet][2], [EfficientDet][3] |
 # | IV Compress and ship | 17-22 | pruning, quantization, integers only, ONNX | a craft of its own |
 # | V | 23-24 | one model all the way, and where the field went | |
 #
-# Not every chapter is written yet. This copy of the course holds:
+# [1]: https://arxiv.org/abs/1707.07012
+# [2]: https://arxiv.org/abs/1905.11946
+# [3]: https://arxiv.org/abs/1911.09070
+#
+# Not every chapter is written yet.
+# This copy of the course holds:
 
 # %% tags=["core"]
 course.names()
@@ -107,13 +118,16 @@ plots.graph(parts, order, title="What builds on what")
 # %% [markdown] tags=["core", "slide"]
 # ## Searched: how many cells are there to choose from?
 #
-# The authors of NASNet did not draw their network by hand. It is a stack of small *cells*, each made of five *blocks*, and a second
-# network, the *controller*, chooses the blocks by trial and error. Take one block. It picks two inputs, an operation for each, and a
-# way to combine the two results.
+# The authors of NASNet did not draw their network by hand.
+# It is a stack of small *cells*, each made of five *blocks*, and a second network, the *controller*,
+# chooses the blocks by trial and error.
+# Take one block.
+# It picks two inputs, an operation for each, and a way to combine the two results.
 #
-# Count the first block. There are 2 inputs to pick from, 13 operations, 2 combinations:
-# $2 \cdot 2 \cdot 13 \cdot 13 \cdot 2 = 1352$ choices. Each later block may also read the blocks before it, so it has one input more
-# to choose from. For a cell of $B$ blocks, numbered $k = 0, 1, \dots, B-1$, with $O$ operations and $C$ combinations that gives
+# Count the first block.
+# There are 2 inputs to pick from, 13 operations, 2 combinations: $2 \cdot 2 \cdot 13 \cdot 13 \cdot 2 = 1352$ choices.
+# Each later block may also read the blocks before it, so it has one input more to choose from.
+# For a cell of $B$ blocks, numbered $k = 0, 1, \dots, B-1$, with $O$ operations and $C$ combinations that gives
 # ($\prod$ multiplies the terms for all $k$)
 #
 # $$ N = \prod_{k=0}^{B-1} (k+2)^2 \, O^2 \, C \tag{0.1} $$
@@ -127,8 +141,8 @@ for k in range(5):
 cell
 
 # %% [markdown] tags=["core"]
-# Two billion billion, and NASNet needs two such cells: one that keeps the size of the picture and one that halves it. The figure
-# shows how fast the number grows.
+# Two billion billion, and NASNet needs two such cells: one that keeps the size of the picture and one that halves it.
+# The figure shows how fast the number grows.
 
 # %% tags=["core"]
 counts, total = [], 1
@@ -138,28 +152,38 @@ for k in range(5):
 plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_label="choices (log scale)", log_y=True)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Forget that later blocks have more inputs to read, and take the first block five times. How far off is the count?
+# **Break it.**
+# Forget that later blocks have more inputs to read, and take the first block five times.
+# How far off is the count?
 
 # %% tags=["core", "nbval-check-output"]
 cell / one_block**5
 
 # %% [markdown] tags=["core"]
-# More than 500 times too few. Which block may read which is a large part of the choice.
+# More than 500 times too few.
+# Which block may read which is a large part of the choice.
 
 # %% [markdown] tags=["deep"]
-# The number counts what is *written down*. Swap the two halves of a block and it is the same block. Chapter 04 counts the cells
-# that really differ, exactly. It is still far too many to train, and that is why there is something to search.
+# The number counts what is *written down*.
+# Swap the two halves of a block and it is the same block.
+# Chapter 04 counts the cells that really differ, exactly.
+# It is still far too many to train, and that is why there is something to search.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Scaled: does the paper's formula give the paper's table?
 #
-# EfficientDet comes in eight sizes, D0 to D7 (a ninth, D7x, came later). One number, the *compound coefficient* $\phi$, is to set
-# everything: how large the picture is, how deep the network, and how wide. A *channel* is one of the many pictures that a layer
-# hands on. The number $W$ of channels in the part that finds objects near and far is said to be
+# EfficientDet comes in eight sizes, D0 to D7 (a ninth, D7x, came later).
+# One number, the *compound coefficient* $\phi$, is to set everything: how large the picture is, how deep the network,
+# and how wide.
+# A *channel* is one of the many pictures that a layer hands on.
+# The number $W$ of channels in the part that finds objects near and far is said to be
 #
 # $$ W = 64 \cdot 1.35^{\,\phi} \tag{0.2} $$
 #
-# For $\phi = 1$ that is $64 \cdot 1.35 = 86.4$. The table in the same paper says 88. Rounding? Look at all eight.
+# For $\phi = 1$ that is $64 \cdot 1.35 = 86.4$.
+# The table in the same paper says 88.
+# Rounding?
+# Look at all eight.
 
 # %% tags=["core"]
 GROWTH = 1.35
@@ -175,11 +199,15 @@ plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound co
                  f"{max(map(abs, gaps[:7]))} %.")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# The last row does not follow the rule at all: D7 is the network of D6, on larger pictures. So we use the table and teach the
-# difference. This is the habit of the course: **a claim stands beside a check**.
+# The last row does not follow the rule at all: D7 is the network of D6, on larger pictures.
+# So we use the table and teach the difference.
+# This is the habit of the course: **a claim stands beside a check**.
 #
-# The paper has two more formulas: $512 + 128\,\phi$ for the side of the picture, and $3 + \phi$ for the number of BiFPN cells $D$.
-# Move the slider. Each position is one of the eight models as the formulas would have it. Which of the three grows fastest?
+# The paper has two more formulas: $512 + 128\,\phi$ for the side of the picture,
+# and $3 + \phi$ for the number of BiFPN cells $D$.
+# Move the slider.
+# Each position is one of the eight models as the formulas would have it.
+# Which of the three grows fastest?
 
 # %% tags=["core"]
 def sizes(phi):
@@ -193,25 +221,32 @@ widgets.slider(sizes, name="phi", values=range(8), start=6)
 # %% [markdown] tags=["core", "slide"]
 # ## Is it true that EfficientDet is based on pruning and quantization?
 #
-# A popular article says so, and other errors are handed on in forums and tables. Here is what is said, beside what is so: first what
-# the papers say, at the end what has to be measured. The last column names the chapter in which you see it for yourself.
+# A popular article says so, and other errors are handed on in forums and tables.
+# Here is what is said, beside what is so: first what the papers say, at the end what has to be measured.
+# The last column names the chapter in which you see it for yourself.
 
 # %% [markdown] tags=["core", "slide"]
 # | what is said | what the papers and the measurements say | where the course shows it |
 # |---|---|---|
-# | EfficientDet is based on pruning and quantization | It contains neither. It is EfficientNet backbones, BiFPN, weighted fusion and compound scaling | 10-13 build it; 17-21 prune and quantize it, as a separate craft |
-# | BiFPN prunes nodes with one input | It leaves them out of the drawing, before any training. No weight is removed | 11 |
+# | EfficientDet is based on pruning and quantization | It contains neither (see below) | 10-13, 17-21 |
+# | BiFPN prunes nodes with one input | They are left out before any training; no weight is removed | 11 |
 # | NASNet compresses a network | It searches for one. It removes nothing | 04-08 |
 # | D7 uses the B7 backbone | B6. Only D7x uses B7 | 13 |
 # | P6 and P7 come from EfficientNet | A 1x1 convolution and max-pooling make them from the last level | 11 |
-# | The scaling formulas give the table of sizes | Not the width of D7, the depth of D5 to D7, the resolution of D5 and D7 | above, and 13 |
+# | The scaling formulas give the table of sizes | Not width D7, depth D5-D7, resolution D5, D7 | above, and 13 |
 # | D0 needs 2.5 billion FLOPs | 2.5 billion multiply-adds: twice as many operations | 03 |
-# | NASNet's search took 2,000 GPU-hours | The paper writes so, but its 500 GPUs for 4 days are 2,000 GPU-*days* | below, and 08 |
+# | NASNet's search took 2,000 GPU-hours | So the paper; 500 GPUs for 4 days are 2,000 GPU-*days* | below, and 08 |
 # | Fewer multiply-adds are faster | Not in proportion, and on some machines not at all | 03, 22 |
-# | int8 makes a detector four times faster | Four times smaller. How much faster, and whether the score survives, has to be measured | 19-22 |
+# | int8 makes a detector four times faster | Four times smaller. Speed and score have to be measured | 19-22 |
+#
+# EfficientDet is EfficientNet backbones, BiFPN, weighted fusion and compound scaling: chapters 10-13 build it.
+# Chapters 17-21 prune and quantize it, as a separate craft.
 
 # %% [markdown] tags=["core"]
-# **Break it.** Take the GPU row. The paper writes 2,000 GPU-hours. Multiply it out: how many hours do 500 GPUs work in four days?
+# **Break it.**
+# Take the GPU row.
+# The paper writes 2,000 GPU-hours.
+# Multiply it out: how many hours do 500 GPUs work in four days?
 
 # %% tags=["core", "nbval-check-output"]
 gpus, days = 500, 4
@@ -222,19 +257,23 @@ print(f"{gpus * days:,} GPU-days are {gpu_hours:,} GPU-hours, {gpu_hours // 2000
 # %% [markdown] tags=["core", "slide"]
 # ## Is this machine ready?
 #
-# No chapter of the main road downloads anything. What has to be there is checked here. Every line should end with "ok"; if one does
-# not, it says what to do.
+# No chapter of the main road downloads anything.
+# What has to be there is checked here.
+# Every line should end with "ok"; if one does not, it says what to do.
 
 # %% tags=["core"]
 table(("what", "found", "verdict"), environment())
 
 # %% [markdown] tags=["core"]
-# **Why does the first cell insist on its order?** Torch decides how its threads wait when it is imported. On a busy machine of two
-# cores, threads that spin while they wait can make a network ten times slower (chapter 03 has the numbers). `lib` asks them to
-# sleep, and it can only do so before torch is there.
+# **Why does the first cell insist on its order?**
+# Torch decides how its threads wait when it is imported.
+# On a busy machine of two cores, threads that spin while they wait can make a network ten times slower (chapter 03 has
+# the numbers).
+# `lib` asks them to sleep, and it can only do so before torch is there.
 #
-# A machine may also have more cores than you may use. The *affinity* of a process says on which cores it may run, a *quota* how
-# much of their time it gets. Here is the code that reads both:
+# A machine may also have more cores than you may use.
+# The *affinity* of a process says on which cores it may run, a *quota* how much of their time it gets.
+# Here is the code that reads both:
 
 # %% tags=["deep"]
 show(lib.cpus)
@@ -242,15 +281,17 @@ show(lib.cpus)
 # %% [markdown] tags=["core", "slide"]
 # ## How do you read a chapter?
 #
-# Each idea comes in the same steps: a number by hand, an equation, the live source, a call, a figure, and one thing broken on
-# purpose. `show` prints the source as it is in `lib/` now, so the page cannot fall behind the code.
+# Each idea comes in the same steps: a number by hand, an equation, the live source, a call, a figure,
+# and one thing broken on purpose.
+# `show` prints the source as it is in `lib/` now, so the page cannot fall behind the code.
 
 # %% tags=["core"]
 show(plots.style)
 
 # %% [markdown] tags=["core"]
-# Under each figure stands what it says, in one sentence, and the picture carries a longer text for those who cannot see it. Both
-# are computed from the plotted numbers:
+# Under each figure stands what it says, in one sentence, and the picture carries a longer text for those who cannot see
+# it.
+# Both are computed from the plotted numbers:
 
 # %% tags=["core"]
 figure = plots.bars({"multiply-adds": 2.5, "operations": 5.0}, y_label="EfficientDet-D0 (billions)")
@@ -258,37 +299,48 @@ print(figure.alt)
 figure
 
 # %% [markdown] tags=["core"]
-# A check reads your answer and replies in words. Give it a typical slip on purpose. Exercise 00.2 below will ask how many of the
-# eight widths a *slower* growth meets within 10 %; above, 1.35 met seven. Answer with that seven:
+# A check reads your answer and replies in words.
+# Give it a typical slip on purpose.
+# Exercise 00.2 below will ask how many of the eight widths a *slower* growth meets within 10 %; above, 1.35 met seven.
+# Answer with that seven:
 
 # %% tags=["core"]
 check("start_here.widths_at_130", 7)
 
 # %% [markdown] tags=["optional"]
-# Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the view.
-# Lecturers take their slides from the cells marked *slide*. A cell marked *catch-up* loads what the earlier ones would have made.
+# Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the
+# view.
+# Lecturers take their slides from the cells marked *slide*.
+# A cell marked *catch-up* loads what the earlier ones would have made.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The environment moved.** Courses pin a version, Colab moves on, and the import fails: d2l-ai/d2l-en#2067, #2250 and #2659. Here
-#   only lower bounds are set, and the check above names what is too old.
-# - **The download is gone.** A lab on pruning and quantization starts from a checkpoint whose link died
-#   (mit-han-lab/6s965-fall2022#75); CIFAR-10 took 57 minutes for 162 MB (pytorch/vision#9536). Here the pixels come with a package and
-#   the weights with the course.
-# - **Two builds of one library.** A CPU torch with PyPI's torchvision imports and then says
-#   `operator torchvision::nms does not exist`. The row "torch with torchvision" above runs that operator.
-# - **The number is twice the other one.** google/automl#51 asks why 135 billion became 270: one tool counts multiply-adds, the other
-#   operations.
+# - **The environment moved.**
+#   Courses pin a version, Colab moves on, and the import fails: d2l-ai/d2l-en#2067, #2250 and #2659.
+#   Here only lower bounds are set, and the check above names what is too old.
+# - **The download is gone.**
+#   A lab on pruning and quantization starts from a checkpoint whose link died (mit-han-lab/6s965-fall2022#75);
+#   CIFAR-10 took 57 minutes for 162 MB (pytorch/vision#9536).
+#   Here the pixels come with a package and the weights with the course.
+# - **Two builds of one library.**
+#   A CPU torch with PyPI's torchvision imports and then says `operator torchvision::nms does not exist`.
+#   The row "torch with torchvision" above runs that operator.
+# - **The number is twice the other one.** google/automl#51 asks why 135 billion became 270:
+#   one tool counts multiply-adds, the other operations.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - NASNet searches for cells. EfficientNet scales a network with one number. EfficientDet connects its levels with BiFPN. None of them
-#   prunes or quantizes.
+# - NASNet searches for cells.
+#   EfficientNet scales a network with one number.
+#   EfficientDet connects its levels with BiFPN.
+#   None of them prunes or quantizes.
 # - A cell of five blocks can be written down in more than $10^{18}$ ways.
-# - The paper's formula for the width and its own table part at D7. A claim stands beside a check.
-# - You work on copies. A check answers in words.
+# - The paper's formula for the width and its own table part at D7.
+#   A claim stands beside a check.
+# - You work on copies.
+#   A check answers in words.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -296,11 +348,13 @@ check("start_here.widths_at_130", 7)
 # %% [markdown] tags=["core"]
 # ### 00.1 · Predict · int8_megabytes · 2 min · ●○○ · 1 point
 #
-# EfficientDet-D0 has 3,880,067 parameters. As float32 each takes four bytes. How many megabytes ($10^6$ bytes) are left if each takes
-# one byte? Write your guess before you open the answer.
+# EfficientDet-D0 has 3,880,067 parameters.
+# As float32 each takes four bytes.
+# How many megabytes ($10^6$ bytes) are left if each takes one byte?
+# Write your guess before you open the answer.
 #
-# <details><summary>Answer</summary>3,880,067 bytes, so 3.9 MB. A real int8 file is a little larger: it also stores scales (exercise
-# 00.3).</details>
+# <details><summary>Answer</summary>3,880,067 bytes, so 3.9 MB.
+# A real int8 file is a little larger: it also stores scales (exercise 00.3).</details>
 
 # %% tags=["core"]
 answer = ...  # your guess, in megabytes
@@ -312,8 +366,9 @@ check("start_here.int8_megabytes", answer)
 # %% [markdown] tags=["core"]
 # ### 00.2 · Measure · widths_at_130 · 5 min · ●○○ · 1 point
 #
-# Go back to the cell with `GROWTH = 1.35`, set it to 1.30 and run it. How many of the eight widths are then met within 10 %, above
-# or below? (Set it back to 1.35 afterwards.)
+# Go back to the cell with `GROWTH = 1.35`, set it to 1.30 and run it.
+# How many of the eight widths are then met within 10 %, above or below?
+# (Set it back to 1.35 afterwards.)
 
 # %% tags=["core"]
 answer = ...  # a whole number
@@ -325,9 +380,12 @@ check("start_here.widths_at_130", answer)
 # %% [markdown] tags=["core"]
 # ### 00.3 · Build · weight_bytes · 8 min · ●○○ · 2 points
 #
-# A quantized layer stores all its weights in one row, `bits` bits each, without gaps, and one float32 scale for each output channel.
-# A file holds whole bytes of eight bits only. Write `weight_bytes(weights, bits, channels)`, where `weights` is how many weights the
-# layer has in all; return a whole number. By hand: 3 weights of 3 bits are 9 bits, so 2 bytes; with one channel that is $2 + 4 = 6$.
+# A quantized layer stores all its weights in one row, `bits` bits each, without gaps,
+# and one float32 scale for each output channel.
+# A file holds whole bytes of eight bits only.
+# Write `weight_bytes(weights, bits, channels)`, where `weights` is how many weights the layer has in all;
+# return a whole number.
+# By hand: 3 weights of 3 bits are 9 bits, so 2 bytes; with one channel that is $2 + 4 = 6$.
 
 # %% tags=["core"]
 def weight_bytes(weights, bits, channels):
@@ -341,8 +399,9 @@ check("start_here.weight_bytes", weight_bytes)
 # %% [markdown] tags=["optional"]
 # ### 00.4 · Further · 30 min · ●●○ · 0 points
 #
-# Read the abstract and section 3 of [EfficientDet](https://arxiv.org/abs/1911.09070). Find the sentence about nodes with only one
-# input edge. Which word in it could have made a reader think of pruning?
+# Read the abstract and section 3 of [EfficientDet](https://arxiv.org/abs/1911.09070).
+# Find the sentence about nodes with only one input edge.
+# Which word in it could have made a reader think of pruning?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -353,15 +412,18 @@ quiz("start_here")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# [Chapter 01](01_data.ipynb) draws the pictures and says what can be wrong with a box. If you know your way around PyTorch and only want
-# to measure, go to [chapter 03](03_profiling.ipynb).
+# [Chapter 01](01_data.ipynb) draws the pictures and says what can be wrong with a box.
+# If you know your way around PyTorch and only want to measure, go to [chapter 03](03_profiling.ipynb).
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - B. Zoph, V. Vasudevan, J. Shlens, Q. V. Le. Learning Transferable Architectures for Scalable Image Recognition. 2018.
+# - B. Zoph, V. Vasudevan, J. Shlens, Q. V. Le.
+#   Learning Transferable Architectures for Scalable Image Recognition. 2018.
 #   [arxiv.org/abs/1707.07012](https://arxiv.org/abs/1707.07012)
-# - M. Tan, Q. V. Le. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. 2019.
+# - M. Tan, Q. V. Le.
+#   EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. 2019.
 #   [arxiv.org/abs/1905.11946](https://arxiv.org/abs/1905.11946)
-# - M. Tan, R. Pang, Q. V. Le. EfficientDet: Scalable and Efficient Object Detection. 2020.
+# - M. Tan, R. Pang, Q. V. Le.
+#   EfficientDet: Scalable and Efficient Object Detection. 2020.
 #   [arxiv.org/abs/1911.09070](https://arxiv.org/abs/1911.09070)

@@ -18,9 +18,11 @@
 # 3. split a data set so that its test knows nothing of its training, and show a leak where there is one (exercise 01.4)
 # 4. say what a loader must refuse, and why it must say so aloud (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 70 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->591 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 70 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->591 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -56,16 +58,21 @@ from lib.book.notebook import check, hint, quiz, setup, show, solution
 device = setup("01_data", seed=0)
 
 # %% [markdown] tags=["core"]
-# A network is only as honest as its pictures. Before we search for one, we look at what it will eat: where each picture comes
-# from, who has seen it before, and whether the box round an object is really round that object.
+# A network is only as honest as its pictures.
+# Before we search for one, we look at what it will eat: where each picture comes from, who has seen it before,
+# and whether the box round an object is really round that object.
 #
-# Everything here is small and drawn on your machine. Nothing is downloaded.
+# Everything here is small and drawn on your machine.
+# Nothing is downloaded.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a scan hold?
 #
-# In the 1990s, 13 people filled in forms. Each digit was scanned as 32x32 black and white dots, and the dots were counted in
-# blocks of 4x4. So a scan is 8x8 numbers. What is the largest number a block can hold? And the smallest?
+# In the 1990s, 13 people filled in forms.
+# Each digit was scanned as 32x32 black and white dots, and the dots were counted in blocks of 4x4.
+# So a scan is 8x8 numbers.
+# What is the largest number a block can hold?
+# And the smallest?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 scans = data.digits()
@@ -83,9 +90,10 @@ plots.grid(
 )
 
 # %% [markdown] tags=["core"]
-# A network trains on some scans, is chosen by others (*validation*), and is judged at the end by a third part (*test*). This split
-# is made here, on the scans, before a single picture is drawn. Of every five scans of a class, in file order, three are for
-# training, one for validation, one for test. The rule has no chance in it, so nobody can be lucky.
+# A network trains on some scans, is chosen by others (*validation*), and is judged at the end by a third part (*test*).
+# This split is made here, on the scans, before a single picture is drawn.
+# Of every five scans of a class, in file order, three are for training, one for validation, one for test.
+# The rule has no chance in it, so nobody can be lucky.
 
 # %% tags=["core"]
 show(data.split_names)
@@ -96,14 +104,21 @@ show(data.split_names)
 # %% [markdown] tags=["core", "slide"]
 # ## How does a scan become a picture?
 #
-# A scan is too small to look at, and all scans look alike. So we draw. First the scan becomes a smooth hill, by doubling its size
-# twice. Doubling cuts each pixel into four. Each of the four leans towards one corner: it is mixed from 9 parts of its own old
-# pixel, 3 of the neighbour on its left or right, 3 of the one above or below, and 1 of the pixel across the corner. That makes 16
-# parts. We do not divide by 16, so all numbers stay whole.
+# A scan is too small to look at, and all scans look alike.
+# So we draw.
+# First the scan becomes a smooth hill, by doubling its size twice.
+# Doubling cuts each pixel into four.
+# Each of the four leans towards one corner: it is mixed from 9 parts of its own old pixel,
+# 3 of the neighbour on its left or right, 3 of the one above or below, and 1 of the pixel across the corner.
+# That makes 16 parts.
+# We do not divide by 16, so all numbers stay whole.
 #
-# Take a picture of two rows, (0, 16) and (0, 0). Beyond its edge the picture repeats itself. Look at the second pixel of the new top
-# row. Its own old pixel is 0, and so is the one above, a repeat. On its right lies 16, and across the corner a repeat of that 16. What
-# comes out?
+# Take a picture of two rows, (0, 16) and (0, 0).
+# Beyond its edge the picture repeats itself.
+# Look at the second pixel of the new top row.
+# Its own old pixel is 0, and so is the one above, a repeat.
+# On its right lies 16, and across the corner a repeat of that 16.
+# What comes out?
 
 # %% tags=["deep"]
 show(drawing.double)
@@ -114,10 +129,13 @@ assert doubled[0].tolist() == [0, 64, 192, 256]  # by hand: 16 * (0, 3+1, 9+3, 1
 doubled.tolist()
 
 # %% [markdown] tags=["core"]
-# Ink is where the hill stands above a level. Lower the level, and the same scan is written with a bolder pen. The hill can be
-# turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide.
+# Ink is where the hill stands above a level.
+# Lower the level, and the same scan is written with a bolder pen.
+# The hill can be turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide.
 #
-# **Break it.** Raise the level, step by step. What becomes of a thin stroke when the pen runs dry?
+# **Break it.**
+# Raise the level, step by step.
+# What becomes of a thin stroke when the pen runs dry?
 
 # %% tags=["core", "slide"]
 hill = drawing.fields(scans.images[scan : scan + 1])[0]
@@ -131,9 +149,11 @@ plots.images(
 # %% [markdown] tags=["core", "slide"]
 # ## How hard should a picture be?
 #
-# A crop is one digit on a coloured, textured ground, with clutter behind it. One number, `difficulty`, makes the ink fainter
-# and everything else stronger. Where would you stop? Move the slider until you begin to guess. (A crop is 16 pixels wide here, as
-# the network will see it.)
+# A crop is one digit on a coloured, textured ground, with clutter behind it.
+# One number, `difficulty`, makes the ink fainter and everything else stronger.
+# Where would you stop?
+# Move the slider until you begin to guess.
+# (A crop is 16 pixels wide here, as the network will see it.)
 
 
 # %% tags=["core", "slide"]
@@ -147,11 +167,14 @@ def sheet(difficulty):
 widgets.slider(sheet, name="difficulty", values=[0.0, 0.25, 0.5, 0.75, 1.0], start=2)
 
 # %% [markdown] tags=["core"]
-# Later chapters ask which of two networks is better. A good difficulty lets networks differ by more than luck does. So six
-# small networks were trained at several difficulties, three times each, with another *seed* each time: the number that all chance
-# in a run starts from. The script and all its runs are in [data/ablations](../data/ablations/difficulty.py). Suppose three networks
-# reach 0.6, 0.7 and 0.8 on average, and the seeds of each scatter by 0.03. The standard deviation between the networks is then 0.1,
-# and the order is safe. What if the seeds scattered by 0.1?
+# Later chapters ask which of two networks is better.
+# A good difficulty lets networks differ by more than luck does.
+# So six small networks were trained at several difficulties, three times each, with another *seed* each time:
+# the number that all chance in a run starts from.
+# The script and all its runs are in [data/ablations](../data/ablations/difficulty.py).
+# Suppose three networks reach 0.6, 0.7 and 0.8 on average, and the seeds of each scatter by 0.03.
+# The standard deviation between the networks is then 0.1, and the order is safe.
+# What if the seeds scattered by 0.1?
 
 # %% tags=["core"]
 shard = (data.FOLDER / "ablations" / "difficulty.jsonl").read_text()
@@ -178,13 +201,15 @@ plots.points(
 )
 
 # %% [markdown] tags=["core"]
-# On the left the best networks run out of room. On the right all of them sink towards guessing (0.1), and networks draw together. The
-# upper line is highest at 0.6, but there the weakest network is right in about one crop of five. The default is 0.5: nearly the same
-# spread, and the weakest still reads one crop of three. Three seeds say little about a spread, so do not read more than that from
-# the lower line.
+# On the left the best networks run out of room.
+# On the right all of them sink towards guessing (0.1), and networks draw together.
+# The upper line is highest at 0.6, but there the weakest network is right in about one crop of five.
+# The default is 0.5: nearly the same spread, and the weakest still reads one crop of three.
+# Three seeds say little about a spread, so do not read more than that from the lower line.
 #
-# **The same for everyone.** No float decides a pixel, and chance comes from a generator whose bits are fixed. So these
-# crops have the same bytes on your machine as on ours, and more crops begin with the same ones.
+# **The same for everyone.**
+# No float decides a pixel, and chance comes from a generator whose bits are fixed.
+# So these crops have the same bytes on your machine as on ours, and more crops begin with the same ones.
 
 # %% tags=["core", "nbval-check-output"]
 few, _ = data.crops("train", 10, seed=0)
@@ -194,11 +219,15 @@ torch.equal(few, many[:10]), few.shape, few[0].flatten()[:6].tolist()
 # %% [markdown] tags=["core", "slide"]
 # ## Can a test know the answers?
 #
-# Here is a reader without any learning: it finds the training crop most like the one in question, and gives its label. Likeness
-# is the *correlation* of two grey pictures: subtract the mean of each, bring each to length 1, and take the dot product. 1 means
-# the same picture, $-1$ the same with light and dark exchanged. We test the reader twice, on 1,000 crops each. Test A: draw 4,000
-# crops from the training scans, and keep the last 1,000 apart. Test B: draw 1,000 crops from the test scans. All crops differ in
-# colour, place and noise. Which test will be kinder, and by how much?
+# Here is a reader without any learning: it finds the training crop most like the one in question, and gives its label.
+# Likeness is the *correlation* of two grey pictures: subtract the mean of each, bring each to length 1,
+# and take the dot product.
+# 1 means the same picture, $-1$ the same with light and dark exchanged.
+# We test the reader twice, on 1,000 crops each.
+# Test A: draw 4,000 crops from the training scans, and keep the last 1,000 apart.
+# Test B: draw 1,000 crops from the test scans.
+# All crops differ in colour, place and noise.
+# Which test will be kinder, and by how much?
 
 
 # %% tags=["core"]
@@ -227,20 +256,28 @@ plots.bars(
 )
 
 # %% [markdown] tags=["core"]
-# Test A is broken. Its crops are new, but their strokes are not: 4,000 crops share 1,085 scans, so almost every one of them has
-# sisters in training. The reader has not learnt to read. It has learnt to recognise. Nothing in the code of test A looks wrong, and
-# its number is the better one. That is why leaks live long.
+# Test A is broken.
+# Its crops are new, but their strokes are not: 4,000 crops share 1,085 scans,
+# so almost every one of them has sisters in training.
+# The reader has not learnt to read.
+# It has learnt to recognise.
+# Nothing in the code of test A looks wrong, and its number is the better one.
+# That is why leaks live long.
 #
-# The cure costs nothing: split by source, first. Everything that is made from one source stays on one side.
+# The cure costs nothing: split by source, first.
+# Everything that is made from one source stays on one side.
 #
-# Test B has its limit too. The file does not say who wrote which scan, so each of the 13 people can be on all sides. Our tests ask
-# about new scans, not about new writers.
+# Test B has its limit too.
+# The file does not say who wrote which scan, so each of the 13 people can be on all sides.
+# Our tests ask about new scans, not about new writers.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do we know that a box is right?
 #
-# A box says where the ink is. Take a sheet 4 pixels high and 6 wide, with ink in rows 1 and 2 and columns 2, 3 and 4. Where
-# is its box? Count edges, not pixels: the left edge of column 2 is at 2, the right edge of column 4 is at 5.
+# A box says where the ink is.
+# Take a sheet 4 pixels high and 6 wide, with ink in rows 1 and 2 and columns 2, 3 and 4.
+# Where is its box?
+# Count edges, not pixels: the left edge of column 2 is at 2, the right edge of column 4 is at 5.
 
 # %% tags=["core"]
 show(drawing.bounds)
@@ -252,8 +289,9 @@ assert drawing.bounds(mask.numpy()) == [2, 1, 5, 3]  # by hand: 3 wide, 2 high
 drawing.bounds(mask.numpy())
 
 # %% [markdown] tags=["core"]
-# A scene holds one to five digits at many sizes. The generator knows which pixel belongs to which digit, so its boxes need no
-# human, and they go round what can be *seen*: ink hidden by a later digit does not count.
+# A scene holds one to five digits at many sizes.
+# The generator knows which pixel belongs to which digit, so its boxes need no human,
+# and they go round what can be *seen*: ink hidden by a later digit does not count.
 
 # %% tags=["core", "catch-up"]
 scenes = data.scenes("validation", 64, seed=0)
@@ -269,9 +307,11 @@ pick = {
 plots.boxes(pick["image"], pick["boxes"], pick["labels"], names=scenes.names)
 
 # %% [markdown] tags=["core"]
-# COCO, a large set of annotated photographs whose file format has become the standard, stores a box as $x, y, w, h$: the left top
-# corner, width and height (*xywh*). We want both corners, $x_1, y_1, x_2, y_2$ (*xyxy*). And we count labels from 0, where COCO has
-# ids with gaps. Both changes happen in one place, where a file is read or written.
+# COCO, a large set of annotated photographs whose file format has become the standard, stores a box as $x, y, w, h$:
+# the left top corner, width and height (*xywh*).
+# We want both corners, $x_1, y_1, x_2, y_2$ (*xyxy*).
+# And we count labels from 0, where COCO has ids with gaps.
+# Both changes happen in one place, where a file is read or written.
 
 # %% tags=["core", "nbval-check-output"]
 written = scenes.coco()
@@ -280,8 +320,10 @@ print(first, written["categories"][:2], sep="\n")
 scenes[0].boxes[0].tolist()
 
 # %% [markdown] tags=["core"]
-# **Break it.** TensorFlow puts y first, torchvision x. Suppose we mix them up. Guess first: how many of the boxes turn out
-# impossible, with a corner on the wrong side or outside the picture?
+# **Break it.**
+# TensorFlow puts y first, torchvision x.
+# Suppose we mix them up.
+# Guess first: how many of the boxes turn out impossible, with a corner on the wrong side or outside the picture?
 
 # %% tags=["core", "slide"]
 swapped = {i: s.boxes[:, [1, 0, 3, 2]] for i, s in enumerate(scenes)}
@@ -297,20 +339,27 @@ plots.boxes(
 )
 
 # %% [markdown] tags=["core"]
-# Not one, since the picture is a square. All of them look like boxes, lie in the picture, and teach the detector nonsense. No check
-# on a single box finds this. Looking at pictures does, and so does a test with one known box that is not square.
+# Not one, since the picture is a square.
+# All of them look like boxes, lie in the picture, and teach the detector nonsense.
+# No check on a single box finds this.
+# Looking at pictures does, and so does a test with one known box that is not square.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a photograph fit into a square?
 #
-# A detector wants squares, photographs are not. Take one 4 pixels high and 6 wide, and a square of 12. Twice as
-# large it is 8 by 12, and fits. Three times as large it is 12 by 18, and does not. So the scale is 2, and four rows are left over.
+# A detector wants squares, photographs are not.
+# Take one 4 pixels high and 6 wide, and a square of 12.
+# Twice as large it is 8 by 12, and fits.
+# Three times as large it is 12 by 18, and does not.
+# So the scale is 2, and four rows are left over.
 # For a picture of $H$ by $W$ and a square of side $S$:
 #
 # $$ s = \min\left( \frac{S}{H}, \frac{S}{W} \right) \tag{1.1} $$
 #
-# The picture goes to the top left corner. The rest is filled with the mean colour of many photographs: a network that is fed colours
-# minus their mean then sees zeros there. A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
+# The picture goes to the top left corner.
+# The rest is filled with the mean colour of many photographs:
+# a network that is fed colours minus their mean then sees zeros there.
+# A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
 #
 # $$ b' = s\, b \tag{1.2} $$
 #
@@ -326,7 +375,8 @@ assert scale == 2 and moved.tolist() == [[4, 2, 10, 6]]  # by hand
 square.shape, square[0, 7].tolist(), square[0, 8].tolist()
 
 # %% [markdown] tags=["core"]
-# The detector answers in pixels of the square. The way back divides:
+# The detector answers in pixels of the square.
+# The way back divides:
 #
 # $$ b = \frac{b'}{s} \tag{1.3} $$
 
@@ -334,7 +384,10 @@ square.shape, square[0, 7].tolist(), square[0, 8].tolist()
 data.unletterbox(moved, scale).tolist()
 
 # %% [markdown] tags=["core"]
-# **Break it.** Stretch instead: give each side its own scale. It fills the square and wastes nothing. What does it cost?
+# **Break it.**
+# Stretch instead: give each side its own scale.
+# It fills the square and wastes nothing.
+# What does it cost?
 
 # %% tags=["core", "slide"]
 # Two scenes side by side make a picture 128 high and 256 wide.
@@ -349,14 +402,17 @@ plots.boxes(
 )
 
 # %% [markdown] tags=["core"]
-# The same digit now has another shape in every photograph whose width and height have another ratio. The detector has to learn each
-# of them. The letterbox spends pixels to keep shapes.
+# The same digit now has another shape in every photograph whose width and height have another ratio.
+# The detector has to learn each of them.
+# The letterbox spends pixels to keep shapes.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is a mirrored digit still a digit?
 #
-# The cheapest new picture is the mirrored one. The box must follow. In a strip 10 wide, a box from 1 to 4 is found from 6
-# to 9 in the mirror. Its right edge has become the left one:
+# The cheapest new picture is the mirrored one.
+# The box must follow.
+# In a strip 10 wide, a box from 1 to 4 is found from 6 to 9 in the mirror.
+# Its right edge has become the left one:
 #
 # $$ (x_1, x_2) \mapsto (W - x_2,\; W - x_1) \tag{1.4} $$
 
@@ -370,8 +426,11 @@ assert moved.tolist() == [[6, 0, 9, 2]]  # by hand
 mirrored[0, 0, 6:9].tolist()
 
 # %% [markdown] tags=["core"]
-# Columns 3, 2, 1: the right pixels are in the box. So the function is right. Is the idea? Ask our reader to read the mirrored test
-# crops. Which digits will survive?
+# Columns 3, 2, 1: the right pixels are in the box.
+# So the function is right.
+# Is the idea?
+# Ask our reader to read the mirrored test crops.
+# Which digits will survive?
 
 # %% tags=["core", "slide"]
 answers = read(fresh.flip(3), training, known) == fresh_names
@@ -382,17 +441,23 @@ assert survive["0"] > 85 and max(survive[k] for k in "3567") < 20
 plots.bars(survive, y_label="read correctly in the mirror, %", x_label="digit")
 
 # %% [markdown] tags=["core"]
-# A zero is a zero in the mirror. A 3 is not. For cats and cars a mirror is free data; for digits, letters and traffic signs
-# it is wrong labels. To change pictures on purpose, so that there are more of them, is called *augmentation*. It is a claim about
-# the world: "this change does not change the answer". Check the claim before you use it.
+# A zero is a zero in the mirror.
+# A 3 is not.
+# For cats and cars a mirror is free data; for digits, letters and traffic signs it is wrong labels.
+# To change pictures on purpose, so that there are more of them, is called *augmentation*.
+# It is a claim about the world: "this change does not change the answer".
+# Check the claim before you use it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if the camera steps back?
 #
-# A detector must find things near and far. Scale jitter resizes each picture by a random factor, then cuts or fills it to a square.
-# Sometimes the cut takes most of an object away. Is it still an object? By hand: the cut begins at 0, and a box reaches from $-6$ to
-# $4$. Four tenths of it are left. With $A$ for area, $b$ the whole box, $\hat b$ its part inside and $k$ a share that we choose, we
-# keep it if
+# A detector must find things near and far.
+# Scale jitter resizes each picture by a random factor, then cuts or fills it to a square.
+# Sometimes the cut takes most of an object away.
+# Is it still an object?
+# By hand: the cut begins at 0, and a box reaches from $-6$ to $4$.
+# Four tenths of it are left.
+# With $A$ for area, $b$ the whole box, $\hat b$ its part inside and $k$ a share that we choose, we keep it if
 #
 # $$ A(\hat b) \ge k\, A(b) \tag{1.5} $$
 #
@@ -410,7 +475,8 @@ assert area_left == 0.4 * area_whole  # by hand; it goes
 area_left, area_whole
 
 # %% [markdown] tags=["core"]
-# Four draws of the same scene. EfficientDet's authors scale from 0.1 to 2; here from 0.4, so that you can still see something.
+# Four draws of the same scene.
+# EfficientDet's authors scale from 0.1 to 2; here from 0.4, so that you can still see something.
 
 # %% tags=["core", "slide"]
 jittered = {}
@@ -426,8 +492,11 @@ pick = {
 plots.boxes(pick["image"], pick["boxes"], pick["labels"], names=scenes.names)
 
 # %% [markdown] tags=["core"]
-# **At scale, and broken.** How often does a cut cost a box? Jitter every scene once, between 1 and 2 times its size, with several
-# values of $k$. One of them, $k = 0$, keeps every box. Which boxes come out then that should not?
+# **At scale, and broken.**
+# How often does a cut cost a box?
+# Jitter every scene once, between 1 and 2 times its size, with several values of $k$.
+# One of them, $k = 0$, keeps every box.
+# Which boxes come out then that should not?
 
 
 # %% tags=["core"]
@@ -454,8 +523,10 @@ plots.bars(
 # %% [markdown] tags=["core", "slide"]
 # ## What does the network receive?
 #
-# A batch: pictures of one size, stacked into one tensor. Boxes cannot be stacked, for every picture has its own number of
-# them. They stay a list. Eight scenes of $3 \times 128 \times 128$: what shape has the tensor, and how long is the list?
+# A batch: pictures of one size, stacked into one tensor.
+# Boxes cannot be stacked, for every picture has its own number of them.
+# They stay a list.
+# Eight scenes of $3 \times 128 \times 128$: what shape has the tensor, and how long is the list?
 
 # %% tags=["core", "nbval-check-output"]
 batch = next(iter(DataLoader(scenes, batch_size=8, collate_fn=data.collate)))
@@ -464,7 +535,8 @@ batch.images.shape, [len(b) for b in batch.boxes]
 # %% [markdown] tags=["core", "slide"]
 # ## What should a loader refuse?
 #
-# Real annotations are made by tired people and by scripts. Write our scenes as a COCO folder and read them back: they must not change by a pixel.
+# Real annotations are made by tired people and by scripts.
+# Write our scenes as a COCO folder and read them back: they must not change by a pixel.
 
 # %% tags=["core", "nbval-check-output"]
 room = tempfile.TemporaryDirectory()
@@ -474,7 +546,8 @@ same = [torch.equal(folder[i].image, scenes[i].image) for i in range(64)]
 len(folder), folder.names, all(same)
 
 # %% [markdown] tags=["core"]
-# Now damage it, one way at a time. Before you run the cell: which of these five would your own loader notice?
+# Now damage it, one way at a time.
+# Before you run the cell: which of these five would your own loader notice?
 
 # %% tags=["core", "slide"]
 damages = [
@@ -494,15 +567,18 @@ for key, value in damages:
         print("·", str(error).replace(str(path), path.name))
 
 # %% [markdown] tags=["core"]
-# Each error names the file, the id and what would be right. It stops, because a box dropped in silence is lost for good. If you
-# know that an annotation is bad, leave it out in the open, by its id: `CocoFolder(..., skip={1})`.
+# Each error names the file, the id and what would be right.
+# It stops, because a box dropped in silence is lost for good.
+# If you know that an annotation is bad, leave it out in the open, by its id: `CocoFolder(..., skip={1})`.
 
 # %% tags=["deep"]
 show(coco.check_box)
 
 # %% [markdown] tags=["optional"]
-# **Your own pictures.** Any COCO folder works: `data.CocoFolder("my.json", "my_images")`. CIFAR-10, ten classes of small
-# photographs, comes in the form of `crops`. It is fetched only if you ask for it, and the error says how.
+# **Your own pictures.**
+# Any COCO folder works: `data.CocoFolder("my.json", "my_images")`.
+# CIFAR-10, ten classes of small photographs, comes in the form of `crops`.
+# It is fetched only if you ask for it, and the error says how.
 
 # %% tags=["optional"]
 try:
@@ -514,23 +590,32 @@ except ValueError as error:
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The order of a box.** x first or y first, corners or width and height: rwightman/efficientdet-pytorch#24, #99, #117 and #231 are
-#   all about it. Name the form in the code, convert in one place, and test with a box that is not square.
-# - **Class ids.** COCO has 80 classes and ids up to 90. google/automl#83 and rwightman/efficientdet-pytorch#9 ask which of the two a
-#   network should have. Here labels count from 0, and ids live only in the file.
-# - **Pictures without an object.** rwightman/efficientdet-pytorch#44 and #71 met them. A picture without boxes
-#   is a good sample; its boxes have the shape (0, 4), and every function here accepts that.
-# - **Sixteen bits.** Some cameras and scanners store greys up to 65,535. PIL, Python's picture library, turns them into RGB by cutting
-#   at 255, and nearly everything is white. `data.CocoFolder` divides by 257 first.
-# - **Data that has to be fetched.** pytorch/vision#9536: CIFAR-10 took 57 minutes to download. So the main road of this course downloads nothing.
+# - **The order of a box.** x first or y first, corners or width and height:
+#   rwightman/efficientdet-pytorch#24, #99, #117 and #231 are all about it.
+#   Name the form in the code, convert in one place, and test with a box that is not square.
+# - **Class ids.**
+#   COCO has 80 classes and ids up to 90. google/automl#83 and rwightman/efficientdet-pytorch#9 ask which of the two a
+#   network should have.
+#   Here labels count from 0, and ids live only in the file.
+# - **Pictures without an object.** rwightman/efficientdet-pytorch#44 and #71 met them.
+#   A picture without boxes is a good sample; its boxes have the shape (0, 4), and every function here accepts that.
+# - **Sixteen bits.**
+#   Some cameras and scanners store greys up to 65,535.
+#   PIL, Python's picture library, turns them into RGB by cutting at 255, and nearly everything is white.
+#   `data.CocoFolder` divides by 257 first.
+# - **Data that has to be fetched.** pytorch/vision#9536: CIFAR-10 took 57 minutes to download.
+#   So the main road of this course downloads nothing.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Split by source, before anything is made from it. A leak makes the number better, so nobody looks for it.
+# - Split by source, before anything is made from it.
+#   A leak makes the number better, so nobody looks for it.
 # - A difficulty is chosen by measurement: networks must differ more than seeds do.
-# - A box is a claim about pixels. It moves with them: times $s$ into the letterbox, divided by $s$ on the way back, $W - x_2$ in the mirror.
-# - An augmentation is a claim as well. Digits do not survive a mirror.
+# - A box is a claim about pixels.
+#   It moves with them: times $s$ into the letterbox, divided by $s$ on the way back, $W - x_2$ in the mirror.
+# - An augmentation is a claim as well.
+#   Digits do not survive a mirror.
 # - A loader stops at the first bad annotation and names it.
 
 # %% [markdown] tags=["core"]
@@ -539,13 +624,16 @@ except ValueError as error:
 # %% [markdown] tags=["core"]
 # ### 01.1 · Predict · rows_filled · 5 min · ●○○ · 1 point
 #
-# A photograph is 480 pixels high and 640 wide. It goes into a letterbox of 512. How many rows of the square hold nothing but
-# the fill colour? Work it out on paper.
+# A photograph is 480 pixels high and 640 wide.
+# It goes into a letterbox of 512.
+# How many rows of the square hold nothing but the fill colour?
+# Work it out on paper.
 #
 # <details><summary>Answer</summary>
 #
-# The width limits the scale: 512 / 640 = 0.8. The picture becomes 384 rows high, and 512 - 384 = 128 rows are left. All of them are at
-# the bottom.
+# The width limits the scale: 512 / 640 = 0.8.
+# The picture becomes 384 rows high, and 512 - 384 = 128 rows are left.
+# All of them are at the bottom.
 #
 # </details>
 
@@ -558,9 +646,12 @@ check("data.rows_filled", answer)
 # %% [markdown] tags=["core"]
 # ### 01.2 · Measure · small_digits · 10 min · ●○○ · 2 points
 #
-# COCO reports small objects apart. Say that a digit is small if the area of its box is below $32 \times 32$ pixels. How many small
-# digits do the scenes of `data.scenes("validation", 100, seed=1)` hold? That number is checked. COCO's next limit is $96 \times 96$,
-# more than half of a scene here. Try $16 \times 16$ and $64 \times 64$ too: with which two limits would you report small, medium and large?
+# COCO reports small objects apart.
+# Say that a digit is small if the area of its box is below $32 \times 32$ pixels.
+# How many small digits do the scenes of `data.scenes("validation", 100, seed=1)` hold?
+# That number is checked.
+# COCO's next limit is $96 \times 96$, more than half of a scene here.
+# Try $16 \times 16$ and $64 \times 64$ too: with which two limits would you report small, medium and large?
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -571,8 +662,11 @@ check("data.small_digits", answer)
 # %% [markdown] tags=["core"]
 # ### 01.3 · Build · hflip_xywh · 10 min · ●○○ · 2 points
 #
-# COCO files hold $[x, y, w, h]$. Write `hflip_xywh(boxes, width)` for boxes `(N, 4)` of that form: their place in the picture mirrored left
-# to right, in the same form. `width` is the picture's. Try it on a box you can draw.
+# COCO files hold $[x, y, w, h]$.
+# Write `hflip_xywh(boxes, width)` for boxes `(N, 4)` of that form: their place in the picture mirrored left to right,
+# in the same form.
+# `width` is the picture's.
+# Try it on a box you can draw.
 
 
 # %% tags=["core"]
@@ -587,9 +681,11 @@ check("data.hflip_xywh", hflip_xywh)
 # %% [markdown] tags=["core"]
 # ### 01.4 · Build · split_by_source · 15 min · ●●○ · 3 points
 #
-# You are given a list: `sources[i]` is the number of the scan that crop `i` was drawn from. Write `split_by_source(sources, every)`.
-# Sort the distinct sources, and hold out every `every`-th of them, beginning with the smallest. Return a list with one `True` (held
-# out) or `False` for each crop. For `[7, 3, 7, 9, 3]` and 2, the sources are 3, 7, 9; held out are 3 and 9.
+# You are given a list: `sources[i]` is the number of the scan that crop `i` was drawn from.
+# Write `split_by_source(sources, every)`.
+# Sort the distinct sources, and hold out every `every`-th of them, beginning with the smallest.
+# Return a list with one `True` (held out) or `False` for each crop.
+# For `[7, 3, 7, 9, 3]` and 2, the sources are 3, 7, 9; held out are 3 and 9.
 
 
 # %% tags=["core"]
@@ -604,9 +700,10 @@ check("data.split_by_source", split_by_source)
 # %% [markdown] tags=["core"]
 # ### 01.5 · Build · uncentre · 20 min · ●●● · 4 points
 #
-# Other detectors put the photograph in the *middle* of the square, with half of the filling on either side. Write
-# `uncentre(boxes, height, width, size)`: `boxes` `(N, 4)` xyxy were found in such a square of `size` pixels, made from a photograph of `height`
-# by `width`. Return them in pixels of the photograph, without rounding or cutting.
+# Other detectors put the photograph in the *middle* of the square, with half of the filling on either side.
+# Write `uncentre(boxes, height, width, size)`: `boxes` `(N, 4)` xyxy were found in such a square of `size` pixels,
+# made from a photograph of `height` by `width`.
+# Return them in pixels of the photograph, without rounding or cutting.
 
 
 # %% tags=["core"]
@@ -621,9 +718,12 @@ check("data.uncentre", uncentre)
 # %% [markdown] tags=["core"]
 # ### 01.6 · Further · 60 min · ●●● · 0 points
 #
-# [Simple Copy-Paste](https://arxiv.org/abs/2012.07177) makes new pictures by pasting the objects of one into another. Write it for our scenes: take a
-# digit's box from one scene, paste its pixels into a second, and mend the boxes of what it hides. What does the paper do with
-# objects that are hidden in part, and with those hidden in full? The paper pastes along an outline. What does a detector learn if you paste the whole box?
+# [Simple Copy-Paste](https://arxiv.org/abs/2012.07177) makes new pictures by pasting the objects of one into another.
+# Write it for our scenes: take a digit's box from one scene, paste its pixels into a second,
+# and mend the boxes of what it hides.
+# What does the paper do with objects that are hidden in part, and with those hidden in full?
+# The paper pastes along an outline.
+# What does a detector learn if you paste the whole box?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -634,15 +734,21 @@ quiz("data")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# [Chapter 02](02_training.ipynb) trains a small network on these crops. [Chapter 03](03_profiling.ipynb) asks what it
-# costs. The scenes wait for the detectors of part III.
+# [Chapter 02](02_training.ipynb) trains a small network on these crops.
+# [Chapter 03](03_profiling.ipynb) asks what it costs.
+# The scenes wait for the detectors of part III.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998. The scans; [datasheet](../data/digits/README.md).
-# - G. Chaikin, *An algorithm for high-speed curve generation*, Computer Graphics and Image Processing, 1974. The weights 3 and 1 of the doubling.
-# - T.-Y. Lin et al., [Microsoft COCO: Common Objects in Context](https://arxiv.org/abs/1405.0312), 2014. The form of the annotations.
-# - M. Tan, R. Pang, Q. V. Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2020. Scale jitter from 0.1 to 2.0, section 5.1.
-# - G. Ghiasi et al., [Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation](https://arxiv.org/abs/2012.07177), 2021.
+# - E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998.
+#   The scans; [datasheet](../data/digits/README.md).
+# - G. Chaikin, *An algorithm for high-speed curve generation*, Computer Graphics and Image Processing, 1974.
+#   The weights 3 and 1 of the doubling.
+# - T.-Y. Lin et al., [Microsoft COCO: Common Objects in Context](https://arxiv.org/abs/1405.0312), 2014.
+#   The form of the annotations.
+# - M. Tan, R. Pang, Q. V. Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2020.
+#   Scale jitter from 0.1 to 2.0, section 5.1.
+# - G. Ghiasi et al., [Simple Copy-Paste is a Strong Data Augmentation Method for Instance
+#   Segmentation](https://arxiv.org/abs/2012.07177), 2021.
 # - The scenes: [datasheet](../data/scenes/README.md).

@@ -9,18 +9,22 @@
 # %% [markdown] tags=["core", "slide"]
 # # 02 · Training
 #
-# **Question. How does a function $y = f(x; \theta)$ find its $\theta$ from examples, and how do you keep it when the machine dies?**
+# **Question. How does a function $y = f(x; \theta)$ find its $\theta$ from examples,
+# and how do you keep it when the machine dies?**
 #
 # After this chapter you can
 #
-# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1, 02.2 and quiz)
+# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1,
+#    02.2 and quiz)
 # 2. say how much of the picture one number of a network depends on (exercise 02.3)
 # 3. keep a run from breaking: rate, clipping, average of weights (exercises 02.2, 02.4 and quiz)
 # 4. say which mode batch norm is in, and why a checkpoint holds more than weights (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->617 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->617 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -57,20 +61,24 @@ from lib.book.notebook import check, hint, quiz, setup, show, solution
 device = setup("02_training", seed=0)
 
 # %% [markdown] tags=["core"]
-# A neural network is a function. It takes a picture $x$ and numbers $\theta$, its *parameters*, and gives an answer $y$:
+# A neural network is a function.
+# It takes a picture $x$ and numbers $\theta$, its *parameters*, and gives an answer $y$:
 #
 # $$ y = f(x; \theta) $$
 #
-# Training changes $\theta$ and nothing else. This chapter builds $f$ from the smallest piece up, then lets it learn to read
-# digits. If you have trained networks before, read the *Break it* cells and go to the exercises.
+# Training changes $\theta$ and nothing else.
+# This chapter builds $f$ from the smallest piece up, then lets it learn to read digits.
+# If you have trained networks before, read the *Break it* cells and go to the exercises.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a filter compute?
 #
-# Take a scanned zero, 8x8 pixels, each from 0 (paper) to 16 (ink). Cut out a patch of 3x3 at its upper left edge. Lay a
-# filter over it: nine numbers, $-1$ in the left column, $0$ in the middle, $1$ in the right.
+# Take a scanned zero, 8x8 pixels, each from 0 (paper) to 16 (ink).
+# Cut out a patch of 3x3 at its upper left edge.
+# Lay a filter over it: nine numbers, $-1$ in the left column, $0$ in the middle, $1$ in the right.
 #
-# Multiply what lies on top of each other, and add up. The right column of the patch is 13, 15, 2; the left one is 0, 0, 3.
+# Multiply what lies on top of each other, and add up.
+# The right column of the patch is 13, 15, 2; the left one is 0, 0, 3.
 # What comes out?
 
 # %% tags=["core", "slide"]
@@ -83,13 +91,15 @@ plots.grid(
 )
 
 # %% [markdown] tags=["core", "slide"]
-# $(13 + 15 + 2) - (0 + 0 + 3) = 27$. A large number: ink begins here, from left to right. Now slide the filter over every
-# place where it fits:
+# $(13 + 15 + 2) - (0 + 0 + 3) = 27$.
+# A large number: ink begins here, from left to right.
+# Now slide the filter over every place where it fits:
 #
 # $$ y_{ij} = \sum_{a=0}^{k-1} \sum_{b=0}^{k-1} w_{ab}\; x_{i+a,\,j+b} \tag{2.1} $$
 #
-# $x$ is the picture, $w$ the filter of $k \times k$ numbers, $y_{ij}$ the answer at row $i$, column $j$. Here $\theta$ is
-# $w$: nine numbers. That is a whole $f(x; \theta)$, made concrete.
+# $x$ is the picture, $w$ the filter of $k \times k$ numbers, $y_{ij}$ the answer at row $i$, column $j$.
+# Here $\theta$ is $w$: nine numbers.
+# That is a whole $f(x; \theta)$, made concrete.
 
 # %% tags=["core"]
 show(training.convolve)
@@ -103,20 +113,23 @@ plots.grid(
 )
 
 # %% [markdown] tags=["core"]
-# Where ink begins the answer is positive, where it ends negative, and where nothing changes it is near 0. Along a side of 8
-# pixels a filter of 3 fits in $8 - 3 + 1 = 6$ places.
+# Where ink begins the answer is positive, where it ends negative, and where nothing changes it is near 0.
+# Along a side of 8 pixels a filter of 3 fits in $8 - 3 + 1 = 6$ places.
 #
-# **Break it.** In mathematics a convolution turns the filter by half a turn first. Networks do not, and keep the name. Turn
-# it, and look at the number at our patch.
+# **Break it.**
+# In mathematics a convolution turns the filter by half a turn first.
+# Networks do not, and keep the name.
+# Turn it, and look at the number at our patch.
 
 # %% tags=["deep", "nbval-check-output"]
 turned = edge.rot90(2)
 training.convolve(scan, edge)[0, 1].item(), training.convolve(scan, turned)[0, 1].item()
 
 # %% [markdown] tags=["core"]
-# Only the sign changes here, for this filter is its own negative after half a turn. But a filter learned by one convention and run by the other finds ends where it sought
-# beginnings. **At scale**, PyTorch slides many filters over many channels of many pictures at once. One filter then holds a
-# $3 \times 3$ piece for each colour, and each filter gives one channel of the answer.
+# Only the sign changes here, for this filter is its own negative after half a turn.
+# But a filter learned by one convention and run by the other finds ends where it sought beginnings.
+# **At scale**, PyTorch slides many filters over many channels of many pictures at once.
+# One filter then holds a $3 \times 3$ piece for each colour, and each filter gives one channel of the answer.
 
 # %% tags=["core", "nbval-check-output"]
 images, labels = data.crops("train", 3000)
@@ -127,12 +140,16 @@ tuple(images[:8].shape), tuple(layer.weight.shape), tuple(answer.shape)
 # %% [markdown] tags=["core", "slide"]
 # ## How far does one number see?
 #
-# One filter of 3x3 sees 3 pixels across. A second one on top sees 3 numbers of the first layer, and each of them saw 3
-# pixels. How many pixels does it see in all? Not 9: neighbours overlap.
+# One filter of 3x3 sees 3 pixels across.
+# A second one on top sees 3 numbers of the first layer, and each of them saw 3 pixels.
+# How many pixels does it see in all?
+# Not 9: neighbours overlap.
 #
-# Ask the gradient, that is, by how much the output changes when one pixel grows by 1. With every weight set to 1, that counts the
-# paths by which the pixel reaches the output. By hand, for two layers: how many paths lead from the middle pixel to the middle
-# output? It reaches each of nine numbers in between, and each of these reaches the output. Nine.
+# Ask the gradient, that is, by how much the output changes when one pixel grows by 1.
+# With every weight set to 1, that counts the paths by which the pixel reaches the output.
+# By hand, for two layers: how many paths lead from the middle pixel to the middle output?
+# It reaches each of nine numbers in between, and each of these reaches the output.
+# Nine.
 
 # %% tags=["core", "slide"]
 def paths(layers):
@@ -148,11 +165,13 @@ assert paths(2)[4, 4] == 9  # by hand: through each number of the middle layer o
 plots.grid({f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)})
 
 # %% [markdown] tags=["core"]
-# The patch that a number depends on is its *receptive field*: 3, 5, 7 pixels across. The middle counts more than the rim.
+# The patch that a number depends on is its *receptive field*: 3, 5, 7 pixels across.
+# The middle counts more than the rim.
 # Exercise 02.3 asks for a rule that also handles strides.
 #
-# **Break it.** Between two layers of a real network stands a non-linear function, mostly
-# $\mathrm{ReLU}(y) = \max(0, y)$. Leave it out and two layers of 3x3 are one filter of 5x5, with weights that you have just seen:
+# **Break it.**
+# Between two layers of a real network stands a non-linear function, mostly $\mathrm{ReLU}(y) = \max(0, y)$.
+# Leave it out and two layers of 3x3 are one filter of 5x5, with weights that you have just seen:
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 x, ones = scan[None, None], torch.ones(1, 1, 3, 3)
@@ -163,9 +182,10 @@ bent = F.conv2d(F.conv2d(x, ones).relu(), ones)  # with the ReLU in between
 torch.equal(straight, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x, five))
 
 # %% [markdown] tags=["core"]
-# Depth without the bend buys nothing. **At scale**, our network for the rest of the chapter: three times convolution, batch
-# norm (explained below), ReLU, with the picture halved in between, by the largest of each 2x2 pixels; then a mean over the picture
-# and one linear layer, ten numbers out.
+# Depth without the bend buys nothing.
+# **At scale**, our network for the rest of the chapter: three times convolution, batch norm (explained below), ReLU,
+# with the picture halved in between, by the largest of each 2x2 pixels;
+# then a mean over the picture and one linear layer, ten numbers out.
 
 # %% tags=["core"]
 show(training.small_cnn)
@@ -178,11 +198,17 @@ tuple(logits.shape), sum(p.numel() for p in model.parameters())
 # %% [markdown] tags=["core", "slide"]
 # ## How wrong is an answer?
 #
-# The ten numbers are called *logits*. A loss turns them and the true class into one number that says how wrong they are.
+# The ten numbers are called *logits*.
+# A loss turns them and the true class into one number that says how wrong they are.
 #
-# Take three classes with logits $0, \ln 2, \ln 5$. Exponentials make them positive: 1, 2, 5. Divide by their sum, 8, and they are
-# probabilities: 1/8, 2/8, 5/8. Suppose the last class is true. It got 5/8; all of it would have been perfect. The loss is the
-# surprise, $-\ln \frac{5}{8} = 0.470$. Its unit, with the natural logarithm, is the *nat*. This loss is called *cross-entropy*.
+# Take three classes with logits $0, \ln 2, \ln 5$.
+# Exponentials make them positive: 1, 2, 5.
+# Divide by their sum, 8, and they are probabilities: 1/8, 2/8, 5/8.
+# Suppose the last class is true.
+# It got 5/8; all of it would have been perfect.
+# The loss is the surprise, $-\ln \frac{5}{8} = 0.470$.
+# Its unit, with the natural logarithm, is the *nat*.
+# This loss is called *cross-entropy*.
 #
 # $$ L = -\ln p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
 #
@@ -199,9 +225,11 @@ p = torch.linspace(0.01, 1, 100)
 plots.lines(p, {"loss": -p.log()}, x_label="probability of the true class", y_label="loss (nats)")
 
 # %% [markdown] tags=["core"]
-# Being unsure costs little. Being sure and wrong costs a lot, without limit.
+# Being unsure costs little.
+# Being sure and wrong costs a lot, without limit.
 #
-# **Break it.** Write equation 2.2 down as it stands, and give it large logits.
+# **Break it.**
+# Write equation 2.2 down as it stands, and give it large logits.
 
 # %% tags=["deep", "slide"]
 large = torch.tensor([[0.0, 1000.0]])
@@ -210,8 +238,10 @@ print("as it stands:", -p[0, 1].log().item())
 print("in the library:", training.cross_entropy(large, torch.tensor([1])).item())
 
 # %% [markdown] tags=["core"]
-# $e^{1000}$ is infinite in float32, and infinite divided by infinite is not a number (NaN). `logsumexp` takes the largest logit out first.
-# **At scale**: what should the loss of our untrained network be, with ten classes and no idea? $-\ln \frac{1}{10} = 2.303$.
+# $e^{1000}$ is infinite in float32, and infinite divided by infinite is not a number (NaN).
+# `logsumexp` takes the largest logit out first.
+# **At scale**: what should the loss of our untrained network be, with ten classes and no idea?
+# $-\ln \frac{1}{10} = 2.303$.
 
 # %% tags=["core"]
 loss_fn = training.classification_loss()
@@ -222,12 +252,19 @@ print(f"loss {loss.item():.3f}, right answers {logs['accuracy']:.0%}")
 # %% [markdown] tags=["core", "slide"]
 # ## Which way is down?
 #
-# The smallest network there is: $f(x; w, b) = w x + b$. It starts at $w = b = 0$. One example says $x = 2$, $y = 6$. The loss
-# is $(f - y)^2 = 36$. How does it change if only $w$ moves a little, or only $b$? By the chain rule
+# The smallest network there is: $f(x; w, b) = w x + b$.
+# It starts at $w = b = 0$.
+# One example says $x = 2$, $y = 6$.
+# The loss is $(f - y)^2 = 36$.
+# How does it change if only $w$ moves a little, or only $b$?
+# By the chain rule
 #
-# $$ \frac{\partial L}{\partial w} = 2 (f - y)\, x = 2 \cdot (-6) \cdot 2 = -24, \qquad \frac{\partial L}{\partial b} = 2 (f - y) = -12 $$
+# $$ \frac{\partial L}{\partial w} = 2 (f - y)\, x = 2 \cdot (-6) \cdot 2 = -24, \qquad
+#    \frac{\partial L}{\partial b} = 2 (f - y) = -12 $$
 #
-# Negative: more $w$, less loss. So step against the gradient. `backward` does this sum for any number of parameters.
+# Negative: more $w$, less loss.
+# So step against the gradient.
+# `backward` does this sum for any number of parameters.
 
 # %% tags=["core", "slide"]
 theta = torch.zeros(2, requires_grad=True)  # w and b
@@ -237,13 +274,14 @@ assert loss.item() == 36 and theta.grad.tolist() == [-24, -12]  # by hand
 theta.grad
 
 # %% [markdown] tags=["core", "slide"]
-# In a long narrow valley a step against the gradient crosses the valley more than it goes along it. *Momentum* remembers earlier
-# steps: what goes to and fro cancels, what goes on adds up. In Nesterov's form
+# In a long narrow valley a step against the gradient crosses the valley more than it goes along it.
+# *Momentum* remembers earlier steps: what goes to and fro cancels, what goes on adds up.
+# In Nesterov's form
 #
 # $$ v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta\, (g + \mu v) \tag{2.3} $$
 #
-# $g$ is the gradient, $v$ the velocity, $\mu$ the momentum (0.9), $\eta$ the learning rate. Our first step, with $v = 0$ and
-# $\eta = 0.01$: $v = -24$, so $w = 0 + 0.01 \cdot (24 + 0.9 \cdot 24) = 0.456$.
+# $g$ is the gradient, $v$ the velocity, $\mu$ the momentum (0.9), $\eta$ the learning rate.
+# Our first step, with $v = 0$ and $\eta = 0.01$: $v = -24$, so $w = 0 + 0.01 \cdot (24 + 0.9 \cdot 24) = 0.456$.
 
 # %% tags=["core"]
 show(training.sgd_step)
@@ -266,10 +304,12 @@ valley = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}
 plots.lines(range(40), valley, x_label="step", y_label="height over the bottom", log_y=True)
 
 # %% [markdown] tags=["core"]
-# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along. Both runs use the same small rate, 0.02.
+# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along.
+# Both runs use the same small rate, 0.02.
 #
-# **Break it.** Move the slider. Plain steps, no momentum: where does a larger rate stop helping, and where does the height grow
-# without end?
+# **Break it.**
+# Move the slider.
+# Plain steps, no momentum: where does a larger rate stop helping, and where does the height grow without end?
 
 # %% tags=["core", "slide"]
 def descent(lr):
@@ -281,7 +321,8 @@ def descent(lr):
 widgets.slider(descent, name="lr", values=[0.01, 0.02, 0.05, 0.1, 0.15, 0.18, 0.22, 0.25, 0.3])
 
 # %% [markdown] tags=["core"]
-# **At scale**: one step of the network on 500 pictures. The same 500 pictures should then surprise it less.
+# **At scale**: one step of the network on 500 pictures.
+# The same 500 pictures should then surprise it less.
 
 # %% tags=["core"]
 batch = (images[:500], labels[:500])
@@ -296,14 +337,18 @@ print(f"{before.item():.3f} -> {after.item():.3f}")
 # %% [markdown] tags=["core", "slide"]
 # ## How large a step, and when?
 #
-# Early on the weights are random and the gradient turns with every step: begin small. At the end the steps must shrink, or
-# the weights keep jumping about the bottom. So: up along a line for $W$ steps, then down along a cosine until step $T$.
+# Early on the weights are random and the gradient turns with every step: begin small.
+# At the end the steps must shrink, or the weights keep jumping about the bottom.
+# So: up along a line for $W$ steps, then down along a cosine until step $T$.
 #
-# $$ \eta_s = \eta \cdot \tfrac{1}{2} \left( 1 + \cos \pi\, \frac{s - W}{T - W} \right) \quad \text{for } s \ge W, \qquad \eta_s = \eta\, \frac{s + 1}{W} \text{ before} \tag{2.4} $$
+# $$ \eta_s = \eta \cdot \tfrac{1}{2} \left( 1 + \cos \pi\, \frac{s - W}{T - W} \right) \quad
+#    \text{for } s \ge W, \qquad \eta_s = \eta\, \frac{s + 1}{W} \text{ before} \tag{2.4} $$
 #
-# By hand, with $T = 10$ and $W = 2$: the first steps get 1/2 and 1 of the rate. Step 6 is half way down: $\cos \frac{\pi}{2} = 0$, so 1/2.
+# By hand, with $T = 10$ and $W = 2$: the first steps get 1/2 and 1 of the rate.
+# Step 6 is half way down: $\cos \frac{\pi}{2} = 0$, so 1/2.
 #
-# **Break it**, in the same figure: the training code of google/automl leaves out the $-\,W$ above the line, and counts $s$ from 0.
+# **Break it**, in the same figure: the training code of google/automl leaves out the $-\,W$ above the line,
+# and counts $s$ from 0.
 
 # %% tags=["core", "slide"]
 assert [training.warmup_cosine(s, 10, 2) for s in (0, 1)] == [0.5, 1.0]  # by hand
@@ -321,8 +366,9 @@ show(training.warmup_cosine)
 # %% [markdown] tags=["core", "slide"]
 # ## Does it learn to read?
 #
-# All pieces are there. `fit` puts them in a loop: draw a batch, ask for the loss, go one step down, and keep a record. It is
-# the only training loop of this course; the NASNet cells and the detector will go through it too.
+# All pieces are there.
+# `fit` puts them in a loop: draw a batch, ask for the loss, go one step down, and keep a record.
+# It is the only training loop of this course; the NASNet cells and the detector will go through it too.
 
 # %% tags=["core"]
 show(training.fit)
@@ -332,12 +378,16 @@ picture_titles = [str(n) for n in labels[:16].tolist()]
 plots.images(images[:16], titles=picture_titles)
 
 # %% [markdown] tags=["core"]
-# The digits are real handwriting; grounds, colours and clutter are drawn (chapter 01). How many would you get right? Guess the
-# network's share before you run the next cell: 3,000 pictures, 8 times through all of them (8 *epochs*), a few seconds.
+# The digits are real handwriting; grounds, colours and clutter are drawn (chapter 01).
+# How many would you get right?
+# Guess the network's share before you run the next cell: 3,000 pictures, 8 times through all of them (8 *epochs*),
+# a few seconds.
 #
-# Two things in the cell are new. `smoothing=0.1` is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of
-# the nine others, so that the network is not driven to be ever more sure. The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 =
-# 0.50$, not 0. And while the network learns, a second model, the `EMA`, follows it; more about that one below.
+# Two things in the cell are new.
+# `smoothing=0.1` is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of the nine others,
+# so that the network is not driven to be ever more sure.
+# The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 = 0.50$, not 0.
+# And while the network learns, a second model, the `EMA`, follows it; more about that one below.
 
 # %% tags=["core", "slide"]
 QUICK = True
@@ -360,8 +410,9 @@ history = training.fit(model, (images, labels), loss_fn, epochs=epochs, lr=0.3, 
 plots.lines(range(len(history.loss)), {"training loss": history.loss}, x_label="step", y_label="loss (nats)")
 
 # %% [markdown] tags=["core"]
-# One run is one throw of the dice: the seed decides first weights and the order of pictures. So train again with other seeds,
-# and show all of them. Beside the crops, a second question: does it read the clean scans, which it has never seen as they are?
+# One run is one throw of the dice: the seed decides first weights and the order of pictures.
+# So train again with other seeds, and show all of them.
+# Beside the crops, a second question: does it read the clean scans, which it has never seen as they are?
 
 # %% tags=["core", "slide"]
 digits = data.digits()
@@ -382,20 +433,25 @@ assert worst > 0.7  # guessing gets 0.1
 print(f"test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, spread {best - worst:.3f}")
 
 # %% [markdown] tags=["core"]
-# It reads: guessing would be right in one crop of ten. The spread, best minus worst, matters for the rest of the course: whoever
-# compares two architectures by one run each, and finds a difference smaller than this, has compared seeds.
+# It reads: guessing would be right in one crop of ten.
+# The spread, best minus worst, matters for the rest of the course: whoever compares two architectures by one run each,
+# and finds a difference smaller than this, has compared seeds.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why keep an average of the weights?
 #
-# In the middle of training the steps are large and the weights jump about. Their average jumps less. It is an *exponential moving
-# average*, EMA: what lies further back counts less and less. It is kept on the side, and training does not notice:
+# In the middle of training the steps are large and the weights jump about.
+# Their average jumps less.
+# It is an *exponential moving average*, EMA: what lies further back counts less and less.
+# It is kept on the side, and training does not notice:
 #
-# $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right) \tag{2.5} $$
+# $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right)
+#    \tag{2.5} $$
 #
-# $\bar\theta$ is the average, $\theta$ the weights after step $n$ (from 0), $D$ the decay, close to 1. By hand, for one
-# weight that starts at 1 and then becomes 2 and 3: $d = \frac{1}{10}$ gives $0.1 \cdot 1 + 0.9 \cdot 2 = 1.9$, and $d = \frac{2}{11}$ gives
-# $\frac{2}{11} \cdot 1.9 + \frac{9}{11} \cdot 3 = 2.8$.
+# $\bar\theta$ is the average, $\theta$ the weights after step $n$ (from 0), $D$ the decay, close to 1.
+# By hand, for one weight that starts at 1 and then becomes 2 and 3:
+# $d = \frac{1}{10}$ gives $0.1 \cdot 1 + 0.9 \cdot 2 = 1.9$,
+# and $d = \frac{2}{11}$ gives $\frac{2}{11} \cdot 1.9 + \frac{9}{11} \cdot 3 = 2.8$.
 
 # %% tags=["core"]
 show(training.EMA)
@@ -415,10 +471,12 @@ steps = range(10, 10 * len(along["weights"]) + 1, 10)
 plots.lines(steps, along, x_label="step", y_label="validation accuracy")
 
 # %% [markdown] tags=["core"]
-# In the middle the average is better nearly every time. At the end the cosine has stopped the jumping, and the two agree.
+# In the middle the average is better nearly every time.
+# At the end the cosine has stopped the jumping, and the two agree.
 #
-# **Break it.** Why not $d = D$ from the start? Switch the warm-up off, by pretending that very many updates lie behind, and
-# take a decay that is usual for long runs.
+# **Break it.**
+# Why not $d = D$ from the start?
+# Switch the warm-up off, by pretending that very many updates lie behind, and take a decay that is usual for long runs.
 
 # %% tags=["deep", "slide"]
 net = training.small_cnn().to(device)
@@ -430,7 +488,9 @@ scores = {"weights": training.accuracy(net, *test), "average without warm-up": t
 plots.bars(scores, y_label="test accuracy", says=f"{left:.0%} of the average are still the random first weights.")
 
 # %% [markdown] tags=["core"]
-# Stuck or late? The next cell loads a network that was trained longer, on twice as many pictures. Everything below works with it.
+# Stuck or late?
+# The next cell loads a network that was trained longer, on twice as many pictures.
+# Everything below works with it.
 
 # %% tags=["core", "catch-up"]
 model = training.load_weights(training.small_cnn(), "digits_cnn").to(device)
@@ -444,11 +504,14 @@ print(f"digits_cnn: {training.accuracy(model, *test):.3f} on test crops")
 #
 # $$ \hat x = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta \tag{2.6} $$
 #
-# In *training mode* the mean $\mu$ and the variance $\sigma^2$ come from the batch at hand. In *eval mode* they are the ones that it
-# remembered while training. ($\epsilon$ is tiny and prevents a division by 0.)
+# In *training mode* the mean $\mu$ and the variance $\sigma^2$ come from the batch at hand.
+# In *eval mode* they are the ones that it remembered while training.
+# ($\epsilon$ is tiny and prevents a division by 0.)
 #
-# By hand, with $\gamma = 1$, $\beta = 0$: your picture gives a channel 2, the only other one gives it 4. Then $\mu = 3$, $\sigma^2 = 1$,
-# and your 2 becomes $-1$. Beside a 0 the same 2 becomes $+1$. What does eval mode make of it, if it remembers mean 0 and variance 1?
+# By hand, with $\gamma = 1$, $\beta = 0$: your picture gives a channel 2, the only other one gives it 4.
+# Then $\mu = 3$, $\sigma^2 = 1$, and your 2 becomes $-1$.
+# Beside a 0 the same 2 becomes $+1$.
+# What does eval mode make of it, if it remembers mean 0 and variance 1?
 
 # %% tags=["core", "nbval-check-output"]
 norm = nn.BatchNorm1d(1)  # it remembers mean 0 and variance 1 as long as it has seen nothing
@@ -460,7 +523,8 @@ alone = nn.BatchNorm1d(1).eval()(torch.tensor([[2.0]])).item()
 # %% [markdown] tags=["core"]
 # In training mode your answer depends on who else is in the batch.
 #
-# **Break it.** Sort the test pictures by class, so that each batch holds one digit only, and forget `model.eval()`.
+# **Break it.**
+# Sort the test pictures by class, so that each batch holds one digit only, and forget `model.eval()`.
 
 # %% tags=["core", "slide"]
 order = test[1].argsort()
@@ -474,21 +538,26 @@ def share_right(mode, order, size=100):
 
 
 mixed = torch.arange(len(order))
-modes = {f"{mode}, {how}": share_right(mode, o) for mode in ("eval", "train") for how, o in (("mixed", mixed), ("sorted", order))}
+orders = {"mixed": mixed, "sorted": order}
+modes = {f"{m}, {how}": share_right(m, o) for m in ("eval", "train") for how, o in orders.items()}
 assert modes["eval, mixed"] == modes["eval, sorted"] > modes["train, sorted"]
 plots.bars(modes, y_label="test accuracy")
 
 # %% [markdown] tags=["core"]
-# Eval mode does not care about the order. Training mode falls apart when all pictures of a batch are alike, since what they
-# have in common is subtracted. No error is raised: the answers are wrong in silence.
+# Eval mode does not care about the order.
+# Training mode falls apart when all pictures of a batch are alike, since what they have in common is subtracted.
+# No error is raised: the answers are wrong in silence.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if the machine dies?
 #
-# Binder (a free server for notebooks) stops after some minutes of silence, a laptop is closed, a cluster ends the job. With
-# `checkpoint=` the run saves, now and then, *all* that a step changes: weights, velocities, the average, the position in the data, the
-# random numbers, the record. If one is missing, the run goes on, but as another run. The new state is written to a second file first.
-# That file takes the name of the old one only when it is complete, so a whole checkpoint is there at any moment. Here, 60 steps without a break, and 60 steps that die after step 33:
+# Binder (a free server for notebooks) stops after some minutes of silence, a laptop is closed, a cluster ends the job.
+# With `checkpoint=` the run saves, now and then, *all* that a step changes: weights, velocities, the average,
+# the position in the data, the random numbers, the record.
+# If one is missing, the run goes on, but as another run.
+# The new state is written to a second file first.
+# That file takes the name of the old one only when it is complete, so a whole checkpoint is there at any moment.
+# Here, 60 steps without a break, and 60 steps that die after step 33:
 
 # %% tags=["core", "slide"]
 folder = Path(tempfile.mkdtemp())
@@ -521,10 +590,13 @@ assert all(torch.equal(t, bits[name]) for name, t in whole.state_dict().items())
 print(f"went on from step {record.resumed_at}; every weight has the same bits")
 
 # %% [markdown] tags=["core"]
-# Not close: equal. The tests kill a process at dozens of moments, also in the middle of writing the file (`SIGKILL`, which no
-# program can catch), and ask for the same.
+# Not close: equal.
+# The tests kill a process at dozens of moments, also in the middle of writing the file (`SIGKILL`,
+# which no program can catch), and ask for the same.
 #
-# **Break it.** Go on with another learning rate. Would you want half a run of each, without a word?
+# **Break it.**
+# Go on with another learning rate.
+# Would you want half a run of each, without a word?
 
 # %% tags=["deep"]
 try:
@@ -536,9 +608,11 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## What if the loss is not a number?
 #
-# Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost. `fit` looks
-# at each loss before it takes the step. If it is not finite, the run stops, and the model is put back to its last good state. Here
-# is the worst rate we could think of. At which step will it be noticed?
+# Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost.
+# `fit` looks at each loss before it takes the step.
+# If it is not finite, the run stops, and the model is put back to its last good state.
+# Here is the worst rate we could think of.
+# At which step will it be noticed?
 
 # %% tags=["core", "slide"]
 net = training.small_cnn((8, 16))
@@ -551,25 +625,33 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The loss becomes NaN.** One of the most frequent complaints about detectors, for instance
-#   rwightman/efficientdet-pytorch#113 and #269, google/automl#137 and #213. The learning rate belongs to the batch size: with a quarter of the
-#   batch, take about a quarter of the rate. Then a longer warm-up, clipping, and a look at the data.
-# - **Batch norm's momentum, the other way round.** TensorFlow's 0.99 is PyTorch's 0.01: one keeps that share, the other replaces it.
-#   Ports copied the number (lukemelas/EfficientNet-PyTorch#229, pytorch/vision#8250). What is remembered is then little more than the
-#   last batch, and only eval mode shows it.
-# - **Batch norm's constants change the score.** google/automl#126: other values of decay and epsilon were worth about half a point of
-#   AP, the score of a detector (chapter 16).
-# - **The checkpoint's address is dead.** mit-han-lab/6s965-fall2022#75: the file that the labs start from could not be fetched. Ours
-#   stands in the repository, with its hash and the script that made it.
+# - **The loss becomes NaN.**
+#   One of the most frequent complaints about detectors, for instance rwightman/efficientdet-pytorch#113 and #269,
+#   google/automl#137 and #213.
+#   The learning rate belongs to the batch size: with a quarter of the batch, take about a quarter of the rate.
+#   Then a longer warm-up, clipping, and a look at the data.
+# - **Batch norm's momentum, the other way round.**
+#   TensorFlow's 0.99 is PyTorch's 0.01: one keeps that share, the other replaces it.
+#   Ports copied the number (lukemelas/EfficientNet-PyTorch#229, pytorch/vision#8250).
+#   What is remembered is then little more than the last batch, and only eval mode shows it.
+# - **Batch norm's constants change the score.** google/automl#126:
+#   other values of decay and epsilon were worth about half a point of AP, the score of a detector (chapter 16).
+# - **The checkpoint's address is dead.** mit-han-lab/6s965-fall2022#75:
+#   the file that the labs start from could not be fetched.
+#   Ours stands in the repository, with its hash and the script that made it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - A network is $y = f(x; \theta)$; a convolution slides the same few numbers of $\theta$ over the whole picture.
 # - Stacked filters see further; the bend between them is what makes depth worth anything.
-# - Cross-entropy is the surprise at the truth. Its gradient says which way is down, momentum remembers, a schedule says how far.
-# - Report several seeds. A difference smaller than their spread is not a finding.
-# - Batch norm has two modes. A checkpoint holds all that a step changes. A loss that is not finite must stop the run.
+# - Cross-entropy is the surprise at the truth.
+#   Its gradient says which way is down, momentum remembers, a schedule says how far.
+# - Report several seeds.
+#   A difference smaller than their spread is not a finding.
+# - Batch norm has two modes.
+#   A checkpoint holds all that a step changes.
+#   A loss that is not finite must stop the run.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -577,8 +659,11 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 # %% [markdown] tags=["core"]
 # ### 02.1 · Predict · first_loss · 5 min · ●○○ · 1 point
 #
-# COCO has 90 class numbers. A new classifier for them has no idea yet and gives each the same probability. What is its
-# cross-entropy (equation 2.2), in nats? Two decimals are enough. Say it before you compute it: whoever knows the first loss sees a broken network at once.
+# COCO has 90 class numbers.
+# A new classifier for them has no idea yet and gives each the same probability.
+# What is its cross-entropy (equation 2.2), in nats?
+# Two decimals are enough.
+# Say it before you compute it: whoever knows the first loss sees a broken network at once.
 #
 # <details><summary>Answer</summary>
 #
@@ -595,9 +680,9 @@ check("training.first_loss", answer)
 # %% [markdown] tags=["core"]
 # ### 02.2 · Measure · largest_rate · 10 min · ●●○ · 2 points
 #
-# In the valley of *Which way is down?*, plain steps without momentum: what is the largest learning rate, in steps of 0.01,
-# after which the height, 200 steps later, is not above where it began? Use `heights`, change the rate, and compare the last height
-# with the first.
+# In the valley of *Which way is down?*, plain steps without momentum: what is the largest learning rate,
+# in steps of 0.01, after which the height, 200 steps later, is not above where it began?
+# Use `heights`, change the rate, and compare the last height with the first.
 
 # %% tags=["core"]
 h = heights(0.1, momentum=0.0, steps=201)  # change the rate
@@ -610,9 +695,12 @@ check("training.largest_rate", answer)
 # %% [markdown] tags=["core"]
 # ### 02.3 · Build · receptive_field · 15 min · ●●○ · 3 points
 #
-# Write `receptive_field(layers)`. `layers` is a list of pairs `(kernel, stride)`, first layer first. Return how many pixels wide the
-# patch is that one number of the last layer depends on. Pooling counts as a layer like any other. Check yourself on paper:
-# `[(3, 1), (3, 1)]` gives 5, as in the figure above; `[(3, 2), (3, 1)]` gives 7. An empty list gives 1.
+# Write `receptive_field(layers)`.
+# `layers` is a list of pairs `(kernel, stride)`, first layer first.
+# Return how many pixels wide the patch is that one number of the last layer depends on.
+# Pooling counts as a layer like any other.
+# Check yourself on paper: `[(3, 1), (3, 1)]` gives 5, as in the figure above; `[(3, 2), (3, 1)]` gives 7.
+# An empty list gives 1.
 
 # %% tags=["core"]
 def receptive_field(layers):
@@ -626,9 +714,11 @@ check("training.receptive_field", receptive_field)
 # %% [markdown] tags=["core"]
 # ### 02.4 · Build · clip_by_norm · 15 min · ●●○ · 3 points
 #
-# `fit(..., clip=1.0)` shortens the gradient when it is too long, and keeps its direction. Write it: `clip_by_norm(gradients, limit)`
-# takes a list of tensors, one for each parameter, and a number. It returns a new list in which all numbers together, seen as one
-# long vector, have a length of at most `limit`. The direction stays; a list that was short enough comes back with the same numbers. By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
+# `fit(..., clip=1.0)` shortens the gradient when it is too long, and keeps its direction.
+# Write it: `clip_by_norm(gradients, limit)` takes a list of tensors, one for each parameter, and a number.
+# It returns a new list in which all numbers together, seen as one long vector, have a length of at most `limit`.
+# The direction stays; a list that was short enough comes back with the same numbers.
+# By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
 
 # %% tags=["core"]
 def clip_by_norm(gradients, limit):
@@ -642,9 +732,11 @@ check("training.clip_by_norm", clip_by_norm)
 # %% [markdown] tags=["optional"]
 # ### 02.5 · Further · 60 min · ●●● · 0 points
 #
-# "Bag of Tricks" ([He et al. 2018](https://arxiv.org/abs/1812.01187)) collects small changes to training. Take three of them: label smoothing,
-# no decay on biases, and mixup. Turn each on and off on the digit crops, five seeds each, and show all points. Which of them
-# is larger than the spread between seeds? Say so also if none is.
+# "Bag of Tricks" ([He et al. 2018](https://arxiv.org/abs/1812.01187)) collects small changes to training.
+# Take three of them: label smoothing, no decay on biases, and mixup.
+# Turn each on and off on the digit crops, five seeds each, and show all points.
+# Which of them is larger than the spread between seeds?
+# Say so also if none is.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -655,16 +747,25 @@ quiz("training")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# [Chapter 03](03_profiling.ipynb) asks what a network costs: parameters, multiply-adds, milliseconds, megabytes. Then part II begins:
-# who says that three convolutions in a row are the right thing to train at all?
+# [Chapter 03](03_profiling.ipynb) asks what a network costs: parameters, multiply-adds, milliseconds, megabytes.
+# Then part II begins: who says that three convolutions in a row are the right thing to train at all?
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - I. Sutskever et al. On the importance of initialization and momentum in deep learning. ICML 2013. (Nesterov's momentum for networks)
-# - R. Pascanu et al. On the difficulty of training recurrent neural networks. 2012. [arxiv.org/abs/1211.5063](https://arxiv.org/abs/1211.5063) (clipping by the norm)
-# - S. Ioffe, C. Szegedy. Batch Normalization. 2015. [arxiv.org/abs/1502.03167](https://arxiv.org/abs/1502.03167)
-# - C. Szegedy et al. Rethinking the Inception Architecture. 2015. [arxiv.org/abs/1512.00567](https://arxiv.org/abs/1512.00567) (label smoothing)
-# - I. Loshchilov, F. Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. 2016. [arxiv.org/abs/1608.03983](https://arxiv.org/abs/1608.03983) (the cosine)
-# - P. Goyal et al. Accurate, Large Minibatch SGD. 2017. [arxiv.org/abs/1706.02677](https://arxiv.org/abs/1706.02677) (warm-up; rate and batch size)
-# - T. He et al. Bag of Tricks for Image Classification. 2018. [arxiv.org/abs/1812.01187](https://arxiv.org/abs/1812.01187)
+# - I. Sutskever et al. On the importance of initialization and momentum in deep learning.
+#   ICML 2013.
+#   (Nesterov's momentum for networks)
+# - R. Pascanu et al. On the difficulty of training recurrent neural networks. 2012.
+#   [arxiv.org/abs/1211.5063](https://arxiv.org/abs/1211.5063) (clipping by the norm)
+# - S. Ioffe, C. Szegedy.
+#   Batch Normalization. 2015. [arxiv.org/abs/1502.03167](https://arxiv.org/abs/1502.03167)
+# - C. Szegedy et al. Rethinking the Inception Architecture. 2015.
+#   [arxiv.org/abs/1512.00567](https://arxiv.org/abs/1512.00567) (label smoothing)
+# - I. Loshchilov, F. Hutter.
+#   SGDR: Stochastic Gradient Descent with Warm Restarts. 2016.
+#   [arxiv.org/abs/1608.03983](https://arxiv.org/abs/1608.03983) (the cosine)
+# - P. Goyal et al. Accurate, Large Minibatch SGD. 2017. [arxiv.org/abs/1706.02677](https://arxiv.org/abs/1706.02677)
+#   (warm-up; rate and batch size)
+# - T. He et al. Bag of Tricks for Image Classification. 2018.
+#   [arxiv.org/abs/1812.01187](https://arxiv.org/abs/1812.01187)

@@ -13,14 +13,17 @@
 #
 # After this chapter you can
 #
-# 1. count the parameters and multiply-adds of a convolution on paper, and check a tool against them (exercises 03.1 and 03.3)
+# 1. count the parameters and multiply-adds of a convolution on paper,
+#    and check a tool against them (exercises 03.1 and 03.3)
 # 2. say what a latency number must come with, and read a comparison of two (quiz)
 # 3. follow the memory of a forward pass from tensor to tensor (exercises 03.2 and 03.5)
 # 4. pick networks from a Pareto front, within a budget (exercise 03.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.4 min (23 CPU-seconds, measured)<!-- /run --> | <!-- peak -->644 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 75 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.4 min (23 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -57,24 +60,31 @@ from lib.book.notebook import check, hint, quiz, setup, show, solution
 device = setup("03_profiling", seed=0)
 
 # %% [markdown] tags=["core"]
-# Every search in this course asks one question many times: is this network better than that one? Better at what is half of
-# the answer. The other half is: at what price? This chapter builds the price list.
+# Every search in this course asks one question many times: is this network better than that one?
+# Better at what is half of the answer.
+# The other half is: at what price?
+# This chapter builds the price list.
 #
-# All measurements here run on the CPU, also where there is a GPU. Your milliseconds will differ from your neighbour's. Your
-# counts will not.
+# All measurements here run on the CPU, also where there is a GPU.
+# Your milliseconds will differ from your neighbour's.
+# Your counts will not.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How many numbers does one convolution hold?
 #
-# Take one layer: 3 channels in, 8 channels out, filters of 3x3, one bias each. How many numbers does training have to find?
+# Take one layer: 3 channels in, 8 channels out, filters of 3x3, one bias each.
+# How many numbers does training have to find?
 # Write your answer down before you read on.
 #
-# One filter looks at all 3 channels at once, so it holds $3 \cdot 3 \cdot 3 = 27$ numbers. There are 8 filters: 216. With
-# one bias each: 224. In symbols, for $C_{in}$ channels in, $C_{out}$ out, a $k \times k$ filter, and $b = 1$ with bias, 0 without:
+# One filter looks at all 3 channels at once, so it holds $3 \cdot 3 \cdot 3 = 27$ numbers.
+# There are 8 filters: 216.
+# With one bias each: 224.
+# In symbols, for $C_{in}$ channels in, $C_{out}$ out, a $k \times k$ filter, and $b = 1$ with bias, 0 without:
 #
 # $$ P = C_{out} \left( C_{in}\, k^2 + b \right) \tag{3.1} $$
 #
-# The picture's height and width are not in it. The same filters slide over any picture.
+# The picture's height and width are not in it.
+# The same filters slide over any picture.
 
 # %% tags=["core"]
 show(profiling.sizes)
@@ -85,8 +95,9 @@ assert profiling.parameters(layer) == 224  # by hand, above
 profiling.sizes(layer)
 
 # %% [markdown] tags=["core"]
-# Now the small network of chapter 02: three convolutions of 16, 32 and 64 channels, each with a batch norm, and one linear
-# layer. Where do you expect most of its parameters: at the front, where the picture is large, or at the back?
+# Now the small network of chapter 02: three convolutions of 16, 32 and 64 channels, each with a batch norm,
+# and one linear layer.
+# Where do you expect most of its parameters: at the front, where the picture is large, or at the back?
 
 # %% tags=["core", "slide"]
 net = training.small_cnn((16, 32, 64))
@@ -98,29 +109,36 @@ parts = {
 plots.bars(parts, y_label="parameters")
 
 # %% [markdown] tags=["core"]
-# At the back. Eq. 3.1 multiplies two channel counts, and channels grow from layer to layer.
+# At the back.
+# Eq. 3.1 multiplies two channel counts, and channels grow from layer to layer.
 #
-# **Break it.** Count what the saved file holds instead, and compare.
+# **Break it.**
+# Count what the saved file holds instead, and compare.
 
 # %% tags=["core", "nbval-check-output"]
 in_file = sum(t.numel() for t in net.state_dict().values())
 in_file - profiling.parameters(net), profiling.sizes(net).buffers
 
 # %% [markdown] tags=["core"]
-# The file holds 227 numbers more. Each batch norm remembers a mean and a variance for each channel, $2 \cdot (16 + 32 + 64) = 224$,
-# and a counter of batches, three in all. They are *buffers*: stored, but not learned by gradient. Papers do not count them
-# as parameters, and neither do we.
+# The file holds 227 numbers more.
+# Each batch norm remembers a mean and a variance for each channel, $2 \cdot (16 + 32 + 64) = 224$,
+# and a counter of batches, three in all.
+# They are *buffers*: stored, but not learned by gradient.
+# Papers do not count them as parameters, and neither do we.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How much arithmetic does it do?
 #
-# The same layer now meets a picture of 16x16 pixels. Padding keeps the size, so there are $16 \cdot 16 = 256$ positions. At
-# each one, 8 filters multiply 27 numbers and add them up: $256 \cdot 8 \cdot 27 = 55{,}296$ times "multiply, then add". We call
-# that pair one *multiply-add*.
+# The same layer now meets a picture of 16x16 pixels.
+# Padding keeps the size, so there are $16 \cdot 16 = 256$ positions.
+# At each one, 8 filters multiply 27 numbers and add them up: $256 \cdot 8 \cdot 27 = 55{,}296$ times "multiply,
+# then add".
+# We call that pair one *multiply-add*.
 #
 # $$ M = H_{out}\, W_{out}\, C_{out}\, C_{in}\, k^2 \tag{3.2} $$
 #
-# $H_{out}$ and $W_{out}$ are the height and width of the *output*. Biases are left out, as papers do.
+# $H_{out}$ and $W_{out}$ are the height and width of the *output*.
+# Biases are left out, as papers do.
 
 # %% tags=["core"]
 show(profiling.macs)
@@ -131,7 +149,9 @@ assert profiling.macs(layer, x) == 55_296  # by hand, above
 profiling.macs(layer, x)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Ask PyTorch's counter directly, without halving. What will it say?
+# **Break it.**
+# Ask PyTorch's counter directly, without halving.
+# What will it say?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 with flop_counter.FlopCounterMode(display=False) as counter:
@@ -139,12 +159,14 @@ with flop_counter.FlopCounterMode(display=False) as counter:
 counter.get_total_flops(), counter.get_total_flops() / profiling.macs(layer, x)
 
 # %% [markdown] tags=["core"]
-# Twice as much. The tool counts the multiplication and the addition as two floating point operations, FLOPs. The papers of this
-# course count the pair as one, and call *that* FLOPs. Whoever mixes the two is wrong by a factor of two, and nothing crashes. So we
-# never say FLOPs: we say multiply-adds.
+# Twice as much.
+# The tool counts the multiplication and the addition as two floating point operations, FLOPs.
+# The papers of this course count the pair as one, and call *that* FLOPs.
+# Whoever mixes the two is wrong by a factor of two, and nothing crashes.
+# So we never say FLOPs: we say multiply-adds.
 #
-# Does our count agree with the published ones? Networks built under `torch.device("meta")` have shapes but no numbers, so the
-# biggest model is counted in a moment.
+# Does our count agree with the published ones?
+# Networks built under `torch.device("meta")` have shapes but no numbers, so the biggest model is counted in a moment.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
@@ -155,14 +177,16 @@ for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
     print(f"{name:16} {work:7.1f} M multiply-adds {held:6.2f} M parameters")
 
 # %% [markdown] tags=["core"]
-# The papers print 1.8 billion multiply-adds for
-# [ResNet-18](https://arxiv.org/abs/1512.03385), 300 million and 3.4 million parameters for
-# [MobileNetV2](https://arxiv.org/abs/1801.04381), 0.39 billion and 5.3 million for
-# [EfficientNet-B0](https://arxiv.org/abs/1905.11946). All agree up to rounding, but one: MobileNetV2 has 3.50 million parameters here
-# and 3.4 in its paper. We do not know why. Such a gap goes into the notes, not under the carpet.
+# The papers print 1.8 billion multiply-adds for [ResNet-18](https://arxiv.org/abs/1512.03385),
+# 300 million and 3.4 million parameters for [MobileNetV2](https://arxiv.org/abs/1801.04381),
+# 0.39 billion and 5.3 million for [EfficientNet-B0](https://arxiv.org/abs/1905.11946).
+# All agree up to rounding, but one: MobileNetV2 has 3.50 million parameters here and 3.4 in its paper.
+# We do not know why.
+# Such a gap goes into the notes, not under the carpet.
 #
-# Look at the first two lines again. ResNet-18 has about three times the parameters of MobileNetV2 and six times the arithmetic. The
-# two numbers measure different things, as the next figure shows for our small network.
+# Look at the first two lines again.
+# ResNet-18 has about three times the parameters of MobileNetV2 and six times the arithmetic.
+# The two numbers measure different things, as the next figure shows for our small network.
 
 # %% tags=["core", "slide"]
 work = profiling.macs_by_module(net, torch.zeros(1, 3, 32, 32))
@@ -170,10 +194,13 @@ work = {f"{i} {type(net[int(i)]).__name__}": v for i, v in work.items()}
 plots.bars(work, y_label="multiply-adds at 32x32")
 
 # %% [markdown] tags=["core"]
-# The last convolution holds four times the parameters of the middle one, yet both do the same arithmetic. The picture was halved in
-# between: a quarter of the positions, twice the channels in, twice the channels out. $\tfrac14 \cdot 2 \cdot 2 = 1$.
+# The last convolution holds four times the parameters of the middle one, yet both do the same arithmetic.
+# The picture was halved in between: a quarter of the positions, twice the channels in, twice the channels out.
+# $\tfrac14 \cdot 2 \cdot 2 = 1$.
 #
-# Move the slider. Parameters stay where they are. What shape has the curve?
+# Move the slider.
+# Parameters stay where they are.
+# What shape has the curve?
 
 # %% tags=["core", "slide"]
 sides = list(range(16, 129, 16))
@@ -197,11 +224,16 @@ widgets.slider(at_side, name="side", values=sides, start=len(sides) - 1, label="
 # %% [markdown] tags=["core", "slide"]
 # ## What does a depthwise filter save?
 #
-# A convolution does two jobs at once: it looks around in space, and it mixes channels. A *separable* convolution does them one
-# after the other. First a *depthwise* filter: each channel is filtered alone. Then a 1x1 convolution mixes the channels.
+# A convolution does two jobs at once: it looks around in space, and it mixes channels.
+# A *separable* convolution does them one after the other.
+# First a *depthwise* filter: each channel is filtered alone.
+# Then a 1x1 convolution mixes the channels.
 #
-# By hand, from 64 to 64 channels on 32x32 positions with 3x3 filters. Dense: $1024 \cdot 64 \cdot 64 \cdot 9 = 37{,}748{,}736$.
-# Depthwise: $1024 \cdot 64 \cdot 9 = 589{,}824$. The 1x1: $1024 \cdot 64 \cdot 64 = 4{,}194{,}304$. Divide the sum of the last two by the first:
+# By hand, from 64 to 64 channels on 32x32 positions with 3x3 filters.
+# Dense: $1024 \cdot 64 \cdot 64 \cdot 9 = 37{,}748{,}736$.
+# Depthwise: $1024 \cdot 64 \cdot 9 = 589{,}824$.
+# The 1x1: $1024 \cdot 64 \cdot 64 = 4{,}194{,}304$.
+# Divide the sum of the last two by the first:
 #
 # $$ \frac{M_{separable}}{M_{dense}} = \frac{1}{C_{out}} + \frac{1}{k^2} \tag{3.3} $$
 #
@@ -220,7 +252,9 @@ assert abs(share - (1 / C + 1 / K**2)) < 1e-12
 profiling.macs(depthwise, x), profiling.macs(pointwise, x), round(share, 4)
 
 # %% [markdown] tags=["core"]
-# Two terms, and they pull differently. Wider layers make the first one vanish. Then only $1/k^2$ is left.
+# Two terms, and they pull differently.
+# Wider layers make the first one vanish.
+# Then only $1/k^2$ is left.
 
 # %% tags=["core", "slide"]
 channels = [4, 8, 16, 32, 64, 128, 256]
@@ -229,11 +263,14 @@ labels = {"x_label": "output channels", "y_label": "separable / dense multiply-a
 plots.lines(channels, curves, log_x=True, **labels)
 
 # %% [markdown] tags=["core"]
-# A wide separable layer can afford larger filters, since most of its work is in the 1x1. At 64 channels a separable 5x5 costs
-# $(25 + 64) / (9 + 64) = 1.22$ times as much as a separable 3x3. For dense filters it is $25 / 9 = 2.8$ times. The best cells of NASNet
-# use separable 5x5 filters, and even 7x7 (chapter 04).
+# A wide separable layer can afford larger filters, since most of its work is in the 1x1.
+# At 64 channels a separable 5x5 costs $(25 + 64) / (9 + 64) = 1.22$ times as much as a separable 3x3.
+# For dense filters it is $25 / 9 = 2.8$ times.
+# The best cells of NASNet use separable 5x5 filters, and even 7x7 (chapter 04).
 #
-# **Break it.** Leave the 1x1 away, and the saving looks fantastic: one 64th. What is lost?
+# **Break it.**
+# Leave the 1x1 away, and the saving looks fantastic: one 64th.
+# What is lost?
 
 # %% tags=["core", "nbval-check-output"]
 poke = torch.zeros(1, C, 5, 5)
@@ -244,16 +281,22 @@ for kind, layer in kinds.items():
     print(f"{kind:16} reaches {touched.sum().item():2} of {C} channels")
 
 # %% [markdown] tags=["core"]
-# A pixel in channel 0 reaches one channel of 64. Nothing mixes. The 1x1 is not decoration: it is where a separable convolution spends
-# most of its arithmetic, and the only place where one channel hears of another.
+# A pixel in channel 0 reaches one channel of 64.
+# Nothing mixes.
+# The 1x1 is not decoration: it is where a separable convolution spends most of its arithmetic,
+# and the only place where one channel hears of another.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long is one millisecond?
 #
-# Counts are the same everywhere. Time is not. Suppose five calls take 2, 2, 2, 2 and 22 milliseconds. The mean is 6, which no call ever
-# took. The *median*, the middle one of the sorted times, is 2. Which of them would you expect next time? Let us first measure it the way most of us have done it at least once: build a
-# network, call it, look at the clock. We call it 30 times, and we play the neighbour: one call is held up for 20 ms, as
-# happens on a shared machine.
+# Counts are the same everywhere.
+# Time is not.
+# Suppose five calls take 2, 2, 2, 2 and 22 milliseconds.
+# The mean is 6, which no call ever took.
+# The *median*, the middle one of the sorted times, is 2.
+# Which of them would you expect next time?
+# Let us first measure it the way most of us have done it at least once: build a network, call it, look at the clock.
+# We call it 30 times, and we play the neighbour: one call is held up for 20 ms, as happens on a shared machine.
 
 # %% tags=["core"]
 fresh = training.small_cnn((24, 40, 56)).eval()
@@ -275,15 +318,20 @@ says = f"First call {first:.2f} ms, mean {mean:.2f} ms, median {median:.2f} ms."
 plots.points({"30 calls": times}, y_label="milliseconds", log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
-# The first call also allocates memory and lets the library choose its *kernels*, the routines that do the work: what it takes says
-# little about later calls. The held-up call pulls the mean upwards. The median hardly moves. So the rules are:
+# The first call also allocates memory and lets the library choose its *kernels*, the routines that do the work:
+# what it takes says little about later calls.
+# The held-up call pulls the mean upwards.
+# The median hardly moves.
+# So the rules are:
 #
 # 1. Warm up: the first calls do not count.
-# 2. Repeat, and give the **median** with the **interquartile range** (IQR): leave out the quarter of the times that is shortest and the
-#    quarter that is longest; the IQR is the width of what is left.
+# 2. Repeat, and give the **median** with the **interquartile range** (IQR):
+#    leave out the quarter of the times that is shortest and the quarter that is longest;
+#    the IQR is the width of what is left.
 # 3. Switch to evaluation mode, without gradients: that is what will run later.
-# 4. A GPU takes orders into a queue and works them off later. Wait until the queue is empty before you read the clock. Otherwise you
-#    time the ordering, not the cooking.
+# 4. A GPU takes orders into a queue and works them off later.
+#    Wait until the queue is empty before you read the clock.
+#    Otherwise you time the ordering, not the cooking.
 # 5. Say how many threads.
 
 # %% tags=["core"]
@@ -293,11 +341,15 @@ show(profiling.interleave)
 profiling.latency(fresh, picture, threads=1)
 
 # %% [markdown] tags=["core"]
-# `interleave` holds one more rule, the one people forget. To compare two networks, time them **in turns**. A machine that slows down for
-# a second then slows both, and the *ratio* survives. `profiling.compare` does that. It takes one ratio in each round, and the median of
-# these.
+# `interleave` holds one more rule, the one people forget.
+# To compare two networks, time them **in turns**.
+# A machine that slows down for a second then slows both, and the *ratio* survives.
+# `profiling.compare` does that.
+# It takes one ratio in each round, and the median of these.
 #
-# **Break it.** Compare a network with itself. First in turns, then one after the other while a neighbour is busy in the second half.
+# **Break it.**
+# Compare a network with itself.
+# First in turns, then one after the other while a neighbour is busy in the second half.
 
 # %% tags=["core", "slide"]
 twin = {"a": fresh, "b": fresh}
@@ -309,13 +361,17 @@ print(f"in turns: b/a = {together.ratio:.2f} (IQR {together.ratio_iqr:.2f})")
 print(f"one after the other: b/a = {late.median / alone.median:.2f}")
 
 # %% [markdown] tags=["core"]
-# The same network, and the second way says that it has become slower. No statistics repair that afterwards.
+# The same network, and the second way says that it has become slower.
+# No statistics repair that afterwards.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Why is eight times less work not eight times faster?
 #
-# Four layers, all 64 channels wide on 32x32 positions: a dense 3x3, a 1x1, a depthwise 3x3, and a depthwise 7x7. You know how
-# to count them. Now rank them by *time*, fastest first. Write the order down. It is fine to be wrong: most people are.
+# Four layers, all 64 channels wide on 32x32 positions: a dense 3x3, a 1x1, a depthwise 3x3, and a depthwise 7x7.
+# You know how to count them.
+# Now rank them by *time*, fastest first.
+# Write the order down.
+# It is fine to be wrong: most people are.
 
 # %% tags=["deep"]
 layers = {
@@ -335,8 +391,9 @@ for name in sorted(layers, key=lambda n: timed[n].latency.median):
     )
 
 # %% [markdown] tags=["deep"]
-# If multiply-adds were time, the last two columns would agree. Look at the depthwise 3x3: it has one 64th of the work. What share of the
-# time?
+# If multiply-adds were time, the last two columns would agree.
+# Look at the depthwise 3x3: it has one 64th of the work.
+# What share of the time?
 
 # %% tags=["deep", "slide"]
 pace = {n: work[n] / timed[n].latency.median / 1e6 for n in layers}  # 10^9 a second
@@ -351,14 +408,16 @@ plots.scatter(
 )
 
 # %% [markdown] tags=["deep"]
-# Arithmetic needs numbers to work on. They have to come from memory, and the results have to go back. Divide the work by that
-# traffic and you have the *arithmetic intensity*, in multiply-adds a byte:
+# Arithmetic needs numbers to work on.
+# They have to come from memory, and the results have to go back.
+# Divide the work by that traffic and you have the *arithmetic intensity*, in multiply-adds a byte:
 #
 # $$ I = \frac{M}{\text{bytes of input} + \text{bytes of weights} + \text{bytes of output}} \tag{3.4} $$
 #
-# By hand, on a smaller case: 16 channels on 8x8 positions, 3x3, four bytes a number. Dense: $147{,}456$ multiply-adds over
-# $4 \cdot (1024 + 2304 + 1024) = 17{,}408$ bytes, so $I = 8.5$. Depthwise: $9{,}216$ over $4 \cdot (1024 + 144 + 1024) = 8{,}768$, so
-# $I = 1.05$. The depthwise filter reads and writes as much as the dense one and does a sixteenth of the arithmetic with it.
+# By hand, on a smaller case: 16 channels on 8x8 positions, 3x3, four bytes a number.
+# Dense: $147{,}456$ multiply-adds over $4 \cdot (1024 + 2304 + 1024) = 17{,}408$ bytes, so $I = 8.5$.
+# Depthwise: $9{,}216$ over $4 \cdot (1024 + 144 + 1024) = 8{,}768$, so $I = 1.05$.
+# The depthwise filter reads and writes as much as the dense one and does a sixteenth of the arithmetic with it.
 
 
 # %% tags=["deep", "nbval-check-output"]
@@ -386,11 +445,14 @@ plots.scatter(per_byte, list(pace.values()), names=list(layers), log_x=True, log
               says=says, **labels)  # fmt: skip
 
 # %% [markdown] tags=["deep"]
-# A layer with a low intensity waits mostly for memory, and for the fixed cost of every call. A layer with a high one is held up mostly
-# by arithmetic. That is one reason why EfficientNet, full of depthwise filters, can be slower than its multiply-adds promise, and why
-# later chapters put a measurement beside the estimate.
+# A layer with a low intensity waits mostly for memory, and for the fixed cost of every call.
+# A layer with a high one is held up mostly by arithmetic.
+# That is one reason why EfficientNet, full of depthwise filters, can be slower than its multiply-adds promise,
+# and why later chapters put a measurement beside the estimate.
 #
-# **Break it.** Shrink everything: 16 channels on 16x16 positions. How much faster is the separable layer now?
+# **Break it.**
+# Shrink everything: 16 channels on 16x16 positions.
+# How much faster is the separable layer now?
 
 # %% tags=["deep"]
 tiny = torch.randn(1, 16, 16, 16)
@@ -406,14 +468,20 @@ share = profiling.macs(pair["separable"], tiny) / profiling.macs(pair["dense"], 
 print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it")
 
 # %% [markdown] tags=["deep"]
-# The work shrinks to less than a fifth. The time does not follow: two calls instead of one, and each has a fixed cost. The separable
-# layer can even be the slower one. Is it, in your print-out? Counting would never have told you.
+# The work shrinks to less than a fifth.
+# The time does not follow: two calls instead of one, and each has a fixed cost.
+# The separable layer can even be the slower one.
+# Is it, in your print-out?
+# Counting would never have told you.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What fills the memory?
 #
-# While a network runs, memory holds its weights and the *activations*, the numbers that one layer hands to the next. A chain of three layers on 16x16 pixels: a 1x1 convolution from 3 to 8 channels, a ReLU, a 1x1 convolution
-# from 8 to 4. One channel is $256 \cdot 4 = 1024$ bytes. While a layer runs, its input and its output exist together:
+# While a network runs, memory holds its weights and the *activations*, the numbers that one layer hands to the next.
+# A chain of three layers on 16x16 pixels: a 1x1 convolution from 3 to 8 channels, a ReLU,
+# a 1x1 convolution from 8 to 4.
+# One channel is $256 \cdot 4 = 1024$ bytes.
+# While a layer runs, its input and its output exist together:
 #
 # | layer | reads | writes | alive |
 # |---|---|---|---|
@@ -421,7 +489,8 @@ print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it")
 # | ReLU | 8 | 8 | **16** |
 # | 1x1, 8 to 4 | 8 | 4 | 12 |
 #
-# The peak is 16 channels: 16,384 bytes. With $s_i$ the bytes of tensor $i$, and $A_t$ the tensors that are alive at step $t$:
+# The peak is 16 channels: 16,384 bytes.
+# With $s_i$ the bytes of tensor $i$, and $A_t$ the tensors that are alive at step $t$:
 #
 # $$ \text{peak} = \max_t \sum_{i \in A_t} s_i \tag{3.5} $$
 
@@ -435,15 +504,18 @@ assert profiling.peak_memory(chain, picture) == 16 * 1024  # by hand, above
 profiling.peak_memory(chain, picture), profiling.sizes(chain).bytes
 
 # %% [markdown] tags=["core"]
-# **Break it.** Change one word: let the ReLU write over its input. What is the peak now?
+# **Break it.**
+# Change one word: let the ReLU write over its input.
+# What is the peak now?
 
 # %% tags=["core", "nbval-check-output"]
 chain[1].inplace = True
 profiling.peak_memory(chain, picture)
 
 # %% [markdown] tags=["core"]
-# 12 channels: the row of the ReLU has dropped to 8, and the last row is now the highest. In training that trick has limits: the backward
-# pass needs many of these tensors again. It keeps them all, from the first layer to the last.
+# 12 channels: the row of the ReLU has dropped to 8, and the last row is now the highest.
+# In training that trick has limits: the backward pass needs many of these tensors again.
+# It keeps them all, from the first layer to the last.
 
 # %% tags=["core", "slide"]
 batch = torch.zeros(32, 3, 32, 32)
@@ -456,20 +528,25 @@ megabytes = {
 plots.bars(megabytes, y_label="megabytes")
 
 # %% [markdown] tags=["core"]
-# The weights are hardly visible. When training runs out of memory, a smaller network helps less than a smaller batch or a smaller picture:
+# The weights are hardly visible.
+# When training runs out of memory, a smaller network helps less than a smaller batch or a smaller picture:
 # activations grow with both, weights with neither.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Two threads, half the time?
 #
-# Two cores, two threads, half the time: that is the hope. A layer is cut into two halves, each thread computes one, and **both wait until
-# the slower one is done**. On an idle machine that works for large layers. Now a neighbour takes one core. One of your threads gets
-# its half of the time slices, the other waits for it at the end of every single layer. In the worst way of waiting, it keeps its
-# own core busy with waiting (it *spins*).
+# Two cores, two threads, half the time: that is the hope.
+# A layer is cut into two halves, each thread computes one, and **both wait until the slower one is done**.
+# On an idle machine that works for large layers.
+# Now a neighbour takes one core.
+# One of your threads gets its half of the time slices, the other waits for it at the end of every single layer.
+# In the worst way of waiting, it keeps its own core busy with waiting (it *spins*).
 #
-# One case, measured while this course was designed, on a two-core machine: EfficientNet-B0 at 256x256 took 35 ms with one
-# thread, and between 29 and 50 ms with two on the idle machine. Beside one busy neighbour two threads took between 230 and 600 ms. With
-# `OMP_WAIT_POLICY=PASSIVE`, which lets a waiting thread sleep, it was 43 to 88 ms. The variable is read once, when torch is imported.
+# One case, measured while this course was designed, on a two-core machine:
+# EfficientNet-B0 at 256x256 took 35 ms with one thread, and between 29 and 50 ms with two on the idle machine.
+# Beside one busy neighbour two threads took between 230 and 600 ms.
+# With `OMP_WAIT_POLICY=PASSIVE`, which lets a waiting thread sleep, it was 43 to 88 ms.
+# The variable is read once, when torch is imported.
 # That is why every chapter begins with `import lib`.
 
 # %% tags=["deep"]
@@ -480,16 +557,20 @@ for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
         print(f"{shape}, {threads} thread(s): {t.median:.2f} ms (IQR {t.iqr:.2f})")
 
 # %% [markdown] tags=["deep"]
-# The small picture has too little work to share. Whether the large one gains depends on your machine, and on who else is using it
-# this minute. So latencies in this course are taken with one thread, unless they say otherwise.
+# The small picture has too little work to share.
+# Whether the large one gains depends on your machine, and on who else is using it this minute.
+# So latencies in this course are taken with one thread, unless they say otherwise.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which network would you keep?
 #
-# Four networks, as (cost, accuracy in %): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$. Is there one that nobody should ever use?
+# Four networks, as (cost, accuracy in %): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$.
+# Is there one that nobody should ever use?
 #
-# $c$ costs more than $b$ and is worse: $b$ *dominates* it. Between the other three there is no such verdict. $d$ is one point better than
-# $b$, at twice the price. In symbols, $i$ with cost $c_i$ and quality $q_i$ dominates $j$ if
+# $c$ costs more than $b$ and is worse: $b$ *dominates* it.
+# Between the other three there is no such verdict.
+# $d$ is one point better than $b$, at twice the price.
+# In symbols, $i$ with cost $c_i$ and quality $q_i$ dominates $j$ if
 #
 # $$ c_i \le c_j, \quad q_i \ge q_j, \quad \text{and at least one of the two is strict.} \tag{3.6} $$
 #
@@ -503,8 +584,9 @@ assert profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71]) == [0, 1, 3]  # a,
 profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
 
 # %% [markdown] tags=["core"]
-# **At scale**: five small networks, trained briefly on the digit crops of chapter 01, three seeds each. *flat* has one convolution less and
-# a wide beginning. Which of the five will be off the front?
+# **At scale**: five small networks, trained briefly on the digit crops of chapter 01, three seeds each.
+# *flat* has one convolution less and a wide beginning.
+# Which of the five will be off the front?
 
 # %% tags=["core", "catch-up"]
 QUICK = True  # False: longer training, about six times the time
@@ -524,7 +606,9 @@ for name, seed in [(name, seed) for name in widths for seed in (0, 1, 2)]:
 plots.points(scores, y_label="validation accuracy")
 
 # %% [markdown] tags=["core"]
-# Each dot is one seed. The training is short, so the numbers are low; chapter 02 shows what patience brings. Now the prices, and the front.
+# Each dot is one seed.
+# The training is short, so the numbers are low; chapter 02 shows what patience brings.
+# Now the prices, and the front.
 
 # %% tags=["core", "slide"]
 candidates = {name: training.small_cnn(w) for name, w in widths.items()}
@@ -550,11 +634,15 @@ plots.scatter(ms, quality, names=names, front=by_clock, y_label=y_label, says=sa
               x_label="milliseconds for one picture, one thread")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# Two prices, two pictures. By the clock the networks lie closer together than in multiply-adds, and some may change places when you run
-# the cell again. Networks this small spend much of their time on the fixed cost of each call. On a phone, with another library, the
-# order may change again. A front belongs to the price it was drawn with.
+# Two prices, two pictures.
+# By the clock the networks lie closer together than in multiply-adds,
+# and some may change places when you run the cell again.
+# Networks this small spend much of their time on the fixed cost of each call.
+# On a phone, with another library, the order may change again.
+# A front belongs to the price it was drawn with.
 #
-# It also belongs to the seeds. Draw it from a single seed each, as if the other two had never been run.
+# It also belongs to the seeds.
+# Draw it from a single seed each, as if the other two had never been run.
 
 # %% tags=["core"]
 for seed in range(3):
@@ -562,10 +650,14 @@ for seed in range(3):
     print(f"seed {seed}: {[names[i] for i in lucky]}")
 
 # %% [markdown] tags=["core"]
-# If your three lines differ, you have seen noise decide who is published. If they agree, the networks stand far enough apart. In a
-# search they rarely do: chapter 06 measures by how much.
+# If your three lines differ, you have seen noise decide who is published.
+# If they agree, the networks stand far enough apart.
+# In a search they rarely do: chapter 06 measures by how much.
 #
-# **Break it.** One training diverged, and its accuracy is NaN. Here is the definition of the front in one line. Whom does it keep?
+# **Break it.**
+# One training diverged, and its accuracy is NaN.
+# Here is the definition of the front in one line.
+# Whom does it keep?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 c, q = [1, 2, 3], [60.0, float("nan"), 70.0]
@@ -579,11 +671,12 @@ except ValueError as error:
     print("ours:", error)
 
 # %% [markdown] tags=["core"]
-# All three, the dead network among them. NaN is not smaller, not larger and not equal to anything, so nobody ever beats it.
+# All three, the dead network among them.
+# NaN is not smaller, not larger and not equal to anything, so nobody ever beats it.
 
 # %% [markdown] tags=["optional"]
-# One number for a whole front is the *hypervolume*: the area between the front and a point that everyone beats. We use it later to
-# compare searches that each return a front.
+# One number for a whole front is the *hypervolume*: the area between the front and a point that everyone beats.
+# We use it later to compare searches that each return a front.
 
 # %% tags=["optional"]
 profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
@@ -591,28 +684,39 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A factor of two.** In google/automl#51 the project's own tool reports 270.77 billion where the paper has 135: operations against
-#   multiply-adds. The same confusion fills tensorflow/tpu#765 and facebookresearch/fvcore#69.
-# - **Typing errors survive.** google/automl#702: a table gave D5 13.0 billion where 130 was meant. A count from shapes gives 134, as does
-#   the paper within 1 %.
-# - **Layers that the counter does not see.** In open-mmlab/mmpretrain#725 a convolution with its own padding was not counted at all. A
-#   counter knows what it has a formula for, and is silent about the rest.
-# - **Few multiply-adds, slow all the same.** In rwightman/efficientdet-pytorch#8 the author explains why BiFPN is slower on a GPU than its
-#   parameters suggest: depthwise filters, and an expensive activation.
-# - **The network is fast, the program is not.** google/automl#97: 20 ms for the network, 200 ms for what comes after it, and the benchmark mode
-#   left the second part out. Measure end to end.
-# - **Speed without its conditions.** zylo117/Yet-Another-EfficientDet-Pytorch#77 sets about 2 pictures a second, measured, against 33 worked out
-#   from the paper. Which card, which batch, with or without the post-processing? A bare number does not say.
+# - **A factor of two.**
+#   In google/automl#51 the project's own tool reports 270.77 billion where the paper has 135:
+#   operations against multiply-adds.
+#   The same confusion fills tensorflow/tpu#765 and facebookresearch/fvcore#69.
+# - **Typing errors survive.** google/automl#702: a table gave D5 13.0 billion where 130 was meant.
+#   A count from shapes gives 134, as does the paper within 1 %.
+# - **Layers that the counter does not see.**
+#   In open-mmlab/mmpretrain#725 a convolution with its own padding was not counted at all.
+#   A counter knows what it has a formula for, and is silent about the rest.
+# - **Few multiply-adds, slow all the same.**
+#   In rwightman/efficientdet-pytorch#8 the author explains why BiFPN is slower on a GPU than its parameters suggest:
+#   depthwise filters, and an expensive activation.
+# - **The network is fast, the program is not.** google/automl#97: 20 ms for the network,
+#   200 ms for what comes after it, and the benchmark mode left the second part out.
+#   Measure end to end.
+# - **Speed without its conditions.** zylo117/Yet-Another-EfficientDet-Pytorch#77 sets about 2 pictures a second,
+#   measured, against 33 worked out from the paper.
+#   Which card, which batch, with or without the post-processing?
+#   A bare number does not say.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Parameters: $C_{out}(C_{in}k^2 + b)$. The picture's size is not in it.
-# - Multiply-adds: the same, times the output positions. PyTorch's counter says twice as much.
+# - Parameters: $C_{out}(C_{in}k^2 + b)$.
+#   The picture's size is not in it.
+# - Multiply-adds: the same, times the output positions.
+#   PyTorch's counter says twice as much.
 # - Separable filters save all but $1/C_{out} + 1/k^2$ of the arithmetic, and less of the time.
-# - A latency needs: warm-up, repeats, median, interquartile range, thread count. A comparison needs turns.
+# - A latency needs: warm-up, repeats, median, interquartile range, thread count.
+#   A comparison needs turns.
 # - Memory is mostly activations: the peak in inference, nearly the sum in training.
-# - A Pareto front belongs to one price and one noise level. Name both.
+# - A Pareto front belongs to one price and one noise level.
+#   Name both.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -620,13 +724,18 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # %% [markdown] tags=["core"]
 # ### 03.1 · Predict · growth · 4 min · ●○○ · 1 point
 #
-# A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side. The filter stays 3x3.
-# By which factor do its multiply-adds grow? Say a number before you compute. (2 means twice as many.)
+# A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side.
+# The filter stays 3x3.
+# By which factor do its multiply-adds grow?
+# Say a number before you compute.
+# (2 means twice as many.)
 #
 # <details><summary>Answer</summary>
 #
-# Both channel counts double: 2 times 2. Height and width grow by 1.5 each: 2.25. Together 9. EfficientNet scales width and resolution like
-# this at once; chapter 10 asks how much of each to buy.
+# Both channel counts double: 2 times 2.
+# Height and width grow by 1.5 each: 2.25.
+# Together 9.
+# EfficientNet scales width and resolution like this at once; chapter 10 asks how much of each to buy.
 #
 # </details>
 
@@ -639,8 +748,10 @@ check("profiling.growth", answer)
 # %% [markdown] tags=["core"]
 # ### 03.2 · Measure · outgrown · 8 min · ●●○ · 2 points
 #
-# For a tiny picture the weights of `small_cnn((16, 32, 64))` take more bytes than its activations. For a large one it is the other way round. Find
-# the smallest **even** side at which the peak of activations, for one picture in inference, passes the bytes of the weights (`sizes(...).bytes`).
+# For a tiny picture the weights of `small_cnn((16, 32, 64))` take more bytes than its activations.
+# For a large one it is the other way round.
+# Find the smallest **even** side at which the peak of activations, for one picture in inference,
+# passes the bytes of the weights (`sizes(...).bytes`).
 
 # %% tags=["core"]
 side = 8  # change me
@@ -658,11 +769,14 @@ check("profiling.outgrown", answer)
 # %% [markdown] tags=["core"]
 # ### 03.3 · Build · grouped_conv_macs · 10 min · ●●○ · 3 points
 #
-# Eq. 3.2 wants to be told the size of the output, and knows no groups. Write the count that starts from the input: a square filter
-# of `kernel` pixels on a square picture of `side` pixels, with `padding` pixels of zeros on each of the four sides, moving `stride`
-# pixels at a time; a place counts only if the whole filter fits. With `groups` groups the input channels are dealt into that many
-# equal hands, the output channels too, and each hand of outputs reads its own hand of inputs. Count the products with padding too, and
-# return a whole number. By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
+# Eq. 3.2 wants to be told the size of the output, and knows no groups.
+# Write the count that starts from the input: a square filter of `kernel` pixels on a square picture of `side` pixels,
+# with `padding` pixels of zeros on each of the four sides, moving `stride` pixels at a time;
+# a place counts only if the whole filter fits.
+# With `groups` groups the input channels are dealt into that many equal hands, the output channels too,
+# and each hand of outputs reads its own hand of inputs.
+# Count the products with padding too, and return a whole number.
+# By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
 
 # %% tags=["core"]
 def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
@@ -676,9 +790,11 @@ check("profiling.grouped_conv_macs", grouped_conv_macs)
 # %% [markdown] tags=["core"]
 # ### 03.4 · Build · best_within · 10 min · ●●○ · 3 points
 #
-# A phone allows `budget` milliseconds. `cost[i]` and `quality[i]` belong to network `i`. Return the index of the one with the highest
-# quality among those that the budget allows. Of equally good ones take the cheapest; if they cost the same too, the first. If nothing
-# fits, return `None`.
+# A phone allows `budget` milliseconds.
+# `cost[i]` and `quality[i]` belong to network `i`.
+# Return the index of the one with the highest quality among those that the budget allows.
+# Of equally good ones take the cheapest; if they cost the same too, the first.
+# If nothing fits, return `None`.
 
 # %% tags=["core"]
 def best_within(cost, quality, budget):
@@ -692,10 +808,13 @@ check("profiling.best_within", best_within)
 # %% [markdown] tags=["deep"]
 # ### 03.5 · Build · peak_live · 12 min · ●●● · 3 points
 #
-# Step `i` of a network makes tensor `i` of `sizes[i]` bytes. `last_use[i]` is the last step that reads it (or `i` itself, if nobody does). A
-# tensor may be given back once that step has finished, no earlier. Return the peak in bytes, as in Eq. 3.5. In a chain each tensor is
-# read by the next step, and the last by nobody: sizes `[8, 8, 4]` have `last_use = [1, 2, 2]` and a peak of 16, as in the table above. A skip
-# connection makes a number of `last_use` larger.
+# Step `i` of a network makes tensor `i` of `sizes[i]` bytes.
+# `last_use[i]` is the last step that reads it (or `i` itself, if nobody does).
+# A tensor may be given back once that step has finished, no earlier.
+# Return the peak in bytes, as in Eq. 3.5.
+# In a chain each tensor is read by the next step, and the last by nobody:
+# sizes `[8, 8, 4]` have `last_use = [1, 2, 2]` and a peak of 16, as in the table above.
+# A skip connection makes a number of `last_use` larger.
 
 # %% tags=["deep"]
 def peak_live(sizes, last_use):
@@ -709,9 +828,13 @@ check("profiling.peak_live", peak_live)
 # %% [markdown] tags=["optional"]
 # ### 03.6 · Further · 60 min · ●●● · 0 points
 #
-# [ShuffleNet V2](https://arxiv.org/abs/1807.11164) gives four guidelines for networks that are fast and not merely small. The first: at equal
-# multiply-adds, a 1x1 convolution moves the fewest bytes if it has as many channels in as out. Test it with `profiling.compare`: fix
-# $C_{in} \cdot C_{out}$, vary their ratio from 1 to 16, and plot time against ratio. Does it hold on your machine? At every picture size?
+# [ShuffleNet V2](https://arxiv.org/abs/1807.11164) gives four guidelines for networks that are fast and not merely
+# small.
+# The first: at equal multiply-adds, a 1x1 convolution moves the fewest bytes if it has as many channels in as out.
+# Test it with `profiling.compare`: fix $C_{in} \cdot C_{out}$, vary their ratio from 1 to 16,
+# and plot time against ratio.
+# Does it hold on your machine?
+# At every picture size?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -722,8 +845,8 @@ quiz("profiling")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# You can train a network (02) and price it (03). Chapter 04 makes networks into values that a program can draw, change and count: the
-# search space of NASNet.
+# You can train a network (02) and price it (03).
+# Chapter 04 makes networks into values that a program can draw, change and count: the search space of NASNet.
 
 # %% [markdown] tags=["core"]
 # ## References
@@ -732,5 +855,6 @@ quiz("profiling")
 # - He and others, [Deep Residual Learning](https://arxiv.org/abs/1512.03385), 2015: multiply-adds in Table 1.
 # - Sandler and others, [MobileNetV2](https://arxiv.org/abs/1801.04381), 2018: separable filters, counted.
 # - Tan and Le, [EfficientNet](https://arxiv.org/abs/1905.11946), 2019; Tan, Pang and Le,
-#   [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: "FLOPs" are multiply-adds (caption of Table 2 in the second).
+#   [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: "FLOPs" are multiply-adds (caption of Table 2 in the
+#   second).
 # - Ma and others, [ShuffleNet V2](https://arxiv.org/abs/1807.11164), 2018: why counts and clocks disagree.

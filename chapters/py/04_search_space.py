@@ -19,9 +19,11 @@
 # 4. price a cell from its operations, without building it (exercise 04.4)
 # 5. read NASNet-A, and say where the released cell leaves the paper's rule (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> | <!-- peak -->497 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 75 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->497 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -58,35 +60,45 @@ from lib.nas import cells, search_space
 device = setup("04_search_space", seed=0)
 
 # %% [markdown] tags=["core"]
-# In the first three chapters you built networks and paid for them. Now a program shall build them. What may it change? If the
-# answer is "everything", it will never finish; if it is "the learning rate", it will never surprise us.
+# In the first three chapters you built networks and paid for them.
+# Now a program shall build them.
+# What may it change?
+# If the answer is "everything", it will never finish; if it is "the learning rate", it will never surprise us.
 #
-# NASNet's answer: the network is a stack of copies of two small graphs, and only the inside of the two may change. A **normal cell** keeps the
-# size of the picture, a **reduction cell** halves it. This chapter is about the set of all such graphs. Nothing is trained in
-# it. When you have read it you know what the searches of the next chapters search.
+# NASNet's answer: the network is a stack of copies of two small graphs, and only the inside of the two may change.
+# A **normal cell** keeps the size of the picture, a **reduction cell** halves it.
+# This chapter is about the set of all such graphs.
+# Nothing is trained in it.
+# When you have read it you know what the searches of the next chapters search.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is a cell?
 #
-# A cell is given two inputs, the outputs of the two cells below it. Call them state 0, $h_i$, and state 1, $h_{i-1}$. A **block** reads two
-# states, does one operation to each, and combines the two results into a new state.
+# A cell is given two inputs, the outputs of the two cells below it.
+# Call them state 0, $h_i$, and state 1, $h_{i-1}$.
+# A **block** reads two states, does one operation to each, and combines the two results into a new state.
 #
-# Take rows of three pixels: $h_i = (0, 1, 0)$ and $h_{i-1} = (1, 5, 2)$. One block: leave state 0 as it is, take the maximum of each pixel of
-# state 1 and its neighbours, and add. What comes out?
+# Take rows of three pixels: $h_i = (0, 1, 0)$ and $h_{i-1} = (1, 5, 2)$.
+# One block: leave state 0 as it is, take the maximum of each pixel of state 1 and its neighbours, and add.
+# What comes out?
 #
-# The pool makes $(5, 5, 5)$ of state 1, and the sum is $(5, 6, 5)$. In symbols, block $k$ with inputs $a$ and $b$, operations $f$ and $g$, and a
-# combination $\oplus$, which is addition or concatenation:
+# The pool makes $(5, 5, 5)$ of state 1, and the sum is $(5, 6, 5)$.
+# In symbols, block $k$ with inputs $a$ and $b$, operations $f$ and $g$, and a combination $\oplus$,
+# which is addition or concatenation:
 #
 # $$ h_{k+2} = f(h_a) \oplus g(h_b), \qquad a, b \in \{0, \dots, k + 1\} \tag{4.1} $$
 #
-# Here $h_0$ stands for $h_i$ and $h_1$ for $h_{i-1}$. The output of the cell is all block states that no block reads, one behind the other.
+# Here $h_0$ stands for $h_i$ and $h_1$ for $h_{i-1}$.
+# The output of the cell is all block states that no block reads, one behind the other.
 
 # %% tags=["core"]
 show(search_space.Cell)
 
 # %% [markdown] tags=["core"]
-# A cell is a value, like a number or a string. It holds no tensor and no weight. We write it on one line: an operation, the state that it reads,
-# and `+` to add (or `&` to concatenate). Let us run ours with two functions in place of layers.
+# A cell is a value, like a number or a string.
+# It holds no tensor and no weight.
+# We write it on one line: an operation, the state that it reads, and `+` to add (or `&` to concatenate).
+# Let us run ours with two functions in place of layers.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 cell = search_space.cell_from_text("identity(0)+max3(1)")
@@ -99,8 +111,9 @@ print(cell)
 print(cell.blocks)
 
 # %% [markdown] tags=["core"]
-# The loop has three lines and would run any cell of these two operations. With two blocks it gets interesting: block 1 may read what
-# block 0 wrote. Which states reach the output here?
+# The loop has three lines and would run any cell of these two operations.
+# With two blocks it gets interesting: block 1 may read what block 0 wrote.
+# Which states reach the output here?
 
 # %% tags=["core", "slide"]
 cell = search_space.cell_from_text("identity(0)+sep3(1) | max3(2)+max3(0)")
@@ -108,7 +121,9 @@ says = f"Two blocks. Block 1 reads state 2, so only state {cell.output[0]} is ou
 plots.graph(*search_space.graph(cell), says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Let block 0 read state 2, misspell an operation, leave a block dangling. Which of the three is hard to notice without a check?
+# **Break it.**
+# Let block 0 read state 2, misspell an operation, leave a block dangling.
+# Which of the three is hard to notice without a check?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 for text in (
@@ -122,21 +137,26 @@ for text in (
         print(str(error).split("; known")[0])
 
 # %% [markdown] tags=["core"]
-# The last one. It would run, and train, and carry a block that no answer depends on. A malformed cell is refused where it is made, with the
-# position, so that no search can wander off into nonsense.
+# The last one.
+# It would run, and train, and carry a block that no answer depends on.
+# A malformed cell is refused where it is made, with the position, so that no search can wander off into nonsense.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a controller name a cell?
 #
-# A search does not type text. It makes decisions, one after the other, and each is a number: a *token*. The paper's order for a block is:
-# first input, second input, first operation, second operation, combination.
+# A search does not type text.
+# It makes decisions, one after the other, and each is a number: a *token*.
+# The paper's order for a block is: first input, second input, first operation, second operation, combination.
 #
-# By hand, with the operations (identity, max3, sep3) numbered 0, 1, 2, and addition alone as combination 0. The block `identity(0)+sep3(1)` is
-# the tokens 0, 1, 0, 2, 0. The block `max3(2)+max3(0)` is 2, 0, 1, 1, 0. Five decisions a block, so for $B$ blocks and $n$ cells
+# By hand, with the operations (identity, max3, sep3) numbered 0, 1, 2, and addition alone as combination 0.
+# The block `identity(0)+sep3(1)` is the tokens 0, 1, 0, 2, 0.
+# The block `max3(2)+max3(0)` is 2, 0, 1, 1, 0.
+# Five decisions a block, so for $B$ blocks and $n$ cells
 #
 # $$ T = 5\, B\, n \tag{4.2} $$
 #
-# tokens. The paper has $B = 5$ blocks in each of $n = 2$ cells: 50 decisions make one architecture.
+# tokens.
+# The paper has $B = 5$ blocks in each of $n = 2$ cells: 50 decisions make one architecture.
 
 # %% tags=["core"]
 show(search_space.decisions)
@@ -151,10 +171,13 @@ print(SMALL)
 print(tokens, "and", len(search_space.decisions(FULL)), "tokens in the full space")
 
 # %% [markdown] tags=["core"]
-# `SMALL` is the space of this course: two blocks, three operations, and one cell that serves as normal and reduction cell, as
-# [PNASNet](https://arxiv.org/abs/1712.00559) does it. Small enough that chapter 06 trains all of it. `FULL` is the paper's.
+# `SMALL` is the space of this course: two blocks, three operations,
+# and one cell that serves as normal and reduction cell, as [PNASNet](https://arxiv.org/abs/1712.00559) does it.
+# Small enough that chapter 06 trains all of it.
+# `FULL` is the paper's.
 #
-# How much does each decision leave open? The figure counts the options of the 25 decisions of one full cell.
+# How much does each decision leave open?
+# The figure counts the options of the 25 decisions of one full cell.
 
 # %% tags=["core", "slide"]
 sizes = [len(d.options) for d in search_space.decisions(FULL)[:25]]
@@ -163,9 +186,12 @@ says = f"Inputs: {sizes[0]} to {sizes[20]} options. Operations: {sizes[2]}."
 plots.lines(list(range(25)), {"options": sizes}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The saw is the shape of a block: two inputs, two operations, a combination. Only the inputs grow, because each block adds a state to read.
+# The saw is the shape of a block: two inputs, two operations, a combination.
+# Only the inputs grow, because each block adds a state to read.
 #
-# **Break it.** One token too large. What does `decode` say?
+# **Break it.**
+# One token too large.
+# What does `decode` say?
 
 # %% tags=["core", "nbval-check-output"]
 for wrong in ([0, 1, 0, 2, 0, 3, 0, 1, 1, 0], tokens[:9]):
@@ -177,12 +203,16 @@ for wrong in ([0, 1, 0, 2, 0, 3, 0, 1, 1, 0], tokens[:9]):
 # %% [markdown] tags=["core", "slide"]
 # ## How many token sequences are there?
 #
-# One block, two operations, addition. The first input is one of 2, the second one of 2, each operation one of 2: $2^4 = 16$ sequences.
-# For the next block the inputs are one of 3, and so on. The options multiply. With $O$ operations and $C$ combinations, one cell has
+# One block, two operations, addition.
+# The first input is one of 2, the second one of 2, each operation one of 2: $2^4 = 16$ sequences.
+# For the next block the inputs are one of 3, and so on.
+# The options multiply.
+# With $O$ operations and $C$ combinations, one cell has
 #
 # $$ R = \prod_{k=0}^{B-1} (k+2)^2\, O^2\, C = \big((B+1)!\big)^2\, O^{2B}\, C^B \tag{4.3} $$
 #
-# sequences. For $B = 1$, $O = 2$, $C = 1$: $2^2 \cdot 2^2 = 16$.
+# sequences.
+# For $B = 1$, $O = 2$, $C = 1$: $2^2 \cdot 2^2 = 16$.
 
 # %% tags=["core"]
 show(search_space.raw_count)
@@ -195,31 +225,41 @@ print(f"SMALL {search_space.raw_count(SMALL):,}")
 print(f"FULL  {search_space.raw_count(FULL):,}")
 
 # %% [markdown] tags=["core"]
-# That is for one cell; a genotype has two, so square it. The paper trained 20,000 children. How long would a machine need that trains one cell
-# every second? Guess the unit before you run the cell.
+# That is for one cell; a genotype has two, so square it.
+# The paper trained 20,000 children.
+# How long would a machine need that trains one cell every second?
+# Guess the unit before you run the cell.
 
 # %% tags=["core", "nbval-check-output"]
 years = search_space.raw_count(FULL) / (3600 * 24 * 365)
 print(f"{years / 1e9:.0f} billion years, for one of the two cells")
 
 # %% [markdown] tags=["core"]
-# Five times the age of the universe. So every search looks at a vanishing part of such a space. What saves it is that the space was chosen well: by
-# the paper's own figure, blind draws end only about one percent below its controller. Chapters 07 and 08 ask how that is on our table.
+# Five times the age of the universe.
+# So every search looks at a vanishing part of such a space.
+# What saves it is that the space was chosen well: by the paper's own figure,
+# blind draws end only about one percent below its controller.
+# Chapters 07 and 08 ask how that is on our table.
 
 # %% [markdown] tags=["core", "slide"]
 # ## When are two cells the same?
 #
-# `identity(0)+sep3(1)` and `sep3(1)+identity(0)`: other tokens, same sum. Two changes of a sequence do not change the cell:
+# `identity(0)+sep3(1)` and `sep3(1)+identity(0)`: other tokens, same sum.
+# Two changes of a sequence do not change the cell:
 #
 # - **swap** the two pairs of a block,
 # - **renumber**: list the blocks in another order in which each still reads earlier ones only.
 #
-# For one block there is only the swap. Count by hand with two operations: a pair is one of $2 \cdot 2 = 4$, and a block is two of them without
-# order, the same one twice allowed. That is $4 \cdot 5 / 2 = 10$ blocks where Eq. 4.3 counts 16 sequences. In general
+# For one block there is only the swap.
+# Count by hand with two operations: a pair is one of $2 \cdot 2 = 4$, and a block is two of them without order,
+# the same one twice allowed.
+# That is $4 \cdot 5 / 2 = 10$ blocks where Eq. 4.3 counts 16 sequences.
+# In general
 #
 # $$ N_1 = C \cdot \frac{2O\,(2O + 1)}{2} = C\, O\, (2O + 1) \tag{4.4} $$
 #
-# PNASNet's authors use 8 operations and addition: $8 \cdot 17 = 136$. Their paper prints 136.
+# PNASNet's authors use 8 operations and addition: $8 \cdot 17 = 136$.
+# Their paper prints 136.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 eight = search_space.Space(1, FULL.operations[:8])
@@ -229,8 +269,10 @@ for c in search_space.enumerate_cells(two):
     print(c)
 
 # %% [markdown] tags=["core"]
-# To compare cells with more blocks we write each in one agreed way, its **canonical form**. Sort the pairs inside each block. Then list
-# the blocks: of those whose inputs are numbered already, take the smallest. If several are equal, try each, since their readers may differ.
+# To compare cells with more blocks we write each in one agreed way, its **canonical form**.
+# Sort the pairs inside each block.
+# Then list the blocks: of those whose inputs are numbered already, take the smallest.
+# If several are equal, try each, since their readers may differ.
 
 # %% tags=["core"]
 show(search_space._smallest)
@@ -245,8 +287,9 @@ for name, one in {"a": a, "b": b, "c": c}.items():
 assert search_space.same(a, b) and not search_space.same(a, c)
 
 # %% [markdown] tags=["core"]
-# $b$ is $a$ in another order: blocks 0 and 1 changed places, and block 2 follows. $c$ is something else: there the average is taken of the
-# *maximum* pool. Two graphs, to see the difference.
+# $b$ is $a$ in another order: blocks 0 and 1 changed places, and block 2 follows.
+# $c$ is something else: there the average is taken of the *maximum* pool.
+# Two graphs, to see the difference.
 
 # %% tags=["core", "slide"]
 says = "In a, avg3 reads what sep3 made; in c, avg3 reads what max3 made."
@@ -257,7 +300,9 @@ says = "c has the same three blocks, but the two upper ones have changed roles."
 plots.graph(*search_space.graph(c), title="c", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** A shortcut that looks right: sort the blocks as texts, and compare the two lists. What does it say about $a$ and $c$, which differ?
+# **Break it.**
+# A shortcut that looks right: sort the blocks as texts, and compare the two lists.
+# What does it say about $a$ and $c$, which differ?
 
 
 # %% tags=["core", "nbval-check-output"]
@@ -268,27 +313,38 @@ def shortcut(cell):
 print("a and c:", shortcut(a) == shortcut(c), " a and b:", shortcut(a) == shortcut(b))
 
 # %% [markdown] tags=["core"]
-# Wrong twice. It merges $a$ and $c$, and separates $a$ and $b$. A state's number means nothing without the order, so it must be rewritten
-# whenever the order changes. A search that remembers what it has trained lives on this function: a wrong one trains cells
-# twice, or returns the accuracy of another cell.
+# Wrong twice.
+# It merges $a$ and $c$, and separates $a$ and $b$.
+# A state's number means nothing without the order, so it must be rewritten whenever the order changes.
+# A search that remembers what it has trained lives on this function: a wrong one trains cells twice,
+# or returns the accuracy of another cell.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## How many cells are there?
 #
-# For `SMALL` we count by hand. Block 0 is one of $N_1 = 3 \cdot 7 = 21$. If block 1 does not read it, the two stand side by side, without order:
-# $21 \cdot 22 / 2 = 231$. If it does, its pairs come from $3 \cdot 3 = 9$, at least one on state 2: $9 \cdot 10 / 2 - 21 = 24$, and $21 \cdot 24 = 504$.
+# For `SMALL` we count by hand.
+# Block 0 is one of $N_1 = 3 \cdot 7 = 21$.
+# If block 1 does not read it, the two stand side by side, without order: $21 \cdot 22 / 2 = 231$.
+# If it does, its pairs come from $3 \cdot 3 = 9$, at least one on state 2: $9 \cdot 10 / 2 - 21 = 24$,
+# and $21 \cdot 24 = 504$.
 # Together **735**.
 #
-# For five blocks and 13 operations no list will do. Burnside's lemma counts without listing: the number of different things is the average,
-# over all symmetries, of the things that a symmetry leaves as they are. First list the **wirings**: cells without names on them. For each
-# wiring $w$ let $S_w$ be the renumberings that map it to itself. Then
+# For five blocks and 13 operations no list will do.
+# Burnside's lemma counts without listing: the number of different things is the average, over all symmetries,
+# of the things that a symmetry leaves as they are.
+# First list the **wirings**: cells without names on them.
+# For each wiring $w$ let $S_w$ be the renumberings that map it to itself.
+# Then
 #
 # $$ N = \sum_w \frac{1}{|S_w|} \sum_{p \in S_w} \; \prod_{\text{cycles of } p} C \cdot \begin{cases}
-# O(O+1)/2 & \text{both inputs are one state} \\ O & \text{the cycle swaps the inputs} \\ O^2 & \text{else} \end{cases} \tag{4.5} $$
+# O(O+1)/2 & \text{both inputs are one state} \\ O & \text{the cycle swaps the inputs} \\ O^2 & \text{else} \end{cases}
+#    \tag{4.5} $$
 #
-# By hand: blocks 0 and 1 both read $(0, 1)$, block 2 reads both of them. Two symmetries: nothing moves, or the twins change places. With $O = 2$,
-# $C = 1$ the first leaves all $4 \cdot 4 \cdot 4 = 64$ labellings. The second leaves those with equal twins, 4, and equal operations in block
-# 2, which it swaps: 2. So $(64 + 8)/2 = 36$.
+# By hand: blocks 0 and 1 both read $(0, 1)$, block 2 reads both of them.
+# Two symmetries: nothing moves, or the twins change places.
+# With $O = 2$, $C = 1$ the first leaves all $4 \cdot 4 \cdot 4 = 64$ labellings.
+# The second leaves those with equal twins, 4, and equal operations in block 2, which it swaps: 2.
+# So $(64 + 8)/2 = 36$.
 
 # %% tags=["deep"]
 show(search_space.labellings)
@@ -317,8 +373,10 @@ labels = {"x_label": "blocks", "y_label": "number, one cell"}
 plots.lines(depths, curves, log_y=True, says=says, **labels)
 
 # %% [markdown] tags=["deep"]
-# Swaps alone take a factor of nearly $2^5 = 32$ at five blocks, renumbering another six. What is left is still $10^{16}$. PNASNet's space, with 8 operations
-# and addition only, has 3,147,356,952,080 cells by our count. The paper says: about $10^{12}$.
+# Swaps alone take a factor of nearly $2^5 = 32$ at five blocks, renumbering another six.
+# What is left is still $10^{16}$.
+# PNASNet's space, with 8 operations and addition only, has 3,147,356,952,080 cells by our count.
+# The paper says: about $10^{12}$.
 
 # %% tags=["deep", "nbval-check-output"]
 pnas = search_space.Space(5, FULL.operations[:8])
@@ -328,12 +386,16 @@ print(f"{search_space.count(pnas):,} cells")
 # %% [markdown] tags=["core", "slide"]
 # ## Is a blind draw fair?
 #
-# Draw every token evenly. Is every cell equally likely? With one block and two operations: `identity(0)+identity(0)` is one sequence of 16.
-# `identity(0)+sep3(0)` is two, because of the swap. A cell that can be written in $m$ ways comes up with probability
+# Draw every token evenly.
+# Is every cell equally likely?
+# With one block and two operations: `identity(0)+identity(0)` is one sequence of 16.
+# `identity(0)+sep3(0)` is two, because of the swap.
+# A cell that can be written in $m$ ways comes up with probability
 #
 # $$ P = \frac{m}{R} \tag{4.6} $$
 #
-# so here 1/16 against 2/16. In `SMALL` a cell can have up to $2 \cdot 2 \cdot 2 = 8$ ways: a swap in each block, and two orders.
+# so here 1/16 against 2/16.
+# In `SMALL` a cell can have up to $2 \cdot 2 \cdot 2 = 8$ ways: a swap in each block, and two orders.
 
 # %% tags=["core", "catch-up"]
 SMALL, FULL = search_space.SMALL, search_space.FULL
@@ -353,8 +415,9 @@ many
 show(search_space.sample)
 
 # %% [markdown] tags=["core"]
-# So the 24 most symmetric cells are eight times rarer than the 105 least symmetric ones. How many draws until you have seen half of `SMALL`? The
-# figure has no luck in it: it sums, over the cells, the probability of having come up.
+# So the 24 most symmetric cells are eight times rarer than the 105 least symmetric ones.
+# How many draws until you have seen half of `SMALL`?
+# The figure has no luck in it: it sums, over the cells, the probability of having come up.
 
 # %% tags=["core", "slide"]
 draws = [1, 100, 200, 400, 735, 1000, 1500, 2000, 3000]
@@ -367,8 +430,9 @@ curves = {"fair draw": fair, "draw of tokens": blind}
 plots.lines(draws, curves, x_label="draws", y_label="share of cells seen", says=says)
 
 # %% [markdown] tags=["core"]
-# Even a fair draw repeats itself. The blind one repeats itself more. When chapter 07 compares searches by "cells trained", it counts
-# distinct ones, and now you know why.
+# Even a fair draw repeats itself.
+# The blind one repeats itself more.
+# When chapter 07 compares searches by "cells trained", it counts distinct ones, and now you know why.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did the search find?
@@ -384,9 +448,12 @@ says = f"NASNet-A's normal cell: {len(normal.blocks)} blocks, and none reads ano
 plots.graph(*search_space.graph(normal), title="NASNet-A, normal cell", says=says)
 
 # %% [markdown] tags=["core"]
-# Take your time with it. What did the controller like? Separable convolutions, 3x3 and 5x5; no plain convolution, no dilation. Everything is
-# added; concatenation was offered and never taken. The cell is wide and flat. One block adds `avg3(1)` to itself,
-# which no person would have drawn.
+# Take your time with it.
+# What did the controller like?
+# Separable convolutions, 3x3 and 5x5; no plain convolution, no dilation.
+# Everything is added; concatenation was offered and never taken.
+# The cell is wide and flat.
+# One block adds `avg3(1)` to itself, which no person would have drawn.
 
 # %% tags=["core", "slide"]
 reduction = search_space.NASNET_A.reduction
@@ -396,7 +463,8 @@ says = f"The reduction cell is deeper: blocks {inner[0]} and {inner[1]} read oth
 plots.graph(*search_space.graph(reduction), title="NASNet-A, reduction cell", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Ask whether the released cell lies in the paper's space.
+# **Break it.**
+# Ask whether the released cell lies in the paper's space.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 try:
@@ -405,9 +473,13 @@ except search_space.GenotypeError as error:
     print(error)
 
 # %% [markdown] tags=["core"]
-# It does not, by the letter. The paper concatenates what no block reads. The released normal cell also passes on state 1, which blocks do read, and the
-# released reduction cell passes on state 3. This is no detail: the sizes in the paper's tables, 1056 = 6 · 4 · 44 and 4032 = 6 · 4 · 168, need the
-# *six*. So a cell carries its output as part of its value. To step through the space from NASNet-A, drop it: the blocks alone are in.
+# It does not, by the letter.
+# The paper concatenates what no block reads.
+# The released normal cell also passes on state 1, which blocks do read,
+# and the released reduction cell passes on state 3.
+# This is no detail: the sizes in the paper's tables, 1056 = 6 · 4 · 44 and 4032 = 6 · 4 · 168, need the *six*.
+# So a cell carries its output as part of its value.
+# To step through the space from NASNet-A, drop it: the blocks alone are in.
 
 # %% tags=["core"]
 by_rule = search_space.Genotype(
@@ -419,8 +491,10 @@ print(by_rule)
 # %% [markdown] tags=["core", "slide"]
 # ## What is one small step?
 #
-# Evolution needs neighbours. [Regularized evolution](https://arxiv.org/abs/1802.01548) searched almost this space (it always adds) with two mutations: give one input of one
-# block another earlier state, or give it another operation. One time in twenty it leaves the child as it is.
+# Evolution needs neighbours.
+# [Regularized evolution](https://arxiv.org/abs/1802.01548) searched almost this space (it always adds) with two
+# mutations: give one input of one block another earlier state, or give it another operation.
+# One time in twenty it leaves the child as it is.
 
 # %% tags=["core"]
 show(search_space.mutate)
@@ -437,9 +511,12 @@ for _ in range(6):
             print(f"{d.cell} cell, block {d.block}, {d.what}: {change}")
 
 # %% [markdown] tags=["core"]
-# Our space has a third decision, the combination, so there is a third kind of mutation. It is ours; theirs always added.
+# Our space has a third decision, the combination, so there is a third kind of mutation.
+# It is ours; theirs always added.
 #
-# One step changes one token of 50. How far away are you after many? Guess the height at which the curves level off.
+# One step changes one token of 50.
+# How far away are you after many?
+# Guess the height at which the curves level off.
 
 # %% tags=["core", "slide"]
 steps, walks = list(range(0, 201, 10)), {}
@@ -456,14 +533,17 @@ says = f"200 mutations: {ends} of 50 tokens differ; by chance alone, {chance:.0f
 plots.lines(steps, walks, x_label="mutations", y_label="tokens changed", says=says)
 
 # %% [markdown] tags=["core"]
-# Each walk forgets where it began and ends about as far away as a random genotype is: some tokens agree by chance, half of the combinations for
-# instance. Mutation alone goes nowhere. Selection is what gives it a direction, and that is chapter 07.
+# Each walk forgets where it began and ends about as far away as a random genotype is: some tokens agree by chance,
+# half of the combinations for instance.
+# Mutation alone goes nowhere.
+# Selection is what gives it a direction, and that is chapter 07.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do the relatives share?
 #
-# NASNet-A was followed by cells from evolution, from a predictor, from shared weights and from gradients. Written as values they can be compared at a
-# glance. Which operation would you expect to be in all of them?
+# NASNet-A was followed by cells from evolution, from a predictor, from shared weights and from gradients.
+# Written as values they can be compared at a glance.
+# Which operation would you expect to be in all of them?
 
 # %% tags=["core", "slide"]
 relatives = {
@@ -489,11 +569,14 @@ labels = {"x_label": "operation", "y_label": "cells of"}
 plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5. So do all order the same few dishes because these are best, or
-# because little else was on offer? Chapter 07 shows how to ask: put a blind draw beside every search.
+# NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5.
+# So do all order the same few dishes because these are best, or because little else was on offer?
+# Chapter 07 shows how to ask: put a blind draw beside every search.
 #
-# Equality of values also finds differences between copies. The DARTS repository, which compares with AmoebaNet-A, has this list of its normal cell; we only
-# renumbered the inputs. Is it the cell that AmoebaNet's authors released?
+# Equality of values also finds differences between copies.
+# The DARTS repository, which compares with AmoebaNet-A, has this list of its normal cell;
+# we only renumbered the inputs.
+# Is it the cell that AmoebaNet's authors released?
 
 # %% tags=["core", "nbval-check-output"]
 copied = read(
@@ -506,14 +589,19 @@ for one in (copied, released):
     print(sorted(p.operation for block in one.blocks for p in block[:2]), one.output)
 
 # %% [markdown] tags=["core"]
-# The same ten operations, another wiring. Early versions of the AmoebaNet paper drew the cell in another way than the code builds it; an author called that a
-# drawing mistake (the first case below). Since then there is more than one AmoebaNet-A about, and every table that names it should say which.
+# The same ten operations, another wiring.
+# Early versions of the AmoebaNet paper drew the cell in another way than the code builds it;
+# an author called that a drawing mistake (the first case below).
+# Since then there is more than one AmoebaNet-A about, and every table that names it should say which.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which cell would you build?
 #
-# The editor holds one cell of `SMALL`. Each slider is one decision. The figure says the cell's text, its place among the 735, and in how many ways it can
-# be written. The first cell has only one way. Can you find one that has eight?
+# The editor holds one cell of `SMALL`.
+# Each slider is one decision.
+# The figure says the cell's text, its place among the 735, and in how many ways it can be written.
+# The first cell has only one way.
+# Can you find one that has eight?
 
 # %% tags=["core", "slide"]
 place = {c: i for i, c in enumerate(search_space.enumerate_cells(SMALL), start=1)}
@@ -540,29 +628,39 @@ knobs = {f"{d.what} {d.block}".replace(" ", "_"): d.options for d in open_decisi
 widgets.sliders(edit, **knobs)
 
 # %% [markdown] tags=["core"]
-# The price is that of one normal cell with 8 filters on 12x12 pixels. Chapter 06 adds the measured accuracy. How the parameters come about: exercise 04.4.
+# The price is that of one normal cell with 8 filters on 12x12 pixels.
+# Chapter 06 adds the measured accuracy.
+# How the parameters come about: exercise 04.4.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The figure and the code differ.** tensorflow/tpu#312: the AmoebaNet-A of the paper's figure is not the one in the code. An author answers that the
-#   drawing was wrong, and that a later version of the paper corrects it. Cells should be published as values.
-# - **A flag read in two ways.** tensorflow/tpu#130: `used_hiddenstates` marks states that are *not* concatenated, and a reader counts four zeros where
-#   the drawing has three outputs. Our cells name the output.
-# - **A cell is not a chain.** Cadene/pretrained-models.pytorch#20: taking NASNet's `children()` one after the other does not give the network, since
-#   every cell reads two inputs.
-# - **State 0 is a convention.** DARTS and ENAS call $h_{i-1}$ state 0, the NASNet release calls it state 1. Copy the lists without renaming, and every cell still runs.
-# - **Libraries that no longer install.** automl/NASLib#138 and #140, automl/nasbench301#9, microsoft/nni#5537. It is why this space is a few hundred
-#   lines of plain Python.
+# - **The figure and the code differ.** tensorflow/tpu#312: the AmoebaNet-A of the paper's figure is not the one in the
+#   code.
+#   An author answers that the drawing was wrong, and that a later version of the paper corrects it.
+#   Cells should be published as values.
+# - **A flag read in two ways.** tensorflow/tpu#130: `used_hiddenstates` marks states that are *not* concatenated,
+#   and a reader counts four zeros where the drawing has three outputs.
+#   Our cells name the output.
+# - **A cell is not a chain.**
+#   Cadene/pretrained-models.pytorch#20: taking NASNet's `children()` one after the other does not give the network,
+#   since every cell reads two inputs.
+# - **State 0 is a convention.**
+#   DARTS and ENAS call $h_{i-1}$ state 0, the NASNet release calls it state 1.
+#   Copy the lists without renaming, and every cell still runs.
+# - **Libraries that no longer install.** automl/NASLib#138 and #140, automl/nasbench301#9, microsoft/nni#5537.
+#   It is why this space is a few hundred lines of plain Python.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A cell is a value: blocks of two (input, operation) pairs, a combination, and an output. It is checked where it is made.
+# - A cell is a value: blocks of two (input, operation) pairs, a combination, and an output.
+#   It is checked where it is made.
 # - A controller names it with 5 tokens a block; the paper's space takes 50.
-# - $\big((B+1)!\big)^2 O^{2B} C^B$ sequences write far fewer cells: swaps and renumberings do not count. `SMALL` has 735 cells in 2,916 sequences, one cell of
-#   `FULL` has 12,188,092,317,750,882.
-# - The canonical form writes each cell in one way. Without it a search cannot know what it has seen.
+# - $\big((B+1)!\big)^2 O^{2B} C^B$ sequences write far fewer cells: swaps and renumberings do not count.
+#   `SMALL` has 735 cells in 2,916 sequences, one cell of `FULL` has 12,188,092,317,750,882.
+# - The canonical form writes each cell in one way.
+#   Without it a search cannot know what it has seen.
 # - Drawing tokens evenly does not draw cells evenly.
 # - The released NASNet-A outputs more than the paper's rule gives, and its published sizes depend on it.
 
@@ -572,12 +670,16 @@ widgets.sliders(edit, **knobs)
 # %% [markdown] tags=["core"]
 # ### 04.1 · Predict · one_block · 5 min · ●○○ · 1 point
 #
-# How many distinct cells have exactly one block, with the paper's 13 operations and the choice to add or to concatenate? Use paper first.
+# How many distinct cells have exactly one block, with the paper's 13 operations and the choice to add or to
+# concatenate?
+# Use paper first.
 #
 # <details><summary>Answer</summary>
 #
-# A pair is one of $2 \cdot 13 = 26$. Two of them without order, the same one twice allowed: $26 \cdot 27 / 2 = 351$. Two combinations: 702. It is Eq. 4.4 with
-# $O = 13$ and $C = 2$.
+# A pair is one of $2 \cdot 13 = 26$.
+# Two of them without order, the same one twice allowed: $26 \cdot 27 / 2 = 351$.
+# Two combinations: 702.
+# It is Eq. 4.4 with $O = 13$ and $C = 2$.
 #
 # </details>
 
@@ -590,8 +692,9 @@ check("search_space.one_block", answer)
 # %% [markdown] tags=["core"]
 # ### 04.2 · Measure · missed · 10 min · ●●○ · 2 points
 #
-# Draw 735 genotypes of `SMALL` with `search_space.sample` and `random.Random(0)`, as many as there are cells. How many of the 735 distinct cells never
-# came up? Compare with the figure above.
+# Draw 735 genotypes of `SMALL` with `search_space.sample` and `random.Random(0)`, as many as there are cells.
+# How many of the 735 distinct cells never came up?
+# Compare with the figure above.
 
 # %% tags=["core"]
 rng = random.Random(0)
@@ -606,9 +709,13 @@ check("search_space.missed", answer)
 # %% [markdown] tags=["core"]
 # ### 04.3 · Build · depth · 15 min · ●●○ · 3 points
 #
-# Deep cells are slow, since their blocks wait for each other. Write `depth(blocks)`: the most operations on a way from one of the two inputs to the output
-# of the cell. `blocks` is a tuple of blocks, each `((input, operation), (input, operation))`. An identity counts as an operation. The output is what
-# no block reads. NASNet-A's normal cell has depth 1. Its reduction cell has depth 2.
+# Deep cells are slow, since their blocks wait for each other.
+# Write `depth(blocks)`: the most operations on a way from one of the two inputs to the output of the cell.
+# `blocks` is a tuple of blocks, each `((input, operation), (input, operation))`.
+# An identity counts as an operation.
+# The output is what no block reads.
+# NASNet-A's normal cell has depth 1.
+# Its reduction cell has depth 2.
 
 
 # %% tags=["core"]
@@ -622,9 +729,14 @@ check("search_space.depth", depth)
 # %% [markdown] tags=["core"]
 # ### 04.4 · Build · cell_weights · 15 min · ●●○ · 3 points
 #
-# What does a normal cell cost before it is built? Write `cell_weights(blocks, filters)`. All states have `filters` channels. `sep3`, `sep5` and `sep7` are
-# *depthwise, 1x1, batch norm*, and that **twice**, without biases; a batch norm learns two numbers a channel. Identity and pools learn nothing. By hand: `sep5(0)+sep3(1)` at 32 filters has
-# 6,528 weights. (The calibration of the two inputs comes on top; chapter 05.)
+# What does a normal cell cost before it is built?
+# Write `cell_weights(blocks, filters)`.
+# All states have `filters` channels.
+# `sep3`, `sep5` and `sep7` are *depthwise, 1x1, batch norm*, and that **twice**, without biases;
+# a batch norm learns two numbers a channel.
+# Identity and pools learn nothing.
+# By hand: `sep5(0)+sep3(1)` at 32 filters has 6,528 weights.
+# (The calibration of the two inputs comes on top; chapter 05.)
 
 
 # %% tags=["core"]
@@ -638,9 +750,12 @@ check("search_space.cell_weights", cell_weights)
 # %% [markdown] tags=["optional"]
 # ### 04.5 · Further · 90 min · ●●● · 0 points
 #
-# [DARTS](https://arxiv.org/abs/1806.09055) has another space: four blocks, each with two *different* inputs, seven operations, all blocks in the output. Count its
-# distinct cells exactly. Which line of `enumerate_cells` changes, and which case of Eq. 4.5 can no longer occur? The paper says $10^9$ for one cell before
-# symmetries are removed. Check that first.
+# [DARTS](https://arxiv.org/abs/1806.09055) has another space: four blocks, each with two *different* inputs,
+# seven operations, all blocks in the output.
+# Count its distinct cells exactly.
+# Which line of `enumerate_cells` changes, and which case of Eq. 4.5 can no longer occur?
+# The paper says $10^9$ for one cell before symmetries are removed.
+# Check that first.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -651,14 +766,20 @@ quiz("search_space")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Chapter 05 turns any of these values into a network that runs, with the published parameter counts to the last digit. Chapter 06 trains all 735
-# cells of `SMALL`, so that from chapter 07 on a search of 200 cells takes a second.
+# Chapter 05 turns any of these values into a network that runs, with the published parameter counts to the last digit.
+# Chapter 06 trains all 735 cells of `SMALL`, so that from chapter 07 on a search of 200 cells takes a second.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image Recognition](https://arxiv.org/abs/1707.07012), 2017. The space and NASNet-A.
-# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture Search](https://arxiv.org/abs/1802.01548), 2018. Mutations and AmoebaNet-A.
-# - Liu and others, [Progressive Neural Architecture Search](https://arxiv.org/abs/1712.00559), 2017. The counts 136 and about $10^{12}$.
-# - Pham and others, [Efficient Neural Architecture Search via Parameter Sharing](https://arxiv.org/abs/1802.03268), 2018.
+# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image
+#   Recognition](https://arxiv.org/abs/1707.07012), 2017.
+#   The space and NASNet-A.
+# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture
+#   Search](https://arxiv.org/abs/1802.01548), 2018.
+#   Mutations and AmoebaNet-A.
+# - Liu and others, [Progressive Neural Architecture Search](https://arxiv.org/abs/1712.00559), 2017.
+#   The counts 136 and about $10^{12}$.
+# - Pham and others, [Efficient Neural Architecture Search via Parameter Sharing](https://arxiv.org/abs/1802.03268),
+#   2018.
 # - Liu, Simonyan, Yang, [DARTS: Differentiable Architecture Search](https://arxiv.org/abs/1806.09055), 2018.

@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 05 · NASNet: from genotype to network
 #
-# **Question. A cell is two lines of text. What has to be decided before it is a network with 5,289,978 parameters?**
+# **Question. A cell is two lines of text.
+# What has to be decided before it is a network with 5,289,978 parameters?**
 #
 # After this chapter you can
 #
@@ -19,9 +20,11 @@
 # 4. pad and average as the released network does, and as its ports do not (exercise 05.3)
 # 5. find the cells of a stack that nobody reads (exercise 05.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> | <!-- peak -->748 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->748 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -57,26 +60,37 @@ from lib.nas import cells, nasnet, search_space
 device = setup("05_nasnet", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 04 left us with cells as values. `sep5(0)+sep3(1)` says: a separable 5x5 convolution of state 0, plus a separable 3x3 convolution of state 1. It does
-# not say with how many channels, what happens if the two inputs differ in size, where the padding goes, or what stands before the first cell.
+# Chapter 04 left us with cells as values.
+# `sep5(0)+sep3(1)` says: a separable 5x5 convolution of state 0, plus a separable 3x3 convolution of state 1.
+# It does not say with how many channels, what happens if the two inputs differ in size, where the padding goes,
+# or what stands before the first cell.
 #
-# All that is the same for every cell of the space, so the search never touches it. It has to be decided once, by people. This chapter decides it,
-# piece by piece, until the numbers are those of the released networks.
+# All that is the same for every cell of the space, so the search never touches it.
+# It has to be decided once, by people.
+# This chapter decides it, piece by piece, until the numbers are those of the released networks.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does one block compute?
 #
-# A cell is given $x_i$, the output of the cell below, and $x_{i-1}$, that of the one before. Take one channel and pictures of 2x2:
+# A cell is given $x_i$, the output of the cell below, and $x_{i-1}$, that of the one before.
+# Take one channel and pictures of 2x2:
 #
-# $$ x_i = \begin{pmatrix} -1 & 2 \\ 0 & 1 \end{pmatrix}, \qquad x_{i-1} = \begin{pmatrix} 4 & 0 \\ 1 & -1 \end{pmatrix} $$
+# $$ x_i = \begin{pmatrix} -1 & 2 \\ 0 & 1 \end{pmatrix}, \qquad x_{i-1} = \begin{pmatrix} 4 & 0 \\
+#    1 & -1 \end{pmatrix} $$
 #
-# The cell has one block, `max3(0)+identity(1)`. What comes out? One thing first: $x_i$ may have any number of channels, and the cell works with $F$. So
-# it begins with a **calibration**: ReLU, 1x1 convolution to $F$ channels, batch norm $N$. Our 1x1 weight is 1, so only the ReLU
-# shows: $h_0 = (0, 2; 0, 1)$. Every 3x3 window sees the whole of such a small picture, so the maximum is 2 everywhere. Add $x_{i-1}$: $(6, 2; 3, 1)$.
+# The cell has one block, `max3(0)+identity(1)`.
+# What comes out?
+# One thing first: $x_i$ may have any number of channels, and the cell works with $F$.
+# So it begins with a **calibration**: ReLU, 1x1 convolution to $F$ channels, batch norm $N$.
+# Our 1x1 weight is 1, so only the ReLU shows: $h_0 = (0, 2; 0, 1)$.
+# Every 3x3 window sees the whole of such a small picture, so the maximum is 2 everywhere.
+# Add $x_{i-1}$: $(6, 2; 3, 1)$.
 #
-# $$ h_0 = N\big(W_0 * \max(0, x_i)\big), \qquad h_1 = N\big(W_1 * \max(0, x_{i-1})\big), \qquad h_{k+2} = f_k(h_{a_k}) + g_k(h_{b_k}) \tag{5.1} $$
+# $$ h_0 = N\big(W_0 * \max(0, x_i)\big), \qquad h_1 = N\big(W_1 * \max(0, x_{i-1})\big), \qquad
+#    h_{k+2} = f_k(h_{a_k}) + g_k(h_{b_k}) \tag{5.1} $$
 #
-# If $x_{i-1}$ has $F$ channels already, and the right size, it passes as it is: $h_1 = x_{i-1}$. That is why its $-1$ survived.
+# If $x_{i-1}$ has $F$ channels already, and the right size, it passes as it is: $h_1 = x_{i-1}$.
+# That is why its $-1$ survived.
 
 # %% tags=["core"]
 show(cells.Cell)
@@ -99,24 +113,31 @@ says = f"The block adds {x.max():.0f}, the largest current pixel, to every pixel
 plots.grid(matrices, says=says)
 
 # %% [markdown] tags=["core"]
-# The ReLU stands *before* the convolution, here and everywhere in NASNet: ReLU, convolution, batch norm. Several convolutions may read
-# one state, and each would begin with the same ReLU. Our cell computes it once and hands it to all of them. Pools, and identities that change nothing, take the state as it is: hence the -1 above.
+# The ReLU stands *before* the convolution, here and everywhere in NASNet: ReLU, convolution, batch norm.
+# Several convolutions may read one state, and each would begin with the same ReLU.
+# Our cell computes it once and hands it to all of them.
+# Pools, and identities that change nothing, take the state as it is: hence the -1 above.
 #
-# **Break it.** Forget who comes first: give the cell its two inputs in the wrong order.
+# **Break it.**
+# Forget who comes first: give the cell its two inputs in the wrong order.
 
 # %% tags=["core", "nbval-check-output"]
 with torch.no_grad():
     print(cell(x_before, x)[0, 0].round().int().tolist())
 
 # %% [markdown] tags=["core"]
-# Nothing complains. Two inputs of one shape can be swapped without an error, and the network would even train. We will meet this again, at the scale of
-# the whole stack.
+# Nothing complains.
+# Two inputs of one shape can be swapped without an error, and the network would even train.
+# We will meet this again, at the scale of the whole stack.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a separable convolution cost?
 #
-# A dense 3x3 convolution from 4 to 4 channels has $9 \cdot 4 \cdot 4 = 144$ weights. A separable one filters each channel alone, $9 \cdot 4 = 36$, and then mixes the
-# channels with a 1x1, $4 \cdot 4 = 16$. NASNet does that **twice**: $2 \cdot (36 + 16) = 104$. For $C$ channels in, $F$ out, and a kernel of $k$,
+# A dense 3x3 convolution from 4 to 4 channels has $9 \cdot 4 \cdot 4 = 144$ weights.
+# A separable one filters each channel alone, $9 \cdot 4 = 36$, and then mixes the channels with a 1x1,
+# $4 \cdot 4 = 16$.
+# NASNet does that **twice**: $2 \cdot (36 + 16) = 104$.
+# For $C$ channels in, $F$ out, and a kernel of $k$,
 #
 # $$ n = k^2 C + C F + k^2 F + F^2 \tag{5.2} $$
 #
@@ -132,8 +153,10 @@ assert convs == [36, 16, 36, 16]  # by hand, above
 print(sum(convs), "weights, where a dense 3x3 has", 9 * 4 * 4)
 
 # %% [markdown] tags=["core"]
-# Cheaper, although it is done twice. And it sees more. How far? Put a single bright pixel into the middle, set all weights to one, and look where it
-# arrives.
+# Cheaper, although it is done twice.
+# And it sees more.
+# How far?
+# Put a single bright pixel into the middle, set all weights to one, and look where it arrives.
 
 # %% tags=["core", "slide"]
 once, twice = cells.SameConv(1, 1, 3, groups=1), cells.Separable(1, 1, 3).eval()
@@ -148,7 +171,8 @@ wide = [int((m.sum(0) > 0).sum()) for m in reach.values()]
 plots.grid(reach, says=f"One 3x3 reaches {wide[0]} pixels across, a sep3 {wide[1]}.")
 
 # %% [markdown] tags=["core"]
-# A `sep3` sees as far as a dense 5x5, a `sep5` 9 pixels, a `sep7` 13. At 44 channels, the width of NASNet-A mobile, the prices are these:
+# A `sep3` sees as far as a dense 5x5, a `sep5` 9 pixels, a `sep7` 13.
+# At 44 channels, the width of NASNet-A mobile, the prices are these:
 
 # %% tags=["core", "slide"]
 names = ("conv1", "conv3", "conv1x7", "sep3", "sep5", "sep7")
@@ -159,13 +183,19 @@ plots.bars(price, y_label="parameters at 44 channels", says=says)
 # %% [markdown] tags=["core", "slide"]
 # ## Where does the padding go?
 #
-# A side of 4, a 3x3 window, stride 2. We want $\lceil 4/2 \rceil = 2$ outputs. Two windows cover $2 \cdot (2 - 1) + 3 = 5$ pixels, one more than there are.
-# On which side do we add it? TensorFlow, where NASNet was made, says: behind. For a side $s$, a kernel $k$ and a stride $t$
+# A side of 4, a 3x3 window, stride 2.
+# We want $\lceil 4/2 \rceil = 2$ outputs.
+# Two windows cover $2 \cdot (2 - 1) + 3 = 5$ pixels, one more than there are.
+# On which side do we add it?
+# TensorFlow, where NASNet was made, says: behind.
+# For a side $s$, a kernel $k$ and a stride $t$
 #
-# $$ p = \max\big(0, (\lceil s/t \rceil - 1)\, t + k - s\big), \qquad \text{before: } \lfloor p/2 \rfloor, \quad \text{after: } \lceil p/2 \rceil \tag{5.3} $$
+# $$ p = \max\big(0, (\lceil s/t \rceil - 1)\, t + k - s\big), \qquad \text{before: } \lfloor p/2 \rfloor, \quad
+#    \text{after: } \lceil p/2 \rceil \tag{5.3} $$
 #
-# By hand: $p = 1$, so 0 before and 1 after. With a side of 5 it is $p = 2$, one on each side. So the padding depends on the *picture*,
-# and PyTorch's `padding=1` agrees with it for odd sides only.
+# By hand: $p = 1$, so 0 before and 1 after.
+# With a side of 5 it is $p = 2$, one on each side.
+# So the padding depends on the *picture*, and PyTorch's `padding=1` agrees with it for odd sides only.
 
 # %% tags=["core"]
 show(cells.same_padding)
@@ -177,8 +207,11 @@ for side in (224, 112, 111, 56, 28, 7):
     print(side, cells.same_padding(side, 3, 2), cells.same_padding(side, 5, 2))
 
 # %% [markdown] tags=["core"]
-# What does the padding do to a pool? Average the numbers 0 to 15, row by row, in a 4x4 picture. The last window holds 10, 11, 14 and 15 and five pixels of padding.
-# Their mean is 12.5, if the padding does not count. If it does, it is $50 / 9 = 5.6$: a dark edge on the right and below.
+# What does the padding do to a pool?
+# Average the numbers 0 to 15, row by row, in a 4x4 picture.
+# The last window holds 10, 11, 14 and 15 and five pixels of padding.
+# Their mean is 12.5, if the padding does not count.
+# If it does, it is $50 / 9 = 5.6$: a dark edge on the right and below.
 
 # %% tags=["core", "slide"]
 picture = torch.arange(16.0).reshape(1, 1, 4, 4)
@@ -190,7 +223,9 @@ low = both["counted"][1, 1].item()
 plots.grid(both, says=f"Bottom right: 12.5, or {low:.1f} where padding counts.")
 
 # %% [markdown] tags=["core"]
-# **Break it.** How much does that matter in a whole network? Here is NASNet-A large, narrowed to 24 filters, the same weights in both, random ones.
+# **Break it.**
+# How much does that matter in a whole network?
+# Here is NASNet-A large, narrowed to 24 filters, the same weights in both, random ones.
 
 # %% tags=["core", "slide"]
 narrow = dataclasses.replace(nasnet.CONFIGS["large"], filters=24, cells=1)
@@ -205,23 +240,35 @@ with torch.no_grad():
 f"{(one - other).abs().max() / one.abs().max():.1%} of the largest logit"
 
 # %% [markdown] tags=["core"]
-# This is no invented mistake. Of the two well-known ports of NASNet-A large, timm counts the padding in strided averages, and pretrainedmodels does not, as TensorFlow does not.
-# On the same weights their answers differ. Our `CONFIGS["large"]` follows timm, because timm's is the one that is maintained; the field
-# `average_counts_padding` is the switch. The tests compare each setting with its port.
+# This is no invented mistake.
+# Of the two well-known ports of NASNet-A large, timm counts the padding in strided averages,
+# and pretrainedmodels does not, as TensorFlow does not.
+# On the same weights their answers differ.
+# Our `CONFIGS["large"]` follows timm, because timm's is the one that is maintained;
+# the field `average_counts_padding` is the switch.
+# The tests compare each setting with its port.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do you halve a picture without losing it?
 #
-# After a reduction, $x_i$ has half the side of $x_{i-1}$. To be added they must agree. The cheap way is a 1x1 convolution with stride 2. Which pixels of
+# After a reduction, $x_i$ has half the side of $x_{i-1}$.
+# To be added they must agree.
+# The cheap way is a 1x1 convolution with stride 2.
+# Which pixels of
 #
 # $$ \begin{pmatrix} 0 & 1 & 2 & 3 \\ 4 & 5 & 6 & 7 \\ 8 & 9 & 10 & 11 \\ 12 & 13 & 14 & 15 \end{pmatrix} $$
 #
-# does it look at? 0, 2, 8 and 10. Three of four pixels are never seen. A **factorized reduction** has two such convolutions with $F/2$ filters each; the second is
-# shifted by one pixel, down and right, and looks at 5, 7, 13 and 15. With $x[i, j]$ the pixel in row $i$, column $j$,
+# does it look at?
+# 0, 2, 8 and 10.
+# Three of four pixels are never seen.
+# A **factorized reduction** has two such convolutions with $F/2$ filters each; the second is shifted by one pixel,
+# down and right, and looks at 5, 7, 13 and 15.
+# With $x[i, j]$ the pixel in row $i$, column $j$,
 #
 # $$ y[i, j] = N\big(W_1\, x[2i, 2j] \;\Vert\; W_2\, x[2i+1, 2j+1]\big) \tag{5.4} $$
 #
-# where $\Vert$ puts channels behind each other. Past the edge of an odd side stands a zero.
+# where $\Vert$ puts channels behind each other.
+# Past the edge of an odd side stands a zero.
 
 # %% tags=["core"]
 show(cells.FactorizedReduction)
@@ -237,7 +284,9 @@ assert small[1].tolist() == [[5, 7], [13, 15]]
 small.tolist()
 
 # %% [markdown] tags=["core"]
-# **Break it.** Take the shift away. To see what is looked at, ask the gradient: where it is zero, nobody looked.
+# **Break it.**
+# Take the shift away.
+# To see what is looked at, ask the gradient: where it is zero, nobody looked.
 
 
 # %% tags=["core", "slide"]
@@ -254,18 +303,22 @@ says = f"Looked at: {shares[0]:.0%} of the pixels with the shift, {shares[1]:.0%
 plots.grid(maps, says=says)
 
 # %% [markdown] tags=["core"]
-# The name promises more than it keeps: half of the pixels are still unseen, in a chequered pattern. What the shift buys is that no whole row and no whole column is lost.
+# The name promises more than it keeps: half of the pixels are still unseen, in a chequered pattern.
+# What the shift buys is that no whole row and no whole column is lost.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do cells become a network?
 #
-# Stack $N$ normal cells, then a reduction cell, $N$ normal cells, another reduction, $N$ normal cells. At each reduction the side is halved and $F$ is
-# doubled. A cell concatenates its $n$ output states, $F$ channels each, so the stack ends with
+# Stack $N$ normal cells, then a reduction cell, $N$ normal cells, another reduction, $N$ normal cells.
+# At each reduction the side is halved and $F$ is doubled.
+# A cell concatenates its $n$ output states, $F$ channels each, so the stack ends with
 #
 # $$ C = n \cdot 4 F \tag{5.5} $$
 #
-# channels. NASNet-A's normal cell has $n = 6$. With $F = 44$: $6 \cdot 4 \cdot 44 = 1056$. This is what the paper's "4 @ 1056" means: $N = 4$, and
-# 1056 channels before the classifier.
+# channels.
+# NASNet-A's normal cell has $n = 6$.
+# With $F = 44$: $6 \cdot 4 \cdot 44 = 1056$.
+# This is what the paper's "4 @ 1056" means: $N = 4$, and 1056 channels before the classifier.
 
 # %% tags=["core"]
 show(nasnet.plan)
@@ -279,8 +332,10 @@ assert mobile.classifier.in_features == 6 * 4 * 44  # by hand, above
 print(config)
 
 # %% [markdown] tags=["core"]
-# ImageNet's pictures are large, so a stem comes first: a convolution with stride 2, then two reduction cells with $F/4$ and $F/2$. Each cell reads the two states
-# before it. Let us follow one picture of 224x224 upwards.
+# ImageNet's pictures are large, so a stem comes first: a convolution with stride 2,
+# then two reduction cells with $F/4$ and $F/2$.
+# Each cell reads the two states before it.
+# Let us follow one picture of 224x224 upwards.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 sizes = []
@@ -300,11 +355,16 @@ says = f"From {sides[0]} to {sides[-1]} pixels a side, from {channels[0]} to {ch
 plots.lines(range(len(sizes)), curves, x_label="state", y_label="pixels or channels", log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
-# Now to the swap that nobody notices. A normal cell that follows a reduction reads the reduction as $x_i$. What is its $x_{i-1}$? In the mobile network, the state just
-# before the reduction. In the large one, the state before *that*, the one which the reduction itself took as $x_{i-1}$. The flag is
-# called `skip_reduction_layer_input` in the authors' code. Both versions have exactly the same weights.
+# Now to the swap that nobody notices.
+# A normal cell that follows a reduction reads the reduction as $x_i$.
+# What is its $x_{i-1}$?
+# In the mobile network, the state just before the reduction.
+# In the large one, the state before *that*, the one which the reduction itself took as $x_{i-1}$.
+# The flag is called `skip_reduction_layer_input` in the authors' code.
+# Both versions have exactly the same weights.
 #
-# **Break it.** Load one network's weights into the other.
+# **Break it.**
+# Load one network's weights into the other.
 
 # %% tags=["core", "slide"]
 slim = dataclasses.replace(config, filters=16, cells=2)
@@ -316,14 +376,16 @@ with torch.no_grad():
 f"{(one - other).abs().max() / one.abs().max():.0%} of the largest logit"
 
 # %% [markdown] tags=["core"]
-# No key is missing, no shape is wrong, no parameter too many, and the answers are others. Parameter counts prove little about wiring. Comparing logits with another implementation,
-# weights copied, is what proves it, and that is what this chapter's tests do.
+# No key is missing, no shape is wrong, no parameter too many, and the answers are others.
+# Parameter counts prove little about wiring.
+# Comparing logits with another implementation, weights copied, is what proves it,
+# and that is what this chapter's tests do.
 
 # %% [markdown] tags=["core", "slide"]
 # ## From fifty numbers to a network
 #
-# Move the slider: the tokens of the controller, the two cells they stand for, the stack, and its price. The second slider takes
-# other genotypes, drawn blindly from the paper's space.
+# Move the slider: the tokens of the controller, the two cells they stand for, the stack, and its price.
+# The second slider takes other genotypes, drawn blindly from the paper's space.
 
 # %% tags=["core", "catch-up"]
 FULL, A = search_space.FULL, search_space.NASNET_A
@@ -383,12 +445,18 @@ widgets.sliders(
 # %% [markdown] tags=["core", "slide"]
 # ## How does a network learn not to lean on one path?
 #
-# A cell has ten paths, one for each operation. **Drop path** switches a path off, for one picture of the batch, with probability $1 - q$, and multiplies by $1/q$ if it is
-# kept. Take $q = 0.5$ and four pictures whose path carries a 3. If pictures 1 and 3 are dropped, the path carries 0, 6, 0, 6. Its mean is still 3.
+# A cell has ten paths, one for each operation.
+# **Drop path** switches a path off, for one picture of the batch, with probability $1 - q$,
+# and multiplies by $1/q$ if it is kept.
+# Take $q = 0.5$ and four pictures whose path carries a 3.
+# If pictures 1 and 3 are dropped, the path carries 0, 6, 0, 6.
+# Its mean is still 3.
 #
 # $$ y = \frac{\lfloor q + u \rfloor}{q}\, x, \qquad u \sim \text{uniform}(0, 1) \tag{5.6} $$
 #
-# The paper found that a fixed $q$ does not help much; a ramp over training does. The released code has a second ramp, over depth. That one first: cell $c$ of $n$, counted from 0, ends at
+# The paper found that a fixed $q$ does not help much; a ramp over training does.
+# The released code has a second ramp, over depth.
+# That one first: cell $c$ of $n$, counted from 0, ends at
 #
 # $$ q_c = 1 - \frac{c + 1}{n}\, (1 - q) \tag{5.7} $$
 #
@@ -396,7 +464,9 @@ widgets.sliders(
 #
 # $$ q_c(s) = 1 - s\, (1 - q_c) \tag{5.8} $$
 #
-# By hand, for the large network, $n = 22$ cells and $q = 0.7$: the last cell ends at 0.7, and halfway through training it is at $1 - 0.5 \cdot 0.3 = 0.85$. An identity is never dropped.
+# By hand, for the large network, $n = 22$ cells and $q = 0.7$: the last cell ends at 0.7,
+# and halfway through training it is at $1 - 0.5 \cdot 0.3 = 0.85$.
+# An identity is never dropped.
 
 # %% tags=["core"]
 show(cells.drop_path)
@@ -419,7 +489,10 @@ says = f"The last of 22 cells keeps a path with probability {ends}."
 plots.lines(range(22), keep, x_label="cell", y_label="probability to keep a path", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Leave out the $1/q$. In training the paths carry less than in use, and every batch norm above has learned the wrong mean. Averaged over many pictures:
+# **Break it.**
+# Leave out the $1/q$.
+# In training the paths carry less than in use, and every batch norm above has learned the wrong mean.
+# Averaged over many pictures:
 
 # %% tags=["core"]
 many = torch.full((20000, 1, 1, 1), 3.0)
@@ -427,9 +500,12 @@ kept = cells.drop_path(many, 0.6, torch.Generator().manual_seed(1))
 f"mean {kept.mean():.2f} with 1/q, {(0.6 * kept).mean():.2f} without; in use it is 3"
 
 # %% [markdown] tags=["deep", "slide"]
-# **A second classifier.** Deep stacks get a weak gradient at the bottom. So NASNet has an *auxiliary head* two thirds up, on the last state before the second reduction:
-# average pool, two convolutions, a classifier of its own. Its loss counts 0.4. After training it is thrown away, and no published
-# parameter count includes it.
+# **A second classifier.**
+# Deep stacks get a weak gradient at the bottom.
+# So NASNet has an *auxiliary head* two thirds up, on the last state before the second reduction: average pool,
+# two convolutions, a classifier of its own.
+# Its loss counts 0.4.
+# After training it is thrown away, and no published parameter count includes it.
 
 # %% tags=["deep", "nbval-check-output"]
 with torch.device("meta"):
@@ -440,7 +516,8 @@ print(len(outputs), "outputs in training,", profiling.parameters(both.aux), "par
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the published network?
 #
-# Four sizes of the paper, and of its released code, beside ours. Nothing here is typed but the published numbers.
+# Four sizes of the paper, and of its released code, beside ours.
+# Nothing here is typed but the published numbers.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 cifar = nasnet.CONFIGS["cifar"]
@@ -467,25 +544,35 @@ head = ("network", "paper, M", "parameters", "with statistics", "paper, M mult-a
 table(head, rows)
 
 # %% [markdown] tags=["core"]
-# **The gap in the first row.** 88.75 million is not 88.9 million. With the running means and variances of the batch norms, two numbers a channel which no gradient ever
-# changes, it is 88,949,818, and that rounds to 88.9. For mobile both counts round to 5.3.
+# **The gap in the first row.**
+# 88.75 million is not 88.9 million.
+# With the running means and variances of the batch norms, two numbers a channel which no gradient ever changes,
+# it is 88,949,818, and that rounds to 88.9.
+# For mobile both counts round to 5.3.
 #
-# **The gap in the last row.** It stays. The paper prints 27.6 million for 7 @ 2304, and the released cell gives more at that size. We do not know which cell was counted, so
-# this number is nobody's target.
+# **The gap in the last row.**
+# It stays.
+# The paper prints 27.6 million for 7 @ 2304, and the released cell gives more at that size.
+# We do not know which cell was counted, so this number is nobody's target.
 #
 # The multiply-adds agree with the paper to half a percent.
 
 # %% [markdown] tags=["core"]
-# **Trained weights.** They exist, and `nasnet.load_official` reads them. Nothing is downloaded here, so this is where they are:
+# **Trained weights.**
+# They exist, and `nasnet.load_official` reads them.
+# Nothing is downloaded here, so this is where they are:
 #
-# | network | file | licence |
-# |---|---|---|
-# | large | timm's release v0.1-weights, `nasnetalarge-dc4a7b8b.pth`; on the hub, `timm/nasnetalarge.tf_in1k` | timm's configuration says Apache-2.0 |
-# | mobile | pretrainedmodels, `nasnetamobile-7e03cead.pth` | pretrainedmodels is BSD-3-Clause; none was seen for the weights |
-# | both | TensorFlow, `nasnet-a_large_04_10_2017.tar.gz` and `nasnet-a_mobile_04_10_2017.tar.gz` | tensorflow/models is Apache-2.0; not read by our loader |
+# - **large**: timm's release v0.1-weights, `nasnetalarge-dc4a7b8b.pth`; on the hub, `timm/nasnetalarge.tf_in1k`.
+#   Licence: timm's configuration says Apache-2.0.
+# - **mobile**: pretrainedmodels, `nasnetamobile-7e03cead.pth`.
+#   Licence: pretrainedmodels is BSD-3-Clause; none was seen for the weights.
+# - **both**: TensorFlow, `nasnet-a_large_04_10_2017.tar.gz` and `nasnet-a_mobile_04_10_2017.tar.gz`.
+#   Licence: tensorflow/models is Apache-2.0.
+#   Our loader does not read these.
 #
-# None was at hand when this was written: the loader is tested on these libraries' own networks with random weights. It copies all or nothing. Cut a file short, and it says what
-# is missing:
+# None was at hand when this was written: the loader is tested on these libraries' own networks with random weights.
+# It copies all or nothing.
+# Cut a file short, and it says what is missing:
 
 # %% tags=["core", "slide"]
 mobile = nasnet.nasnet_a("mobile", num_classes=10)
@@ -501,8 +588,11 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## What does a child of the search look like?
 #
-# The search did not train networks of 88 million parameters. It trained *children*: the same cells, few and narrow. The paper's has $N = 2$ and $F = 32$, for 20 epochs. How
-# good can one with $N = 1$ and $F = 8$ get on the digits of chapter 01, in 240 steps of 64 pictures? By chance it is right one time in ten.
+# The search did not train networks of 88 million parameters.
+# It trained *children*: the same cells, few and narrow.
+# The paper's has $N = 2$ and $F = 32$, for 20 epochs.
+# How good can one with $N = 1$ and $F = 8$ get on the digits of chapter 01, in 240 steps of 64 pictures?
+# By chance it is right one time in ten.
 
 # %% tags=["core"]
 QUICK = True  # False: ten times as long
@@ -532,26 +622,37 @@ print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} h
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A cell is not a chain.** Cadene/pretrained-models.pytorch#20: someone takes the children of NASNet one after the other and gets an error. A cell reads two states; the order
-#   in which its parts are listed says nothing.
-# - **One class too many.** Cadene/pretrained-models.pytorch#89: 1001 outputs, because TensorFlow's class 0 is the background. Our loader refuses such a file and
-#   names the shape; build the model with `num_classes=1001` and drop the first logit.
-# - **No recipe.** Cadene/pretrained-models.pytorch#93: the weights are there, the question how they were trained is asked. The paper names RMSProp, label smoothing, drop path, the auxiliary loss
-#   and an average of the weights; a network trained without them is another network.
-# - **Momentum the other way round.** pytorch/vision#8250: TensorFlow's decay 0.99 is PyTorch's momentum 0.01. torchvision's MaxViT had 0.99, so its statistics were those of
-#   the last batch. Ours are 0.0003 for TensorFlow's 0.9997.
-# - **A counter that cannot see.** open-mmlab/mmpretrain#725: a convolution that pads by itself was no known layer, so its multiply-adds were left out. Ours are counted where the arithmetic happens, below the layer.
-# - **Wanted for years.** pytorch/vision#321 and #454 ask for NASNet in torchvision. The mobile port was never merged.
+# - **A cell is not a chain.**
+#   Cadene/pretrained-models.pytorch#20: someone takes the children of NASNet one after the other and gets an error.
+#   A cell reads two states; the order in which its parts are listed says nothing.
+# - **One class too many.**
+#   Cadene/pretrained-models.pytorch#89: 1001 outputs, because TensorFlow's class 0 is the background.
+#   Our loader refuses such a file and names the shape; build the model with `num_classes=1001` and drop the first
+#   logit.
+# - **No recipe.**
+#   Cadene/pretrained-models.pytorch#93: the weights are there, the question how they were trained is asked.
+#   The paper names RMSProp, label smoothing, drop path, the auxiliary loss and an average of the weights;
+#   a network trained without them is another network.
+# - **Momentum the other way round.** pytorch/vision#8250: TensorFlow's decay 0.99 is PyTorch's momentum 0.01.
+#   torchvision's MaxViT had 0.99, so its statistics were those of the last batch.
+#   Ours are 0.0003 for TensorFlow's 0.9997.
+# - **A counter that cannot see.** open-mmlab/mmpretrain#725: a convolution that pads by itself was no known layer,
+#   so its multiply-adds were left out.
+#   Ours are counted where the arithmetic happens, below the layer.
+# - **Wanted for years.** pytorch/vision#321 and #454 ask for NASNet in torchvision.
+#   The mobile port was never merged.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - A cell calibrates its two inputs to $F$ channels, runs its blocks, and concatenates its output states.
-# - Order is ReLU, convolution, batch norm. A separable convolution is applied twice, and sees nearly twice as far.
+# - Order is ReLU, convolution, batch norm.
+#   A separable convolution is applied twice, and sees nearly twice as far.
 # - Padding depends on the picture and goes behind; averages leave it out, or do not, depending on the port.
 # - A factorized reduction looks at half of the pixels; without its shift, at a quarter.
 # - $N$ @ $C$ is a stack of $3N$ normal cells with $C = n \cdot 4F$ channels at the end.
-# - Wiring that has the same parameters can be wrong. Compare logits.
+# - Wiring that has the same parameters can be wrong.
+#   Compare logits.
 # - Drop path grows with depth and with time, and spares identities.
 
 # %% [markdown] tags=["core"]
@@ -559,11 +660,15 @@ print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} h
 #
 # ### 05.1 · Predict · last_channels · 5 min · ●○○ · 1 point
 #
-# AmoebaNet-A's cells, in the mobile stack: $N = 4$, $F = 44$. How many channels reach the classifier? Look at `search_space.AMOEBANET_A`, but build nothing before you have answered.
+# AmoebaNet-A's cells, in the mobile stack: $N = 4$, $F = 44$.
+# How many channels reach the classifier?
+# Look at `search_space.AMOEBANET_A`, but build nothing before you have answered.
 #
 # <details><summary>Answer</summary>
 #
-# Its normal cell outputs states 1, 3, 4 and 6: four states. Two reductions double F twice. $4 \cdot 4 \cdot 44 = 704$.
+# Its normal cell outputs states 1, 3, 4 and 6: four states.
+# Two reductions double F twice.
+# $4 \cdot 4 \cdot 44 = 704$.
 #
 # </details>
 
@@ -577,7 +682,9 @@ check("nasnet.last_channels", answer)
 # %% [markdown] tags=["core"]
 # ### 05.2 · Measure · unseen · 10 min · ●●○ · 2 points
 #
-# Seven is odd. How many of the 49 pixels of a 7x7 picture does a factorized reduction never look at? Change `looked_at` so that it takes the side, and count.
+# Seven is odd.
+# How many of the 49 pixels of a 7x7 picture does a factorized reduction never look at?
+# Change `looked_at` so that it takes the side, and count.
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -589,8 +696,10 @@ check("nasnet.unseen", answer)
 # %% [markdown] tags=["core"]
 # ### 05.3 · Build · same_average · 20 min · ●●○ · 3 points
 #
-# Write the average pool of the released network: `same_average(x, kernel, stride)` for pictures `x` of shape (B, C, side, side), with the padding of Eq. 5.3, which does not count. Neither `cells.Pool` nor
-# `ceil_mode` is needed; `torch.nn.functional.pad` and a plain `avg_pool2d` are enough. By hand: the corner of our 4x4 picture gives 12.5.
+# Write the average pool of the released network: `same_average(x, kernel, stride)` for pictures `x` of shape (B, C,
+# side, side), with the padding of Eq. 5.3, which does not count.
+# Neither `cells.Pool` nor `ceil_mode` is needed; `torch.nn.functional.pad` and a plain `avg_pool2d` are enough.
+# By hand: the corner of our 4x4 picture gives 12.5.
 
 
 # %% tags=["core"]
@@ -604,9 +713,12 @@ check("nasnet.same_average", same_average)
 # %% [markdown] tags=["core"]
 # ### 05.4 · Build · alive · 15 min · ●●○ · 3 points
 #
-# Nothing forces a cell to read both of its inputs. Write `alive(reads, cells)`: `reads` lists the states that every cell of the stack reads, 0 for the cell just below and 1 for the one
-# below that; `cells` is their number, from 0 upwards. Return the sorted list of cells on which the output of the last one depends. By hand: with `reads = [1]` and five cells,
-# it is `[0, 2, 4]`. The other two get no gradient, ever.
+# Nothing forces a cell to read both of its inputs.
+# Write `alive(reads, cells)`: `reads` lists the states that every cell of the stack reads,
+# 0 for the cell just below and 1 for the one below that; `cells` is their number, from 0 upwards.
+# Return the sorted list of cells on which the output of the last one depends.
+# By hand: with `reads = [1]` and five cells, it is `[0, 2, 4]`.
+# The other two get no gradient, ever.
 
 
 # %% tags=["core"]
@@ -620,8 +732,12 @@ check("nasnet.alive", alive)
 # %% [markdown] tags=["optional"]
 # ### 05.5 · Further · 120 min · ●●● · 0 points
 #
-# [PNASNet-5](https://arxiv.org/abs/1712.00559) has one cell for both kinds, and stands in `search_space` as `PNASNET_5`. Its paper prints 86.1 million parameters and 25.0 billion multiply-adds for the large network, 4 cells and 216 filters,
-# at 331x331. How near does `nasnet.network` come with that cell? Find out what its stack does differently from NASNet's, and change `plan`.
+# [PNASNet-5](https://arxiv.org/abs/1712.00559) has one cell for both kinds,
+# and stands in `search_space` as `PNASNET_5`.
+# Its paper prints 86.1 million parameters and 25.0 billion multiply-adds for the large network,
+# 4 cells and 216 filters, at 331x331.
+# How near does `nasnet.network` come with that cell?
+# Find out what its stack does differently from NASNet's, and change `plan`.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -632,13 +748,22 @@ quiz("nasnet")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Any cell can be built and trained now. Chapter 06 takes the 735 cells of `SMALL` and trains them all, so that the searches of chapters 07 to 09 can ask a table instead of a computer.
+# Any cell can be built and trained now.
+# Chapter 06 takes the 735 cells of `SMALL` and trains them all,
+# so that the searches of chapters 07 to 09 can ask a table instead of a computer.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image Recognition](https://arxiv.org/abs/1707.07012), 2017. The cells, the stack, scheduled drop path.
-# - Larsson, Maire, Shakhnarovich, [FractalNet](https://arxiv.org/abs/1605.07648), 2016. Drop path.
-# - Szegedy and others, [Going Deeper with Convolutions](https://arxiv.org/abs/1409.4842), 2014. The auxiliary classifier.
-# - Liu and others, [Progressive Neural Architecture Search](https://arxiv.org/abs/1712.00559), 2017. PNASNet-5.
-# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture Search](https://arxiv.org/abs/1802.01548), 2018. AmoebaNet-A.
+# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image
+#   Recognition](https://arxiv.org/abs/1707.07012), 2017.
+#   The cells, the stack, scheduled drop path.
+# - Larsson, Maire, Shakhnarovich, [FractalNet](https://arxiv.org/abs/1605.07648), 2016.
+#   Drop path.
+# - Szegedy and others, [Going Deeper with Convolutions](https://arxiv.org/abs/1409.4842), 2014.
+#   The auxiliary classifier.
+# - Liu and others, [Progressive Neural Architecture Search](https://arxiv.org/abs/1712.00559), 2017.
+#   PNASNet-5.
+# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture
+#   Search](https://arxiv.org/abs/1802.01548), 2018.
+#   AmoebaNet-A.

@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 06 · Tabular
 #
-# **Question. If every cell of a small space has been trained, what does the table know, and how far can it be trusted?**
+# **Question. If every cell of a small space has been trained, what does the table know,
+# and how far can it be trusted?**
 #
 # After this chapter you can
 #
@@ -19,9 +20,11 @@
 # 4. rank cells by a cheap number and say how good the ranking is (exercises 06.2 and 06.3)
 # 5. say exactly how good blind search would be (exercise 06.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.4 min (21 CPU-seconds, measured)<!-- /run --> | <!-- peak -->576 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.4 min (21 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->576 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -61,22 +64,32 @@ from lib.nas import search_space, tabular
 device = setup("06_tabular", seed=0)
 
 # %% [markdown] tags=["core"]
-# NASNet's search trained 20,000 children. Nobody repeats that in a classroom. So we did the slow part once: `SMALL` has 735 distinct cells, few enough to
-# train them all. From now on a question that costs a training costs a look into a list. This chapter builds such a list, looks at its noise, and asks
-# what one may conclude from it. The idea is that of [NAS-Bench-101](https://arxiv.org/abs/1902.09635).
+# NASNet's search trained 20,000 children.
+# Nobody repeats that in a classroom.
+# So we did the slow part once: `SMALL` has 735 distinct cells, few enough to train them all.
+# From now on a question that costs a training costs a look into a list.
+# This chapter builds such a list, looks at its noise, and asks what one may conclude from it.
+# The idea is that of [NAS-Bench-101](https://arxiv.org/abs/1902.09635).
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does one number cost?
 #
-# A cell gets a small network around it: three stacks with one normal cell each, 8 filters in the first. It is trained on 1,024 crops of 12x12 pixels,
-# in batches of 64, for 4 epochs. How many steps is that? $1024 / 64 = 16$ an epoch, 64 in all. After every epoch we count how many of
-# 1,000 validation crops it gets right, and how many of 1,000 test crops. With $r$ right answers of $n$:
+# A cell gets a small network around it: three stacks with one normal cell each, 8 filters in the first.
+# It is trained on 1,024 crops of 12x12 pixels, in batches of 64, for 4 epochs.
+# How many steps is that?
+# $1024 / 64 = 16$ an epoch, 64 in all.
+# After every epoch we count how many of 1,000 validation crops it gets right, and how many of 1,000 test crops.
+# With $r$ right answers of $n$:
 #
 # $$ a = \frac{r}{n} \tag{6.1} $$
 #
-# So 640 right answers are an accuracy of 0.64. The table keeps $r$, a whole number, which no rounding can change.
+# So 640 right answers are an accuracy of 0.64.
+# The table keeps $r$, a whole number, which no rounding can change.
 #
-# Three names below need a word. `difficulty` 0 means clean crops (chapter 01). `norm_momentum` is how fast the batch norms' running averages follow; 64 steps are too few for the usual 0.1. `stem_filters` is the width of the first convolution.
+# Three names below need a word.
+# `difficulty` 0 means clean crops (chapter 01).
+# `norm_momentum` is how fast the batch norms' running averages follow; 64 steps are too few for the usual 0.1.
+# `stem_filters` is the width of the first convolution.
 
 # %% tags=["core", "nbval-check-output"]
 TASK = tabular.Task()
@@ -86,7 +99,8 @@ table(("setting", "value"), list(dataclasses.asdict(TASK).items())[1:])
 show(tabular.measure)
 
 # %% [markdown] tags=["core"]
-# Three cells: nothing but identities, nothing but pools, and one with convolutions. Before you run it: which one learns fastest?
+# Three cells: nothing but identities, nothing but pools, and one with convolutions.
+# Before you run it: which one learns fastest?
 
 # %% tags=["core", "slide"]
 three = {
@@ -99,7 +113,8 @@ curves = {name: [r / 1000 for r in row["validation"]] for name, row in live.item
 plots.lines([1, 2, 3, 4], curves, x_label="epoch", y_label="validation accuracy")
 
 # %% [markdown] tags=["core"]
-# How many children an hour does *your* machine train, one thread, and how long would it work on the whole table of 735 cells with three seeds?
+# How many children an hour does *your* machine train, one thread,
+# and how long would it work on the whole table of 735 cells with three seeds?
 
 # %% tags=["core"]
 seconds = sum(row["seconds"] for row in live.values()) / 3
@@ -108,7 +123,9 @@ print(f"{seconds:.1f} CPU-seconds a training, {3600 / seconds:,.0f} trainings an
 print(f"{trainings:,} trainings: {trainings * seconds / 3600:.1f} hours of one thread")
 
 # %% [markdown] tags=["core"]
-# **Break it.** Train the same cell again, first with the same seed, then with another. Which of the numbers may change?
+# **Break it.**
+# Train the same cell again, first with the same seed, then with another.
+# Which of the numbers may change?
 
 # %% tags=["core"]
 for seed in (0, 1):
@@ -117,22 +134,30 @@ for seed in (0, 1):
 print(f"before: validation {live['convolutions']['validation']}")
 
 # %% [markdown] tags=["core"]
-# The same seed gives the same counts, on the same machine with the same number of threads. Another seed starts from other weights and sees the crops in another
-# order. How much that matters is the question of half this chapter.
+# The same seed gives the same counts, on the same machine with the same number of threads.
+# Another seed starts from other weights and sees the crops in another order.
+# How much that matters is the question of half this chapter.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if the power fails halfway?
 #
-# The whole table takes an hour or more. Somebody will close the laptop. Two rules make that harmless. **What is on the disk is never touched again**: a row is appended, and pushed
-# through to the disk before the next one is written. **A unit of work has a name**, here (cell, seed), so that whoever comes back can see what is missing.
+# The whole table takes an hour or more.
+# Somebody will close the laptop.
+# Two rules make that harmless.
+# **What is on the disk is never touched again**: a row is appended,
+# and pushed through to the disk before the next one is written.
+# **A unit of work has a name**, here (cell, seed), so that whoever comes back can see what is missing.
 #
-# By hand: three cells and two seeds are six trainings. Five rows are there, and of the fifth only the first half. Four are done; two are left.
+# By hand: three cells and two seeds are six trainings.
+# Five rows are there, and of the fifth only the first half.
+# Four are done; two are left.
 
 # %% tags=["core"]
 show(tabular.build)
 
 # %% [markdown] tags=["core"]
-# It takes any executor of Python's `concurrent.futures`: threads, processes, or a cluster. We use one thread and a task so small that it learns nothing.
+# It takes any executor of Python's `concurrent.futures`: threads, processes, or a cluster.
+# We use one thread and a task so small that it learns nothing.
 
 # %% tags=["core", "nbval-check-output"]
 tiny = dataclasses.replace(TASK, size=8, train=16, batch=8, epochs=1, seeds=2)
@@ -145,7 +170,9 @@ assert (first, again) == (6, 0)  # by hand: three cells, two seeds
 first, again
 
 # %% [markdown] tags=["core"]
-# **Break it.** Cut the shard in the middle of its fifth row, as a power cut would. Who notices?
+# **Break it.**
+# Cut the shard in the middle of its fifth row, as a power cut would.
+# Who notices?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 shard = sorted(folder.glob("*.jsonl"))[0]
@@ -159,8 +186,9 @@ left, len(tabular.read_shards(tiny, folder))
 show(tabular.read_shards)
 
 # %% [markdown] tags=["core"]
-# A last line without its end does not count. Any other damage is no accident of a kill, so it is an error and not a guess. And two settings in one table would be
-# worse than a lost row, because nobody would see it:
+# A last line without its end does not count.
+# Any other damage is no accident of a kill, so it is an error and not a guess.
+# And two settings in one table would be worse than a lost row, because nobody would see it:
 
 # %% tags=["core", "nbval-check-output"]
 other = dataclasses.replace(tiny, lr=0.2)
@@ -170,14 +198,18 @@ except ValueError as error:
     print(str(error).rpartition("jsonl: ")[2])
 
 # %% [markdown] tags=["optional"]
-# The same call on a cluster: `prepare.py` in [data/tabular](../data/tabular/README.md) passes the executor of a Dask client, `Client(address).get_executor()`. A test
-# kills one of two workers halfway; the table comes out the same, byte for byte.
+# The same call on a cluster: `prepare.py` in [data/tabular](../data/tabular/README.md) passes the executor of a Dask
+# client, `Client(address).get_executor()`.
+# A test kills one of two workers halfway; the table comes out the same, byte for byte.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What can you ask?
 #
-# A toy first. One cell, two seeds, two epochs, 8 validation crops. Right answers: seed 0 had 2, then 6; seed 1 had 3, then 8. What is its accuracy after
-# the last epoch? $6/8 = 0.75$ for seed 0, $8/8 = 1$ for seed 1, and $0.875$ on average.
+# A toy first.
+# One cell, two seeds, two epochs, 8 validation crops.
+# Right answers: seed 0 had 2, then 6; seed 1 had 3, then 8.
+# What is its accuracy after the last epoch?
+# $6/8 = 0.75$ for seed 0, $8/8 = 1$ for seed 1, and $0.875$ on average.
 
 # %% tags=["core"]
 show(tabular.Table)
@@ -192,7 +224,8 @@ assert toy.query(cell) == 0.875 and toy.query(cell, seed=0) == 0.75  # by hand
 toy.query(cell), toy.query(cell, seed=1, epoch=1), toy.query(cell, split="test")
 
 # %% [markdown] tags=["core"]
-# Now the real one. It comes with the course; a checksum says that it is the one we made.
+# Now the real one.
+# It comes with the course; a checksum says that it is the one we made.
 
 # %% tags=["core", "catch-up", "nbval-check-output"]
 everything = tabular.load()
@@ -208,7 +241,8 @@ print(f"best   {quality.max():.3f}  {best}\nworst  {quality.min():.3f}  {worst}"
 plots.histogram(quality, bins=20, x_label="mean test accuracy", y_label="cells")
 
 # %% [markdown] tags=["core"]
-# How fast is a question? A search of 200 queries has to cost less than the blink that you need to start it.
+# How fast is a question?
+# A search of 200 queries has to cost less than the blink that you need to start it.
 
 # %% tags=["core"]
 rng = random.Random(0)
@@ -221,9 +255,11 @@ for turn in ("first", "second"):
     print(f"{turn} time: {rate:,.0f} queries a second")
 
 # %% [markdown] tags=["core"]
-# These are random genotypes, most of them not in canonical form. The table translates each way of writing a cell the first time, and remembers it.
+# These are random genotypes, most of them not in canonical form.
+# The table translates each way of writing a cell the first time, and remembers it.
 #
-# **Break it.** Ask for what is not there.
+# **Break it.**
+# Ask for what is not there.
 
 # %% tags=["core", "nbval-check-output"]
 for question in ({"seed": 3}, {"epoch": 0}, {"split": "train"}):
@@ -239,7 +275,10 @@ except search_space.GenotypeError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## Is that difference real?
 #
-# Cell a has 0.64, cell b has 0.62. Is a better? That depends on how far two trainings of the *same* cell lie apart. A toy: three cells, two seeds each.
+# Cell a has 0.64, cell b has 0.62.
+# Is a better?
+# That depends on how far two trainings of the *same* cell lie apart.
+# A toy: three cells, two seeds each.
 #
 # | cell | seed 0 | seed 1 | mean | deviation of its seeds |
 # |---|---|---|---|---|
@@ -247,8 +286,10 @@ except search_space.GenotypeError as error:
 # | b | 0.5 | 0.5 | 0.5 | 0 |
 # | c | 0.9 | 0.5 | 0.7 | $0.4 / \sqrt 2 = 0.283$ |
 #
-# The means 0.3, 0.5, 0.7 have a standard deviation of 0.2. The seeds have one of 0.141 on average. With $a_{cs}$ the accuracy of cell $c$ and seed $s$,
-# $\bar a_c$ the mean over its $S$ seeds, $\bar a$ the mean of all, and $C$ cells:
+# The means 0.3, 0.5, 0.7 have a standard deviation of 0.2.
+# The seeds have one of 0.141 on average.
+# With $a_{cs}$ the accuracy of cell $c$ and seed $s$, $\bar a_c$ the mean over its $S$ seeds, $\bar a$ the mean of all,
+# and $C$ cells:
 #
 # $$ \sigma_\text{cells} = \sqrt{\frac{1}{C - 1} \sum_c (\bar a_c - \bar a)^2} \tag{6.2} $$
 #
@@ -277,11 +318,17 @@ groups = {f"rank {1 + len(order) - 1 - int(r)}": test[c, :, -1].tolist()
 plots.points(groups, y_label="test accuracy, last epoch", x_label="cell")
 
 # %% [markdown] tags=["core"]
-# Each dot is one training; nine cells, from the worst to the best. They are 92 ranks apart. Where the dots of two rows overlap even so, think of two neighbours in the
-# ranking: a single training cannot tell them apart.
+# Each dot is one training; nine cells, from the worst to the best.
+# They are 92 ranks apart.
+# Where the dots of two rows overlap even so, think of two neighbours in the ranking:
+# a single training cannot tell them apart.
 #
-# **Break it.** Shuffle all trainings of the table over its cells, so that a cell means nothing any more. What should the ratio be? Means of three
-# independent numbers scatter $\sqrt 3$ times less than the numbers themselves, so it should fall to about $1/\sqrt 3 = 0.58$. A little more, in fact: the standard deviation of three numbers comes out too small on average, by a factor of 0.89.
+# **Break it.**
+# Shuffle all trainings of the table over its cells, so that a cell means nothing any more.
+# What should the ratio be?
+# Means of three independent numbers scatter $\sqrt 3$ times less than the numbers themselves,
+# so it should fall to about $1/\sqrt 3 = 0.58$.
+# A little more, in fact: the standard deviation of three numbers comes out too small on average, by a factor of 0.89.
 
 # %% tags=["core"]
 final = test[:, :, -1]
@@ -293,20 +340,32 @@ print(f"shuffled: cells {between:.3f}, seeds {within:.3f}: {between / within:.2f
 # %% [markdown] tags=["core", "slide"]
 # ## How well can any ranking be known?
 #
-# A search does not need accuracies. It needs the right *order*. Four cells, ranked 1 2 3 4 by one training and 2 1 3 4 by another. There are six pairs of
-# cells. Five stand in the same order both times, one does not: $(5 - 1) / 6 = 0.67$. That is Kendall's tau. With $P$ pairs in the same order and $Q$ in the other one:
+# A search does not need accuracies.
+# It needs the right *order*.
+# Four cells, ranked 1 2 3 4 by one training and 2 1 3 4 by another.
+# There are six pairs of cells.
+# Five stand in the same order both times, one does not: $(5 - 1) / 6 = 0.67$.
+# That is Kendall's tau.
+# With $P$ pairs in the same order and $Q$ in the other one:
 #
 # $$ \tau = \frac{P - Q}{P + Q} \tag{6.4} $$
 #
-# as long as no two values are equal. Then 1 is the same ranking, 0 is none, -1 the reverse.
+# as long as no two values are equal.
+# Then 1 is the same ranking, 0 is none, -1 the reverse.
 #
-# Take a signal $x_{cs}$ of one training, say its accuracy after the first epoch. How well does it tell the ranking? The ranking has to come from **other**
-# trainings: a signal must not be praised for sharing the luck of its own seed. So we set seed $s$ against the mean over the other seeds, and average ($x_{\cdot s}$ is the whole column of seed $s$, one number a cell):
+# Take a signal $x_{cs}$ of one training, say its accuracy after the first epoch.
+# How well does it tell the ranking?
+# The ranking has to come from **other** trainings: a signal must not be praised for sharing the luck of its own seed.
+# So we set seed $s$ against the mean over the other seeds, and average ($x_{\cdot s}$ is the whole column of seed $s$,
+# one number a cell):
 #
 # $$ F = \frac{1}{S} \sum_s \tau\left(x_{\cdot s},\ \frac{1}{S - 1} \sum_{t \ne s} a_{\cdot t}\right) \tag{6.5} $$
 #
-# Now the trick. Use as signal the *whole* training, $x = a$. What comes out is the **noise ceiling**: what a full training, another seed, knows about the ranking. A cheaper signal that is as
-# noisy may come up to it, or a hair above by chance. To pass it clearly, a signal would need less noise than a training and as much knowledge.
+# Now the trick.
+# Use as signal the *whole* training, $x = a$.
+# What comes out is the **noise ceiling**: what a full training, another seed, knows about the ranking.
+# A cheaper signal that is as noisy may come up to it, or a hair above by chance.
+# To pass it clearly, a signal would need less noise than a training and as much knowledge.
 
 # %% tags=["core"]
 show(tabular.foresight)
@@ -326,7 +385,9 @@ plots.scatter(
 )  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# **Break it.** Forget the word *other*: rank by the mean of all three seeds, the signal's own among them. And then look only where a search ends up, at the best tenth.
+# **Break it.**
+# Forget the word *other*: rank by the mean of all three seeds, the signal's own among them.
+# And then look only where a search ends up, at the best tenth.
 
 # %% tags=["core"]
 own = [stats.kendalltau(final[:, s], final.mean(1)).statistic for s in range(3)]
@@ -335,14 +396,19 @@ print(f"ceiling {ceiling:.2f}; with its own seed in the mean {np.mean(own):.2f}"
 print(f"among the best tenth {tabular.foresight(final[top], final[top]):.2f}")
 
 # %% [markdown] tags=["core"]
-# The ranking with its own seed flatters itself: part of what it agrees with is itself. The last number asks the harder question. Among cells that are all good the true
-# differences are smaller. Is the noise smaller too? Whoever quotes a rank correlation should say over which cells.
+# The ranking with its own seed flatters itself: part of what it agrees with is itself.
+# The last number asks the harder question.
+# Among cells that are all good the true differences are smaller.
+# Is the noise smaller too?
+# Whoever quotes a rank correlation should say over which cells.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What can you know before the end?
 #
-# Four epochs for every cell is the price of the full answer. Perhaps one epoch ranks as well. Perhaps no training is needed at all, and the
-# larger network wins. A count has no seeds; the same number stands for each of them.
+# Four epochs for every cell is the price of the full answer.
+# Perhaps one epoch ranks as well.
+# Perhaps no training is needed at all, and the larger network wins.
+# A count has no seeds; the same number stands for each of them.
 
 # %% tags=["core"]
 signals = {f"epoch {e}": test[:, :, e - 1] for e in (1, 2, 3)}
@@ -358,8 +424,10 @@ says += f"multiply-adds {found['macs'] / ceiling:.0%}."
 plots.bars(found, y_label="tau, final rank by other seeds", says=says)
 
 # %% [markdown] tags=["core"]
-# An early epoch can be as good as the last one: then the last epochs only polished. What a search loses by stopping early is the step from an early bar to the ceiling. Successive halving, in chapter 07, is made of this figure. And whatever a proxy of chapter
-# 09 claims, it has to beat the two bars on the right: counting is free.
+# An early epoch can be as good as the last one: then the last epochs only polished.
+# What a search loses by stopping early is the step from an early bar to the ceiling.
+# Successive halving, in chapter 07, is made of this figure.
+# And whatever a proxy of chapter 09 claims, it has to beat the two bars on the right: counting is free.
 
 # %% tags=["core", "slide"]
 million = everything.macs / 1e6
@@ -372,7 +440,10 @@ plots.scatter(
 )  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# **Break it.** Many cells cost exactly the same, as columns of points in the figure. No count of multiply-adds can tell them apart. Is the accuracy in the longest column the same too?
+# **Break it.**
+# Many cells cost exactly the same, as columns of points in the figure.
+# No count of multiply-adds can tell them apart.
+# Is the accuracy in the longest column the same too?
 
 # %% tags=["core"]
 price, many = np.unique(everything.macs, return_counts=True)
@@ -381,14 +452,18 @@ low, high = quality[same].min(), quality[same].max()
 print(f"{len(same)} cells of {price[many.argmax()]:,} multiply-adds: {low:.3f}..{high:.3f}")
 
 # %% [markdown] tags=["core"]
-# The table also has `latency`, measured later, one cell after the other on one idle machine. Its order agrees with the multiply-adds only in part; chapter 07 pays with it. All cells were trained on one kind of device, see the [datasheet](../data/tabular/README.md).
+# The table also has `latency`, measured later, one cell after the other on one idle machine.
+# Its order agrees with the multiply-adds only in part; chapter 07 pays with it.
+# All cells were trained on one kind of device, see the [datasheet](../data/tabular/README.md).
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who wins by luck?
 #
-# A search tries $n$ cells, sees one validation accuracy each, and keeps the best. Suppose two cells are equally good, 0.6, and a training is off by 0.05, up or down, with
-# equal chance. The better of the two *looks* like 0.65 in three cases of four and like 0.55 in one: 0.625 on average. It *is* 0.6. The more cells one tries, the more the winner's
-# number owes to luck.
+# A search tries $n$ cells, sees one validation accuracy each, and keeps the best.
+# Suppose two cells are equally good, 0.6, and a training is off by 0.05, up or down, with equal chance.
+# The better of the two *looks* like 0.65 in three cases of four and like 0.55 in one: 0.625 on average.
+# It *is* 0.6.
+# The more cells one tries, the more the winner's number owes to luck.
 
 # %% tags=["core"]
 rng, tries, sizes = np.random.default_rng(0), 2000, [1, 3, 10, 30, 100]
@@ -408,14 +483,18 @@ plots.lines(sizes, series, x_label="cells tried", y_label="accuracy of the winne
             says=says)  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# This is the rule of the next three chapters. **A search sees the validation accuracy of one seed, drawn at each query. A method is judged by the mean test accuracy of the
-# cell that it returns.** Judge it by what it saw, and you reward the method that is best at being lucky.
+# This is the rule of the next three chapters.
+# **A search sees the validation accuracy of one seed, drawn at each query.
+# A method is judged by the mean test accuracy of the cell that it returns.**
+# Judge it by what it saw, and you reward the method that is best at being lucky.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which cell would you have built?
 #
-# The editor of chapter 04, now with the numbers. Choose inputs and operations; the price and the measured accuracy of that very cell follow at once. Can you beat the best by
-# hand? Do you have a rule by now?
+# The editor of chapter 04, now with the numbers.
+# Choose inputs and operations; the price and the measured accuracy of that very cell follow at once.
+# Can you beat the best by hand?
+# Do you have a rule by now?
 
 # %% tags=["core"]
 place = {i: 1 + r for r, i in enumerate(order[::-1].tolist())}
@@ -450,20 +529,31 @@ plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy"
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A benchmark that nobody can install.** In automl/NASLib#138 the benchmark's own test fails although package and data are there; in automl/NASLib#140 somebody
-#   asks how to use it at all, because its parts need versions that exclude each other. A table is a small file. Ours needs no package of its own.
-# - **A number without its recipe.** zylo117/Yet-Another-EfficientDet-Pytorch#217 and #424: hundreds of runs that do not reach the published score. The settings belong in the
-#   file, beside the numbers; ours stand in its first line, and a row of another setting is refused.
-# - **A table is one task.** Ours says which cells learn quickly, in 64 steps, on small digits. Whether the same cells win when they are wider, deeper and trained longer is a
-#   question of its own: NASNet's claim of transfer. Chapter 09 tests it.
+# - **A benchmark that nobody can install.**
+#   In automl/NASLib#138 the benchmark's own test fails although package and data are there;
+#   in automl/NASLib#140 somebody asks how to use it at all, because its parts need versions that exclude each other.
+#   A table is a small file.
+#   Ours needs no package of its own.
+# - **A number without its recipe.** zylo117/Yet-Another-EfficientDet-Pytorch#217 and #424:
+#   hundreds of runs that do not reach the published score.
+#   The settings belong in the file, beside the numbers; ours stand in its first line,
+#   and a row of another setting is refused.
+# - **A table is one task.**
+#   Ours says which cells learn quickly, in 64 steps, on small digits.
+#   Whether the same cells win when they are wider, deeper and trained longer is a question of its own:
+#   NASNet's claim of transfer.
+#   Chapter 09 tests it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - Append, push to the disk, name the unit of work: then a kill costs one training.
-# - A table keeps counts for each seed, epoch and split. Query: one seed; judge: the mean, on test.
-# - Cells have to lie further apart than seeds, $\sigma_\text{cells}$ against $\bar\sigma_\text{seeds}$, or the ranking is luck.
-# - Kendall's tau counts pairs. The noise ceiling is what a whole training reaches; compare every proxy with it.
+# - A table keeps counts for each seed, epoch and split.
+#   Query: one seed; judge: the mean, on test.
+# - Cells have to lie further apart than seeds, $\sigma_\text{cells}$ against $\bar\sigma_\text{seeds}$,
+#   or the ranking is luck.
+# - Kendall's tau counts pairs.
+#   The noise ceiling is what a whole training reaches; compare every proxy with it.
 # - The winner's own number is too good.
 
 # %% [markdown] tags=["core"]
@@ -472,11 +562,18 @@ plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy"
 # %% [markdown] tags=["core"]
 # ### 06.1 · Predict · left_over · 4 min · ●○○ · 1 point
 #
-# Five cells, three seeds. A build was killed twice. The first shard holds the header, six whole rows and half a seventh; the second the header, three whole rows and half a fourth. How many trainings does the next build do?
+# Five cells, three seeds.
+# A build was killed twice.
+# The first shard holds the header, six whole rows and half a seventh; the second the header,
+# three whole rows and half a fourth.
+# How many trainings does the next build do?
 #
 # <details><summary>Answer</summary>
 #
-# Fifteen in all. Headers are no trainings. A half row says nothing that can be trusted, so it does not count. $15 - 6 - 3 = 6$.
+# Fifteen in all.
+# Headers are no trainings.
+# A half row says nothing that can be trusted, so it does not count.
+# $15 - 6 - 3 = 6$.
 #
 # </details>
 
@@ -489,8 +586,10 @@ check("tabular.left_over", answer)
 # %% [markdown] tags=["core"]
 # ### 06.2 · Measure · macs_tau · 10 min · ●●○ · 2 points
 #
-# How far does counting get you? Compute Kendall's tau between the multiply-adds of all cells and their **mean test accuracy** after the last epoch. `stats.kendalltau(a, b).statistic`
-# gives it. Then look at the figure of the multiply-adds again: would you have guessed that number?
+# How far does counting get you?
+# Compute Kendall's tau between the multiply-adds of all cells and their **mean test accuracy** after the last epoch.
+# `stats.kendalltau(a, b).statistic` gives it.
+# Then look at the figure of the multiply-adds again: would you have guessed that number?
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -501,8 +600,11 @@ check("tabular.macs_tau", answer)
 # %% [markdown] tags=["core"]
 # ### 06.3 · Build · kendall · 15 min · ●●○ · 3 points
 #
-# Write Kendall's tau yourself. `a` and `b` are lists of equal length, at least three long. Each pair of cells counts 1 if both lists put it in the same order, -1 if they put it in opposite
-# orders, and 0 if it is equal in at least one list. Return the sum divided by the number of pairs.
+# Write Kendall's tau yourself.
+# `a` and `b` are lists of equal length, at least three long.
+# Each pair of cells counts 1 if both lists put it in the same order, -1 if they put it in opposite orders,
+# and 0 if it is equal in at least one list.
+# Return the sum divided by the number of pairs.
 
 # %% tags=["core"]
 def kendall(a, b):
@@ -516,9 +618,14 @@ check("tabular.kendall", kendall)
 # %% [markdown] tags=["core"]
 # ### 06.4 · Build · expected_best · 20 min · ●●● · 4 points
 #
-# With a table one can say how good blind search is, without searching. `values` are the accuracies of all cells; a search draws `n` *different* ones, every set of `n` equally likely, and returns
-# the best. What is its accuracy on average? By hand: of 0.3, 0.5, 0.7 draw two. The three draws have the best 0.5, 0.7, 0.7: on average $0.633$. A loop over all draws is right and would never end for
-# 735 cells. Find the sum that needs one term for each cell.
+# With a table one can say how good blind search is, without searching.
+# `values` are the accuracies of all cells; a search draws `n` *different* ones, every set of `n` equally likely,
+# and returns the best.
+# What is its accuracy on average?
+# By hand: of 0.3, 0.5, 0.7 draw two.
+# The three draws have the best 0.5, 0.7, 0.7: on average $0.633$.
+# A loop over all draws is right and would never end for 735 cells.
+# Find the sum that needs one term for each cell.
 
 # %% tags=["core"]
 def expected_best(values, n):
@@ -532,9 +639,14 @@ check("tabular.expected_best", expected_best)
 # %% [markdown] tags=["core"]
 # ### 06.5 · Further · 90 min · ●●● · 0 points
 #
-# Three seeds say little about one cell, but much about the noise of all. Suppose the true quality of cells and the noise of a training were both normal, with variances $\sigma^2$ and $s^2$. Then two trainings correlate by
-# $\rho = \sigma^2 / (\sigma^2 + s^2)$, and their tau is $\frac{2}{\pi} \arcsin \rho$. Estimate both variances from the table (careful: the variance of the cells' means holds a third of $s^2$), predict the tau of two single seeds, and compare
-# it with the measured one. Where the two part, which of the two assumptions fails? Then read how [NAS-Bench-101](https://arxiv.org/abs/1902.09635) treats its noise, with three trainings of 423,624 cells.
+# Three seeds say little about one cell, but much about the noise of all.
+# Suppose the true quality of cells and the noise of a training were both normal, with variances $\sigma^2$ and $s^2$.
+# Then two trainings correlate by $\rho = \sigma^2 / (\sigma^2 + s^2)$, and their tau is $\frac{2}{\pi} \arcsin \rho$.
+# Estimate both variances from the table (careful: the variance of the cells' means holds a third of $s^2$),
+# predict the tau of two single seeds, and compare it with the measured one.
+# Where the two part, which of the two assumptions fails?
+# Then read how [NAS-Bench-101](https://arxiv.org/abs/1902.09635) treats its noise,
+# with three trainings of 423,624 cells.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -545,12 +657,15 @@ quiz("tabular")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# [07 · Search](07_search.ipynb) lets random search, evolution and successive halving loose on this table, with the rule from above. [08 · Controller](08_controller.ipynb) does the same with NASNet's
-# own controller. How the table was made, and how to make your own: [data/tabular](../data/tabular/README.md).
+# [07 · Search](07_search.ipynb) lets random search, evolution and successive halving loose on this table,
+# with the rule from above.
+# [08 · Controller](08_controller.ipynb) does the same with NASNet's own controller.
+# How the table was made, and how to make your own: [data/tabular](../data/tabular/README.md).
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Ying, Klein, Real, Christiansen, Murphy, Hutter, [NAS-Bench-101](https://arxiv.org/abs/1902.09635): the first table of all cells of a space, 423,624 of them.
+# - Ying, Klein, Real, Christiansen, Murphy, Hutter, [NAS-Bench-101](https://arxiv.org/abs/1902.09635):
+#   the first table of all cells of a space, 423,624 of them.
 # - Dong, Yang, [NAS-Bench-201](https://arxiv.org/abs/2001.00326): a smaller space, the whole learning curves.
 # - Kendall, A new measure of rank correlation, Biometrika 30, 1938.

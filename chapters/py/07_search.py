@@ -14,14 +14,17 @@
 # After this chapter you can
 #
 # 1. work out what blind draws find, and why the winner looks better than it is (exercise 07.1)
-# 2. follow regularized evolution through a cycle, and say what its tournaments and its ageing do (exercises 07.2 and 07.3)
+# 2. follow regularized evolution through a cycle, and say what its tournaments and its ageing do (exercises 07.2 and
+#    07.3)
 # 3. plan the rungs of successive halving and count what they cost (exercise 07.4)
 # 4. search for accuracy and price at once, and compare fronts (exercise 07.5)
 # 5. compare two searches seed by seed, and call a tie a tie (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.8 min (47 CPU-seconds, measured)<!-- /run --> | <!-- peak -->652 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.8 min (47 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->652 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -58,32 +61,41 @@ from lib.nas import search, search_space, tabular
 device = setup("07_search", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 04 said which cells there are, chapter 05 made networks of them, chapter 06 trained each one and wrote the answers into a table.
-# Now somebody has to choose. A search asks about one cell after the other. It may ask a few hundred times, and in the end it
-# names one cell. Nothing else happens in this chapter.
+# Chapter 04 said which cells there are, chapter 05 made networks of them,
+# chapter 06 trained each one and wrote the answers into a table.
+# Now somebody has to choose.
+# A search asks about one cell after the other.
+# It may ask a few hundred times, and in the end it names one cell.
+# Nothing else happens in this chapter.
 #
-# The question itself is a function, `evaluate(genotype) -> float`, and you pass it in. It may look into the table, train a network for an hour, or ask
-# your grandmother.
+# The question itself is a function, `evaluate(genotype) -> float`, and you pass it in.
+# It may look into the table, train a network for an hour, or ask your grandmother.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long does it take to be lucky?
 #
-# The simplest search draws cells blindly and keeps the best one. Suppose one draw in a hundred is very good. You draw a hundred times. How sure can you be to
-# have met a very good one? Say a number first.
+# The simplest search draws cells blindly and keeps the best one.
+# Suppose one draw in a hundred is very good.
+# You draw a hundred times.
+# How sure can you be to have met a very good one?
+# Say a number first.
 #
-# One draw misses with probability 0.99, a hundred in a row with $0.99^{100} = 0.366$. So you have one with probability 0.634. In general, if a share $p$ of
-# the draws is good, then among $n$ draws there is at least one with probability
+# One draw misses with probability 0.99, a hundred in a row with $0.99^{100} = 0.366$.
+# So you have one with probability 0.634.
+# In general, if a share $p$ of the draws is good, then among $n$ draws there is at least one with probability
 #
 # $$ P_n = 1 - (1 - p)^n \tag{7.1} $$
 #
-# The size of the space is not in it. A hundred draws do as well among $10^{16}$ cells as among 735, if the good ones have the same share.
+# The size of the space is not in it.
+# A hundred draws do as well among $10^{16}$ cells as among 735, if the good ones have the same share.
 
 # %% tags=["core"]
 show(search.random_search)
 
 # %% [markdown] tags=["core"]
-# First a toy: one block, two operations, 16 token sequences. Our own `evaluate` likes the cell `identity(0)+sep3(1)`, which two of the 16
-# write (chapter 04). By Eq. 7.1, five draws find it with probability $1 - (14/16)^5 = 0.487$.
+# First a toy: one block, two operations, 16 token sequences.
+# Our own `evaluate` likes the cell `identity(0)+sep3(1)`, which two of the 16 write (chapter 04).
+# By Eq. 7.1, five draws find it with probability $1 - (14/16)^5 = 0.487$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 toy = search_space.Space(1, ("identity", "sep3"), cells=("normal",))
@@ -99,15 +111,18 @@ assert abs(sum(found) / 1000 - 0.487) < 0.06  # by hand, above
 found[:10]
 
 # %% [markdown] tags=["core"]
-# What comes back is a `History`: every trial with its genotype, the value it got, and what it cost. All searches of this chapter and the next return one,
-# so that they can be compared.
+# What comes back is a `History`: every trial with its genotype, the value it got, and what it cost.
+# All searches of this chapter and the next return one, so that they can be compared.
 
 # %% tags=["core"]
 show(search.History)
 
 # %% [markdown] tags=["core"]
-# Now the real table. Which cells are good, we look up for once: the best twentieth by test accuracy. Their share of the 2,916 token sequences is $p$.
-# Below: Eq. 7.1, and thirty real searches. Do they agree?
+# Now the real table.
+# Which cells are good, we look up for once: the best twentieth by test accuracy.
+# Their share of the 2,916 token sequences is $p$.
+# Below: Eq. 7.1, and thirty real searches.
+# Do they agree?
 
 # %% tags=["core", "catch-up"]
 cells = tabular.load()
@@ -137,22 +152,33 @@ y_label = "share that met a cell of the best 5 %"
 plots.lines(n, curves, x_label="draws", y_label=y_label)
 
 # %% [markdown] tags=["core"]
-# A few dozen draws, and nearly everyone has *met* a good cell. Random search is no straw man. In the paper's own figure it ends about one percent below the
-# controller. But to meet is not to recognise.
+# A few dozen draws, and nearly everyone has *met* a good cell.
+# Random search is no straw man.
+# In the paper's own figure it ends about one percent below the controller.
+# But to meet is not to recognise.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is the winner as good as it looks?
 #
-# Two cells, equally good. Each is trained once, and luck adds $+1$ or $-1$ to what you measure, with equal chances. You keep the one that measured higher. How
-# much luck does the winner have on average?
+# Two cells, equally good.
+# Each is trained once, and luck adds $+1$ or $-1$ to what you measure, with equal chances.
+# You keep the one that measured higher.
+# How much luck does the winner have on average?
 #
-# Four cases: $(+,+)$, $(+,-)$, $(-,+)$, $(-,-)$. In three of them the winner has $+1$, in one $-1$: on average $(3 - 1)/4 = 0.5$. Nobody cheated. With measured value
-# $y_i = \mu_i + \varepsilon_i$, where $\mu_i$ is what the cell is worth and $\varepsilon_i$ the luck of one training, the winner $w = \arg\max_i y_i$ has
+# Four cases: $(+,+)$, $(+,-)$, $(-,+)$, $(-,-)$.
+# In three of them the winner has $+1$, in one $-1$: on average $(3 - 1)/4 = 0.5$.
+# Nobody cheated.
+# With measured value $y_i = \mu_i + \varepsilon_i$, where $\mu_i$ is what the cell is worth and $\varepsilon_i$ the
+# luck of one training, the winner $w = \arg\max_i y_i$ has
 #
-# $$ b_n = \mathbb{E}\,[\varepsilon_w] \ge 0 , \qquad \text{equal cells and luck of } \pm 1: \quad b_n = 1 - 2^{1-n} \tag{7.2} $$
+# $$ b_n = \mathbb{E}\,[\varepsilon_w] \ge 0 , \qquad \text{equal cells and luck of } \pm 1: \quad b_n = 1 - 2^{1-n}
+#    \tag{7.2} $$
 #
-# for $n$ cells. The more you look at, the luckier the winner. So there are two rules here. A search **sees** the validation accuracy of one
-# training, its seed drawn at each question. It is **judged** by the mean test accuracy of the cell it names.
+# for $n$ cells.
+# The more you look at, the luckier the winner.
+# So there are two rules here.
+# A search **sees** the validation accuracy of one training, its seed drawn at each question.
+# It is **judged** by the mean test accuracy of the cell it names.
 
 # %% tags=["core"]
 show(search.noisy)
@@ -171,8 +197,8 @@ assert np.mean(winners) == 0.5  # by hand, above
 winners
 
 # %% [markdown] tags=["core"]
-# On the table, how far apart are what a random search believes about its best cell and what that cell is worth? To see luck alone, we compare with the mean
-# *validation* accuracy of the same cell.
+# On the table, how far apart are what a random search believes about its best cell and what that cell is worth?
+# To see luck alone, we compare with the mean *validation* accuracy of the same cell.
 
 # %% tags=["core", "slide"]
 believed = np.array([h.best_so_far() for h in blind])
@@ -186,8 +212,10 @@ labels = {"x_label": "draws", "y_label": "accuracy of the best so far, mean of 3
 plots.lines(n, curves, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Report what the search saw, as if it were the result. Longer searches then *seem* better even where they are not. Here all cells are equal, and only
-# luck is left:
+# **Break it.**
+# Report what the search saw, as if it were the result.
+# Longer searches then *seem* better even where they are not.
+# Here all cells are equal, and only luck is left:
 
 # %% tags=["core"]
 measured = np.random.default_rng(0).normal(0.8, 0.01, (SEEDS, 100))
@@ -199,12 +227,18 @@ for budget in (1, 10, 100):
 # %% [markdown] tags=["core", "slide"]
 # ## What if the best have children?
 #
-# A blind search learns nothing from its answers. Evolution does. [Regularized evolution](https://arxiv.org/abs/1802.01548) keeps a **population** of the
-# last $P$ cells. Each cycle it draws $S$ of them, the **tournament**. The best of these is the parent, a mutation of it is the child, the child joins, and **the oldest
-# dies**. That is all.
+# A blind search learns nothing from its answers.
+# Evolution does.
+# [Regularized evolution](https://arxiv.org/abs/1802.01548) keeps a **population** of the last $P$ cells.
+# Each cycle it draws $S$ of them, the **tournament**.
+# The best of these is the parent, a mutation of it is the child, the child joins, and **the oldest dies**.
+# That is all.
 #
-# How strong is the selection? Take $P = 4$ and a tournament of $S = 2$, drawn with replacement. There are 16 pairs. The best is in 7 of them and wins each; the second wins
-# 5, the third 3, the last only if it meets itself: 1. In general the $i$-th best becomes the parent with probability
+# How strong is the selection?
+# Take $P = 4$ and a tournament of $S = 2$, drawn with replacement.
+# There are 16 pairs.
+# The best is in 7 of them and wins each; the second wins 5, the third 3, the last only if it meets itself: 1.
+# In general the $i$-th best becomes the parent with probability
 #
 # $$ q_i = \frac{(P - i + 1)^S - (P - i)^S}{P^S} \tag{7.3} $$
 
@@ -221,8 +255,10 @@ assert odds(4, 2).tolist() == [7 / 16, 5 / 16, 3 / 16, 1 / 16]  # by hand, above
 odds(4, 2)
 
 # %% [markdown] tags=["core"]
-# Move the slider. At $S = 1$ everyone is equal and nothing is selected. The paper has $P = 100$ and $S = 25$, for 20,000 children. We have 200, so we take
-# $P = 20$ and $S = 5$: the same ratio.
+# Move the slider.
+# At $S = 1$ everyone is equal and nothing is selected.
+# The paper has $P = 100$ and $S = 25$, for 20,000 children.
+# We have 200, so we take $P = 20$ and $S = 5$: the same ratio.
 
 # %% tags=["core", "slide"]
 def pressure(tournament):
@@ -236,7 +272,8 @@ sizes = [1, 2, 3, 5, 8, 12, 20]
 widgets.slider(pressure, name="tournament", values=sizes, start=3)
 
 # %% [markdown] tags=["core"]
-# Thirty searches each. Where does evolution pull away from blind draws, if it does?
+# Thirty searches each.
+# Where does evolution pull away from blind draws, if it does?
 
 # %% tags=["core", "slide"]
 evolved = run(search.regularized_evolution)
@@ -258,11 +295,17 @@ result = {"random": worths(blind), "evolution": worths(evolved)}
 against(result)
 
 # %% [markdown] tags=["core"]
-# The first 20 queries of evolution *are* blind draws. What comes after is what selection is worth. Whether a gap is more than luck, the next section asks. And if a curve falls somewhere, that is no
-# mistake in the drawing: with more noisy looks a luckier cell takes the place of a better one (Eq. 7.2).
+# The first 20 queries of evolution *are* blind draws.
+# What comes after is what selection is worth.
+# Whether a gap is more than luck, the next section asks.
+# And if a curve falls somewhere, that is no mistake in the drawing:
+# with more noisy looks a luckier cell takes the place of a better one (Eq. 7.2).
 #
-# **Break it.** Why must the oldest die, and not the worst? Give one cell an undeserved stroke of luck and let the worst die instead. All cells are equally good here;
-# the first one measures 1, all others 0. How many of the 30 children that follow descend directly from the lucky one?
+# **Break it.**
+# Why must the oldest die, and not the worst?
+# Give one cell an undeserved stroke of luck and let the worst die instead.
+# All cells are equally good here; the first one measures 1, all others 0.
+# How many of the 30 children that follow descend directly from the lucky one?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 def worst(population):
@@ -283,20 +326,28 @@ print("the worst dies: ", direct_children(worst), "of 30")
 print("the oldest dies:", direct_children(lambda population: 0), "of 30")
 
 # %% [markdown] tags=["core"]
-# If the worst die, a lucky one lives for ever, and everyone is its child. With ageing a cell lasts only as long as its line does well *again and again*, since each
-# child is measured afresh. That is the sense in which this evolution is regularized.
+# If the worst die, a lucky one lives for ever, and everyone is its child.
+# With ageing a cell lasts only as long as its line does well *again and again*, since each child is measured afresh.
+# That is the sense in which this evolution is regularized.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is the difference more than luck?
 #
-# Three seeds of search A end at 2, 3 and 4, and the same three seeds of search B at 1, 2 and 3. Is A better? Side by side the two groups overlap. Pair them by seed:
-# the difference is 1, each time.
+# Three seeds of search A end at 2, 3 and 4, and the same three seeds of search B at 1, 2 and 3.
+# Is A better?
+# Side by side the two groups overlap.
+# Pair them by seed: the difference is 1, each time.
 #
-# Take the differences $d_s = a_s - b_s$. How sure is their mean? With $m$ seeds there are $m$ pairs. Draw $m$ of them, with replacement, many times, and look at how much the mean moves:
+# Take the differences $d_s = a_s - b_s$.
+# How sure is their mean?
+# With $m$ seeds there are $m$ pairs.
+# Draw $m$ of them, with replacement, many times, and look at how much the mean moves:
 #
-# $$ \bar d^{*} = \frac{1}{m} \sum_{j=1}^{m} d_{s_j}, \quad s_j \text{ drawn from } 1 \dots m; \qquad \text{interval: the middle 95 % of } \bar d^{*} \tag{7.4} $$
+# $$ \bar d^{*} = \frac{1}{m} \sum_{j=1}^{m} d_{s_j}, \quad s_j \text{ drawn from } 1 \dots m; \qquad
+#    \text{interval: the middle 95 % of } \bar d^{*} \tag{7.4} $$
 #
-# If the interval contains 0, these seeds do not tell the two apart. Then we say so: **a tie**.
+# If the interval contains 0, these seeds do not tell the two apart.
+# Then we say so: **a tie**.
 
 # %% tags=["core"]
 show(search.paired_interval)
@@ -306,7 +357,9 @@ assert search.paired_interval([2, 3, 4], [1, 2, 3]) == (1.0, 1.0, 1.0)  # by han
 search.paired_interval([1, -1], [0, 0])
 
 # %% [markdown] tags=["core"]
-# One more opponent first. **Local search** asks the neighbours of a cell, all cells one token away, and moves as soon as one is better. Where none is, it starts anew.
+# One more opponent first.
+# **Local search** asks the neighbours of a cell, all cells one token away, and moves as soon as one is better.
+# Where none is, it starts anew.
 
 # %% tags=["core"]
 show(search.local_search)
@@ -339,12 +392,19 @@ ends = {name: (100 * (top - rows[:, -1])).tolist() for name, rows in result.item
 plots.points(ends, y_label="points below the best cell")
 
 # %% [markdown] tags=["core"]
-# Read the last column, not the curves. At 20 queries evolution and random search have asked the very same questions, so a tie there is no news. Are the later ones what you
-# expected? With 735 cells, 200 blind draws see a good part of the whole space (exercise 04.2). In the paper's space they see nothing of it. A small table is kind to random search.
+# Read the last column, not the curves.
+# At 20 queries evolution and random search have asked the very same questions, so a tie there is no news.
+# Are the later ones what you expected?
+# With 735 cells, 200 blind draws see a good part of the whole space (exercise 04.2).
+# In the paper's space they see nothing of it.
+# A small table is kind to random search.
 
 # %% [markdown] tags=["core"]
-# Evolution asks about fewer cells, and some of them again and again. Each repeat is one more noisy answer. Is that waste, or insurance? Move the slider, and see what the size of
-# the population does. (Twelve seeds a value, the same twelve for random search, so read large differences only.)
+# Evolution asks about fewer cells, and some of them again and again.
+# Each repeat is one more noisy answer.
+# Is that waste, or insurance?
+# Move the slider, and see what the size of the population does.
+# (Twelve seeds a value, the same twelve for random search, so read large differences only.)
 
 # %% tags=["core", "slide"]
 @functools.cache
@@ -368,11 +428,16 @@ widgets.slider(grown, name="population", values=sizes, start=3, label=label)
 # %% [markdown] tags=["core", "slide"]
 # ## Must every child be trained to the end?
 #
-# A training of four epochs costs four. If a cell looks hopeless after the first, why pay for the other three? **Successive halving** trains many cells for a little while, keeps the
-# best half, trains those on for as long again, and so on. The epochs at which it cuts are its **rungs**.
+# A training of four epochs costs four.
+# If a cell looks hopeless after the first, why pay for the other three?
+# **Successive halving** trains many cells for a little while, keeps the best half, trains those on for as long again,
+# and so on.
+# The epochs at which it cuts are its **rungs**.
 #
-# Eight cells, rungs at epochs 1, 2 and 4, keep one in $\eta = 2$. Eight train for 1 epoch, four for 1 more, two for 2 more: $8 + 4 + 4 = 16$ epochs. Training all eight to the end takes 32. With rungs
-# $r_0 < r_1 < \dots$, $r_{-1} = 0$, and $n$ cells at the start,
+# Eight cells, rungs at epochs 1, 2 and 4, keep one in $\eta = 2$.
+# Eight train for 1 epoch, four for 1 more, two for 2 more: $8 + 4 + 4 = 16$ epochs.
+# Training all eight to the end takes 32.
+# With rungs $r_0 < r_1 < \dots$, $r_{-1} = 0$, and $n$ cells at the start,
 #
 # $$ C = \sum_k \left\lfloor \frac{n}{\eta^k} \right\rfloor (r_k - r_{k-1}) \tag{7.5} $$
 #
@@ -388,8 +453,8 @@ history = run(search.successive_halving, 16, 1, **rungs)[0]
 [(trial.epoch, trial.cost) for trial in history.trials]
 
 # %% [markdown] tags=["core"]
-# The whole idea rests on one thing: early rank must foretell late rank. Chapter 06 measured it, as a Kendall tau between one training at an early epoch and the other seeds
-# at the end.
+# The whole idea rests on one thing: early rank must foretell late rank.
+# Chapter 06 measured it, as a Kendall tau between one training at an early epoch and the other seeds at the end.
 
 # %% tags=["core", "slide"]
 told = cells.accuracy["validation"]
@@ -399,8 +464,9 @@ labels = {"x_label": "epochs of training", "y_label": "tau with the final rankin
 plots.lines(epochs, {"one training": taus}, **labels)
 
 # %% [markdown] tags=["core"]
-# Same price for everyone now: so many *epochs*. A query of random search costs all four. A bracket is planned for its budget, so each point of the halving curve is a
-# search of its own.
+# Same price for everyone now: so many *epochs*.
+# A query of random search costs all four.
+# A bracket is planned for its budget, so each point of the halving curve is a search of its own.
 
 # %% tags=["core", "slide"]
 spent = (80, 160, 320, 480, 800)
@@ -420,7 +486,10 @@ labels = {"x_label": "epochs of training paid", "y_label": "test accuracy, mean 
 plots.lines(spent, curves, **labels)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Trust the first epoch alone: after it keep one cell in eight, and train that to the end. The same budget now pays for many more cells. Does it help?
+# **Break it.**
+# Trust the first epoch alone: after it keep one cell in eight, and train that to the end.
+# The same budget now pays for many more cells.
+# Does it help?
 
 # %% tags=["core"]
 rash = {"rungs": (1, cells.epochs), "eta": 8}
@@ -433,13 +502,20 @@ for budget in (160, 800):
 # %% [markdown] tags=["deep", "slide"]
 # ## What is a multiply-add worth?
 #
-# Cell $a$ has accuracy 0.80 at 80 ms, cell $b$ 0.84 at 160 ms. Which one do you want? It depends on your phone. [MnasNet](https://arxiv.org/abs/1807.11626) makes one number
-# of both, with a target price $T$:
+# Cell $a$ has accuracy 0.80 at 80 ms, cell $b$ 0.84 at 160 ms.
+# Which one do you want?
+# It depends on your phone.
+# [MnasNet](https://arxiv.org/abs/1807.11626) makes one number of both, with a target price $T$:
 #
-# $$ r = \text{acc} \cdot \left( \frac{\text{price}}{T} \right)^{w}, \qquad w = \begin{cases} \alpha & \text{price} \le T \\ \beta & \text{else} \end{cases} \tag{7.6} $$
+# $$ r = \text{acc} \cdot \left( \frac{\text{price}}{T} \right)^{w}, \qquad
+#    w = \begin{cases} \alpha & \text{price} \le T \\ \beta & \text{else} \end{cases} \tag{7.6} $$
 #
-# with $\alpha = \beta = -0.07$. By hand, $T = 80$: $a$ gets 0.80. For $b$, $2^{-0.07} = 0.953$, and $0.84 \cdot 0.953 = 0.800$. A tie: to MnasNet, 5 % more accuracy
-# is worth twice the time. This reward found the network that [EfficientNet-B0](https://arxiv.org/abs/1905.11946) is; there the price was multiply-adds.
+# with $\alpha = \beta = -0.07$.
+# By hand, $T = 80$: $a$ gets 0.80.
+# For $b$, $2^{-0.07} = 0.953$, and $0.84 \cdot 0.953 = 0.800$.
+# A tie: to MnasNet, 5 % more accuracy is worth twice the time.
+# This reward found the network that [EfficientNet-B0](https://arxiv.org/abs/1905.11946) is;
+# there the price was multiply-adds.
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 a, b = search.mnasnet_reward(0.80, 80, 80), search.mnasnet_reward(0.84, 160, 80)
@@ -447,12 +523,19 @@ assert a == 0.80 and abs(b - 0.800) < 0.001  # by hand, above
 round(a, 4), round(b, 4)
 
 # %% [markdown] tags=["deep"]
-# The other way keeps both numbers. **NSGA-II** evolves a whole front. Sort the population into fronts: nothing dominates the first, nothing but the first the second, and so
-# on. An earlier front wins. Inside a front, the point with more *room* around it wins, so that the front stays spread out. With the front sorted by objective $m$,
+# The other way keeps both numbers.
+# **NSGA-II** evolves a whole front.
+# Sort the population into fronts: nothing dominates the first, nothing but the first the second, and so on.
+# An earlier front wins.
+# Inside a front, the point with more *room* around it wins, so that the front stays spread out.
+# With the front sorted by objective $m$,
 #
-# $$ \text{room}_i = \sum_m \frac{f_m(i+1) - f_m(i-1)}{f_m^{\max} - f_m^{\min}}, \qquad \text{the two ends: } \infty \tag{7.7} $$
+# $$ \text{room}_i = \sum_m \frac{f_m(i+1) - f_m(i-1)}{f_m^{\max} - f_m^{\min}}, \qquad \text{the two ends: } \infty
+#    \tag{7.7} $$
 #
-# Take $(0, 10), (1, 6), (4, 5), (10, 0)$. The second: $4/10 + 5/10 = 0.9$. The third: $9/10 + 6/10 = 1.5$, so it is the more precious.
+# Take $(0, 10), (1, 6), (4, 5), (10, 0)$.
+# The second: $4/10 + 5/10 = 0.9$.
+# The third: $9/10 + 6/10 = 1.5$, so it is the more precious.
 
 # %% tags=["deep"]
 show(search.nsga2)
@@ -463,8 +546,11 @@ assert search.fronts(points) == [[0, 1, 2, 3], [4]]  # (4, 5) beats (5, 6)
 search.crowding(points[:4])
 
 # %% [markdown] tags=["deep"]
-# Four searches for a cheap and good cell: blind, evolution that knows accuracy only, evolution on MnasNet's reward, and NSGA-II. Price: multiply-adds.
-# Each is judged by its front: the cells it *believes* undominated, at their test accuracy, as hypervolume (chapter 03), in percent of what the true front covers.
+# Four searches for a cheap and good cell: blind, evolution that knows accuracy only, evolution on MnasNet's reward,
+# and NSGA-II.
+# Price: multiply-adds.
+# Each is judged by its front: the cells it *believes* undominated, at their test accuracy, as hypervolume (chapter 03),
+# in percent of what the true front covers.
 
 # %% tags=["deep", "slide"]
 target = float(np.median(cells.macs))
@@ -523,10 +609,13 @@ says = f"One NSGA-II search: it believes in a front of {len(front)} of {len(x)} 
 plots.scatter(x, y, front=front, says=says, **labels)
 
 # %% [markdown] tags=["deep"]
-# The steps may go down: the search chose by what it saw, the figure shows what the cells are worth. Its front is full of lucky ones, since a lucky measurement cannot be
-# dominated. Eq. 7.2 again.
+# The steps may go down: the search chose by what it saw, the figure shows what the cells are worth.
+# Its front is full of lucky ones, since a lucky measurement cannot be dominated.
+# Eq. 7.2 again.
 #
-# **Break it.** Pay in multiply-adds, but live with milliseconds. NSGA-II searches once with each price; both fronts are judged by the clock.
+# **Break it.**
+# Pay in multiply-adds, but live with milliseconds.
+# NSGA-II searches once with each price; both fronts are judged by the clock.
 
 # %% tags=["deep", "slide"]
 clock = functools.partial(price, column=cells.latency)
@@ -544,8 +633,10 @@ plots.points(by_clock, y_label="hypervolume by latency (%)", says=says)
 # %% [markdown] tags=["core", "slide"]
 # ## How many children an hour?
 #
-# Enough of tables. Here evolution asks a real question: `search.train_child` builds the network of a cell and trains it, as chapter 06 did for the table. Guess how
-# many children this machine trains in an hour.
+# Enough of tables.
+# Here evolution asks a real question: `search.train_child` builds the network of a cell and trains it,
+# as chapter 06 did for the table.
+# Guess how many children this machine trains in an hour.
 
 # %% tags=["core"]
 show(search.train_child)
@@ -570,7 +661,8 @@ print(f"{seconds:.1f} s a child, {3600 / seconds:.0f} children an hour and core"
 print(f"best: {live.best.genotype}, {live.best.value:.3f}")
 
 # %% [markdown] tags=["core"]
-# You have run a neural architecture search. Would the table have said the same?
+# You have run a neural architecture search.
+# Would the table have said the same?
 
 # %% tags=["core", "slide"]
 x = [cells.query(t.genotype) for t in live.trials]
@@ -580,19 +672,30 @@ labels = {"x_label": "the table's mean accuracy", "y_label": "trained just now"}
 plots.scatter(x, y, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Each point is one training against the mean of three. Not the same numbers, but the same story. That is what a table is for.
+# Each point is one training against the mean of three.
+# Not the same numbers, but the same story.
+# That is what a table is for.
 #
-# Part of the pace is craft. `nasnet.network` lays its tensors out pixel by pixel, and `train_child` takes the optimizer that updates all weights in one call. The same cells in PyTorch's
-# default layout, with its default optimizer, reach the same accuracy later; `make bench` says how much later on your machine.
+# Part of the pace is craft.
+# `nasnet.network` lays its tensors out pixel by pixel, and `train_child` takes the optimizer that updates all weights
+# in one call.
+# The same cells in PyTorch's default layout, with its default optimizer, reach the same accuracy later;
+# `make bench` says how much later on your machine.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who goes to the final?
 #
-# Every search so far named the cell that *measured* best, once. We know since Eq. 7.2 what that is worth. NASNet's authors did not do so: after 20,000 short trainings they trained the best 250 children again,
-# to the end, and chose among those. A second look costs little, as it is for a few cells only.
+# Every search so far named the cell that *measured* best, once.
+# We know since Eq. 7.2 what that is worth.
+# NASNet's authors did not do so: after 20,000 short trainings they trained the best 250 children again, to the end,
+# and chose among those.
+# A second look costs little, as it is for a few cells only.
 #
-# Here the final has ten places; `History.finalists`, above, names them. `FOUND` below is chosen by all three trainings of each finalist: 30 trainings on top of 200 queries. But whoever judges a cell by the
-# trainings that chose it rewards luck again (chapter 06). So to say what a final is *worth*, we choose by two seeds and judge by the third, each in turn. Say first: is it worth more than the step from blind draws to evolution?
+# Here the final has ten places; `History.finalists`, above, names them.
+# `FOUND` below is chosen by all three trainings of each finalist: 30 trainings on top of 200 queries.
+# But whoever judges a cell by the trainings that chose it rewards luck again (chapter 06).
+# So to say what a final is *worth*, we choose by two seeds and judge by the third, each in turn.
+# Say first: is it worth more than the step from blind draws to evolution?
 
 # %% tags=["core", "slide"]
 def worth_of_final(history):
@@ -615,12 +718,18 @@ groups = {"measured best, once": once, "winner of the final": final}
 plots.points(groups, y_label="test accuracy, fresh trainings", says=says)
 
 # %% [markdown] tags=["core"]
-# The final of the first search names the cell that this course builds on from here, `search_space.FOUND`: `max3(0)+sep3(1) | identity(1)+sep3(1)`. Chapter 13 makes a detector's backbone of it. Nobody drew it by hand, and you can repeat the search.
+# The final of the first search names the cell that this course builds on from here, `search_space.FOUND`:
+# `max3(0)+sep3(1) | identity(1)+sep3(1)`.
+# Chapter 13 makes a detector's backbone of it.
+# Nobody drew it by hand, and you can repeat the search.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did the papers pay?
 #
-# 500 GPUs for 4 days: by hand, 2,000 GPU-days. The NASNet paper gives both factors, and calls the product "2,000 GPU-*hours*", a slip by a factor of 24. (Its appendix has 450 GPUs.) Before you cite a cost, multiply it out.
+# 500 GPUs for 4 days: by hand, 2,000 GPU-days.
+# The NASNet paper gives both factors, and calls the product "2,000 GPU-*hours*", a slip by a factor of 24.
+# (Its appendix has 450 GPUs.)
+# Before you cite a cost, multiply it out.
 
 # %% tags=["core", "slide"]
 whole = len(cells) * cells.seeds
@@ -642,29 +751,48 @@ print(f"20,000 children at your pace: {20_000 * seconds / 86400:.1f} core-days")
 print(f"{asked:,} queries of the table for the first two curves: seconds")
 
 # %% [markdown] tags=["core"]
-# The children are not alike: NASNet's saw 45,000 pictures of 32x32 pixels for 20 epochs. Chapter 09 does what ENAS and DARTS did: it lets all children share one set of weights.
+# The children are not alike: NASNet's saw 45,000 pictures of 32x32 pixels for 20 epochs.
+# Chapter 09 does what ENAS and DARTS did: it lets all children share one set of weights.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **One random architecture as the baseline.** quark0/darts#3: a reader asks how the surprisingly strong random baseline was made. It is a single random cell, trained once. One draw has no
-#   interval, and Eq. 7.1 says what thirty would have found.
-# - **Every cell is fine.** melodyguan/enas#39: low-ranked and random cells retrain to almost the accuracy of the chosen one. If the space is good, the search has little left to do: compare before you celebrate.
-# - **Which split did you search on?** D-X-Y/NATS-Bench#27 and #11: users of a benchmark mix up the validation accuracy a search may see with the test accuracy that judges it, and
-#   short trainings with long ones.
-# - **Children that never enter.** mit-han-lab/gan-compression#64: crossover makes children, and the population gets only the mutated ones. The search ran and found something, so nobody noticed. An author: "Yes. This is a bug".
-# - **A name is not an algorithm.** (No citation; look into the code of yours.) Some libraries call "regularized" an evolution that keeps the best and lets the worst go: the very thing that ageing replaces.
+# - **One random architecture as the baseline.** quark0/darts#3:
+#   a reader asks how the surprisingly strong random baseline was made.
+#   It is a single random cell, trained once.
+#   One draw has no interval, and Eq. 7.1 says what thirty would have found.
+# - **Every cell is fine.** melodyguan/enas#39: low-ranked and random cells retrain to almost the accuracy of the chosen
+#   one.
+#   If the space is good, the search has little left to do: compare before you celebrate.
+# - **Which split did you search on?**
+#   D-X-Y/NATS-Bench#27 and #11: users of a benchmark mix up the validation accuracy a search may see with the test
+#   accuracy that judges it, and short trainings with long ones.
+# - **Children that never enter.** mit-han-lab/gan-compression#64: crossover makes children,
+#   and the population gets only the mutated ones.
+#   The search ran and found something, so nobody noticed.
+#   An author: "Yes.
+#   This is a bug".
+# - **A name is not an algorithm.**
+#   (No citation; look into the code of yours.)
+#   Some libraries call "regularized" an evolution that keeps the best and lets the worst go:
+#   the very thing that ageing replaces.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A search asks `evaluate(genotype)` and returns a history. It sees one noisy validation accuracy a query; the mean test accuracy judges it.
-# - Blind draws meet a good cell with $1 - (1-p)^n$, whatever the size of the space. Beat that first.
-# - The winner of many noisy looks is lucky. Never report what the search saw.
-# - Regularized evolution: a tournament chooses the parent, the oldest dies. Luck dies with it.
+# - A search asks `evaluate(genotype)` and returns a history.
+#   It sees one noisy validation accuracy a query; the mean test accuracy judges it.
+# - Blind draws meet a good cell with $1 - (1-p)^n$, whatever the size of the space.
+#   Beat that first.
+# - The winner of many noisy looks is lucky.
+#   Never report what the search saw.
+# - Regularized evolution: a tournament chooses the parent, the oldest dies.
+#   Luck dies with it.
 # - Successive halving buys more cells with fewer epochs, as far as early ranks can be trusted.
-# - Two wishes: one number (MnasNet's reward) or a front (NSGA-II). Name the price you will really pay.
-# - Pair by seed, draw the pairs again, look whether 0 is inside. If it is: a tie.
+# - Two wishes: one number (MnasNet's reward) or a front (NSGA-II).
+#   Name the price you will really pay.
+# - Pair by seed, draw the pairs again, look whether 0 is inside.
+#   If it is: a tie.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -672,11 +800,16 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 # %% [markdown] tags=["core"]
 # ### 07.1 · Predict · draws_needed · 4 min · ●○○ · 1 point
 #
-# One draw in twenty is good. How many blind draws make you at least 90 % sure to have met a good one? A whole number. Guess it before you compute.
+# One draw in twenty is good.
+# How many blind draws make you at least 90 % sure to have met a good one?
+# A whole number.
+# Guess it before you compute.
 #
 # <details><summary>Answer</summary>
 #
-# $1 - 0.95^n \ge 0.9$ means $n \ge \ln 0.1 / \ln 0.95 = 44.9$, so 45. Most people say far more, or 20, since "one in twenty". But twenty draws miss every third time: $0.95^{20} = 0.36$.
+# $1 - 0.95^n \ge 0.9$ means $n \ge \ln 0.1 / \ln 0.95 = 44.9$, so 45.
+# Most people say far more, or 20, since "one in twenty".
+# But twenty draws miss every third time: $0.95^{20} = 0.36$.
 #
 # </details>
 
@@ -689,7 +822,9 @@ check("search.draws_needed", answer)
 # %% [markdown] tags=["core"]
 # ### 07.2 · Measure · repeats · 8 min · ●●○ · 2 points
 #
-# Run regularized evolution for 200 queries on `cells.space` with `seed=0`, on a world without noise: `evaluate` is the number of `sep3` in the normal cell. How many *distinct cells* does it try?
+# Run regularized evolution for 200 queries on `cells.space` with `seed=0`, on a world without noise:
+# `evaluate` is the number of `sep3` in the normal cell.
+# How many *distinct cells* does it try?
 # Try tournaments of 1 and 20 as well, and watch the number.
 
 # %% tags=["core"]
@@ -708,8 +843,11 @@ check("search.repeats", answer)
 # %% [markdown] tags=["core"]
 # ### 07.3 · Build · odds_without_return · 12 min · ●●○ · 3 points
 #
-# Some libraries draw the tournament *without* replacement: nobody can be in it twice. Write the odds of that version: a list with the probability that the best, the second best, … of `population`
-# cells wins a tournament of `size` different ones. With 4 cells and tournaments of 2 it is 3/6, 2/6, 1/6, 0. Eq. 7.3 no longer holds; `math.comb` may help.
+# Some libraries draw the tournament *without* replacement: nobody can be in it twice.
+# Write the odds of that version: a list with the probability that the best, the second best,
+# … of `population` cells wins a tournament of `size` different ones.
+# With 4 cells and tournaments of 2 it is 3/6, 2/6, 1/6, 0.
+# Eq. 7.3 no longer holds; `math.comb` may help.
 
 # %% tags=["core"]
 def odds_without_return(population, size):
@@ -723,12 +861,18 @@ check("search.odds_without_return", odds_without_return)
 # %% [markdown] tags=["core"]
 # ### 07.4 · Build · hyperband · 15 min · ●●● · 3 points
 #
-# How early should one cut? [Hyperband](https://arxiv.org/abs/1603.06560) does not choose. It runs one bracket of successive halving for each answer, from bold to careful, all at about the same cost. With at most
-# $R = \eta^m$ epochs, bracket $s = m, m - 1, \dots, 0$ starts with
+# How early should one cut?
+# [Hyperband](https://arxiv.org/abs/1603.06560) does not choose.
+# It runs one bracket of successive halving for each answer, from bold to careful, all at about the same cost.
+# With at most $R = \eta^m$ epochs, bracket $s = m, m - 1, \dots, 0$ starts with
 #
-# $$ n_s = \left\lceil \frac{m + 1}{s + 1}\, \eta^s \right\rceil \quad \text{cells, trained for } \eta^{m-s} \text{ epochs before the first cut.} $$
+# $$ n_s = \left\lceil \frac{m + 1}{s + 1}\, \eta^s \right\rceil \quad
+#    \text{cells, trained for } \eta^{m-s} \text{ epochs before the first cut.} $$
 #
-# Write `hyperband(epochs, eta)`: the list of pairs (cells, first rung), the boldest bracket first. `epochs` is a power of `eta`. For 9 and 3: `[(9, 1), (5, 3), (3, 9)]`. Whole numbers only.
+# Write `hyperband(epochs, eta)`: the list of pairs (cells, first rung), the boldest bracket first.
+# `epochs` is a power of `eta`.
+# For 9 and 3: `[(9, 1), (5, 3), (3, 9)]`.
+# Whole numbers only.
 
 # %% tags=["core"]
 def hyperband(epochs, eta):
@@ -742,9 +886,12 @@ check("search.hyperband", hyperband)
 # %% [markdown] tags=["deep"]
 # ### 07.5 · Build · exclusive_areas · 15 min · ●●● · 3 points
 #
-# Room is one way to say how much a point matters to its front. Another: how much hypervolume is lost without it? Write `exclusive_areas(cost, quality, reference)` for a front that stands in order:
-# cost and quality both rise strictly, and all points cost less and are better than `reference = (cost, quality)`. Return the lost area for each point, a list. For costs 1, 2, 4, qualities 5, 7, 8 and the
-# reference (6, 0): `[5, 4, 2]`.
+# Room is one way to say how much a point matters to its front.
+# Another: how much hypervolume is lost without it?
+# Write `exclusive_areas(cost, quality, reference)` for a front that stands in order:
+# cost and quality both rise strictly, and all points cost less and are better than `reference = (cost, quality)`.
+# Return the lost area for each point, a list.
+# For costs 1, 2, 4, qualities 5, 7, 8 and the reference (6, 0): `[5, 4, 2]`.
 
 # %% tags=["deep"]
 def exclusive_areas(cost, quality, reference):
@@ -758,8 +905,11 @@ check("search.exclusive_areas", exclusive_areas)
 # %% [markdown] tags=["optional"]
 # ### 07.6 · Further · 90 min · ●●● · 0 points
 #
-# [BANANAS](https://arxiv.org/abs/1910.11858) lets a predictor choose whom to ask next. Port the idea: after 20 blind draws fit a ridge regression from one-hot tokens to the values seen, propose 200 mutations of the best cells, ask the
-# one that is predicted best, and repeat. Compare with evolution at 50 queries: 30 seeds, paired, with an interval. Is it ahead, or a tie?
+# [BANANAS](https://arxiv.org/abs/1910.11858) lets a predictor choose whom to ask next.
+# Port the idea: after 20 blind draws fit a ridge regression from one-hot tokens to the values seen,
+# propose 200 mutations of the best cells, ask the one that is predicted best, and repeat.
+# Compare with evolution at 50 queries: 30 seeds, paired, with an interval.
+# Is it ahead, or a tie?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -770,17 +920,29 @@ quiz("search")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# The searches of this chapter remember cells. [08 · Controller](08_controller.ipynb) trains a network that remembers *decisions*: the controller that found NASNet-A. Does it need fewer questions? Keep your table of verdicts.
+# The searches of this chapter remember cells.
+# [08 · Controller](08_controller.ipynb) trains a network that remembers *decisions*:
+# the controller that found NASNet-A. Does it need fewer questions?
+# Keep your table of verdicts.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image Recognition](https://arxiv.org/abs/1707.07012), 2017. Random search in its figure 6; the costs.
-# - Zoph, Le, [Neural Architecture Search with Reinforcement Learning](https://arxiv.org/abs/1611.01578), 2016. 800 GPUs, 28 days.
-# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture Search](https://arxiv.org/abs/1802.01548), 2018. Ageing; 450 GPUs, 7 days.
-# - Pham and others, [Efficient Neural Architecture Search via Parameter Sharing](https://arxiv.org/abs/1802.03268), 2018; Liu, Simonyan, Yang, [DARTS](https://arxiv.org/abs/1806.09055), 2018: their costs.
-# - Jamieson, Talwalkar, [Non-stochastic Best Arm Identification](https://arxiv.org/abs/1502.07943), 2015; Li and others, [Hyperband](https://arxiv.org/abs/1603.06560), 2016.
-# - White, Nolen, Savani, [Local Search is State of the Art for Neural Architecture Search Benchmarks](https://arxiv.org/abs/2005.02960), 2020.
+# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image
+#   Recognition](https://arxiv.org/abs/1707.07012), 2017.
+#   Random search in its figure 6; the costs.
+# - Zoph, Le, [Neural Architecture Search with Reinforcement Learning](https://arxiv.org/abs/1611.01578), 2016.
+#   800 GPUs, 28 days.
+# - Real, Aggarwal, Huang, Le, [Regularized Evolution for Image Classifier Architecture
+#   Search](https://arxiv.org/abs/1802.01548), 2018.
+#   Ageing; 450 GPUs, 7 days.
+# - Pham and others, [Efficient Neural Architecture Search via Parameter Sharing](https://arxiv.org/abs/1802.03268),
+#   2018; Liu, Simonyan, Yang, [DARTS](https://arxiv.org/abs/1806.09055), 2018: their costs.
+# - Jamieson, Talwalkar, [Non-stochastic Best Arm Identification](https://arxiv.org/abs/1502.07943), 2015;
+#   Li and others, [Hyperband](https://arxiv.org/abs/1603.06560), 2016.
+# - White, Nolen, Savani, [Local Search is State of the Art for Neural Architecture Search
+#   Benchmarks](https://arxiv.org/abs/2005.02960), 2020.
 # - Tan and others, [MnasNet](https://arxiv.org/abs/1807.11626), 2018: the reward.
-# - Deb, Pratap, Agarwal, Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6, 2002.
+# - Deb, Pratap, Agarwal, Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II,
+#   IEEE Transactions on Evolutionary Computation 6, 2002.
 # - Efron, Bootstrap Methods: Another Look at the Jackknife, Annals of Statistics 7, 1979.

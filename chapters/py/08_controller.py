@@ -19,9 +19,11 @@
 # 4. say which samples PPO leaves alone, and why (exercise 08.5)
 # 5. compare a controller with a blind draw in a way that is fair to both (quiz, exercise 08.6)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.7 min (45 CPU-seconds, measured)<!-- /run --> | <!-- peak -->597 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.7 min (45 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->597 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -60,34 +62,45 @@ from lib.nas import controller, search, search_space, tabular
 device = setup("08_controller", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 07 searched by drawing, keeping and changing. None of its methods had an idea of what makes a cell good. NASNet's search has one: a second
-# network, the **controller**, that writes cells and is told how well they did.
+# Chapter 07 searched by drawing, keeping and changing.
+# None of its methods had an idea of what makes a cell good.
+# NASNet's search has one: a second network, the **controller**, that writes cells and is told how well they did.
 #
-# There is a catch. A cell is a row of choices, and you cannot take the derivative of an accuracy with respect to a choice. This
-# chapter shows the way round, then asks the question that the method must answer: does it pay?
+# There is a catch.
+# A cell is a row of choices, and you cannot take the derivative of an accuracy with respect to a choice.
+# This chapter shows the way round, then asks the question that the method must answer: does it pay?
 #
-# Half an hour only? Read "Which way is uphill?" and the part after it, move the sliders, and do exercise 08.3. That is the heart.
+# Half an hour only?
+# Read "Which way is uphill?" and the part after it, move the sliders, and do exercise 08.3.
+# That is the heart.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is the probability of a cell?
 #
-# Two choices make a small cell. First the input: state 0 with probability 3/4. Then, *knowing the input was state 0*, the operation: a pool with
-# probability 1/2. What is the probability of "state 0, pool"?
+# Two choices make a small cell.
+# First the input: state 0 with probability 3/4.
+# Then, *knowing the input was state 0*, the operation: a pool with probability 1/2.
+# What is the probability of "state 0, pool"?
 #
-# $3/4 \cdot 1/2 = 3/8$. Each choice is made knowing those before it, and the probabilities multiply. Logarithms turn the product into a sum.
+# $3/4 \cdot 1/2 = 3/8$.
+# Each choice is made knowing those before it, and the probabilities multiply.
+# Logarithms turn the product into a sum.
 # With $a = (a_1, \dots, a_T)$ the tokens of a cell and $\theta$ the weights of the controller:
 #
 # $$ \log \pi_\theta(a) = \sum_{t=1}^{T} \log \pi_\theta(a_t \mid a_1, \dots, a_{t-1}) \tag{8.1} $$
 #
-# $\pi_\theta$ is called the **policy**. Each factor is a softmax. What knows "those before it" is an LSTM with 100 units: it reads the last choice and
-# carries the rest in its state.
+# $\pi_\theta$ is called the **policy**.
+# Each factor is a softmax.
+# What knows "those before it" is an LSTM with 100 units: it reads the last choice and carries the rest in its state.
 
 # %% tags=["core"]
 show(controller.Controller)
 
 # %% [markdown] tags=["core"]
-# We need a space so small that nothing about it stays hidden. Two blocks, two operations: eight decisions that are open, and two combinations with a
-# single option. How many token sequences? Inputs of 2, 2, 3 and 3 options, four operations of 2: multiply.
+# We need a space so small that nothing about it stays hidden.
+# Two blocks, two operations: eight decisions that are open, and two combinations with a single option.
+# How many token sequences?
+# Inputs of 2, 2, 3 and 3 options, four operations of 2: multiply.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 TOY = search_space.Space(2, ("max3", "sep3"), cells=("normal",))
@@ -102,7 +115,8 @@ print(
 )
 
 # %% [markdown] tags=["core"]
-# The weights start between -0.1 and 0.1, as in the paper. What does such a controller prefer, before anyone has told it anything?
+# The weights start between -0.1 and 0.1, as in the paper.
+# What does such a controller prefer, before anyone has told it anything?
 
 # %% tags=["core", "slide"]
 share = 576 * log_p.exp().detach()
@@ -110,9 +124,12 @@ says = f"Every sequence is within a factor {share.max():.2f} of an even 1/576."
 plots.histogram(share, bins=24, x_label="probability times 576", says=says)
 
 # %% [markdown] tags=["core"]
-# Hardly anything. That is what small weights are for.
+# Hardly anything.
+# That is what small weights are for.
 #
-# **Break it.** Make all weights twenty times as large. Nothing has been learned, and yet:
+# **Break it.**
+# Make all weights twenty times as large.
+# Nothing has been learned, and yet:
 
 # %% tags=["core"]
 rash = controller.Controller(TOY, seed=0)
@@ -122,20 +139,28 @@ top = rash(every)[0].exp().sort(descending=True).values.detach()
 print(f"the 10 likeliest of 576 sequences now share {top[:10].sum():.0%}")
 
 # %% [markdown] tags=["core"]
-# A prejudice. It would have to be unlearned first, from samples that mostly show the same few cells.
+# A prejudice.
+# It would have to be unlearned first, from samples that mostly show the same few cells.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which way is uphill?
 #
-# One decision, two choices, A and B. A leads to accuracy 0.8, B to 0.6. The policy is even. Its expected reward is 0.7. It has two logits,
-# $\theta_A = \theta_B = 0$. Which change of $\theta_A$ helps, and by how much?
+# One decision, two choices, A and B. A leads to accuracy 0.8, B to 0.6.
+# The policy is even.
+# Its expected reward is 0.7.
+# It has two logits, $\theta_A = \theta_B = 0$.
+# Which change of $\theta_A$ helps, and by how much?
 #
-# The softmax answers: $\partial p_A / \partial \theta_A = p_A (1 - p_A) = 1/4$, and $p_B$ loses what $p_A$ gains. So the expected reward rises at the rate
-# $1/4 \cdot 0.8 - 1/4 \cdot 0.6 = 0.05$. In general, with $R(a)$ the reward of a sequence and $J$ the expected reward:
+# The softmax answers: $\partial p_A / \partial \theta_A = p_A (1 - p_A) = 1/4$, and $p_B$ loses what $p_A$ gains.
+# So the expected reward rises at the rate $1/4 \cdot 0.8 - 1/4 \cdot 0.6 = 0.05$.
+# In general, with $R(a)$ the reward of a sequence and $J$ the expected reward:
 #
-# $$ J(\theta) = \sum_a \pi_\theta(a)\, R(a), \qquad \nabla J = \sum_a \pi_\theta(a)\, R(a)\, \nabla \log \pi_\theta(a) \tag{8.2} $$
+# $$ J(\theta) = \sum_a \pi_\theta(a)\, R(a), \qquad \nabla J = \sum_a \pi_\theta(a)\, R(a)\, \nabla \log \pi_\theta(a)
+#    \tag{8.2} $$
 #
-# The second form uses $\nabla \pi = \pi\, \nabla \log \pi$. The reward itself is never differentiated. That is the way round.
+# The second form uses $\nabla \pi = \pi\, \nabla \log \pi$.
+# The reward itself is never differentiated.
+# That is the way round.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 theta = torch.zeros(2, requires_grad=True)
@@ -148,8 +173,10 @@ theta.grad
 show(controller.expected_reward)
 
 # %% [markdown] tags=["core"]
-# For the toy space we make rewards up: a random weight for each option of each decision, added, and scaled to look like accuracies.
-# Mean 0.75, standard deviation 0.05. A real reward is not a sum like this; it will do to learn from.
+# For the toy space we make rewards up: a random weight for each option of each decision, added,
+# and scaled to look like accuracies.
+# Mean 0.75, standard deviation 0.05.
+# A real reward is not a sum like this; it will do to learn from.
 
 # %% tags=["core", "catch-up"]
 TOY = search_space.Space(2, ("max3", "sep3"), cells=("normal",))
@@ -161,8 +188,9 @@ rewards = 0.75 + 0.05 * (total - total.mean()) / total.std()
 print(f"rewards from {rewards.min():.3f} to {rewards.max():.3f}")
 
 # %% [markdown] tags=["core"]
-# All 576 terms of Eq. 8.2, and no sampling. The LSTM has some 85,000 weights, so the gradient is an arrow in 85,000 dimensions. Walk along it, and, for
-# comparison, along an arrow of the same length in a random direction.
+# All 576 terms of Eq. 8.2, and no sampling.
+# The LSTM has some 85,000 weights, so the gradient is an arrow in 85,000 dimensions.
+# Walk along it, and, for comparison, along an arrow of the same length in a random direction.
 
 # %% tags=["core", "slide"]
 gradient = controller.exact_gradient(policy, every, rewards)
@@ -179,28 +207,37 @@ utils.vector_to_parameters(start, policy.parameters())
 plots.lines(steps, curves, x_label="length of the step", y_label="expected reward")
 
 # %% [markdown] tags=["core"]
-# In 85,000 dimensions a random step is wasted. If we could list all cells we would need nothing else in this chapter. But then we would not need a
-# search either: we would read off the best one.
+# In 85,000 dimensions a random step is wasted.
+# If we could list all cells we would need nothing else in this chapter.
+# But then we would not need a search either: we would read off the best one.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if you cannot list them all?
 #
-# Then draw. Eq. 8.2 is a mean under the policy, and means can be estimated from samples. Back to A and B, even odds, and one sample. What does
-# it say about $\theta_A$?
+# Then draw.
+# Eq. 8.2 is a mean under the policy, and means can be estimated from samples.
+# Back to A and B, even odds, and one sample.
+# What does it say about $\theta_A$?
 #
-# The **score** $\partial \log \pi / \partial \theta_A$ is $1 - p_A = 1/2$ if A was drawn, and $-p_A = -1/2$ if B was. Times the reward:
+# The **score** $\partial \log \pi / \partial \theta_A$ is $1 - p_A = 1/2$ if A was drawn, and $-p_A = -1/2$ if B was.
+# Times the reward:
 #
 # | drawn | reward | score | estimate | with 0.7 subtracted |
 # |---|---|---|---|---|
 # | A | 0.8 | 1/2 | 0.40 | $0.1 \cdot 1/2 = 0.05$ |
 # | B | 0.6 | -1/2 | -0.30 | $-0.1 \cdot -1/2 = 0.05$ |
 #
-# The mean of 0.40 and -0.30 is 0.05: correct. But no sample says so. One says "up, strongly", the other "down, strongly". Now subtract 0.7
-# from both rewards. **Each sample alone gives the exact answer.** In symbols, with a baseline $b$ and $n$ samples:
+# The mean of 0.40 and -0.30 is 0.05: correct.
+# But no sample says so.
+# One says "up, strongly", the other "down, strongly".
+# Now subtract 0.7 from both rewards.
+# **Each sample alone gives the exact answer.**
+# In symbols, with a baseline $b$ and $n$ samples:
 #
 # $$ \hat g = \frac{1}{n} \sum_{i=1}^{n} \big(R(a_i) - b\big)\, \nabla \log \pi_\theta(a_i) \tag{8.3} $$
 #
-# This is REINFORCE (Williams, 1992). The mean is the same for any $b$ that does not depend on the sample: $b$ multiplies $\sum_a \nabla \pi(a)$,
+# This is REINFORCE (Williams, 1992).
+# The mean is the same for any $b$ that does not depend on the sample: $b$ multiplies $\sum_a \nabla \pi(a)$,
 # the gradient of "all probabilities together", and that is the gradient of 1.
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -211,10 +248,14 @@ for b in (0.0, 0.7):
     print(f"baseline {b}: mean {mean:.2f}, standard deviation {variance**0.5:.2f}")
 
 # %% [markdown] tags=["core"]
-# Seven times the signal, or none at all. Now with the real thing, the LSTM on 576 sequences. We look at one number: the component of the estimate along
-# the exact gradient. If it is negative, the step goes downhill.
+# Seven times the signal, or none at all.
+# Now with the real thing, the LSTM on 576 sequences.
+# We look at one number: the component of the estimate along the exact gradient.
+# If it is negative, the step goes downhill.
 #
-# Move the sliders. Batch first: how large must it be until nearly all steps go up? Then put the batch back to 1, and move the baseline.
+# Move the sliders.
+# Batch first: how large must it be until nearly all steps go up?
+# Then put the batch back to 1, and move the baseline.
 
 # %% tags=["core", "slide"]
 probability = policy(every)[0].exp().detach()
@@ -237,10 +278,13 @@ batches, levels = [1, 2, 5, 10, 20, 50, 100], [0.0, 0.25, 0.5, 0.7, 0.75, 0.8, 1
 widgets.sliders(estimates, batch=batches, baseline=levels)
 
 # %% [markdown] tags=["core"]
-# With a batch of one and no baseline nearly half of the steps go downhill. One hundred times the samples divide the spread by ten. A baseline
-# near the mean reward does that too, and a little more, for one subtraction. A sample costs a training; a subtraction costs nothing.
+# With a batch of one and no baseline nearly half of the steps go downhill.
+# One hundred times the samples divide the spread by ten.
+# A baseline near the mean reward does that too, and a little more, for one subtraction.
+# A sample costs a training; a subtraction costs nothing.
 #
-# The picture is made of luck. The variance is not: over 576 sequences we can add it up.
+# The picture is made of luck.
+# The variance is not: over 576 sequences we can add it up.
 
 # %% tags=["core", "slide"]
 grid = [b / 40 for b in range(41)]
@@ -251,14 +295,21 @@ labels = {"x_label": "baseline", "y_label": "standard deviation, batch of one"}
 plots.lines(grid, {"exact": spread}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# So which number should one subtract? NASNet's takes a moving average of the rewards it has seen:
+# So which number should one subtract?
+# NASNet's takes a moving average of the rewards it has seen:
 #
 # $$ b \leftarrow 0.95\, b + 0.05\, R \tag{8.4} $$
 #
-# By hand: $b = 0.5$, then rewards 1 and 0. After the first $0.475 + 0.05 = 0.525$, after the second $0.49875$. It lags behind, but it is made of
-# *earlier* samples. (The first batch has none. There the code uses its own mean; what that costs comes next.)
+# By hand: $b = 0.5$, then rewards 1 and 0.
+# After the first $0.475 + 0.05 = 0.525$, after the second $0.49875$.
+# It lags behind, but it is made of *earlier* samples.
+# (The first batch has none.
+# There the code uses its own mean; what that costs comes next.)
 #
-# **Break it.** Why not the mean of the batch itself? It is fresher. Take batches of two from A and B, and list all four of them.
+# **Break it.**
+# Why not the mean of the batch itself?
+# It is fresher.
+# Take batches of two from A and B, and list all four of them.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 R, half = {"A": 0.8, "B": 0.6}, {"A": 0.5, "B": -0.5}
@@ -269,22 +320,32 @@ for pair in ("AA", "AB", "BA", "BB"):
 print([round(g, 3) for g in found], "mean", round(statistics.mean(found), 3))
 
 # %% [markdown] tags=["core"]
-# 0.025, half of the truth. Each sample is half of its own baseline, so half of it is subtracted from itself. With $n$ samples a share of $1/n$ is lost. The
-# direction survives. Exercise 08.4 repairs the length.
+# 0.025, half of the truth.
+# Each sample is half of its own baseline, so half of it is subtracted from itself.
+# With $n$ samples a share of $1/n$ is lost.
+# The direction survives.
+# Exercise 08.4 repairs the length.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How often may one batch be used?
 #
-# Twenty trainings for one step is a poor rate. Take five steps on the same twenty? After the first step the samples are no longer the policy's own: some
-# have become likelier, some rarer. The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean. But a ratio of 10 on a lucky
-# sample corrects it out of all proportion.
+# Twenty trainings for one step is a poor rate.
+# Take five steps on the same twenty?
+# After the first step the samples are no longer the policy's own: some have become likelier, some rarer.
+# The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean.
+# But a ratio of 10 on a lucky sample corrects it out of all proportion.
 #
-# PPO stops paying when a sample has moved far enough. With the advantage $A = R - b$ and $\epsilon = 0.2$ it climbs
+# PPO stops paying when a sample has moved far enough.
+# With the advantage $A = R - b$ and $\epsilon = 0.2$ it climbs
 #
-# $$ L = \frac{1}{n} \sum_i \min\big(\rho_i A_i,\; \operatorname{clip}(\rho_i, 1 - \epsilon, 1 + \epsilon)\, A_i\big) \tag{8.5} $$
+# $$ L = \frac{1}{n} \sum_i \min\big(\rho_i A_i,\; \operatorname{clip}(\rho_i, 1 - \epsilon, 1 + \epsilon)\, A_i\big)
+#    \tag{8.5} $$
 #
-# By hand. A good sample, $A = 1$, has become 1.5 times as likely: $\min(1.5, 1.2) = 1.2$. A little more of $\rho$ changes nothing, so its gradient
-# is zero. A bad sample, $A = -1$, has become 1.5 times as likely: $\min(-1.5, -1.2) = -1.5$. It went the wrong way, and keeps its gradient.
+# By hand.
+# A good sample, $A = 1$, has become 1.5 times as likely: $\min(1.5, 1.2) = 1.2$.
+# A little more of $\rho$ changes nothing, so its gradient is zero.
+# A bad sample, $A = -1$, has become 1.5 times as likely: $\min(-1.5, -1.2) = -1.5$.
+# It went the wrong way, and keeps its gradient.
 
 # %% tags=["core"]
 show(controller.ppo_loss)
@@ -310,14 +371,19 @@ says = "Flat where enough has been done: above 1.2 for A = 1, below 0.8 for A = 
 plots.lines(ratios, objective, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# NASNet's controller is trained this way, with batches of 20. The paper adds a small bonus for the **entropy**, the number of nats by which the policy
-# is still undecided:
+# NASNet's controller is trained this way, with batches of 20.
+# The paper adds a small bonus for the **entropy**, the number of nats by which the policy is still undecided:
 #
-# $$ H = -\sum_a \pi_\theta(a) \log \pi_\theta(a) = \mathbb{E}_a \Big[ -\sum_t \sum_k \pi(k \mid a_{<t}) \log \pi(k \mid a_{<t}) \Big] \tag{8.6} $$
+# $$ H = -\sum_a \pi_\theta(a) \log \pi_\theta(a) = \mathbb{E}_a \Big[ -\sum_t \sum_k \pi(k \mid a_{<t}) \log \pi(k
+#    \mid a_{<t}) \Big] \tag{8.6} $$
 #
-# The right side adds up the entropies of the softmaxes met on the way, so samples suffice. An even policy on our toy has $\log 576 = 6.36$.
+# The right side adds up the entropies of the softmaxes met on the way, so samples suffice.
+# An even policy on our toy has $\log 576 = 6.36$.
 #
-# **Break it.** One batch of 20, thirty passes. Once with the clip, once without. How undecided is the policy afterwards?
+# **Break it.**
+# One batch of 20, thirty passes.
+# Once with the clip, once without.
+# How undecided is the policy afterwards?
 
 # %% tags=["core", "slide"]
 left = {}
@@ -332,14 +398,17 @@ for name, clip in {"clip 0.2": 0.2, "no clip": math.inf}.items():
 plots.bars({"at the start": math.log(576), **left}, y_label="entropy (nats)")
 
 # %% [markdown] tags=["core"]
-# Without the clip twenty samples decide everything. One sequence has all the probability, and the search is over, though all it ever saw were 20 random
-# cells. With the clip the policy has leaned over and is still open.
+# Without the clip twenty samples decide everything.
+# One sequence has all the probability, and the search is over, though all it ever saw were 20 random cells.
+# With the clip the policy has leaned over and is still open.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Do the published settings fit a small space?
 #
-# The paper prints: learning rate 0.00035, entropy weight 0.00001, moving average 0.95, batches of 20. It trained 20,000 children: 1,000 batches. We can afford
-# about 200 samples: ten batches. Before you run the next cell, guess how far ten steps of 0.00035 get.
+# The paper prints: learning rate 0.00035, entropy weight 0.00001, moving average 0.95, batches of 20.
+# It trained 20,000 children: 1,000 batches.
+# We can afford about 200 samples: ten batches.
+# Before you run the next cell, guess how far ten steps of 0.00035 get.
 
 # %% tags=["core"]
 show(controller.Settings)
@@ -364,7 +433,9 @@ labels = {"x_label": "samples", "y_label": "expected reward"}
 plots.lines(list(range(0, 201, 20)), curves, **labels)
 
 # %% [markdown] tags=["core"]
-# Nowhere, as published. That is no fault of the paper's: its settings are for a hundred times as many samples. Give them 4,000:
+# Nowhere, as published.
+# That is no fault of the paper's: its settings are for a hundred times as many samples.
+# Give them 4,000:
 
 # %% tags=["deep"]
 patient = climb(controller.PUBLISHED, 4000)
@@ -373,12 +444,16 @@ says += f" 4,000; the best sequence has {rewards.max():.3f}."
 plots.lines(list(range(0, 4001, 20)), {"published": patient}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# So two things are changed, and only two: the learning rate, to 0.005, and the passes over a batch, to 5. The paper prints, as far as we can find, neither the number of passes nor
-# the clip nor the optimizer; we take the clip of the PPO paper, and Adam. How were the two chosen? **On made-up rewards, never on the table.** Settings chosen on the table would
-# make the comparison below worthless.
+# So two things are changed, and only two: the learning rate, to 0.005, and the passes over a batch, to 5.
+# The paper prints, as far as we can find, neither the number of passes nor the clip nor the optimizer;
+# we take the clip of the PPO paper, and Adam.
+# How were the two chosen?
+# **On made-up rewards, never on the table.**
+# Settings chosen on the table would make the comparison below worthless.
 #
-# The figure is recorded, not run here: 24 settings, 30 seeds, 200 samples each, by
-# [data/ablations/controller.py](../data/ablations/controller.py). The rise of the expected reward is given in standard deviations between sequences.
+# The figure is recorded, not run here: 24 settings, 30 seeds, 200 samples each,
+# by [data/ablations/controller.py](../data/ablations/controller.py).
+# The rise of the expected reward is given in standard deviations between sequences.
 
 # %% tags=["core", "slide"]
 recorded = (data.FOLDER / "ablations" / "controller.jsonl").read_text()
@@ -394,17 +469,24 @@ names = {"columns": [f"{lr:g}" for lr in rates], "rows": [str(n) for n in passes
 plots.grid(middle, x_label="learning rate", y_label="passes", says=says, **names)
 
 # %% [markdown] tags=["core"]
-# A slope on the left and a plateau on the right. We stand on the plateau, near its edge: no more speed than needed. REINFORCE, one pass and no clip, needs a higher learning rate to get
-# as far.
+# A slope on the left and a plateau on the right.
+# We stand on the plateau, near its edge: no more speed than needed.
+# REINFORCE, one pass and no clip, needs a higher learning rate to get as far.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it better than a blind draw, here?
 #
-# Now the table of chapter 06: every cell of `SMALL`, really trained. A search sees the validation accuracy of one seed, drawn anew for each question. It returns the cell
-# that looked best. It is judged by that cell's mean **test** accuracy: the **regret** is what it lacks to the best cell of the table.
+# Now the table of chapter 06: every cell of `SMALL`, really trained.
+# A search sees the validation accuracy of one seed, drawn anew for each question.
+# It returns the cell that looked best.
+# It is judged by that cell's mean **test** accuracy: the **regret** is what it lacks to the best cell of the table.
 #
-# And the count? Chapter 04 showed that one cell has up to eight token sequences, and a controller that has made up its mind draws the same cell over and over. Whoever trains each sample pays
-# for **samples**. Whoever keeps a notebook pays for **distinct cells**. We show both, since each of them flatters somebody.
+# And the count?
+# Chapter 04 showed that one cell has up to eight token sequences,
+# and a controller that has made up its mind draws the same cell over and over.
+# Whoever trains each sample pays for **samples**.
+# Whoever keeps a notebook pays for **distinct cells**.
+# We show both, since each of them flatters somebody.
 
 # %% tags=["core"]
 show(controller.search)
@@ -427,7 +509,9 @@ for name, method in methods.items():
 spent = time.process_time() - began
 
 # %% [markdown] tags=["core"]
-# The seeds are those of chapter 07, so random search and evolution repeat its numbers. First, does it learn at all on the real table? The figure shows what a method *draws*: the mean validation accuracy of each batch of 20.
+# The seeds are those of chapter 07, so random search and evolution repeat its numbers.
+# First, does it learn at all on the real table?
+# The figure shows what a method *draws*: the mean validation accuracy of each batch of 20.
 
 # %% tags=["core", "slide"]
 drawn_at = list(range(20, 401, 20))
@@ -440,7 +524,10 @@ labels = {"x_label": "samples", "y_label": "mean accuracy of what is drawn"}
 plots.lines(drawn_at, curves, **labels)
 
 # %% [markdown] tags=["core"]
-# The policy gradient raises the *mean* of what is drawn; that is what Eq. 8.2 asks for. A search is paid for the *best*. Is that the same thing? Regret, at budgets from 10 to 200.
+# The policy gradient raises the *mean* of what is drawn; that is what Eq. 8.2 asks for.
+# A search is paid for the *best*.
+# Is that the same thing?
+# Regret, at budgets from 10 to 200.
 
 # %% tags=["core", "catch-up"]
 best = max(cells.query(g, split="test") for g in cells.genotypes)
@@ -473,8 +560,11 @@ plots.lines(budgets, means(by_samples), x_label="samples drawn", y_label=y_label
 plots.lines(budgets, means(by_cells), x_label="distinct cells", y_label=y_label)
 
 # %% [markdown] tags=["core"]
-# Curves that cross may mean nothing. Pair the runs by seed, take the difference, and ask for its 95 % interval. Negative: the controller has less regret. An interval that holds zero:
-# these 30 seeds cannot tell the two apart. The table holds twelve intervals, and of twelve at 95 % one may well leave zero out by luck.
+# Curves that cross may mean nothing.
+# Pair the runs by seed, take the difference, and ask for its 95 % interval.
+# Negative: the controller has less regret.
+# An interval that holds zero: these 30 seeds cannot tell the two apart.
+# The table holds twelve intervals, and of twelve at 95 % one may well leave zero out by luck.
 
 # %% tags=["core", "slide"]
 lines = []
@@ -502,14 +592,23 @@ for name, counts in reached.items():
     print(f"{full} of 30 runs saw 200 cells within {samples} samples")
 
 # %% [markdown] tags=["core"]
-# Learning is not winning: the controller draws better and better cells, and the lines above say how often that beat a rival. Read them with three things in mind.
+# Learning is not winning: the controller draws better and better cells,
+# and the lines above say how often that beat a rival.
+# Read them with three things in mind.
 #
-# - A run that stops finding new cells keeps its last regret in the second figure, after up to 400 samples. Where the lines above say "0 of 30", the rows "200 distinct cells" compare whole runs and not equal numbers of cells.
-# - The space is small and blind draws see a good part of it. In a space of $10^{16}$ cells they do not. The paper's own comparison there: its controller ends about one percent above random search.
-# - The settings come from additive rewards without noise. Tuned on this table the controller would do better, and so would the others.
+# - A run that stops finding new cells keeps its last regret in the second figure, after up to 400 samples.
+#   Where the lines above say "0 of 30", the rows "200 distinct cells" compare whole runs and not equal numbers of
+#   cells.
+# - The space is small and blind draws see a good part of it.
+#   In a space of $10^{16}$ cells they do not.
+#   The paper's own comparison there: its controller ends about one percent above random search.
+# - The settings come from additive rewards without noise.
+#   Tuned on this table the controller would do better, and so would the others.
 
 # %% [markdown] tags=["core"]
-# **Break it.** Run the published settings on the table, unchanged. Which of the two rivals do they become?
+# **Break it.**
+# Run the published settings on the table, unchanged.
+# Which of the two rivals do they become?
 
 # %% tags=["core"]
 def batch_means(settings, seed):
@@ -524,13 +623,18 @@ gain = statistics.mean(after - before for before, after in pairs)
 print(f"published settings, first to tenth batch: {gain:+.4f}, mean of 10 seeds")
 
 # %% [markdown] tags=["core"]
-# Random search, with an LSTM in front of it. Nobody would notice from a figure of the best cell so far: that curve rises all the same, because the best of many draws always does. Hence the rule:
-# look at what is *drawn* before you say that something has learned.
+# Random search, with an LSTM in front of it.
+# Nobody would notice from a figure of the best cell so far: that curve rises all the same,
+# because the best of many draws always does.
+# Hence the rule: look at what is *drawn* before you say that something has learned.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did the paper pay?
 #
-# 500 GPUs, four days. How many GPU-hours? The paper says "2,000 GPU-hours". Multiply yourself, and look at the unit.
+# 500 GPUs, four days.
+# How many GPU-hours?
+# The paper says "2,000 GPU-hours".
+# Multiply yourself, and look at the unit.
 
 # %% tags=["core", "slide"]
 gpu_days = 500 * 4
@@ -542,20 +646,34 @@ rows.append(("your searches", "", f"{spent / 3600:.3f} core-hours, of a table"))
 table(("search", "days", "hours"), rows)
 
 # %% [markdown] tags=["core"]
-# 2,000 GPU-*days*. The paper's 22,400 GPU-hours for its predecessor are days too. The slip makes the search look 24 times cheaper than it was. The body of the paper has 500 GPUs, its appendix
-# 450: so the total is known to about ten percent.
+# 2,000 GPU-*days*.
+# The paper's 22,400 GPU-hours for its predecessor are days too.
+# The slip makes the search look 24 times cheaper than it was.
+# The body of the paper has 500 GPUs, its appendix 450: so the total is known to about ten percent.
 #
-# Our searches spend seconds, because the table answers at once. Chapter 06 says what the table cost.
+# Our searches spend seconds, because the table answers at once.
+# Chapter 06 says what the table cost.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Numbers in the wrong unit.** [NASNet](https://arxiv.org/abs/1707.07012) prints GPU-hours and means GPU-days, as above. Check units by multiplying.
-# - **The sign.** (This and the next from our own tests: exercise 08.3 knows them.) The quantity called "loss" in many controllers is the negative of what rises. An optimizer minimises; a forgotten minus makes good cells rare, and the curve looks beautiful: it falls.
-# - **A gradient through the baseline.** A learned baseline that is not detached is pushed to make the advantage small, instead of being right. Nothing crashes.
-# - **No blind draw beside it.** [Li and Talwalkar](https://arxiv.org/abs/1902.07638) put random search beside published searches, and much of the lead went away. Run it first: it is six lines.
-# - **Software that no longer runs.** automl/NASLib#138: somebody installs a benchmark for searches in both ways offered, and its own test fails in both. Code around searches ages fast, so this
-#   controller needs nothing but torch.
+# - **Numbers in the wrong unit.**
+#   [NASNet](https://arxiv.org/abs/1707.07012) prints GPU-hours and means GPU-days, as above.
+#   Check units by multiplying.
+# - **The sign.**
+#   (This and the next from our own tests: exercise 08.3 knows them.)
+#   The quantity called "loss" in many controllers is the negative of what rises.
+#   An optimizer minimises; a forgotten minus makes good cells rare, and the curve looks beautiful: it falls.
+# - **A gradient through the baseline.**
+#   A learned baseline that is not detached is pushed to make the advantage small, instead of being right.
+#   Nothing crashes.
+# - **No blind draw beside it.**
+#   [Li and Talwalkar](https://arxiv.org/abs/1902.07638) put random search beside published searches,
+#   and much of the lead went away.
+#   Run it first: it is six lines.
+# - **Software that no longer runs.** automl/NASLib#138: somebody installs a benchmark for searches in both ways
+#   offered, and its own test fails in both.
+#   Code around searches ages fast, so this controller needs nothing but torch.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
@@ -564,8 +682,10 @@ table(("search", "days", "hours"), rows)
 # - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$: the reward is never differentiated.
 # - A baseline changes the noise and not the mean, if it does not depend on the sample.
 # - PPO uses a batch several times, and stops paying when a sample has moved enough.
-# - Published settings belong to a published budget. Change them on something other than what you report.
-# - The policy gradient raises the mean of what is drawn. Count samples and distinct cells, and put a blind draw beside it.
+# - Published settings belong to a published budget.
+#   Change them on something other than what you report.
+# - The policy gradient raises the mean of what is drawn.
+#   Count samples and distinct cells, and put a blind draw beside it.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -573,13 +693,19 @@ table(("search", "days", "hours"), rows)
 # %% [markdown] tags=["core"]
 # ### 08.1 · Predict · too_high · 5 min · ●○○ · 1 point
 #
-# A and B again, rewards 0.8 and 0.6, even odds, one sample. Somebody sets the baseline to 1.0, far too high. What is the **standard deviation** of the
-# estimate for $\theta_A$? Work it out on paper, with two lines like those of the table above.
+# A and B again, rewards 0.8 and 0.6, even odds, one sample.
+# Somebody sets the baseline to 1.0, far too high.
+# What is the **standard deviation** of the estimate for $\theta_A$?
+# Work it out on paper, with two lines like those of the table above.
 #
 # <details><summary>Answer</summary>
 #
-# A drawn: $(0.8 - 1) \cdot 1/2 = -0.1$. B drawn: $(0.6 - 1) \cdot (-1/2) = 0.2$. Their mean is 0.05, as always. Each lies 0.15 from it: the standard deviation
-# is 0.15. Worse than with 0.7, better than with 0. And the first step, if A is drawn, makes the better choice *rarer*.
+# A drawn: $(0.8 - 1) \cdot 1/2 = -0.1$.
+# B drawn: $(0.6 - 1) \cdot (-1/2) = 0.2$.
+# Their mean is 0.05, as always.
+# Each lies 0.15 from it: the standard deviation is 0.15.
+# Worse than with 0.7, better than with 0.
+# And the first step, if A is drawn, makes the better choice *rarer*.
 #
 # </details>
 
@@ -592,8 +718,10 @@ check("controller.too_high", answer)
 # %% [markdown] tags=["core"]
 # ### 08.2 · Measure · calmest · 8 min · ●●○ · 2 points
 #
-# The policy has learned something: A now has 90 percent. The scores are then $1 - 0.9 = 0.1$ for A and $-0.9$ for B. Which baseline, in steps of 0.01, gives the least
-# variance? Is it the mean reward?
+# The policy has learned something: A now has 90 percent.
+# The scores are then $1 - 0.9 = 0.1$ for A and $-0.9$ for B. Which baseline, in steps of 0.01,
+# gives the least variance?
+# Is it the mean reward?
 
 # %% tags=["core"]
 odds, score = torch.tensor([0.9, 0.1]), torch.tensor([0.1, -0.9])
@@ -609,10 +737,13 @@ check("controller.calmest", answer)
 # %% [markdown] tags=["core"]
 # ### 08.3 · Build · reinforce_loss · 15 min · ●●○ · 4 points
 #
-# A policy without an LSTM: `T` separate decisions, `K` options each, `logits` of shape `(T, K)`. It drew `B` rows of `tokens`, shape `(B, T)`, and row `i` earned `rewards[i]`. Write the **loss**: minimised by
-# an optimizer, its gradient is that of Eq. 8.3 with `baseline`, a number.
+# A policy without an LSTM: `T` separate decisions, `K` options each, `logits` of shape `(T, K)`.
+# It drew `B` rows of `tokens`, shape `(B, T)`, and row `i` earned `rewards[i]`.
+# Write the **loss**: minimised by an optimizer, its gradient is that of Eq. 8.3 with `baseline`, a number.
 #
-# One thing more. Each row is paid a bonus for surprise: `weight` times $-\log \pi(a_i)$ is added to its reward. It belongs to the reward, and a reward is a number that comes from outside.
+# One thing more.
+# Each row is paid a bonus for surprise: `weight` times $-\log \pi(a_i)$ is added to its reward.
+# It belongs to the reward, and a reward is a number that comes from outside.
 #
 # Six lines are enough.
 
@@ -628,8 +759,10 @@ check("controller.reinforce_loss", reinforce_loss)
 # %% [markdown] tags=["core"]
 # ### 08.4 · Build · leave_one_out · 8 min · ●●○ · 3 points
 #
-# The batch's own mean shortens the gradient. So give each sample another baseline: the mean of all the *other* rewards of the batch. Return the advantages, a tensor of the same shape
-# as `rewards`. There are at least two.
+# The batch's own mean shortens the gradient.
+# So give each sample another baseline: the mean of all the *other* rewards of the batch.
+# Return the advantages, a tensor of the same shape as `rewards`.
+# There are at least two.
 
 # %% tags=["core"]
 def leave_one_out(rewards):
@@ -643,8 +776,10 @@ check("controller.leave_one_out", leave_one_out)
 # %% [markdown] tags=["deep"]
 # ### 08.5 · Build · silenced · 10 min · ●●● · 3 points
 #
-# In Eq. 8.5 some samples get no gradient any more, because the minimum takes the clipped product and it is smaller than the other. Return a tensor of truth values: which? Where both products are equal
-# the answer is False.
+# In Eq. 8.5 some samples get no gradient any more, because the minimum takes the clipped product and it is smaller than
+# the other.
+# Return a tensor of truth values: which?
+# Where both products are equal the answer is False.
 
 # %% tags=["deep"]
 def silenced(ratio, advantage, clip):
@@ -658,8 +793,11 @@ check("controller.silenced", silenced)
 # %% [markdown] tags=["optional"]
 # ### 08.6 · Further · 60 min · ●●● · 0 points
 #
-# Figure 6 of [the paper](https://arxiv.org/abs/1707.07012) compares the controller with random search by the best cell found so far, and by the mean of the best 5 and of the best 25. Draw the three
-# curves from `histories`, judged by test accuracy, with intervals over the 30 seeds. Does the answer depend on how many cells you would go on to train? Which of the three would you report, and why before looking?
+# Figure 6 of [the paper](https://arxiv.org/abs/1707.07012) compares the controller with random search by the best cell
+# found so far, and by the mean of the best 5 and of the best 25.
+# Draw the three curves from `histories`, judged by test accuracy, with intervals over the 30 seeds.
+# Does the answer depend on how many cells you would go on to train?
+# Which of the three would you report, and why before looking?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -670,13 +808,18 @@ quiz("controller")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Every sample of this chapter stands for a training. [09 · One-shot](09_one_shot.ipynb) asks whether one network can stand in for all of them: shared weights, searched by gradient.
+# Every sample of this chapter stands for a training.
+# [09 · One-shot](09_one_shot.ipynb) asks whether one network can stand in for all of them: shared weights,
+# searched by gradient.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Zoph, Vasudevan, Shlens and Le, [NASNet](https://arxiv.org/abs/1707.07012), 2017: the controller in appendix A.1, random search in Figure 6.
+# - Zoph, Vasudevan, Shlens and Le, [NASNet](https://arxiv.org/abs/1707.07012), 2017: the controller in appendix A.1,
+#   random search in Figure 6.
 # - Williams, *Simple statistical gradient-following algorithms*, Machine Learning 8, 1992: REINFORCE and the baseline.
-# - Schulman and others, [Proximal Policy Optimization](https://arxiv.org/abs/1707.06347), 2017: the clipped objective, Eq. 7.
-# - Pham and others, [ENAS](https://arxiv.org/abs/1802.03268), 2018: a controller and shared weights, by its abstract a thousand times cheaper.
+# - Schulman and others, [Proximal Policy Optimization](https://arxiv.org/abs/1707.06347), 2017: the clipped objective,
+#   Eq. 7.
+# - Pham and others, [ENAS](https://arxiv.org/abs/1802.03268), 2018: a controller and shared weights,
+#   by its abstract a thousand times cheaper.
 # - Li and Talwalkar, [Random search and reproducibility](https://arxiv.org/abs/1902.07638), 2019.

@@ -19,9 +19,11 @@
 # 4. judge a proxy by what it costs the one who trusts it (exercise 09.3)
 # 5. build a proxy from its formula (exercise 09.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->1.4 min (84 CPU-seconds, measured)<!-- /run --> | <!-- peak -->679 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->1.4 min (84 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->679 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -59,28 +61,38 @@ from lib.nas import one_shot, search_space, tabular
 device = setup("09_one_shot", seed=0)
 
 # %% [markdown] tags=["core"]
-# So far every cell paid for its own training. NASNet's search trained 20,000 of them, and nearly all were thrown away, weights and all. Three
-# ideas promise to save that:
+# So far every cell paid for its own training.
+# NASNet's search trained 20,000 of them, and nearly all were thrown away, weights and all.
+# Three ideas promise to save that:
 #
 # - **share** the weights: train one large network, and let every cell be a path through it
 # - **relax** the choice: make it a number, and let the gradient choose
 # - **skip** the training: look at the untrained network and guess
 #
-# All three are cheap. Chapter 06 left us the truth for a small space, so we can ask what matters: do they *rank* cells as training does?
+# All three are cheap.
+# Chapter 06 left us the truth for a small space, so we can ask what matters: do they *rank* cells as training does?
 #
-# Half an hour only? Read the first two parts and the last but one, and do exercise 09.3.
+# Half an hour only?
+# Read the first two parts and the last but one, and do exercise 09.3.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How alike are two rankings?
 #
-# You know Kendall's tau from Eq. 6.4; here it is again, with the number of pairs written out. Four cells, best last: the truth says $1, 2, 3, 4$. A cheap score says $1, 3, 2, 4$. How good is it? Give it a number before you read on.
+# You know Kendall's tau from Eq. 6.4; here it is again, with the number of pairs written out.
+# Four cells, best last: the truth says $1, 2, 3, 4$.
+# A cheap score says $1, 3, 2, 4$.
+# How good is it?
+# Give it a number before you read on.
 #
-# Four cells make six pairs. The score has five of them in the right order and one, the two in the middle, in the wrong one. With $n_+$ pairs
-# right and $n_-$ wrong among $n$ cells, **Kendall's tau** is
+# Four cells make six pairs.
+# The score has five of them in the right order and one, the two in the middle, in the wrong one.
+# With $n_+$ pairs right and $n_-$ wrong among $n$ cells, **Kendall's tau** is
 #
 # $$ \tau = \frac{n_+ - n_-}{n (n - 1) / 2} \tag{9.1} $$
 #
-# Here $(5 - 1) / 6 = 0.67$. Equal rankings have 1, opposite ones $-1$, and a coin has 0 on average. (Where values tie, the divisor is a little smaller.)
+# Here $(5 - 1) / 6 = 0.67$.
+# Equal rankings have 1, opposite ones $-1$, and a coin has 0 on average.
+# (Where values tie, the divisor is a little smaller.)
 
 # %% tags=["core"]
 show(one_shot.agreement)
@@ -91,9 +103,12 @@ assert abs(tau - 4 / 6) < 1e-12  # by hand, above
 print(f"tau {tau:.2f}, 95 % interval {low:.2f} to {high:.2f}")
 
 # %% [markdown] tags=["core"]
-# The interval says how little four cells prove. It comes from drawing cells anew, with replacement, and computing tau each time.
+# The interval says how little four cells prove.
+# It comes from drawing cells anew, with replacement, and computing tau each time.
 #
-# **Break it.** Score cells by dice. How large a tau can pure luck show, with 10 cells, 60, or 735?
+# **Break it.**
+# Score cells by dice.
+# How large a tau can pure luck show, with 10 cells, 60, or 735?
 
 # %% tags=["core", "slide"]
 dice = random.Random(0)
@@ -110,8 +125,12 @@ plots.points(luck, y_label="Kendall's tau of two rolls of dice")
 # %% [markdown] tags=["core"]
 # With ten cells, dice look like a discovery now and then.
 #
-# Now the truth: the table of chapter 06. The truth of a cell is its mean **test** accuracy over seeds 1 and 2. Seed 0 stays out, because some of the judges below look at it. One of them is the full training
-# with seed 0: it shows how well *honest work* ranks, noise included. Nobody can be asked for more. We take 60 cells, drawn once, for what runs live.
+# Now the truth: the table of chapter 06.
+# The truth of a cell is its mean **test** accuracy over seeds 1 and 2.
+# Seed 0 stays out, because some of the judges below look at it.
+# One of them is the full training with seed 0: it shows how well *honest work* ranks, noise included.
+# Nobody can be asked for more.
+# We take 60 cells, drawn once, for what runs live.
 
 # %% tags=["core", "catch-up"]
 QUICK = True  # False: all cells, more steps; about ten times the time
@@ -134,15 +153,23 @@ print(f"one full training against the truth: tau {tau:.2f} ({low:.2f} to {high:.
 # %% [markdown] tags=["core", "slide"]
 # ## Can 735 networks share their weights?
 #
-# In block 0 a side chooses one of two inputs and one of three operations: 6 pairs. In block 1 there are three inputs: 9 pairs. Give each pair layers of
-# its own, 15 sets in a cell. Every one of the 735 cells is then a **path**: it uses two pairs of each block. Two cells that agree on a pair use the same weights there.
+# In block 0 a side chooses one of two inputs and one of three operations: 6 pairs.
+# In block 1 there are three inputs: 9 pairs.
+# Give each pair layers of its own, 15 sets in a cell.
+# Every one of the 735 cells is then a **path**: it uses two pairs of each block.
+# Two cells that agree on a pair use the same weights there.
 #
-# Write $w_p$ for how much of pair $p$ a side takes, $o_p$ for its operation and $i_p$ for its input. Block $k$ computes
+# Write $w_p$ for how much of pair $p$ a side takes, $o_p$ for its operation and $i_p$ for its input.
+# Block $k$ computes
 #
 # $$ h_{k+2} = \sum_{\text{sides}} \; \sum_{p} \; w_p \; o_p(h_{i_p}) \tag{9.2} $$
 #
-# On a path each side has one $w_p = 1$, and the rest are 0. By hand, rows of three pixels as in chapter 04: the left side takes a quarter of
-# "leave $(0, 1, 0)$ alone" and three quarters of its maximum over neighbours, $(1, 1, 1)$. What comes out is $(0.75, 1, 0.75)$. That is no path. We will need it later.
+# On a path each side has one $w_p = 1$, and the rest are 0.
+# By hand, rows of three pixels as in chapter 04: the left side takes a quarter of "leave $(0, 1, 0)$ alone" and three
+# quarters of its maximum over neighbours, $(1, 1, 1)$.
+# What comes out is $(0.75, 1, 0.75)$.
+# That is no path.
+# We will need it later.
 
 # %% tags=["core"]
 show(one_shot.SuperCell)
@@ -155,8 +182,9 @@ assert sets == [6 + 9] * 5  # by hand, above; five cells in the network
 sets, len(supernet.slots)
 
 # %% [markdown] tags=["core"]
-# Is a path really the network that chapter 05 would build? `inherit` builds that network and copies the weights of the path into it. Same input, same
-# output?
+# Is a path really the network that chapter 05 would build?
+# `inherit` builds that network and copies the weights of the path into it.
+# Same input, same output?
 
 # %% tags=["core", "slide"]
 picture = training.normalise(held_out[0][:8])
@@ -170,10 +198,13 @@ assert worst < 1e-4
 print(f"20 cells, largest difference of a logit: {worst:.1e}")
 
 # %% [markdown] tags=["core"]
-# At most rounding. So a path *is* its cell, with borrowed weights.
+# At most rounding.
+# So a path *is* its cell, with borrowed weights.
 #
-# Training is short to say: at every step draw a path, and train it on a batch. That is **single-path sampling**. The settings were chosen by the supernet's own loss
-# and by the accuracy of eight paths on validation crops, before there was a table: 300 steps left it near chance, 1,500 at a learning rate of 0.05 did not.
+# Training is short to say: at every step draw a path, and train it on a batch.
+# That is **single-path sampling**.
+# The settings were chosen by the supernet's own loss and by the accuracy of eight paths on validation crops,
+# before there was a table: 300 steps left it near chance, 1,500 at a learning rate of 0.05 did not.
 
 # %% tags=["core"]
 show(one_shot.path_loss)
@@ -200,8 +231,9 @@ says = f"Mean loss of the paths drawn: {mean[0]:.2f} at first, {mean[-1]:.2f} at
 plots.lines(at, {"paths": mean}, x_label="step", y_label="loss, mean of 50", says=says)
 
 # %% [markdown] tags=["core"]
-# Each step trains another network, and still the loss goes down. Now score our 60 cells. Nothing is trained any more: borrow the weights, look at the
-# validation crops, next.
+# Each step trains another network, and still the loss goes down.
+# Now score our 60 cells.
+# Nothing is trained any more: borrow the weights, look at the validation crops, next.
 
 # %% tags=["core"]
 began = time.process_time()
@@ -215,10 +247,14 @@ labels = {"x_label": "accuracy with borrowed weights", "y_label": "true test acc
 plots.scatter(scores, truth, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Each point is a cell. On a rising line the supernet would be an oracle. How far these points are from one is what you pay for sharing.
+# Each point is a cell.
+# On a rising line the supernet would be an oracle.
+# How far these points are from one is what you pay for sharing.
 #
-# **Break it.** `accuracy` uses batch norms with the statistics of the crops it is given. Use the running averages instead, as we did in every chapter before. What
-# do you expect?
+# **Break it.**
+# `accuracy` uses batch norms with the statistics of the crops it is given.
+# Use the running averages instead, as we did in every chapter before.
+# What do you expect?
 
 # %% tags=["core", "slide"]
 usual = [training.accuracy(supernet.inherit(cell), *held_out) for cell in cells[:20]]
@@ -226,21 +262,30 @@ groups = {"statistics of the batch": scores[:20], "running averages": usual}
 plots.points(groups, y_label="accuracy with borrowed weights")
 
 # %% [markdown] tags=["core"]
-# The running averages mix the activations of all paths. A few paths happen to be near the mixture and lose nothing; most fall, many to chance. Nothing crashes, and the ranking now also says which path is near the average.
+# The running averages mix the activations of all paths.
+# A few paths happen to be near the mixture and lose nothing; most fall, many to chance.
+# Nothing crashes, and the ranking now also says which path is near the average.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can a choice have a slope?
 #
-# A side takes pair 1 or pair 2. Half of each is no cell, but it is a number that can move. DARTS gives every pair a number $\alpha_p$, and a softmax makes
-# shares of them, with a temperature $T$ (the paper has $T = 1$):
+# A side takes pair 1 or pair 2.
+# Half of each is no cell, but it is a number that can move.
+# DARTS gives every pair a number $\alpha_p$, and a softmax makes shares of them,
+# with a temperature $T$ (the paper has $T = 1$):
 #
 # $$ w_p = \frac{e^{\alpha_p / T}}{\sum_q e^{\alpha_q / T}} \tag{9.3} $$
 #
-# By hand: $\alpha = (0, \ln 3)$. At $T = 1$ the exponentials are 1 and 3, the shares 1/4 and 3/4. At $T = 1/2$ they are 1 and 9: 1/10 and 9/10. Cold means
-# decided.
+# By hand: $\alpha = (0, \ln 3)$.
+# At $T = 1$ the exponentials are 1 and 3, the shares 1/4 and 3/4.
+# At $T = 1/2$ they are 1 and 9: 1/10 and 9/10.
+# Cold means decided.
 #
-# The output needs care. The paper's rule is "blocks that nobody reads". If each of two sides of block 1 reads block 0 with probability 1/3, block 0
-# is left unread with probability $(2/3)^2 = 4/9$. So in the mixture state $s$ enters the output with the share
+# The output needs care.
+# The paper's rule is "blocks that nobody reads".
+# If each of two sides of block 1 reads block 0 with probability 1/3,
+# block 0 is left unread with probability $(2/3)^2 = 4/9$.
+# So in the mixture state $s$ enters the output with the share
 #
 # $$ u_s = \prod_{\text{later sides}} \Bigl( 1 - \sum_{p \,:\, i_p = s} w_p \Bigr) \tag{9.4} $$
 
@@ -255,13 +300,17 @@ assert abs(share - 4 / 9) < 1e-6  # by hand, above
 [len(row) for row in relaxation.shares()], round(share, 4)
 
 # %% [markdown] tags=["core"]
-# Two things learn now, the weights $\theta$ and the numbers $\alpha$. If both learned from the same crops, $\alpha$ would prefer what overfits best. So the training crops are split, and the two take
-# turns. **First order** means that $\alpha$ takes the weights as they are:
+# Two things learn now, the weights $\theta$ and the numbers $\alpha$.
+# If both learned from the same crops, $\alpha$ would prefer what overfits best.
+# So the training crops are split, and the two take turns.
+# **First order** means that $\alpha$ takes the weights as they are:
 #
 # $$ \alpha \leftarrow \alpha - \eta \, \nabla_\alpha L_{\text{other half}}(\theta, \alpha), \qquad
 # \theta \leftarrow \theta - \eta' \, \nabla_\theta L_{\text{half}}(\theta, \alpha) \tag{9.5} $$
 #
-# The paper's steps for $\alpha$ are tiny, 3e-4, and there are some 20,000 of them. We have 100, so ours are 0.1: enough for an $\alpha$ to travel. That was set once, before there was a table.
+# The paper's steps for $\alpha$ are tiny, 3e-4, and there are some 20,000 of them.
+# We have 100, so ours are 0.1: enough for an $\alpha$ to travel.
+# That was set once, before there was a table.
 
 # %% tags=["core"]
 show(one_shot.darts_loss)
@@ -288,9 +337,13 @@ matrices = {
 plots.grid(matrices, columns=options, rows=None, x_label="operation", y_label="input")
 
 # %% [markdown] tags=["core"]
-# Some pairs have risen above the 1/6 or 1/9 that all began with. A cell, however, has two pairs in a block, not nine. The paper keeps the two strongest, and so do we.
+# Some pairs have risen above the 1/6 or 1/9 that all began with.
+# A cell, however, has two pairs in a block, not nine.
+# The paper keeps the two strongest, and so do we.
 #
-# **Break it.** Score the mixture. Then cut: score that cell, with the very same weights.
+# **Break it.**
+# Score the mixture.
+# Then cut: score that cell, with the very same weights.
 
 # %% tags=["core", "slide"]
 whole = one_shot.accuracy(mixture, *held_out, relaxation.choice())
@@ -300,10 +353,13 @@ bars = {"mixture": whole, "cut to a cell": cut, "cell, trained alone": book.quer
 plots.bars(bars, y_label="validation accuracy", says=says)
 
 # %% [markdown] tags=["core"]
-# That fall is the **discretisation gap**. The weights learned to work as a crowd of nine. The gradient asked which change helps the *crowd*, and the crowd is not what we
-# build in the end.
+# That fall is the **discretisation gap**.
+# The weights learned to work as a crowd of nine.
+# The gradient asked which change helps the *crowd*, and the crowd is not what we build in the end.
 #
-# Can cooling close the gap? Move the slider: the same $\alpha$, the same weights, another temperature. **Entropy** counts how undecided the shares are: $-\sum_p w_p \ln w_p$, at most $\ln 9 = 2.2$ for nine pairs.
+# Can cooling close the gap?
+# Move the slider: the same $\alpha$, the same weights, another temperature.
+# **Entropy** counts how undecided the shares are: $-\sum_p w_p \ln w_p$, at most $\ln 9 = 2.2$ for nine pairs.
 
 # %% tags=["core", "slide"]
 heats = [8, 4, 2, 1, 0.5, 0.25, 0.12, 0.05, 0.01]
@@ -324,17 +380,29 @@ def at_heat(T):
 widgets.slider(at_heat, name="T", values=heats, start=3, label="temperature T")
 
 # %% [markdown] tags=["core"]
-# At T = 0.01 both sides of a block hold the *same*, strongest pair: not the cell of above, which keeps the two strongest. Both suffer from the same thing. Cold decides, and only now the crowd finds out that it cannot do without the rest. Later papers cool *while* the weights train, so that they can follow.
+# At T = 0.01 both sides of a block hold the *same*, strongest pair: not the cell of above,
+# which keeps the two strongest.
+# Both suffer from the same thing.
+# Cold decides, and only now the crowd finds out that it cannot do without the rest.
+# Later papers cool *while* the weights train, so that they can follow.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can you judge a network that has never been trained?
 #
-# Look at how much could flow through it. Two layers in a row with one weight each, 2 and $-3$. Feed in 1, ignore signs: $R = 2 \cdot 3 = 6$ comes out. Now ask each weight
-# how much of that depends on it: $|\theta| \cdot \partial R / \partial |\theta|$. For the first: $2 \cdot 3 = 6$. For the second: $3 \cdot 2 = 6$. **Synaptic flow** adds them up:
+# Look at how much could flow through it.
+# Two layers in a row with one weight each, 2 and $-3$.
+# Feed in 1, ignore signs: $R = 2 \cdot 3 = 6$ comes out.
+# Now ask each weight how much of that depends on it: $|\theta| \cdot \partial R / \partial |\theta|$.
+# For the first: $2 \cdot 3 = 6$.
+# For the second: $3 \cdot 2 = 6$.
+# **Synaptic flow** adds them up:
 #
-# $$ S = \sum_\theta |\theta| \, \frac{\partial R}{\partial |\theta|}, \qquad R = \mathbf{1}^\top f_{|\theta|}(\mathbf{1}) \tag{9.6} $$
+# $$ S = \sum_\theta |\theta| \, \frac{\partial R}{\partial |\theta|}, \qquad
+#    R = \mathbf{1}^\top f_{|\theta|}(\mathbf{1}) \tag{9.6} $$
 #
-# Here 12. The input is all ones, so it needs no data at all. Batch norms would undo the sizes of the weights; they are taken out (made the identity).
+# Here 12.
+# The input is all ones, so it needs no data at all.
+# Batch norms would undo the sizes of the weights; they are taken out (made the identity).
 
 # %% tags=["core"]
 show(one_shot.synflow)
@@ -349,18 +417,24 @@ one_shot.synflow(chain, (1, 1, 1)), chain[1].weight.item()
 # %% [markdown] tags=["core"]
 # The sign is still there: the sum was made on a copy.
 #
-# The second proxy needs a batch of crops, but no labels. Take the gradient of the outputs with respect to each image: which pixels matter here? If all images get the same answer, the network
-# treats them alike, and will find it hard to tell them apart. With $\lambda$ the eigenvalues of the correlations between these gradients and $\kappa = 10^{-5}$:
+# The second proxy needs a batch of crops, but no labels.
+# Take the gradient of the outputs with respect to each image: which pixels matter here?
+# If all images get the same answer, the network treats them alike, and will find it hard to tell them apart.
+# With $\lambda$ the eigenvalues of the correlations between these gradients and $\kappa = 10^{-5}$:
 #
 # $$ J = -\sum_{n} \left( \ln(\lambda_n + \kappa) + \frac{1}{\lambda_n + \kappa} \right) \tag{9.7} $$
 #
-# By hand, two images. Unrelated gradients: $\lambda = 1, 1$ and $J \approx -2$. Equal gradients: $\lambda = 2, 0$. Then $1 / \kappa$ takes over: $J \approx -10^5$.
+# By hand, two images.
+# Unrelated gradients: $\lambda = 1, 1$ and $J \approx -2$.
+# Equal gradients: $\lambda = 2, 0$.
+# Then $1 / \kappa$ takes over: $J \approx -10^5$.
 
 # %% tags=["core"]
 show(one_shot.jacobian_covariance)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Sixteen crops, then the same crop sixteen times.
+# **Break it.**
+# Sixteen crops, then the same crop sixteen times.
 
 # %% tags=["core", "slide"]
 fresh = tabular.network(task, cells[0])
@@ -370,7 +444,8 @@ for name, batch in {"16 crops": sixteen, "one crop, 16 times": sixteen[:1]}.item
     print(f"{name:18} J = {J:12,.1f}")
 
 # %% [markdown] tags=["core"]
-# Fifteen of sixteen eigenvalues vanish, and the score falls off a cliff. Now both proxies on the networks that the table started from: seed 0, before the first step.
+# Fifteen of sixteen eigenvalues vanish, and the score falls off a cliff.
+# Now both proxies on the networks that the table started from: seed 0, before the first step.
 
 # %% tags=["core"]
 began, shape = time.process_time(), (3, task.size, task.size)
@@ -383,8 +458,10 @@ print(f"two proxies, {len(cells)} cells: {time.process_time() - began:.1f} CPU-s
 # %% [markdown] tags=["core", "slide"]
 # ## Who agrees with the table?
 #
-# A fair list needs its dull members. The number of **parameters** and of **multiply-adds** cost nothing. **One epoch** of training, seed 0, costs a quarter of the **full training**, the
-# ceiling. Write down who you think comes first, and whether any of the clever scores beats the parameters.
+# A fair list needs its dull members.
+# The number of **parameters** and of **multiply-adds** cost nothing.
+# **One epoch** of training, seed 0, costs a quarter of the **full training**, the ceiling.
+# Write down who you think comes first, and whether any of the clever scores beats the parameters.
 
 # %% tags=["core"]
 logs = [
@@ -431,10 +508,13 @@ rows = [
 table(("score", "tau", "95 % interval", "training steps"), rows)
 
 # %% [markdown] tags=["core"]
-# Read it with the intervals in mind. All scores look at the same cells, so overlapping intervals do not prove a tie; for a verdict between two of them draw the *cells* again and look at the difference of
-# the two taus. And a clever score that does not beat "parameters" has earned nothing: counting is free.
+# Read it with the intervals in mind.
+# All scores look at the same cells, so overlapping intervals do not prove a tie;
+# for a verdict between two of them draw the *cells* again and look at the difference of the two taus.
+# And a clever score that does not beat "parameters" has earned nothing: counting is free.
 #
-# Sixty cells are few. The same on **all** cells and three seeds, where somebody has run `python data/ablations/proxies.py`:
+# Sixty cells are few.
+# The same on **all** cells and three seeds, where somebody has run `python data/ablations/proxies.py`:
 
 
 # %% tags=["core"]
@@ -458,7 +538,10 @@ else:
     print("Not run yet for this table, so there is nothing to show.")
 
 # %% [markdown] tags=["core"]
-# DARTS is made to give one cell; that its shares also rank all cells was our addition to the list. Where does its cell stand among all? One run, one seed: chapter 07 would not call it a result. Of the three runs in proxies.jsonl none found the same cell.
+# DARTS is made to give one cell; that its shares also rank all cells was our addition to the list.
+# Where does its cell stand among all?
+# One run, one seed: chapter 07 would not call it a result.
+# Of the three runs in proxies.jsonl none found the same cell.
 
 # %% tags=["core", "slide"]
 ours = honest(found)
@@ -473,11 +556,16 @@ print(
 # %% [markdown] tags=["core", "slide"]
 # ## Does the ranking survive when the network grows?
 #
-# NASNet's own claim: a cell found in a small network, on small pictures, is a good cell in a large one. It is the claim on which all cheap search rests. It can be
-# tested. Take twelve cells across the table, from the worst to the best. Train each again, twice as wide, with twice the normal cells, for twice as long, three seeds. Beside the best stand three
-# cells drawn at random among those with the *same multiply-adds*, 5 % up or down. If they do as well, the search has found a size and not a cell.
+# NASNet's own claim: a cell found in a small network, on small pictures, is a good cell in a large one.
+# It is the claim on which all cheap search rests.
+# It can be tested.
+# Take twelve cells across the table, from the worst to the best.
+# Train each again, twice as wide, with twice the normal cells, for twice as long, three seeds.
+# Beside the best stand three cells drawn at random among those with the *same multiply-adds*, 5 % up or down.
+# If they do as well, the search has found a size and not a cell.
 #
-# That is a quarter of an hour of training: `python data/ablations/transfer.py`. This cell shows what has been recorded, and makes nothing up.
+# That is a quarter of an hour of training: `python data/ablations/transfer.py`.
+# This cell shows what has been recorded, and makes nothing up.
 
 # %% tags=["core", "slide"]
 grown = {}
@@ -516,28 +604,46 @@ else:
 figure
 
 # %% [markdown] tags=["core"]
-# Two questions, two answers. Does the order survive? Look whether the interval of tau excludes 0, and how wide twelve cells leave it. Was it the cell or the size? If the dots of the peers reach those of the best, size explains much of it.
+# Two questions, two answers.
+# Does the order survive?
+# Look whether the interval of tau excludes 0, and how wide twelve cells leave it.
+# Was it the cell or the size?
+# If the dots of the peers reach those of the best, size explains much of it.
 # And a cell at chance in the table may learn when it is trained for twice as long, or the other way round.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The tools age faster than the results.** In automl/NASLib#138 the tests of a published benchmark fail for a user who has installed everything; in microsoft/nni#5537 the first tutorial does not
-#   run from the main branch. A benchmark as plain data, with the script that made it, is the part that lasts.
-# - **A ranking that is only size.** [Ning and others](https://arxiv.org/abs/2008.03064) and [White and others](https://arxiv.org/abs/2104.01177) compared many predictors and proxies; counting parameters
-#   or operations is hard to beat on several spaces. Always print it beside.
-# - **A search that was never compared with luck.** [Yang and others](https://arxiv.org/abs/1912.12522) and [Yu and others](https://arxiv.org/abs/1902.08142) put published one-shot methods beside random draws from the same space. Several gained little or
-#   nothing.
-# - **All skip connections.** [Zela and others](https://arxiv.org/abs/1909.09656) ran DARTS on several spaces; on some it ends in cells of little else than identities, and the mixture's accuracy does not warn.
-# - **Batch statistics.** You saw it above: evaluation mode, no error, and most paths far below what they can do. [Guo and others](https://arxiv.org/abs/1904.00420) recompute the statistics for each path before they score it.
+# - **The tools age faster than the results.**
+#   In automl/NASLib#138 the tests of a published benchmark fail for a user who has installed everything;
+#   in microsoft/nni#5537 the first tutorial does not run from the main branch.
+#   A benchmark as plain data, with the script that made it, is the part that lasts.
+# - **A ranking that is only size.**
+#   [Ning and others](https://arxiv.org/abs/2008.03064) and [White and others](https://arxiv.org/abs/2104.01177)
+#   compared many predictors and proxies; counting parameters or operations is hard to beat on several spaces.
+#   Always print it beside.
+# - **A search that was never compared with luck.**
+#   [Yang and others](https://arxiv.org/abs/1912.12522) and [Yu and others](https://arxiv.org/abs/1902.08142) put
+#   published one-shot methods beside random draws from the same space.
+#   Several gained little or nothing.
+# - **All skip connections.**
+#   [Zela and others](https://arxiv.org/abs/1909.09656) ran DARTS on several spaces;
+#   on some it ends in cells of little else than identities, and the mixture's accuracy does not warn.
+# - **Batch statistics.**
+#   You saw it above: evaluation mode, no error, and most paths far below what they can do.
+#   [Guo and others](https://arxiv.org/abs/1904.00420) recompute the statistics for each path before they score it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Kendall's tau counts pairs in the right order. It needs an interval, a ceiling, and dull baselines beside it.
-# - A supernet trains all cells at once. A path is its cell, with weights that must serve many masters.
-# - DARTS gives a choice a slope. What it improves is the mixture, and the cell is what is left when the mixture is cut.
-# - Zero-cost proxies look at an untrained network. Always compare them with its size; here both proxies stay below it.
+# - Kendall's tau counts pairs in the right order.
+#   It needs an interval, a ceiling, and dull baselines beside it.
+# - A supernet trains all cells at once.
+#   A path is its cell, with weights that must serve many masters.
+# - DARTS gives a choice a slope.
+#   What it improves is the mixture, and the cell is what is left when the mixture is cut.
+# - Zero-cost proxies look at an untrained network.
+#   Always compare them with its size; here both proxies stay below it.
 # - A cheap score is worth what it saves the one who trusts it.
 
 # %% [markdown] tags=["core"]
@@ -546,13 +652,16 @@ figure
 # %% [markdown] tags=["core"]
 # ### 09.1 · Predict · steps_trained · 5 min · ●○○ · 1 point
 #
-# A supernet of `SMALL` is trained for 1,620 steps. At each step both sides of block 1 choose one of its nine pairs, evenly and independently. In how many steps, on average, are the layers
-# of `sep3` on state 2 in block 1 on the path?
+# A supernet of `SMALL` is trained for 1,620 steps.
+# At each step both sides of block 1 choose one of its nine pairs, evenly and independently.
+# In how many steps, on average, are the layers of `sep3` on state 2 in block 1 on the path?
 #
 # <details><summary>Answer</summary>
 #
-# A side misses the pair with probability 8/9, both sides with 64/81. In the other 17/81 of the steps it is trained: 340. A network trained alone has its layers trained in every step. That is why a
-# supernet needs patience.
+# A side misses the pair with probability 8/9, both sides with 64/81.
+# In the other 17/81 of the steps it is trained: 340.
+# A network trained alone has its layers trained in every step.
+# That is why a supernet needs patience.
 #
 # </details>
 
@@ -565,7 +674,8 @@ check("one_shot.steps_trained", answer)
 # %% [markdown] tags=["core"]
 # ### 09.2 · Measure · decided · 6 min · ●○○ · 2 points
 #
-# Six pairs with $\alpha = (1.5, 1, 0.5, 0, 0, 0)$. Find the largest temperature, in steps of 0.05, at which the strongest has a share of **at least 0.9**.
+# Six pairs with $\alpha = (1.5, 1, 0.5, 0, 0, 0)$.
+# Find the largest temperature, in steps of 0.05, at which the strongest has a share of **at least 0.9**.
 
 # %% tags=["core"]
 temperature = 1.0  # change me
@@ -580,8 +690,11 @@ check("one_shot.decided", answer)
 # %% [markdown] tags=["core"]
 # ### 09.3 · Build · regret_at · 10 min · ●●○ · 3 points
 #
-# You can afford to train `k` cells, and let a proxy choose them: those with the `k` highest scores. Given the lists `scores` and `truth` (all scores differ), return how much the best cell that you
-# will then hold lacks to the best of all. 0 means that nothing was lost. A proxy can have a modest tau and a small regret: only the top counts.
+# You can afford to train `k` cells, and let a proxy choose them: those with the `k` highest scores.
+# Given the lists `scores` and `truth` (all scores differ), return how much the best cell that you will then hold lacks
+# to the best of all.
+# 0 means that nothing was lost.
+# A proxy can have a modest tau and a small regret: only the top counts.
 
 # %% tags=["core"]
 def regret_at(scores, truth, k):
@@ -595,8 +708,12 @@ check("one_shot.regret_at", regret_at)
 # %% [markdown] tags=["core"]
 # ### 09.4 · Build · naswot · 15 min · ●●● · 3 points
 #
-# The later version of [Mellor and others](https://arxiv.org/abs/2006.04647) needs no gradient. Show the untrained network $N$ images. Every ReLU is on (1) or off (0), so each image has a code of $A$ zeros and ones. Let $K_{ij}$ be the
-# number of units that **agree** for images $i$ and $j$. The score is $\ln \det K$. Given `codes`, a float32 tensor $(N, A)$ of zeros and ones, return the score as a float64 tensor with no axes.
+# The later version of [Mellor and others](https://arxiv.org/abs/2006.04647) needs no gradient.
+# Show the untrained network $N$ images.
+# Every ReLU is on (1) or off (0), so each image has a code of $A$ zeros and ones.
+# Let $K_{ij}$ be the number of units that **agree** for images $i$ and $j$.
+# The score is $\ln \det K$.
+# Given `codes`, a float32 tensor $(N, A)$ of zeros and ones, return the score as a float64 tensor with no axes.
 
 # %% tags=["core"]
 def naswot(codes):
@@ -610,8 +727,12 @@ check("one_shot.naswot", naswot)
 # %% [markdown] tags=["optional"]
 # ### 09.5 · Further · 90 min · ●●● · 0 points
 #
-# [Wang and others](https://arxiv.org/abs/2108.04392) say that the largest $\alpha$ is the wrong thing to keep. Instead they remove one pair at a time from the trained mixture, and keep the pair whose loss hurts accuracy most. Port that to
-# `Relaxation.choice`: a removed pair has weight 0, and the others are shared out again. Does it find another cell than ours? Is that cell better in the table? Over five seeds?
+# [Wang and others](https://arxiv.org/abs/2108.04392) say that the largest $\alpha$ is the wrong thing to keep.
+# Instead they remove one pair at a time from the trained mixture, and keep the pair whose loss hurts accuracy most.
+# Port that to `Relaxation.choice`: a removed pair has weight 0, and the others are shared out again.
+# Does it find another cell than ours?
+# Is that cell better in the table?
+# Over five seeds?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -622,16 +743,21 @@ quiz("one_shot")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# The search half of the course ends here: a space (04), networks (05), a table (06), searches (07, 08), and cheap judges (09). Chapter 10 leaves the inside of the cell alone and asks how to make a good network larger: wider, deeper, or
-# with more pixels?
+# The search half of the course ends here: a space (04), networks (05), a table (06), searches (07, 08),
+# and cheap judges (09).
+# Chapter 10 leaves the inside of the cell alone and asks how to make a good network larger: wider, deeper,
+# or with more pixels?
 
 # %% [markdown] tags=["core"]
 # ## References
 #
 # - Pham and others, [ENAS](https://arxiv.org/abs/1802.03268), 2018: sharing weights inside NASNet's own space.
-# - Liu, Simonyan and Yang, [DARTS](https://arxiv.org/abs/1806.09055), 2018: Eqs. 9.3 and 9.5, with a softmax over operations on each edge; ours is over pairs.
+# - Liu, Simonyan and Yang, [DARTS](https://arxiv.org/abs/1806.09055), 2018: Eqs. 9.3 and 9.5,
+#   with a softmax over operations on each edge; ours is over pairs.
 # - Guo and others, [Single Path One-Shot](https://arxiv.org/abs/1904.00420), 2019: one uniformly drawn path a step.
-# - Tanaka and others, [SynFlow](https://arxiv.org/abs/2006.05467), 2020: made for pruning; as a proxy for search in Abdelfattah and others,
-#   [Zero-Cost Proxies](https://arxiv.org/abs/2101.08134), 2021.
-# - Mellor and others, [NAS without training](https://arxiv.org/abs/2006.04647), 2020: Eq. 9.7 is its first version, exercise 09.4 its last.
-# - Zela and others, [Understanding and Robustifying DARTS](https://arxiv.org/abs/1909.09656), 2019. Yang and others, [NAS evaluation is frustratingly hard](https://arxiv.org/abs/1912.12522), 2019.
+# - Tanaka and others, [SynFlow](https://arxiv.org/abs/2006.05467), 2020: made for pruning;
+#   as a proxy for search in Abdelfattah and others, [Zero-Cost Proxies](https://arxiv.org/abs/2101.08134), 2021.
+# - Mellor and others, [NAS without training](https://arxiv.org/abs/2006.04647), 2020: Eq. 9.7 is its first version,
+#   exercise 09.4 its last.
+# - Zela and others, [Understanding and Robustifying DARTS](https://arxiv.org/abs/1909.09656), 2019.
+#   Yang and others, [NAS evaluation is frustratingly hard](https://arxiv.org/abs/1912.12522), 2019.

@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 10 · EfficientNet
 #
-# **Question. You may spend twice as much on a network. Should it become deeper, wider, or look at larger pictures?**
+# **Question. You may spend twice as much on a network.
+# Should it become deeper, wider, or look at larger pictures?**
 #
 # After this chapter you can
 #
@@ -18,9 +19,11 @@
 # 3. scale a network in three directions, and round as the published ones do (exercises 10.1 and 10.3)
 # 4. say where the paper's rule and the paper's table part (exercise 10.2)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.7 min (41 CPU-seconds, measured)<!-- /run --> | <!-- peak -->731 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.7 min (41 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->731 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -58,11 +61,16 @@ from lib.nas import search
 device = setup("10_efficientnet", seed=0)
 
 # %% [markdown] tags=["core"]
-# In part II a search found cells, and people decided how often to stack them and how wide to make them. EfficientNet turns this round. A search found one
-# small network, B0. Then a rule of one number says how to make it larger. It is a rule for the decision that chapter 05 left to us: `cells` and `filters`.
+# In part II a search found cells, and people decided how often to stack them and how wide to make them.
+# EfficientNet turns this round.
+# A search found one small network, B0.
+# Then a rule of one number says how to make it larger.
+# It is a rule for the decision that chapter 05 left to us: `cells` and `filters`.
 #
-# B0 was found with MnasNet's reward, [Eq. 7.6](07_search.ipynb): accuracy times a power of the price, so that a network which is twice as dear must be 5 % better. The price was multiply-adds,
-# the target 400 million. B0 has 386 million:
+# B0 was found with MnasNet's reward, [Eq. 7.6](07_search.ipynb): accuracy times a power of the price,
+# so that a network which is twice as dear must be 5 % better.
+# The price was multiply-adds, the target 400 million.
+# B0 has 386 million:
 
 # %% tags=["core", "nbval-check-output"]
 target = 400e6
@@ -70,21 +78,31 @@ print(round(search.mnasnet_reward(0.77, 386e6, target), 4), "at 386 million")
 print(round(search.mnasnet_reward(0.77, 800e6, target), 4), "at 800 million")
 
 # %% [markdown] tags=["core"]
-# So "EfficientNet" is two ideas that are often told as one: a searched block plan, and a scaling rule. The rule works on any network. We build the plan first.
+# So "EfficientNet" is two ideas that are often told as one: a searched block plan, and a scaling rule.
+# The rule works on any network.
+# We build the plan first.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a block cost?
 #
-# A block of B0 takes 24 channels and gives 24. Inside it is six times as wide. First a 1x1 convolution from 24 to 144 channels: $24 \cdot 144 = 3456$ weights. Then a 3x3
-# filter for each of the 144 channels alone, *depthwise*: $9 \cdot 144 = 1296$. Then a 1x1 back to 24: 3456 again. Together 8208. What would a dense 3x3 from 144 to 144 channels cost?
+# A block of B0 takes 24 channels and gives 24.
+# Inside it is six times as wide.
+# First a 1x1 convolution from 24 to 144 channels: $24 \cdot 144 = 3456$ weights.
+# Then a 3x3 filter for each of the 144 channels alone, *depthwise*: $9 \cdot 144 = 1296$.
+# Then a 1x1 back to 24: 3456 again.
+# Together 8208.
+# What would a dense 3x3 from 144 to 144 channels cost?
 # $9 \cdot 144 \cdot 144 = 186{,}624$.
 #
 # With $C$ channels in, $F$ out, a kernel of $k$, and an expansion of $e$:
 #
-# $$ n = C \cdot eC + k^2 \cdot eC + eC \cdot F + \underbrace{2\, eC\, h + eC + h}_{\text{the gate}} , \qquad h = C / 4 \tag{10.1} $$
+# $$ n = C \cdot eC + k^2 \cdot eC + eC \cdot F + \underbrace{2\, eC\, h + eC + h}_{\text{the gate}} , \qquad h = C / 4
+#    \tag{10.1} $$
 #
-# The gate comes later in this chapter; its $h$ is a quarter of the block's *input*, not of its wide middle. Batch norms are left out here. The block is
-# called **MBConv**, mobile inverted bottleneck: a bottleneck is narrow in the middle, this one is narrow at its ends.
+# The gate comes later in this chapter; its $h$ is a quarter of the block's *input*, not of its wide middle.
+# Batch norms are left out here.
+# The block is called **MBConv**, mobile inverted bottleneck: a bottleneck is narrow in the middle,
+# this one is narrow at its ends.
 
 # %% tags=["core"]
 show(efficientnet.MBConv)
@@ -110,18 +128,22 @@ plots.bars(cost, y_label="weights", says=says)
 # %% [markdown] tags=["core", "slide"]
 # ## What does a block compute?
 #
-# Take one channel, one picture of 2x2, and a block that widens it to two channels with the weights $1$ and $-1$, cuts at zero, filters with a 3x3 that has a 1 in its
-# middle, and adds the two up with weights $1$ and $1$:
+# Take one channel, one picture of 2x2, and a block that widens it to two channels with the weights $1$ and $-1$,
+# cuts at zero, filters with a 3x3 that has a 1 in its middle, and adds the two up with weights $1$ and $1$:
 #
-# $$ x = \begin{pmatrix} 1 & -2 \\ 3 & 0 \end{pmatrix} \;\to\; \max(0, x),\ \max(0, -x) \;\to\; |x| = \begin{pmatrix} 1 & 2 \\ 3 & 0 \end{pmatrix} $$
+# $$ x = \begin{pmatrix} 1 & -2 \\ 3 & 0 \end{pmatrix} \;\to\; \max(0, x),\ \max(0, -x)
+#    \;\to\; |x| = \begin{pmatrix} 1 & 2 \\ 3 & 0 \end{pmatrix} $$
 #
-# Two halves, each cut at zero, and yet nothing was lost: what one channel cut, the other kept. That is what the width is for. At the end the block's input is
-# added, if stride and channels allow it:
+# Two halves, each cut at zero, and yet nothing was lost: what one channel cut, the other kept.
+# That is what the width is for.
+# At the end the block's input is added, if stride and channels allow it:
 #
 # $$ y = x + P\big(G(D(E(x)))\big) \tag{10.2} $$
 #
-# with $E$ expand, $D$ depthwise, $G$ the gate, $P$ project. Each of $E$, $D$, $P$ has a batch norm; $E$ and $D$ also have an activation, SiLU: $x \cdot \text{sigmoid}(x)$. $P$ has none. By hand,
-# $x + |x| = (2, 0; 6, 0)$.
+# with $E$ expand, $D$ depthwise, $G$ the gate, $P$ project.
+# Each of $E$, $D$, $P$ has a batch norm; $E$ and $D$ also have an activation, SiLU: $x \cdot \text{sigmoid}(x)$.
+# $P$ has none.
+# By hand, $x + |x| = (2, 0; 6, 0)$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 toy = efficientnet.MBConv(1, efficientnet.Stage(3, 1, 2, 1, 1), 0, torch.nn.ReLU6).eval()
@@ -135,8 +157,10 @@ assert torch.allclose(y[0, 0], torch.tensor([[2.0, 0], [6, 0]]), atol=1e-4)  # b
 y[0, 0].round().int().tolist()
 
 # %% [markdown] tags=["core"]
-# **Break it.** Let the projection subtract: $P$ with the weight $-1$ should give $x - |x| = (0, -4; 0, 0)$. It does. Now put an activation behind the projection, as
-# everywhere else in the block, and look at what is left.
+# **Break it.**
+# Let the projection subtract: $P$ with the weight $-1$ should give $x - |x| = (0, -4; 0, 0)$.
+# It does.
+# Now put an activation behind the projection, as everywhere else in the block, and look at what is left.
 
 # %% tags=["core", "slide"]
 with torch.no_grad():
@@ -150,17 +174,23 @@ says += "4 pixels: it can add, never take away."
 plots.grid(shown, says=says)
 
 # %% [markdown] tags=["core"]
-# The projection is the narrow part. What is cut here has no second channel that keeps it. MobileNetV2 named this the *linear bottleneck*.
+# The projection is the narrow part.
+# What is cut here has no second channel that keeps it.
+# MobileNetV2 named this the *linear bottleneck*.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which channels matter in this picture?
 #
-# Two channels, two pixels: $(0, 4)$ and $(3, 3)$. Their means are 2 and 3. **Squeeze-and-excite** looks at the means of all channels, and decides for each how much of it should pass:
+# Two channels, two pixels: $(0, 4)$ and $(3, 3)$.
+# Their means are 2 and 3.
+# **Squeeze-and-excite** looks at the means of all channels, and decides for each how much of it should pass:
 #
 # $$ g = \sigma\big(W_2\, a(W_1 \bar x + b_1) + b_2\big), \qquad y_c = g_c\, x_c \tag{10.3} $$
 #
-# with $\bar x$ the means, $a$ the activation, $\sigma$ the sigmoid. Squeeze with $W_1 = (1, 1)$ and $b_1 = -1$: $2 + 3 - 1 = 4$; here $a$ is a ReLU, and 4 stays. Excite with $W_2 = (1, -1)$ and $b_2 = (0, 1)$:
-# the logits are 4 and $-3$, the gates $0.982$ and $0.047$. So the first channel becomes $(0, 3.928)$, the second $(0.142, 0.142)$.
+# with $\bar x$ the means, $a$ the activation, $\sigma$ the sigmoid.
+# Squeeze with $W_1 = (1, 1)$ and $b_1 = -1$: $2 + 3 - 1 = 4$; here $a$ is a ReLU, and 4 stays.
+# Excite with $W_2 = (1, -1)$ and $b_2 = (0, 1)$: the logits are 4 and $-3$, the gates $0.982$ and $0.047$.
+# So the first channel becomes $(0, 3.928)$, the second $(0.142, 0.142)$.
 
 # %% tags=["core"]
 show(efficientnet.SqueezeExcite)
@@ -176,10 +206,14 @@ assert torch.allclose(out, torch.tensor([[0, 3.928], [0.142, 0.142]]), atol=1e-3
 [[round(v, 3) for v in channel] for channel in out.tolist()]
 
 # %% [markdown] tags=["core"]
-# A convolution sees a few pixels. The gate sees the whole picture, in a number per channel. In our block of 24 channels it brings a fifth of all weights, but next to no arithmetic:
+# A convolution sees a few pixels.
+# The gate sees the whole picture, in a number per channel.
+# In our block of 24 channels it brings a fifth of all weights, but next to no arithmetic:
 # $2 \cdot 144 \cdot 6 = 1728$ multiply-adds a *picture*, where the rest does 8208 a *pixel*.
 #
-# **Break it.** The whole picture: its border as well. Paste our two pixels into a larger black picture, as a letterbox does, and no pixel inside has changed.
+# **Break it.**
+# The whole picture: its border as well.
+# Paste our two pixels into a larger black picture, as a letterbox does, and no pixel inside has changed.
 
 # %% tags=["core", "slide"]
 two = torch.tensor([[[[0.0, 4]], [[3.0, 3]]]])
@@ -194,12 +228,15 @@ gates = {"channel 1": first, "channel 2": second}
 plots.lines(shares, gates, x_label="width, in pictures", y_label="gate", says=says)
 
 # %% [markdown] tags=["core"]
-# A detector that is trained on padded pictures should be used on padded pictures. The mean colour, with which chapter 01's letterbox pads, is no way out: after normalisation it *is* 0.
+# A detector that is trained on padded pictures should be used on padded pictures.
+# The mean colour, with which chapter 01's letterbox pads, is no way out: after normalisation it *is* 0.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is B0?
 #
-# Seven rows. Each says kernel, stride, expansion, channels, repeats. The first block of a stage has the stride and changes the channels, the rest keep both.
+# Seven rows.
+# Each says kernel, stride, expansion, channels, repeats.
+# The first block of a stage has the stride and changes the channels, the rest keep both.
 # Before them a 3x3 convolution with stride 2, behind them a 1x1 convolution, a mean, a classifier.
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -216,10 +253,13 @@ head = ("part", "kernel, stride", "expansion", "channels", "blocks", "side", "M 
 table(head, rows)
 
 # %% [markdown] tags=["core"]
-# Compare this with a genotype of chapter 04. Here a search chose one row a stage and repeated it; there it chose the wiring inside a cell and repeated that. Seven rows are a far smaller
-# space, and no concatenation is in it: every block is a chain with a shortcut.
+# Compare this with a genotype of chapter 04.
+# Here a search chose one row a stage and repeated it; there it chose the wiring inside a cell and repeated that.
+# Seven rows are a far smaller space, and no concatenation is in it: every block is a chain with a shortcut.
 #
-# A detector wants more than one map. The last block before each halving gives a **level**. The three coarsest are called $C_3$, $C_4$, $C_5$: a pixel of $C_3$ stands for 8x8 pixels.
+# A detector wants more than one map.
+# The last block before each halving gives a **level**.
+# The three coarsest are called $C_3$, $C_4$, $C_5$: a pixel of $C_3$ stands for 8x8 pixels.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 with torch.device("meta"):
@@ -230,16 +270,21 @@ for name, level in zip(("C3", "C4", "C5"), levels, strict=True):
 # %% [markdown] tags=["core", "slide"]
 # ## Which way should it grow?
 #
-# Twice the blocks: twice the multiply-adds. Twice the channels: a 1x1 convolution has twice as many in *and* out, so four times. Twice the side: four times the pixels. For a depth of $d$, a
-# width of $w$ and a resolution of $r$, all as multiples of B0's, the price is
+# Twice the blocks: twice the multiply-adds.
+# Twice the channels: a 1x1 convolution has twice as many in *and* out, so four times.
+# Twice the side: four times the pixels.
+# For a depth of $d$, a width of $w$ and a resolution of $r$, all as multiples of B0's, the price is
 #
 # $$ \text{price} = d \cdot w^2 \cdot r^2 \tag{10.4} $$
 #
 # The paper's rule is that all three grow together, with one number $\phi$:
 #
-# $$ d = \alpha^{\phi}, \quad w = \beta^{\phi}, \quad r = \gamma^{\phi}, \qquad \alpha \cdot \beta^2 \cdot \gamma^2 \approx 2 \tag{10.5} $$
+# $$ d = \alpha^{\phi}, \quad w = \beta^{\phi}, \quad r = \gamma^{\phi}, \qquad
+#    \alpha \cdot \beta^2 \cdot \gamma^2 \approx 2 \tag{10.5} $$
 #
-# so that $\phi$ counts doublings of the price. On B0 the authors tried a small grid and found $\alpha = 1.2$, $\beta = 1.1$, $\gamma = 1.15$. By hand: $1.2 \cdot 1.21 \cdot 1.3225 = 1.92$.
+# so that $\phi$ counts doublings of the price.
+# On B0 the authors tried a small grid and found $\alpha = 1.2$, $\beta = 1.1$, $\gamma = 1.15$.
+# By hand: $1.2 \cdot 1.21 \cdot 1.3225 = 1.92$.
 
 # %% tags=["core"]
 show(efficientnet.compound)
@@ -251,7 +296,9 @@ for phi in (0, 1, 2, 7):
     print(phi, round(efficientnet.relative_cost(*efficientnet.compound(phi)), 2), 2**phi)
 
 # %% [markdown] tags=["core"]
-# "About 2" is 1.92, and being 4 % short seven times adds up: at $\phi = 7$ the rule promises 96 times the price, not 128. Move the slider: what grows fastest?
+# "About 2" is 1.92, and being 4 % short seven times adds up: at $\phi = 7$ the rule promises 96 times the price,
+# not 128.
+# Move the slider: what grows fastest?
 
 
 # %% tags=["core"]
@@ -271,7 +318,10 @@ widgets.slider(scaled, name="phi", values=phis, start=3, label="compound coeffic
 # %% [markdown] tags=["core", "slide"]
 # ## How do you build 38.4 channels?
 #
-# B3 is 1.2 times as wide as B0: its stem would have $32 \cdot 1.2 = 38.4$ channels. Hardware likes multiples of 8. The nearest is 40. For $c$ channels
+# B3 is 1.2 times as wide as B0: its stem would have $32 \cdot 1.2 = 38.4$ channels.
+# Hardware likes multiples of 8.
+# The nearest is 40.
+# For $c$ channels
 #
 # $$ c' = 8 \left\lfloor \frac{w c + 4}{8} \right\rfloor , \qquad \text{plus 8 if } c' < 0.9\, w c \tag{10.6} $$
 #
@@ -279,7 +329,8 @@ widgets.slider(scaled, name="phi", values=phis, start=3, label="compound coeffic
 #
 # $$ n' = \lceil d\, n \rceil \tag{10.7} $$
 #
-# By hand: $16 \cdot 1.1 = 17.6 \to 16$, which is 91 % of it, fine. $18 \cdot 1.1 = 19.8 \to 16$, only 81 %: up to 24.
+# By hand: $16 \cdot 1.1 = 17.6 \to 16$, which is 91 % of it, fine.
+# $18 \cdot 1.1 = 19.8 \to 16$, only 81 %: up to 24.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 assert efficientnet.scaled_filters(32, 1.2) == 40  # by hand, above
@@ -291,7 +342,9 @@ for i in range(8):
     print(f"b{i}", [s.filters for s in stages], [s.repeats for s in stages])
 
 # %% [markdown] tags=["core"]
-# Every rounding has a price. A stage with one block and a depth of 1.1 gets two: 100 % more, not 10 %. How far does the built network stray from the rule?
+# Every rounding has a price.
+# A stage with one block and a depth of 1.1 gets two: 100 % more, not 10 %.
+# How far does the built network stray from the rule?
 
 # %% tags=["core", "slide"]
 costs = {"Eq. 10.4": [], "built": []}
@@ -311,8 +364,10 @@ plots.lines(range(8), costs, log_y=True, says=says, **labels)
 # %% [markdown] tags=["core", "slide"]
 # ## Does the table follow the formula?
 #
-# Depth, width and size of that figure came from the published rows, not from $\phi$. The rows of B1 to B7 stand in the authors' code and were rounded by hand. So ask each entry: which $\phi$ are you? B4 has a depth of 1.8, and $1.2^{\phi} = 1.8$ for
-# $\phi = \ln 1.8 / \ln 1.2 = 3.22$.
+# Depth, width and size of that figure came from the published rows, not from $\phi$.
+# The rows of B1 to B7 stand in the authors' code and were rounded by hand.
+# So ask each entry: which $\phi$ are you?
+# B4 has a depth of 1.8, and $1.2^{\phi} = 1.8$ for $\phi = \ln 1.8 / \ln 1.2 = 3.22$.
 
 # %% tags=["core", "slide"]
 claims = {"depth": [], "width": [], "resolution": []}
@@ -329,7 +384,9 @@ labels = {"x_label": "number in the name", "y_label": "phi that gives it"}
 plots.lines(range(1, 8), claims, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The number in the name is not $\phi$. B1 is half a doubling, B3 is two. And the formula at $\phi = 7$ gives another network than B7:
+# The number in the name is not $\phi$.
+# B1 is half a doubling, B3 is two.
+# And the formula at $\phi = 7$ gives another network than B7:
 
 # %% tags=["core", "nbval-check-output"]
 two = {"formula": efficientnet.Config.from_phi(7), "table": efficientnet.CONFIGS["b7"]}
@@ -340,12 +397,14 @@ for name, shape in two.items():
     print(f"{name}: depth {depth}, width {width}, {shape.image_size} pixels, {count:,}")
 
 # %% [markdown] tags=["core"]
-# EfficientDet has the same gap, larger, in chapter 13. Where we say B4, we mean the table's.
+# EfficientDet has the same gap, larger, in chapter 13.
+# Where we say B4, we mean the table's.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the published network?
 #
-# Only the two columns of the paper are typed. "Kept" is what a detector keeps: everything but the 1x1 head and the classifier.
+# Only the two columns of the paper are typed.
+# "Kept" is what a detector keeps: everything but the 1x1 head and the classifier.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 paper = {"b0": (5.3, 0.39), "b1": (7.8, 0.70), "b2": (9.2, 1.0), "b3": (12, 1.8)}
@@ -362,18 +421,25 @@ head = ("network", "size", "paper, M", "parameters", "kept", "paper, G mult-adds
 table(head, rows)
 
 # %% [markdown] tags=["core"]
-# **The gaps.** The parameters are those of two other implementations to the unit. The paper's 9.2 for B2 is 9.11; we do not know why. Our multiply-adds are those that torchvision prints for its networks, each at
-# its size (torchvision runs B2 at 288). For B4 and B5 the paper's are 4 % lower, and again we do not know how they were counted.
+# **The gaps.**
+# The parameters are those of two other implementations to the unit.
+# The paper's 9.2 for B2 is 9.11; we do not know why.
+# Our multiply-adds are those that torchvision prints for its networks, each at its size (torchvision runs B2 at 288).
+# For B4 and B5 the paper's are 4 % lower, and again we do not know how they were counted.
 #
-# Parameters prove little, as chapter 05 showed. So the tests copy timm's weights into ours, and compare logits and the three levels at odd and uneven sizes: they agree to $10^{-12}$ in double precision.
+# Parameters prove little, as chapter 05 showed.
+# So the tests copy timm's weights into ours, and compare logits and the three levels at odd and uneven sizes:
+# they agree to $10^{-12}$ in double precision.
 #
-# **Trained weights.** `efficientnet.load_official` reads timm's files, into a classifier or into `features`. Nothing is downloaded here:
+# **Trained weights.**
+# `efficientnet.load_official` reads timm's files, into a classifier or into `features`.
+# Nothing is downloaded here:
 #
 # | network | file | licence |
 # |---|---|---|
-# | B0 to B7 | timm on the hub, `timm/tf_efficientnet_b0.aa_in1k` to `..b7.aa_in1k` | timm's configuration says Apache-2.0 |
+# | B0 to B7 | timm on the hub, `timm/tf_efficientnet_b0.aa_in1k` to `..b7.aa_in1k` | timm says Apache-2.0 |
 # | Lite0 to Lite4 | timm's release v0.1-weights, `tf_efficientnet_lite0-0aa007d2.pth` | the same |
-# | torchvision's B0 to B7 | other padding, another eps: the same names of sizes, other networks | not read by our loader |
+# | torchvision's B0 to B7 | other padding and eps: the same names, other networks | not read by our loader |
 
 # %% tags=["deep", "slide"]
 lite = efficientnet.features("lite0")
@@ -386,14 +452,19 @@ except ValueError as error:
     print(error)
 
 # %% [markdown] tags=["deep"]
-# **Lite** networks are for hardware that computes in integers. They drop the gate, cut with ReLU6 instead of SiLU, and leave stem and head as narrow as B0's. Part IV says why each of these helps.
+# **Lite** networks are for hardware that computes in integers.
+# They drop the gate, cut with ReLU6 instead of SiLU, and leave stem and head as narrow as B0's.
+# Part IV says why each of these helps.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Does the rule hold on our digits?
 #
-# The paper's grid was run on ImageNet, with B0. We ask the same question on crops of digits, with a base of the same blocks that has 0.52 million multiply-adds on 16x16 pixels. The price may
-# double once. Depth, width and resolution share the doubling, in thirds: ten networks, three seeds each. They are recorded by
-# [data/ablations/compound.py](../data/ablations/compound.py), about a quarter of an hour.
+# The paper's grid was run on ImageNet, with B0.
+# We ask the same question on crops of digits, with a base of the same blocks that has 0.52 million multiply-adds on
+# 16x16 pixels.
+# The price may double once.
+# Depth, width and resolution share the doubling, in thirds: ten networks, three seeds each.
+# They are recorded by [data/ablations/compound.py](../data/ablations/compound.py), about a quarter of an hour.
 
 # %% tags=["core", "catch-up"]
 recorded = (data.FOLDER / "ablations" / "compound.jsonl").read_text(encoding="utf-8")
@@ -438,10 +509,15 @@ labels = {"x_label": "thirds for depth, width, side", "y_label": "validation acc
 plots.points(shown, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Which differences are larger than the noise? Two means of three seeds have to be about twice as far apart as they stray. So three seeds do not order the upper half of the figure, and the lowest three are
-# clearly behind the best. Now look at the test column of the table: does it rank the upper half in the same way? It does not. Who reports the winner of such a grid, from one seed, reports luck.
+# Which differences are larger than the noise?
+# Two means of three seeds have to be about twice as far apart as they stray.
+# So three seeds do not order the upper half of the figure, and the lowest three are clearly behind the best.
+# Now look at the test column of the table: does it rank the upper half in the same way?
+# It does not.
+# Who reports the winner of such a grid, from one seed, reports luck.
 #
-# Whatever leads here leads on digits of 16 pixels, in six epochs. The grid is a measurement, and $\alpha$, $\beta$, $\gamma$ are its result, not a law.
+# Whatever leads here leads on digits of 16 pixels, in six epochs.
+# The grid is a measurement, and $\alpha$, $\beta$, $\gamma$ are its result, not a law.
 #
 # Now let the price double **twice**, and take each direction alone against equal shares.
 
@@ -458,13 +534,21 @@ says = f"At four times the price, from the best: {says}."
 plots.points(groups, y_label="test accuracy, %", says=says)
 
 # %% [markdown] tags=["core"]
-# Depth alone and resolution alone end **below the base**, at four times its price. Width alone and equal shares come first, and their seeds overlap: on this task, at this size, we cannot say that compound
-# scaling beats width. The paper's gain was measured on ImageNet, at up to a hundred times the price of B0, where each single direction gave less and less.
+# Depth alone and resolution alone end **below the base**, at four times its price.
+# Width alone and equal shares come first, and their seeds overlap: on this task, at this size,
+# we cannot say that compound scaling beats width.
+# The paper's gain was measured on ImageNet, at up to a hundred times the price of B0,
+# where each single direction gave less and less.
 #
-# All of them were trained alike, with the same number of steps and the learning rate of the base. A network four times as deep may want more of the one and less of the other, so this is no proof that depth
-# is bad. It is a reason to take a little of everything: no direction is pushed to where the old recipe fails.
+# All of them were trained alike, with the same number of steps and the learning rate of the base.
+# A network four times as deep may want more of the one and less of the other, so this is no proof that depth is bad.
+# It is a reason to take a little of everything: no direction is pushed to where the old recipe fails.
 #
-# **Live.** One seed, half the epochs: the base, and at four times its price width alone and equal shares. Will the order be that of the figure? The compound network is also deeper. Guess before you run.
+# **Live.**
+# One seed, half the epochs: the base, and at four times its price width alone and equal shares.
+# Will the order be that of the figure?
+# The compound network is also deeper.
+# Guess before you run.
 
 # %% tags=["core"]
 QUICK = True  # False: as long as the recorded runs
@@ -504,41 +588,64 @@ says = f"{epochs} epochs, one seed, and in brackets the recorded six: {says}."
 plots.bars(scores, y_label="test accuracy, %", says=says)
 
 # %% [markdown] tags=["core"]
-# How long you train is part of the comparison. So is the seed. We ran this cell with five of them: after three epochs width came to 78 to 82 %, compound to anything between 52 and 80 %. After six they are level. Whoever stops
-# early, with one seed, may write either paper. With `QUICK = False` these train as long as the recorded ones did.
+# How long you train is part of the comparison.
+# So is the seed.
+# We ran this cell with five of them: after three epochs width came to 78 to 82 %,
+# compound to anything between 52 and 80 %.
+# After six they are level.
+# Whoever stops early, with one seed, may write either paper.
+# With `QUICK = False` these train as long as the recorded ones did.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Momentum the other way round.** pytorch/vision#8250, in MaxViT: TensorFlow's batch-norm decay of 0.99 is PyTorch's momentum of 0.01. lukemelas/EfficientNet-PyTorch#229 is about these constants, too. Our
-#   `Config.momentum` is PyTorch's.
-# - **Padding.** TensorFlow pads a halving convolution behind only, PyTorch on both sides ([Eq. 5.3](05_nasnet.ipynb)). Weights that were trained with the one do not suit the other. timm keeps its `tf_` networks apart for this reason.
-# - **Which sizes run?** lukemelas/EfficientNet-PyTorch#130 and zylo117/Yet-Another-EfficientDet-Pytorch#307 ask it: several ports need sides that can be halved evenly. Ours are halved and rounded up at each stride, so any size runs.
-# - **Two counts.** google/automl#51: someone counts twice the multiply-adds of the paper. A "FLOP" was a multiply-add there, and two operations here.
-# - **Few multiply-adds, slow.** rwightman/efficientdet-pytorch#8 and zylo117/Yet-Another-EfficientDet-Pytorch#77: depthwise filters and SiLU move much memory for little arithmetic. Measure, as in chapter 03.
-# - **Integers.** huggingface/pytorch-image-models#204 and tensorflow/tpu#549: B0 loses much accuracy when it is quantized. Chapters 19 to 21 come back to it.
+# - **Momentum the other way round.** pytorch/vision#8250, in MaxViT:
+#   TensorFlow's batch-norm decay of 0.99 is PyTorch's momentum of 0.01. lukemelas/EfficientNet-PyTorch#229 is about
+#   these constants, too.
+#   Our `Config.momentum` is PyTorch's.
+# - **Padding.**
+#   TensorFlow pads a halving convolution behind only, PyTorch on both sides ([Eq. 5.3](05_nasnet.ipynb)).
+#   Weights that were trained with the one do not suit the other. timm keeps its `tf_` networks apart for this reason.
+# - **Which sizes run?** lukemelas/EfficientNet-PyTorch#130 and zylo117/Yet-Another-EfficientDet-Pytorch#307 ask it:
+#   several ports need sides that can be halved evenly.
+#   Ours are halved and rounded up at each stride, so any size runs.
+# - **Two counts.** google/automl#51: someone counts twice the multiply-adds of the paper.
+#   A "FLOP" was a multiply-add there, and two operations here.
+# - **Few multiply-adds, slow.** rwightman/efficientdet-pytorch#8 and zylo117/Yet-Another-EfficientDet-Pytorch#77:
+#   depthwise filters and SiLU move much memory for little arithmetic.
+#   Measure, as in chapter 03.
+# - **Integers.** huggingface/pytorch-image-models#204 and tensorflow/tpu#549:
+#   B0 loses much accuracy when it is quantized.
+#   Chapters 19 to 21 come back to it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - MBConv: widen, filter each channel alone, gate, narrow, add. The narrow end stays linear.
+# - MBConv: widen, filter each channel alone, gate, narrow, add.
+#   The narrow end stays linear.
 # - The gate weighs channels by the means of the whole picture, padding included.
 # - The price grows with depth, and with the squares of width and resolution.
-# - Compound scaling shares each doubling of the price. Its exponents are the result of a small grid.
-# - On small digits, width alone did as well as all three together; depth alone and resolution alone did worse than no scaling.
+# - Compound scaling shares each doubling of the price.
+#   Its exponents are the result of a small grid.
+# - On small digits, width alone did as well as all three together;
+#   depth alone and resolution alone did worse than no scaling.
 # - Rounding is part of the network: multiples of 8, never below 90 %, blocks rounded up.
-# - The table is not the formula. Use the table, and say so.
+# - The table is not the formula.
+#   Use the table, and say so.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
 # ### 10.1 · Predict · stem_channels · 4 min · ●○○ · 1 point
 #
-# B5 is 1.6 times as wide as B0, whose stem has 32 channels. How many has the stem of B5?
+# B5 is 1.6 times as wide as B0, whose stem has 32 channels.
+# How many has the stem of B5?
 #
 # <details><summary>Answer</summary>
 #
-# $32 \cdot 1.6 = 51.2$. The nearest multiple of 8 is 48, and that is 94 % of it. It stays at 48, as in B4.
+# $32 \cdot 1.6 = 51.2$.
+# The nearest multiple of 8 is 48, and that is 94 % of it.
+# It stays at 48, as in B4.
 #
 # </details>
 
@@ -552,7 +659,9 @@ check("efficientnet.stem_channels", answer)
 # %% [markdown] tags=["core"]
 # ### 10.2 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
 #
-# How many pictures does B0 judge for the multiply-adds of one picture in B7? Each network at its own size. Measure it, and compare it with $2^7$ and with what the rule says for $\phi = 7$.
+# How many pictures does B0 judge for the multiply-adds of one picture in B7?
+# Each network at its own size.
+# Measure it, and compare it with $2^7$ and with what the rule says for $\phi = 7$.
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -564,8 +673,12 @@ check("efficientnet.price_of_b7", answer)
 # %% [markdown] tags=["core"]
 # ### 10.3 · Build · side_for · 15 min · ●●○ · 3 points
 #
-# Your network was trained at `side` pixels. You have made it `depth` times as deep and `width` times as wide, and may spend at most `limit` times what it cost. How large may the pictures be? Write
-# `side_for(side, depth, width, limit)`: the largest multiple of 8 that the limit allows, and at least 8. By hand: from 224, with nothing but the limit changed to 4, it is 448. From 64 with a limit of 2, it is 88.
+# Your network was trained at `side` pixels.
+# You have made it `depth` times as deep and `width` times as wide, and may spend at most `limit` times what it cost.
+# How large may the pictures be?
+# Write `side_for(side, depth, width, limit)`: the largest multiple of 8 that the limit allows, and at least 8.
+# By hand: from 224, with nothing but the limit changed to 4, it is 448.
+# From 64 with a limit of 2, it is 88.
 
 
 # %% tags=["core"]
@@ -580,9 +693,13 @@ check("efficientnet.side_for", side_for)
 # %% [markdown] tags=["core"]
 # ### 10.4 · Build · two_means · 20 min · ●●● · 3 points
 #
-# A mean forgets a small bright thing in a large picture. [CBAM](https://arxiv.org/abs/1807.06521) gates channels by the mean **and** the maximum over all pixels. Both go through the same two matrices, with a ReLU between
-# them; the two results are added, and only then comes the sigmoid. Write `two_means(x, reduce, expand)`: `x` has the shape (B, C, H, W), `reduce` (h, C), `expand` (C, h), no biases. Return
-# the weighted `x`. By hand: one channel $(0, 1; 1, 2)$ with a `reduce` of 1 and an `expand` of $\ln 3 / 3$ has the gate $3/4$.
+# A mean forgets a small bright thing in a large picture.
+# [CBAM](https://arxiv.org/abs/1807.06521) gates channels by the mean **and** the maximum over all pixels.
+# Both go through the same two matrices, with a ReLU between them; the two results are added,
+# and only then comes the sigmoid.
+# Write `two_means(x, reduce, expand)`: `x` has the shape (B, C, H, W), `reduce` (h, C), `expand` (C, h), no biases.
+# Return the weighted `x`.
+# By hand: one channel $(0, 1; 1, 2)$ with a `reduce` of 1 and an `expand` of $\ln 3 / 3$ has the gate $3/4$.
 
 
 # %% tags=["core"]
@@ -597,8 +714,10 @@ check("efficientnet.two_means", two_means)
 # %% [markdown] tags=["optional"]
 # ### 10.5 · Further · 120 min · ●●● · 0 points
 #
-# [EfficientNetV2](https://arxiv.org/abs/2104.00298) found depthwise filters slow in the early stages, and replaced expand and depthwise by one dense 3x3: *fused* MBConv. Write it as a class of fifteen
-# lines, put it into the first three stages of B0, and compare parameters, multiply-adds and, with `profiling.compare`, milliseconds.
+# [EfficientNetV2](https://arxiv.org/abs/2104.00298) found depthwise filters slow in the early stages,
+# and replaced expand and depthwise by one dense 3x3: *fused* MBConv.
+# Write it as a class of fifteen lines, put it into the first three stages of B0, and compare parameters,
+# multiply-adds and, with `profiling.compare`, milliseconds.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -609,14 +728,22 @@ quiz("efficientnet")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# We have three maps, $C_3$, $C_4$, $C_5$: one sharp and shallow, one coarse and wise. Chapter 11 lets them talk to each other.
+# We have three maps, $C_3$, $C_4$, $C_5$: one sharp and shallow, one coarse and wise.
+# Chapter 11 lets them talk to each other.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Tan, Le, [EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks](https://arxiv.org/abs/1905.11946), 2019. The rule, B0 to B7.
-# - Tan and others, [MnasNet](https://arxiv.org/abs/1807.11626), 2018. The search and its reward.
-# - Sandler and others, [MobileNetV2](https://arxiv.org/abs/1801.04381), 2018. Inverted bottlenecks, linear at their ends.
-# - Hu, Shen, Sun, [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507), 2017. The gate.
-# - Woo and others, [CBAM](https://arxiv.org/abs/1807.06521), 2018. A gate from mean and maximum.
-# - Tan, Le, [EfficientNetV2](https://arxiv.org/abs/2104.00298), 2021. Fused blocks.
+# - Tan, Le, [EfficientNet: Rethinking Model Scaling for Convolutional Neural
+#   Networks](https://arxiv.org/abs/1905.11946), 2019.
+#   The rule, B0 to B7.
+# - Tan and others, [MnasNet](https://arxiv.org/abs/1807.11626), 2018.
+#   The search and its reward.
+# - Sandler and others, [MobileNetV2](https://arxiv.org/abs/1801.04381), 2018.
+#   Inverted bottlenecks, linear at their ends.
+# - Hu, Shen, Sun, [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507), 2017.
+#   The gate.
+# - Woo and others, [CBAM](https://arxiv.org/abs/1807.06521), 2018.
+#   A gate from mean and maximum.
+# - Tan, Le, [EfficientNetV2](https://arxiv.org/abs/2104.00298), 2021.
+#   Fused blocks.

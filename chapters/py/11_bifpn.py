@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 11 · BiFPN
 #
-# **Question. A detector looks at five maps of five sizes. How should they talk to each other?**
+# **Question. A detector looks at five maps of five sizes.
+# How should they talk to each other?**
 #
 # After this chapter you can
 #
@@ -19,9 +20,11 @@
 # 4. say what a fusion weight learns, and when it cannot (exercises 11.2 and 11.5)
 # 5. tell a right pyramid from one that only has the right shapes (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> | <!-- peak -->536 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 75 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->536 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -54,18 +57,27 @@ from lib.detection import bifpn
 device = setup("11_bifpn", seed=0)
 
 # %% [markdown] tags=["core"]
-# A backbone looks at a picture at several scales. Its early maps are large and know where things are: an edge, a corner, to the pixel. Its late maps are small
-# and know what things are. A detector needs both, at every size of object. So something has to stand between backbone and detector, and carry knowledge from
-# map to map. It is called a *neck*, or a **feature pyramid**.
+# A backbone looks at a picture at several scales.
+# Its early maps are large and know where things are: an edge, a corner, to the pixel.
+# Its late maps are small and know what things are.
+# A detector needs both, at every size of object.
+# So something has to stand between backbone and detector, and carry knowledge from map to map.
+# It is called a *neck*, or a **feature pyramid**.
 #
-# Chapter 10 ended with three maps: $C_3$, $C_4$, $C_5$. This chapter turns them into five, lets them talk, and follows the road that was taken between 2016 and 2019: FPN, PANet,
-# BiFPN. Each step is a few lines.
+# Chapter 10 ended with three maps: $C_3$, $C_4$, $C_5$.
+# This chapter turns them into five, lets them talk, and follows the road that was taken between 2016 and 2019: FPN,
+# PANet, BiFPN.
+# Each step is a few lines.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How large is each level?
 #
-# Level $l$ is $2^l$ times smaller than the picture, so a picture of 320 has maps of 40, 20, 10 and 5 pixels at levels 3 to 6. And at level 7? Half of
-# 5 is 2.5. The convolutions of the backbone round up, so we do as well: 3. With $s_0$ a side of the picture, and $s_l$ that of level $l$,
+# Level $l$ is $2^l$ times smaller than the picture, so a picture of 320 has maps of 40, 20,
+# 10 and 5 pixels at levels 3 to 6.
+# And at level 7?
+# Half of 5 is 2.5.
+# The convolutions of the backbone round up, so we do as well: 3.
+# With $s_0$ a side of the picture, and $s_l$ that of level $l$,
 #
 # $$ s_l = \lceil s_{l-1} / 2 \rceil \tag{11.1} $$
 
@@ -78,7 +90,9 @@ assert [h for h, _ in sizes] == [40, 20, 10, 5, 3]  # by hand, above
 print(bifpn.level_sizes((375, 500), 3, 7))
 
 # %% [markdown] tags=["core"]
-# No size has to be a multiple of anything. But it is worth seeing where the places are. A detector asks its questions at every pixel of every level; this is D0's picture, 512 a side:
+# No size has to be a multiple of anything.
+# But it is worth seeing where the places are.
+# A detector asks its questions at every pixel of every level; this is D0's picture, 512 a side:
 
 # %% tags=["core", "slide"]
 sizes = enumerate(bifpn.level_sizes((512, 512), 3, 7), 3)
@@ -88,7 +102,8 @@ says = f"{sum(places.values())} places in all; {share:.0%} of them are in the fi
 plots.bars(places, y_label="places (pixels of the map)", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Divide and round down, as a shape is often computed:
+# **Break it.**
+# Divide and round down, as a shape is often computed:
 
 # %% tags=["core", "nbval-check-output"]
 for side in (512, 320, 300):
@@ -96,20 +111,29 @@ for side in (512, 320, 300):
     print(side, down, "should be", [h for h, _ in bifpn.level_sizes((side, side), 3, 7)])
 
 # %% [markdown] tags=["core"]
-# At 512 nobody notices. At 300 the map of the backbone and the size that was computed for it differ, and the addition fails. Some ports therefore demand sides that divide by 128.
+# At 512 nobody notices.
+# At 300 the map of the backbone and the size that was computed for it differ, and the addition fails.
+# Some ports therefore demand sides that divide by 128.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a map change its size?
 #
-# To be added, two maps must have one size. Take a row of three pixels, 1, 2, 3, and make it five wide. The cheapest way repeats pixels: output $i$ reads input
-# $\lfloor i \cdot 3 / 5 \rfloor$, which is 0, 0, 1, 1, 2. So 1, 1, 2, 2, 3.
+# To be added, two maps must have one size.
+# Take a row of three pixels, 1, 2, 3, and make it five wide.
+# The cheapest way repeats pixels: output $i$ reads input $\lfloor i \cdot 3 / 5 \rfloor$, which is 0, 0, 1, 1, 2.
+# So 1, 1, 2, 2, 3.
 #
-# Now the other way: 0, 1, 2, 3 to two pixels. Take maxima, over windows that overlap a little: the stride is 2, the window 3. The first one sees 0, 1, 2, the second 2, 3 and
-# nothing. So 2, 3. From a side of $h$ to a side of $H$:
+# Now the other way: 0, 1, 2, 3 to two pixels.
+# Take maxima, over windows that overlap a little: the stride is 2, the window 3.
+# The first one sees 0, 1, 2, the second 2, 3 and nothing.
+# So 2, 3.
+# From a side of $h$ to a side of $H$:
 #
 # $$ t = \lceil h / H \rceil, \qquad k = t + 1 \tag{11.2} $$
 #
-# for stride $t$ and window $k$ if $H < h$. Padding is minus infinity and goes where chapter 05 put it: half in front, an odd pixel behind. If $H > h$,
+# for stride $t$ and window $k$ if $H < h$.
+# Padding is minus infinity and goes where chapter 05 put it: half in front, an odd pixel behind.
+# If $H > h$,
 #
 # $$ y_i = x_{\lfloor i h / H \rfloor} \tag{11.3} $$
 
@@ -133,7 +157,10 @@ says += "each the largest of its window."
 plots.grid({k: v[0, 0] for k, v in steps.items()}, says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** PyTorch's `padding=1` pads in front as well, even where one pixel behind is enough. It gives the same shapes. Let a ramp of 64 pixels go down four levels, and see what the pixels of the last map have seen.
+# **Break it.**
+# PyTorch's `padding=1` pads in front as well, even where one pixel behind is enough.
+# It gives the same shapes.
+# Let a ramp of 64 pixels go down four levels, and see what the pixels of the last map have seen.
 
 # %% tags=["core", "slide"]
 ours = theirs = torch.arange(64.0).reshape(1, 1, 1, 64)
@@ -147,23 +174,31 @@ labels = {"x_label": "pixel of the last map", "y_label": "largest pixel it saw"}
 plots.lines(range(4), both, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The first level is off by one pixel, the next by three, then seven, then fifteen: it doubles, and one more is added. Trained weights expect the one way or the other, and the coarsest map, that of the largest objects, is moved most.
+# The first level is off by one pixel, the next by three, then seven, then fifteen: it doubles, and one more is added.
+# Trained weights expect the one way or the other, and the coarsest map, that of the largest objects, is moved most.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why from the top down?
 #
-# An edge in $P_3$: is it a wheel or a wedding ring? $P_3$ cannot know, its pixels have seen too little of the picture. $P_5$ has seen all of it. So let it tell. To follow
-# who told whom, we give the levels digits: $P_3$ ones, $P_4$ tens, $P_5$ hundreds.
+# An edge in $P_3$: is it a wheel or a wedding ring?
+# $P_3$ cannot know, its pixels have seen too little of the picture.
+# $P_5$ has seen all of it.
+# So let it tell.
+# To follow who told whom, we give the levels digits: $P_3$ ones, $P_4$ tens, $P_5$ hundreds.
 #
 # $$ P_3 = (1, 2, 3, 4), \qquad P_4 = (10, 20), \qquad P_5 = (100) $$
 #
-# Top-down, every level adds what the one above says, brought to its size. $P_5$ stays 100. $P_4$ is $(110, 120)$. $P_3$ is
-# $(1, 2, 3, 4) + (110, 110, 120, 120) = (111, 112, 123, 124)$. This is FPN, 2016:
+# Top-down, every level adds what the one above says, brought to its size.
+# $P_5$ stays 100.
+# $P_4$ is $(110, 120)$.
+# $P_3$ is $(1, 2, 3, 4) + (110, 110, 120, 120) = (111, 112, 123, 124)$.
+# This is FPN, 2016:
 #
 # $$ P_l^{out} = f_l\big(P_l + R(P_{l+1}^{out})\big), \qquad P_{max}^{out} = f_{max}(P_{max}) \tag{11.4} $$
 #
-# with $R$ for resampling and $f_l$ for a small convolution, which we leave out for the moment. As a value, a pyramid is a table of *nodes*. A node stands at a level and reads maps by their numbers: first come the
-# inputs, then the nodes in their order.
+# with $R$ for resampling and $f_l$ for a small convolution, which we leave out for the moment.
+# As a value, a pyramid is a table of *nodes*.
+# A node stands at a level and reads maps by their numbers: first come the inputs, then the nodes in their order.
 
 # %% tags=["core"]
 show(bifpn.fpn)
@@ -191,17 +226,24 @@ bifpn.fpn(3).nodes
 plots.graph(*bifpn.fpn(3).graph(), title="FPN")
 
 # %% [markdown] tags=["core"]
-# Every output has its hundreds, so $P_5$ was heard everywhere. And the ones? Look at the last map: 100. It has learned nothing from $P_3$ or $P_4$.
+# Every output has its hundreds, so $P_5$ was heard everywhere.
+# And the ones?
+# Look at the last map: 100.
+# It has learned nothing from $P_3$ or $P_4$.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why back up again?
 #
-# The place of a large object is known best by its edges, and those are sharp in $P_3$. The backbone does lead from $C_3$ up to $C_5$, but through eleven blocks, in B0. PANet, 2018, adds a short way: after the road down, one up.
+# The place of a large object is known best by its edges, and those are sharp in $P_3$.
+# The backbone does lead from $C_3$ up to $C_5$, but through eleven blocks, in B0.
+# PANet, 2018, adds a short way: after the road down, one up.
 #
 # $$ P_l^{out} = f_l'\big(P_l^{td} + R(P_{l-1}^{out})\big) \tag{11.5} $$
 #
-# where $P^{td}$ is what FPN called $P^{out}$. With our digits: $P_3^{out} = (111, 112, 123, 124)$ as before. Down to two pixels that is $(123, 124)$, so $P_4^{out} = (110 + 123, 120 + 124) = (233, 244)$. And
-# $P_5^{out} = 100 + 244 = 344$.
+# where $P^{td}$ is what FPN called $P^{out}$.
+# With our digits: $P_3^{out} = (111, 112, 123, 124)$ as before.
+# Down to two pixels that is $(123, 124)$, so $P_4^{out} = (110 + 123, 120 + 124) = (233, 244)$.
+# And $P_5^{out} = 100 + 244 = 344$.
 
 # %% tags=["core"]
 show(bifpn.panet)
@@ -215,7 +257,8 @@ out
 plots.graph(*bifpn.panet(3).graph(), title="PANet")
 
 # %% [markdown] tags=["core"]
-# Which output hears which input? The gradient tells: where it is zero, nothing was heard.
+# Which output hears which input?
+# The gradient tells: where it is zero, nothing was heard.
 
 
 # %% tags=["core"]
@@ -237,13 +280,19 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 # %% [markdown] tags=["core", "slide"]
 # ## Which nodes earn their place?
 #
-# Look at PANet's drawing again. `P5 td` reads one map. It fuses nothing: it is one more convolution of $P_5$. `P3 out` is another one. BiFPN's first step takes
-# both out, and whoever read them reads their input.
+# Look at PANet's drawing again.
+# `P5 td` reads one map.
+# It fuses nothing: it is one more convolution of $P_5$.
+# `P3 out` is another one.
+# BiFPN's first step takes both out, and whoever read them reads their input.
 #
-# The second step adds something. `P4 out` reads `P4 td`, in which $P_4$ is already mixed with what came from above. A **short cut** lets it read the untouched $P_4$ as
-# well; it costs an addition. By hand: $P_4^{out} = (10 + 110 + 123,\; 20 + 120 + 124) = (243, 264)$, and $P_5^{out} = 100 + 264 = 364$.
+# The second step adds something.
+# `P4 out` reads `P4 td`, in which $P_4$ is already mixed with what came from above.
+# A **short cut** lets it read the untouched $P_4$ as well; it costs an addition.
+# By hand: $P_4^{out} = (10 + 110 + 123,\; 20 + 120 + 124) = (243, 264)$, and $P_5^{out} = 100 + 264 = 364$.
 #
-# $$ P_l^{out} = f_l'\big(P_l + P_l^{td} + R(P_{l-1}^{out})\big), \qquad P_{max}^{out} = f_{max}'\big(P_{max} + R(P_{max-1}^{out})\big) \tag{11.6} $$
+# $$ P_l^{out} = f_l'\big(P_l + P_l^{td} + R(P_{l-1}^{out})\big), \qquad
+#    P_{max}^{out} = f_{max}'\big(P_{max} + R(P_{max-1}^{out})\big) \tag{11.6} $$
 
 # %% tags=["core"]
 show(bifpn.without_single_inputs)
@@ -259,9 +308,12 @@ for node in bifpn.bifpn(3).nodes:
 plots.graph(*bifpn.bifpn(3).graph(), title="BiFPN")
 
 # %% [markdown] tags=["core"]
-# The third step is the shortest: do the whole thing again. PANet went down and up once. BiFPN is a *cell*, and D0 stacks three of them, D7 eight.
+# The third step is the shortest: do the whole thing again.
+# PANet went down and up once.
+# BiFPN is a *cell*, and D0 stacks three of them, D7 eight.
 #
-# Here is the whole road. The first slider goes back step by step, the second takes fewer levels.
+# Here is the whole road.
+# The first slider goes back step by step, the second takes fewer levels.
 
 # %% tags=["core", "slide", "catch-up"]
 road = {
@@ -282,7 +334,12 @@ def drawn(step, levels):
 widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])
 
 # %% [markdown] tags=["core"]
-# **Break it.** A level's output is its *last* node. To find it, somebody walks through the nodes from the end. One word is missing below. Which, and what will the function hand out in place of `P4 out`? Say it before you run the cell.
+# **Break it.**
+# A level's output is its *last* node.
+# To find it, somebody walks through the nodes from the end.
+# One word is missing below.
+# Which, and what will the function hand out in place of `P4 out`?
+# Say it before you run the cell.
 
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -297,20 +354,32 @@ cell = bifpn.bifpn(5)
 print([output_of(cell, level) for level in range(5)], "should be", cell.outputs)
 
 # %% [markdown] tags=["core"]
-# A `break` behind the last assignment. Without it levels 1 to 3 hand out their *first* node, the top-down one. The shapes are right, the number of parameters is right, every parameter even gets a gradient, because `P7 out` still hears
-# the others. So nothing stops the training. It is FPN with a detour, and it has happened to the best: see below.
+# A `break` behind the last assignment.
+# Without it levels 1 to 3 hand out their *first* node, the top-down one.
+# The shapes are right, the number of parameters is right, every parameter even gets a gradient,
+# because `P7 out` still hears the others.
+# So nothing stops the training.
+# It is FPN with a detour, and it has happened to the best: see below.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which input should a node trust?
 #
-# `P4 td` adds $P_4$, sharp and shallow, and what comes from $P_5$, blurred and wise. A sum says that both are worth the same, at every node, for ever. Let the network find out what they are worth. Take one
-# pixel: the backbone says $x_1 = 2$, the way from above says $x_2 = 6$, and the learned numbers are $w_1 = 1$ and $w_2 = 3$. What comes out?
+# `P4 td` adds $P_4$, sharp and shallow, and what comes from $P_5$, blurred and wise.
+# A sum says that both are worth the same, at every node, for ever.
+# Let the network find out what they are worth.
+# Take one pixel: the backbone says $x_1 = 2$, the way from above says $x_2 = 6$,
+# and the learned numbers are $w_1 = 1$ and $w_2 = 3$.
+# What comes out?
 #
-# The weighted mean is $(1 \cdot 2 + 3 \cdot 6) / (1 + 3) = 5$. For a mean the weights must not be negative. The paper clips them, and guards the division:
+# The weighted mean is $(1 \cdot 2 + 3 \cdot 6) / (1 + 3) = 5$.
+# For a mean the weights must not be negative.
+# The paper clips them, and guards the division:
 #
-# $$ O = \sum_i \frac{w_i}{\epsilon + \sum_j w_j}\, x_i, \qquad w_i \leftarrow \max(0, w_i), \qquad \epsilon = 10^{-4} \tag{11.7} $$
+# $$ O = \sum_i \frac{w_i}{\epsilon + \sum_j w_j}\, x_i, \qquad w_i \leftarrow \max(0, w_i), \qquad \epsilon = 10^{-4}
+#    \tag{11.7} $$
 #
-# So it is $20 / 4.0001 = 4.999875$. That is called **fast fusion**, because the natural choice, softmax, was slower on the authors' GPUs:
+# So it is $20 / 4.0001 = 4.999875$.
+# That is called **fast fusion**, because the natural choice, softmax, was slower on the authors' GPUs:
 #
 # $$ O = \sum_i \frac{e^{w_i}}{\sum_j e^{w_j}}\, x_i \tag{11.8} $$
 
@@ -327,7 +396,9 @@ assert abs(soft - 5) < 1e-6  # e^0 : e^(log 3) is 1 : 3
 fused, soft
 
 # %% [markdown] tags=["core"]
-# Is clipping a loss? The figure moves $w_1$ and keeps $w_2 = 1$. To read a share off, fuse a one with a zero.
+# Is clipping a loss?
+# The figure moves $w_1$ and keeps $w_2 = 1$.
+# To read a share off, fuse a one with a zero.
 
 # %% tags=["core", "slide"]
 one_zero = [torch.tensor(1.0), torch.tensor(0.0)]
@@ -345,7 +416,9 @@ plots.lines(ws, shares, x_label="raw weight w1", y_label="share of input 1", say
 # %% [markdown] tags=["core"]
 # Fast fusion can shut an input out, which softmax cannot.
 #
-# **Break it.** Start both weights at $-1$. What is the output, and what can the weights learn from it?
+# **Break it.**
+# Start both weights at $-1$.
+# What is the output, and what can the weights learn from it?
 
 # %% tags=["core", "slide"]
 w = torch.tensor([-1.0, -1.0], requires_grad=True)
@@ -354,17 +427,23 @@ fused.backward()
 fused.item(), w.grad.tolist()
 
 # %% [markdown] tags=["core"]
-# Output 0, gradient 0. This node is dead, and stays dead. Weights that begin at 1, as in the paper's code, are far from that cliff.
+# Output 0, gradient 0.
+# This node is dead, and stays dead.
+# Weights that begin at 1, as in the paper's code, are far from that cliff.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a fusion weight learn?
 #
-# Two inputs show the same map, each with noise of its own, of variance 1 and 3. What is the best mean? Half and half has a noise of $(1 + 3) / 4 = 1$, no better than the first alone. With shares of 3/4 and 1/4 it is
-# $\tfrac{9}{16} \cdot 1 + \tfrac{1}{16} \cdot 3 = 0.75$. In general a share should go with the inverse of the variance $\sigma_i^2$:
+# Two inputs show the same map, each with noise of its own, of variance 1 and 3.
+# What is the best mean?
+# Half and half has a noise of $(1 + 3) / 4 = 1$, no better than the first alone.
+# With shares of 3/4 and 1/4 it is $\tfrac{9}{16} \cdot 1 + \tfrac{1}{16} \cdot 3 = 0.75$.
+# In general a share should go with the inverse of the variance $\sigma_i^2$:
 #
 # $$ s_i = \frac{1 / \sigma_i^2}{\sum_j 1 / \sigma_j^2} \tag{11.9} $$
 #
-# Nobody tells the node. Does gradient descent find 3/4?
+# Nobody tells the node.
+# Does gradient descent find 3/4?
 
 
 # %% tags=["core"]
@@ -395,9 +474,11 @@ says = f"Share of the cleaner input: {says}."
 plots.lines(range(1, 151), curves, x_label="step", y_label="share of input 1", says=says)
 
 # %% [markdown] tags=["core"]
-# Both do, from 1/2 to 3/4. A sum could not: its shares are fixed.
+# Both do, from 1/2 to 3/4.
+# A sum could not: its shares are fixed.
 #
-# **Break it.** Make the weights where they are used:
+# **Break it.**
+# Make the weights where they are used:
 
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -415,13 +496,17 @@ for fusion in (bifpn.FastFusion, Forgetful):
     print(profiling.parameters(bifpn.BiFPN((40, 112, 320), 64, 3, fusion=fusion)))
 
 # %% [markdown] tags=["core"]
-# This trains without a word of complaint, with plain means for ever. The count gives it away: 57 parameters are missing, one for each of the 19 maps that a cell reads, in three cells.
+# This trains without a word of complaint, with plain means for ever.
+# The count gives it away: 57 parameters are missing, one for each of the 19 maps that a cell reads, in three cells.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a node cost?
 #
-# After fusion comes $f$: SiLU, a 3x3 convolution, batch norm. (In this order: the activation stands *before* the convolution, though the paper's sentence reads otherwise.) BiFPN's convolution is separable, a depthwise 3x3 without bias and a pointwise 1x1 with one. At a width of $W = 64$: $9 \cdot 64 = 576$,
-# $64 \cdot 64 + 64 = 4160$, and the norm has $2 \cdot 64 = 128$. In all 4864:
+# After fusion comes $f$: SiLU, a 3x3 convolution, batch norm.
+# (In this order: the activation stands *before* the convolution, though the paper's sentence reads otherwise.)
+# BiFPN's convolution is separable, a depthwise 3x3 without bias and a pointwise 1x1 with one.
+# At a width of $W = 64$: $9 \cdot 64 = 576$, $64 \cdot 64 + 64 = 4160$, and the norm has $2 \cdot 64 = 128$.
+# In all 4864:
 #
 # $$ n = 9 W + (W^2 + W) + 2 W \tag{11.10} $$
 #
@@ -441,8 +526,10 @@ assert counts == [4864, 37056]  # by hand, above
 counts
 
 # %% [markdown] tags=["core"]
-# Nearly eight times fewer weights, and as many times fewer multiply-adds. Is it eight times as fast? Count what has to be fetched and put back: about one number in and one number out, for every number of the output map. How much arithmetic is
-# done with these two?
+# Nearly eight times fewer weights, and as many times fewer multiply-adds.
+# Is it eight times as fast?
+# Count what has to be fetched and put back: about one number in and one number out, for every number of the output map.
+# How much arithmetic is done with these two?
 
 # %% tags=["core", "slide"]
 width = 64
@@ -454,7 +541,9 @@ says += f"depthwise one {low}."
 plots.bars(per_number, y_label="multiply-adds per number moved", says=says)
 
 # %% [markdown] tags=["core"]
-# If moving a number takes as long as many multiply-adds, a depthwise convolution mostly waits. Does it, here? Measure, in turns, as in chapter 03: a dense and a separable convolution on P3 and on P5 of D0.
+# If moving a number takes as long as many multiply-adds, a depthwise convolution mostly waits.
+# Does it, here?
+# Measure, in turns, as in chapter 03: a dense and a separable convolution on P3 and on P5 of D0.
 
 # %% tags=["core", "slide"]
 pair = {"dense": bifpn.Dense(64, 64), "separable": bifpn.Separable(64, 64)}
@@ -470,18 +559,25 @@ says = f"Separable is cheaper: {says}."
 plots.bars(gains, y_label="dense / separable", says=says)
 
 # %% [markdown] tags=["core"]
-# The estimate is one number. The measurement depends on the size of the map, the machine, its cache and what else it is doing; on small maps the dense one may even win. Part IV comes back to this: the dense
-# convolution gains more from quantization.
+# The estimate is one number.
+# The measurement depends on the size of the map, the machine, its cache and what else it is doing;
+# on small maps the dense one may even win.
+# Part IV comes back to this: the dense convolution gains more from quantization.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the pyramid of EfficientDet-D0?
 #
-# The published D0 has 196,281 parameters between backbone and heads. Do we get there by hand? $W = 64$; the backbone gives 40, 112 and 320 channels.
+# The published D0 has 196,281 parameters between backbone and heads.
+# Do we get there by hand?
+# $W = 64$; the backbone gives 40, 112 and 320 channels.
 #
 # - 3 cells of 8 nodes: $24 \cdot 4864 = 116{,}736$.
 # - fusion weights: $3 \cdot 19 = 57$.
-# - A 1x1 from $C$ channels to $W$, with bias and norm, has $C W + 3 W$. $P_3$: 2752. $P_4$: 7360, and $P_5$: 20,672, but each *twice*: two nodes read them, and each node has its own.
-# - $P_6$ is made from $C_5$, by a 1x1 of its own, 20,672, and a max-pool. $P_7$ is a max-pool of $P_6$ and costs nothing.
+# - A 1x1 from $C$ channels to $W$, with bias and norm, has $C W + 3 W$.
+#   $P_3$: 2752.
+#   $P_4$: 7360, and $P_5$: 20,672, but each *twice*: two nodes read them, and each node has its own.
+# - $P_6$ is made from $C_5$, by a 1x1 of its own, 20,672, and a max-pool.
+#   $P_7$ is a max-pool of $P_6$ and costs nothing.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 by_hand = 24 * 4864 + 57 + 2752 + 2 * 7360 + 2 * 20672 + 20672
@@ -493,7 +589,9 @@ with torch.no_grad():
     print([tuple(p.shape) for p in d0(features)])
 
 # %% [markdown] tags=["core"]
-# And the larger ones. On the device `meta` a network has shapes, and no numbers, so that D7x fits everywhere. D6 and above take the plain sum, "for stability", and D7x a sixth level.
+# And the larger ones.
+# On the device `meta` a network has shapes, and no numbers, so that D7x fits everywhere.
+# D6 and above take the plain sum, "for stability", and D7x a sixth level.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 published = {
@@ -512,7 +610,9 @@ for name, (channels, width, cells, n, count) in published.items():
 table(("model", "width", "cells", "levels", "published", "ours"), rows)
 
 # %% [markdown] tags=["core"]
-# **Break it.** One 1x1 for both readers of $P_4$, and one for those of $P_5$, seems tidy. Here it is, made from the right one:
+# **Break it.**
+# One 1x1 for both readers of $P_4$, and one for those of $P_5$, seems tidy.
+# Here it is, made from the right one:
 
 # %% tags=["core", "slide"]
 tidy = bifpn.BiFPN((40, 112, 320), width=64, cells=3).eval()
@@ -533,7 +633,8 @@ plots.bars(gaps, y_label="largest difference, % of largest value", says=says)
 # %% [markdown] tags=["core"]
 # The official weights do not fit such a pyramid, and cutting them to fit gives other outputs.
 #
-# What does each step of the road cost? One cell, five levels, one width:
+# What does each step of the road cost?
+# One cell, five levels, one width:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 rows = []
@@ -548,23 +649,38 @@ for name, topology in road.items():
 table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), rows)
 
 # %% [markdown] tags=["core"]
-# A BiFPN cell has a fifth fewer parameters than PANet's and more than a third fewer multiply-adds, for one of the two nodes that went stood at $P_3$, where three quarters of the work is. And it reads more. Whether it also *detects* better is a matter for
-# measurement, at equal time: chapter 16 does that.
+# A BiFPN cell has a fifth fewer parameters than PANet's and more than a third fewer multiply-adds,
+# for one of the two nodes that went stood at $P_3$, where three quarters of the work is.
+# And it reads more.
+# Whether it also *detects* better is a matter for measurement, at equal time: chapter 16 does that.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A missing `break`.** google/automl#9: "we take the last feature for each resolution", a reader asks, is there no `break` missing? It was, in the authors' own code; mended in 278d176.
+# - **A missing `break`.** google/automl#9: "we take the last feature for each resolution", a reader asks,
+#   is there no `break` missing?
+#   It was, in the authors' own code; mended in 278d176.
 # - **Weights made on every call.** google/automl, f245b1b: fusion weights were created at each call, not once.
-# - **The top-down nodes handed out.** xuannianz/EfficientDet#246 and #147: $P_4$ to $P_6$ came from the road down. Shapes and counts were right.
-# - **Dense convolutions where separable ones belong.** toandaominh1997/EfficientDet.Pytorch#124 and signatrix/efficientdet#44. The count gives it away.
-# - **A whole list.** The read-me of zylo117/Yet-Another-EfficientDet-Pytorch names what was wrong in other ports, among it: TensorFlow's momentum copied as it is, a bias on the depthwise convolution, the size of a pool taken for its stride, no norm after
-#   the 1x1, no SAME padding, one 1x1 shared by two readers.
-# - **Sizes that must divide by 128.** zylo117/Yet-Another-EfficientDet-Pytorch#307, signatrix/efficientdet#8. Nothing in the design asks for that: bring maps to the exact size.
-# - **Few multiply-adds, little speed.** zylo117/Yet-Another-EfficientDet-Pytorch#77, rwightman/efficientdet-pytorch#8: on a GPU, depthwise convolutions and SiLU take longer than the count promises. The advice there is plain convolutions and ReLU.
-# - **"The pyramid prunes nodes, so EfficientDet is pruned."** It is graph design, before training. No weight is removed from anything.
+# - **The top-down nodes handed out.** xuannianz/EfficientDet#246 and #147: $P_4$ to $P_6$ came from the road down.
+#   Shapes and counts were right.
+# - **Dense convolutions where separable ones belong.** toandaominh1997/EfficientDet.Pytorch#124 and
+#   signatrix/efficientdet#44.
+#   The count gives it away.
+# - **A whole list.**
+#   The read-me of zylo117/Yet-Another-EfficientDet-Pytorch names what was wrong in other ports, among it:
+#   TensorFlow's momentum copied as it is, a bias on the depthwise convolution, the size of a pool taken for its stride,
+#   no norm after the 1x1, no SAME padding, one 1x1 shared by two readers.
+# - **Sizes that must divide by 128.** zylo117/Yet-Another-EfficientDet-Pytorch#307, signatrix/efficientdet#8.
+#   Nothing in the design asks for that: bring maps to the exact size.
+# - **Few multiply-adds, little speed.** zylo117/Yet-Another-EfficientDet-Pytorch#77, rwightman/efficientdet-pytorch#8:
+#   on a GPU, depthwise convolutions and SiLU take longer than the count promises.
+#   The advice there is plain convolutions and ReLU.
+# - **"The pyramid prunes nodes, so EfficientDet is pruned."**
+#   It is graph design, before training.
+#   No weight is removed from anything.
 #
-# How far does each mistake move the answers? With D0 at 128x128, filled with fixed numbers, the largest change of a class output, as a share of the largest output:
+# How far does each mistake move the answers?
+# With D0 at 128x128, filled with fixed numbers, the largest change of a class output, as a share of the largest output:
 #
 # | mistake | change |
 # |---|---|
@@ -578,27 +694,37 @@ table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), row
 # | activation last, and no bias before the norm | 40 % |
 # | plain sum | 6500 times |
 #
-# Six of these nine leave the number of parameters as it is. The tests measure all of them again.
+# Six of these nine leave the number of parameters as it is.
+# The tests measure all of them again.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Sizes of levels are halved and rounded up. Maps are brought to the exact size: overlapping maxima down, repeated pixels up.
-# - FPN tells fine levels what coarse ones know. PANet also goes back up. BiFPN takes out nodes that fuse nothing, adds short cuts, and repeats.
+# - Sizes of levels are halved and rounded up.
+#   Maps are brought to the exact size: overlapping maxima down, repeated pixels up.
+# - FPN tells fine levels what coarse ones know.
+#   PANet also goes back up.
+#   BiFPN takes out nodes that fuse nothing, adds short cuts, and repeats.
 # - A pyramid is a table of nodes: a value that can be drawn, counted and changed.
-# - Fast fusion is a weighted mean with clipped weights. It learns whom to trust, can shut an input out, and can die.
-# - Shapes and counts do not prove a pyramid right. Copied weights and equal outputs do.
+# - Fast fusion is a weighted mean with clipped weights.
+#   It learns whom to trust, can shut an input out, and can die.
+# - Shapes and counts do not prove a pyramid right.
+#   Copied weights and equal outputs do.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
 # ### 11.1 · Predict · fusion_weights · 5 min · ●○○ · 1 point
 #
-# D7x has six levels and eight cells. It takes the plain sum. If it had fast fusion instead, how many fusion weights would there be? Answer before you build anything.
+# D7x has six levels and eight cells.
+# It takes the plain sum.
+# If it had fast fusion instead, how many fusion weights would there be?
+# Answer before you build anything.
 #
 # <details><summary>Answer</summary>
 #
-# Five nodes down that read 2 maps, four nodes up that read 3, and the last one reads 2: $10 + 12 + 2 = 24$. Eight cells: 192.
+# Five nodes down that read 2 maps, four nodes up that read 3, and the last one reads 2: $10 + 12 + 2 = 24$.
+# Eight cells: 192.
 #
 # </details>
 
@@ -612,7 +738,10 @@ check("bifpn.fusion_weights", answer)
 # %% [markdown] tags=["core"]
 # ### 11.2 · Measure · best_share · 15 min · ●●○ · 2 points
 #
-# Three inputs, with noise of variance 1, 2 and 4. Let a `FastFusion(3)` learn for 300 steps. Which share does the first input end with? Two digits are enough.
+# Three inputs, with noise of variance 1, 2 and 4.
+# Let a `FastFusion(3)` learn for 300 steps.
+# Which share does the first input end with?
+# Two digits are enough.
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -624,8 +753,11 @@ check("bifpn.best_share", answer)
 # %% [markdown] tags=["core"]
 # ### 11.3 · Build · window · 20 min · ●●○ · 3 points
 #
-# A side of `old` pixels is max-pooled to `new` by Eq. 11.2, padded as SAME pads: no more than the windows need, one half in front, and an odd pixel behind. Write `window(i, old, new)`: the list of rows of the longer side that row `i` of the shorter
-# one sees. By hand: `window(0, 4, 2)` is `[0, 1, 2]` and `window(1, 4, 2)` is `[2, 3]`. Rows that do not exist are not listed.
+# A side of `old` pixels is max-pooled to `new` by Eq. 11.2, padded as SAME pads: no more than the windows need,
+# one half in front, and an odd pixel behind.
+# Write `window(i, old, new)`: the list of rows of the longer side that row `i` of the shorter one sees.
+# By hand: `window(0, 4, 2)` is `[0, 1, 2]` and `window(1, 4, 2)` is `[2, 3]`.
+# Rows that do not exist are not listed.
 
 
 # %% tags=["core"]
@@ -640,8 +772,12 @@ check("bifpn.window", window)
 # %% [markdown] tags=["core"]
 # ### 11.4 · Build · ways · 20 min · ●●○ · 3 points
 #
-# In how many ways does each input reach each output? Write `ways(levels, nodes)`: `nodes` is a list of pairs (level, inputs), as in our tables. Return a list with a row for each output, the finest first, and in it a number for each input. An output is the last node of
-# its level. By hand, for two levels and `[(0, [0, 1]), (1, [1, 2])]`: `[[1, 1], [1, 2]]`, since level 1 reaches itself directly and by way of node 2.
+# In how many ways does each input reach each output?
+# Write `ways(levels, nodes)`: `nodes` is a list of pairs (level, inputs), as in our tables.
+# Return a list with a row for each output, the finest first, and in it a number for each input.
+# An output is the last node of its level.
+# By hand, for two levels and `[(0, [0, 1]), (1, [1, 2])]`: `[[1, 1], [1, 2]]`,
+# since level 1 reaches itself directly and by way of node 2.
 
 
 # %% tags=["core"]
@@ -656,7 +792,9 @@ check("bifpn.ways", ways)
 # %% [markdown] tags=["core"]
 # ### 11.5 · Build · softmax_gradient · 20 min · ●●● · 3 points
 #
-# One pixel, $n$ inputs `x` of shape $(n,)$, raw `weights` of the same shape, fused by Eq. 11.8. Write `softmax_gradient(x, weights)`, the derivative of the fused number by each weight, without autograd. By hand, for `x` = (2, 6) and shares of 1/4 and 3/4: $(-0.75, 0.75)$.
+# One pixel, $n$ inputs `x` of shape $(n,)$, raw `weights` of the same shape, fused by Eq. 11.8.
+# Write `softmax_gradient(x, weights)`, the derivative of the fused number by each weight, without autograd.
+# By hand, for `x` = (2, 6) and shares of 1/4 and 3/4: $(-0.75, 0.75)$.
 
 
 # %% tags=["core"]
@@ -671,8 +809,11 @@ check("bifpn.softmax_gradient", softmax_gradient)
 # %% [markdown] tags=["optional"]
 # ### 11.6 · Further · 120 min · ●●● · 0 points
 #
-# [NAS-FPN](https://arxiv.org/abs/1904.07392) found its pyramid by search: seven nodes that may read any two maps, sums or a gate. Write its table as a `Topology`, and a fusion class for its gate. Then do what chapter 07 did with cells: sample random tables of eight nodes, and count
-# how many of them let every output hear every input.
+# [NAS-FPN](https://arxiv.org/abs/1904.07392) found its pyramid by search: seven nodes that may read any two maps,
+# sums or a gate.
+# Write its table as a `Topology`, and a fusion class for its gate.
+# Then do what chapter 07 did with cells: sample random tables of eight nodes,
+# and count how many of them let every output hear every input.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -683,12 +824,17 @@ quiz("bifpn")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Five maps, all of one width, all having heard of each other. Chapter 12 asks at each of their pixels: is there a box here, and whose?
+# Five maps, all of one width, all having heard of each other.
+# Chapter 12 asks at each of their pixels: is there a box here, and whose?
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Lin and others, [Feature Pyramid Networks for Object Detection](https://arxiv.org/abs/1612.03144), 2016. The road down.
-# - Liu and others, [Path Aggregation Network for Instance Segmentation](https://arxiv.org/abs/1803.01534), 2018. And up again.
-# - Tan, Pang, Le, [EfficientDet: Scalable and Efficient Object Detection](https://arxiv.org/abs/1911.09070), 2019. BiFPN, fast fusion, compound scaling of detectors.
-# - Ghiasi, Lin, Pang, Le, [NAS-FPN](https://arxiv.org/abs/1904.07392), 2019. A searched pyramid.
+# - Lin and others, [Feature Pyramid Networks for Object Detection](https://arxiv.org/abs/1612.03144), 2016.
+#   The road down.
+# - Liu and others, [Path Aggregation Network for Instance Segmentation](https://arxiv.org/abs/1803.01534), 2018.
+#   And up again.
+# - Tan, Pang, Le, [EfficientDet: Scalable and Efficient Object Detection](https://arxiv.org/abs/1911.09070), 2019.
+#   BiFPN, fast fusion, compound scaling of detectors.
+# - Ghiasi, Lin, Pang, Le, [NAS-FPN](https://arxiv.org/abs/1904.07392), 2019.
+#   A searched pyramid.

@@ -19,9 +19,11 @@
 # 4. say which anchor learns which object, and what is done for the one that nobody wants (exercise 12.2)
 # 5. measure whether anchors fit your own pictures, and choose better ones (exercise 12.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> | <!-- peak -->646 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 75 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->646 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -56,23 +58,34 @@ from lib.detection import anchors, bifpn
 device = setup("12_anchors", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 11 ended with maps: P3 to P7, each half as fine as the one before. A map is no box. Between the two stands an old idea: ask the same simple question at very many
-# places. "Is there something of about *this* size, about *here*? If so, what, and how far off am I?"
+# Chapter 11 ended with maps: P3 to P7, each half as fine as the one before.
+# A map is no box.
+# Between the two stands an old idea: ask the same simple question at very many places.
+# "Is there something of about *this* size, about *here*?
+# If so, what, and how far off am I?"
 #
-# The place and the size of each question is an **anchor**. This chapter puts them down, measures how well they fit, and says which of them has to
-# learn which object.
+# The place and the size of each question is an **anchor**.
+# This chapter puts them down, measures how well they fit, and says which of them has to learn which object.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Where does the detector look?
 #
-# Level $l$ has one cell for every $2^l$ pixels of the picture: the **stride**. Take level 3, stride 8. Where is the middle of its first cell? At $(4, 4)$. An anchor of
-# four strides has a side of 32. Around $(4, 4)$ it reaches from $4 - 16 = -12$ to $4 + 16 = 20$, in both directions. Part of it lies outside the picture, and that is fine.
+# Level $l$ has one cell for every $2^l$ pixels of the picture: the **stride**.
+# Take level 3, stride 8.
+# Where is the middle of its first cell?
+# At $(4, 4)$.
+# An anchor of four strides has a side of 32.
+# Around $(4, 4)$ it reaches from $4 - 16 = -12$ to $4 + 16 = 20$, in both directions.
+# Part of it lies outside the picture, and that is fine.
 #
-# Each cell has nine anchors: three sizes, the **octaves** $o = 0, 1, 2$, times three shapes $(r_w, r_h)$. With the strides $s_x, s_y$, the scale $a$, row $i$ and column $j$, both counted from 0:
+# Each cell has nine anchors: three sizes, the **octaves** $o = 0, 1, 2$, times three shapes $(r_w, r_h)$.
+# With the strides $s_x, s_y$, the scale $a$, row $i$ and column $j$, both counted from 0:
 #
-# $$ (x, y) = \big((j + \tfrac12)\, s_x,\; (i + \tfrac12)\, s_y\big), \qquad (w, h) = a\, 2^{o/3}\, \big(s_x r_w,\; s_y r_h\big) \tag{12.1} $$
+# $$ (x, y) = \big((j + \tfrac12)\, s_x,\; (i + \tfrac12)\, s_y\big), \qquad (w, h) = a\, 2^{o/3}\, \big(s_x r_w,\;
+#    s_y r_h\big) \tag{12.1} $$
 #
-# EfficientDet takes $a = 4$ and the shapes $(1, 1)$, $(1.4, 0.7)$, $(0.7, 1.4)$. Boxes are written as their left, top, right and bottom edge: **xyxy**.
+# EfficientDet takes $a = 4$ and the shapes $(1, 1)$, $(1.4, 0.7)$, $(0.7, 1.4)$.
+# Boxes are written as their left, top, right and bottom edge: **xyxy**.
 
 # %% tags=["core"]
 show(anchors.AnchorConfig)
@@ -86,8 +99,9 @@ assert grid[0].tolist() == [-12, -12, 20, 20]  # by hand, above
 print(len(grid), "anchors; number 1 is", [round(v, 1) for v in grid[1].tolist()])
 
 # %% [markdown] tags=["core"]
-# Number 1 is the wide one: $32 \cdot 1.4 = 44.8$ across and $32 \cdot 0.7 = 22.4$ down. Its area is 0.98 of the square's, a rounding of $\sqrt 2$ that the published
-# weights were trained with. Here are the nine anchors of one cell, on a scene of chapter 01.
+# Number 1 is the wide one: $32 \cdot 1.4 = 44.8$ across and $32 \cdot 0.7 = 22.4$ down.
+# Its area is 0.98 of the square's, a rounding of $\sqrt 2$ that the published weights were trained with.
+# Here are the nine anchors of one cell, on a scene of chapter 01.
 
 # %% tags=["core", "slide"]
 scenes = data.scenes("validation", 200)
@@ -100,8 +114,9 @@ says = f"Three shapes a size; the squares have sides of {', '.join(sides)} pixel
 plots.boxes(dict.fromkeys(octaves, scene.image), octaves, says=says)
 
 # %% [markdown] tags=["core"]
-# The next level has cells, strides and anchors of twice the size. Between octave 2 and the next level's octave 0 the step is again $2^{1/3}$, so all sizes from
-# 32 to 813 pixels are there, 26 % apart.
+# The next level has cells, strides and anchors of twice the size.
+# Between octave 2 and the next level's octave 0 the step is again $2^{1/3}$,
+# so all sizes from 32 to 813 pixels are there, 26 % apart.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 rows = []
@@ -112,9 +127,13 @@ rows.append(("all", "", "", "", sum(row[-1] for row in rows)))
 table(("level", "cells", "stride", "sides", "anchors"), rows)
 
 # %% [markdown] tags=["core"]
-# Three quarters of all anchors are on the finest level. 49,104 questions for one picture, and for most pictures fewer than ten should be answered with yes.
+# Three quarters of all anchors are on the finest level.
+# 49,104 questions for one picture, and for most pictures fewer than ten should be answered with yes.
 #
-# **Break it.** A side of 320 does not divide by 128: level 7 would have 2.5 cells. It has 3, and the stride is $320 / 3 = 106.7$, not 128. Use 128 all the same, and see where the last cell looks.
+# **Break it.**
+# A side of 320 does not divide by 128: level 7 would have 2.5 cells.
+# It has 3, and the stride is $320 / 3 = 106.7$, not 128.
+# Use 128 all the same, and see where the last cell looks.
 
 # %% tags=["core", "nbval-check-output"]
 cells = bifpn.level_sizes((320, 320), 7, 7)[0][0]
@@ -123,17 +142,24 @@ for stride in (320 / cells, 2**7):
     print(f"stride {stride:.1f}: centres at {centres}")
 
 # %% [markdown] tags=["core"]
-# With 128 the last centre lies on the edge of the picture, and the middle one is 32 pixels off. So a stride is the picture's side over the level's.
+# With 128 the last centre lies on the edge of the picture, and the middle one is 32 pixels off.
+# So a stride is the picture's side over the level's.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How well do two boxes agree?
 #
-# Two squares of 10 pixels, the second moved by 5 to the right. They share $5 \cdot 10 = 50$ square pixels. Together they cover $100 + 100 - 50 = 150$. How well do they agree, in
-# one number? The share of what they cover that both cover: $50 / 150 = 1/3$. For boxes $A$ and $B$, with $|\cdot|$ for the area:
+# Two squares of 10 pixels, the second moved by 5 to the right.
+# They share $5 \cdot 10 = 50$ square pixels.
+# Together they cover $100 + 100 - 50 = 150$.
+# How well do they agree, in one number?
+# The share of what they cover that both cover: $50 / 150 = 1/3$.
+# For boxes $A$ and $B$, with $|\cdot|$ for the area:
 #
 # $$ \mathrm{IoU}(A, B) = \frac{|A \cap B|}{|A| + |B| - |A \cap B|} \tag{12.2} $$
 #
-# *Intersection over union.* 1 means equal, 0 means that they do not touch. Would you have said that half the box in common is only a third?
+# *Intersection over union.*
+# 1 means equal, 0 means that they do not touch.
+# Would you have said that half the box in common is only a third?
 
 # %% tags=["core"]
 show(anchors.box_iou)
@@ -146,8 +172,10 @@ assert torch.allclose(iou[0, 0], torch.tensor(1 / 3))  # by hand, above
 iou
 
 # %% [markdown] tags=["core"]
-# Now on a real scene. The first slider says how far a copy of a digit's box stands to the right of it. The second is the threshold from which on we call it a match. How far
-# may the copy be at 0.5?
+# Now on a real scene.
+# The first slider says how far a copy of a digit's box stands to the right of it.
+# The second is the threshold from which on we call it a match.
+# How far may the copy be at 0.5?
 
 # %% tags=["core", "slide"]
 thing = scene.boxes[anchors.box_area(scene.boxes).argmax()]
@@ -169,8 +197,9 @@ widgets.sliders(
 )
 
 # %% [markdown] tags=["core"]
-# A third of the width is the most, as Eq. 12.2 says: with a width of 1 and a move of $d$ it is $(1 - d) / (1 + d)$, and that is $1/2$ at $d = 1/3$. A small object has
-# a small third.
+# A third of the width is the most, as Eq. 12.2 says: with a width of 1 and a move of $d$ it is $(1 - d) / (1 + d)$,
+# and that is $1/2$ at $d = 1/3$.
+# A small object has a small third.
 
 # %% tags=["core", "slide"]
 shifts = list(range(0, 33))
@@ -181,9 +210,13 @@ says += f"{half[64]} for 64."
 plots.lines(shifts, curves, x_label="move in pixels", y_label="IoU", says=says)
 
 # %% [markdown] tags=["core"]
-# Remember the 5 pixels. If anchors stand 8 pixels apart, a digit of 14 pixels lies up to 4 from the next one, in both directions at once. They share $10 \cdot 10$, and the IoU is $100 / (196 + 196 - 100) = 0.34$.
+# Remember the 5 pixels.
+# If anchors stand 8 pixels apart, a digit of 14 pixels lies up to 4 from the next one, in both directions at once.
+# They share $10 \cdot 10$, and the IoU is $100 / (196 + 196 - 100) = 0.34$.
 #
-# **Break it.** The published networks write boxes as yxyx inside, and xyxy where they come out. Compare a box with itself in the other order: a square on the diagonal, then a box that is taller than wide.
+# **Break it.**
+# The published networks write boxes as yxyx inside, and xyxy where they come out.
+# Compare a box with itself in the other order: a square on the diagonal, then a box that is taller than wide.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 pair = torch.stack([torch.tensor([30.0, 30, 60, 60]), torch.tensor([50.0, 20, 70, 60])])
@@ -191,20 +224,28 @@ other = pair[:, [1, 0, 3, 2]]
 print(anchors.box_iou(pair, other).diagonal())
 
 # %% [markdown] tags=["core"]
-# The square does not notice. A test with square pictures and square boxes passes, and the network learns to find digits where none are. So every test here uses boxes
-# that are not square, and everything in the course is xyxy.
+# The square does not notice.
+# A test with square pictures and square boxes passes, and the network learns to find digits where none are.
+# So every test here uses boxes that are not square, and everything in the course is xyxy.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does an anchor have to say?
 #
-# An anchor of 40 by 40 stands about $(20, 40)$. The object is 20 wide and 40 high, about $(30, 30)$. What should the network answer? Not $(30, 30, 20, 40)$: the same object one cell
-# further on should get the same answer. So we measure in anchor sides, from the anchor's middle:
+# An anchor of 40 by 40 stands about $(20, 40)$.
+# The object is 20 wide and 40 high, about $(30, 30)$.
+# What should the network answer?
+# Not $(30, 30, 20, 40)$: the same object one cell further on should get the same answer.
+# So we measure in anchor sides, from the anchor's middle:
 #
-# to the right: $(30 - 20) / 40 = 0.25$; downwards: $(30 - 40) / 40 = -0.25$; width: half, $\log \tfrac12 = -0.69$; height: equal, $\log 1 = 0$.
+# to the right: $(30 - 20) / 40 = 0.25$; downwards: $(30 - 40) / 40 = -0.25$; width: half, $\log \tfrac12 = -0.69$;
+# height: equal, $\log 1 = 0$.
 #
-# $$ t_y = \frac{y - y_a}{h_a}, \quad t_x = \frac{x - x_a}{w_a}, \quad t_h = \log \frac{h}{h_a}, \quad t_w = \log \frac{w}{w_a} \tag{12.3} $$
+# $$ t_y = \frac{y - y_a}{h_a}, \quad t_x = \frac{x - x_a}{w_a}, \quad t_h = \log \frac{h}{h_a}, \quad
+#    t_w = \log \frac{w}{w_a} \tag{12.3} $$
 #
-# where $a$ marks the anchor, and $x, y$ are middles. The order is $y$ before $x$, since published weights have it so. Backwards:
+# where $a$ marks the anchor, and $x, y$ are middles.
+# The order is $y$ before $x$, since published weights have it so.
+# Backwards:
 #
 # $$ y = y_a + t_y h_a, \quad x = x_a + t_x w_a, \quad h = h_a\, e^{t_h}, \quad w = w_a\, e^{t_w} \tag{12.4} $$
 
@@ -224,10 +265,15 @@ assert torch.allclose(anchors.decode(code, anchor), box, atol=1e-4)
 [round(v, 4) for v in code[0].tolist()]
 
 # %% [markdown] tags=["core"]
-# Why the logarithm? Twice as wide and half as wide are $0.69$ and $-0.69$: equally far from the anchor. And $e^t$ is positive, whatever the network answers.
+# Why the logarithm?
+# Twice as wide and half as wide are $0.69$ and $-0.69$: equally far from the anchor.
+# And $e^t$ is positive, whatever the network answers.
 #
-# **Break it.** "Whatever" includes 20. An untrained network with a bad learning rate says such things. The exponential of 20 is 485 million, so the reference
-# answers with a box of 19 billion pixels, and from 89 on, where float32 ends, with infinity.
+# **Break it.**
+# "Whatever" includes 20.
+# An untrained network with a bad learning rate says such things.
+# The exponential of 20 is 485 million, so the reference answers with a box of 19 billion pixels, and from 89 on,
+# where float32 ends, with infinity.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 wild = torch.tensor([[0.0, 0.0, 0.0, 20.0]])
@@ -235,20 +281,33 @@ ours = anchors.decode(wild, anchor)[0]
 print(f"without a limit {40 * math.exp(20):.3g} pixels, with ours {ours[2] - ours[0]:.0f}")
 
 # %% [markdown] tags=["core"]
-# Ours ends at 62.5 times the anchor. That is a departure from the reference, and a safe one. How large can a code be that the network is *asked* for? If an anchor overlaps its object with an IoU of a half, neither is
-# more than twice as wide as the other: $|t_w| \le \log 2 = 0.69$. Only a forced anchor, which comes next, may be asked for more. The limit stands at 4.14.
+# Ours ends at 62.5 times the anchor.
+# That is a departure from the reference, and a safe one.
+# How large can a code be that the network is *asked* for?
+# If an anchor overlaps its object with an IoU of a half, neither is more than twice as wide as the other:
+# $|t_w| \le \log 2 = 0.69$.
+# Only a forced anchor, which comes next, may be asked for more.
+# The limit stands at 4.14.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which anchor learns which object?
 #
-# Three anchors of 10 by 10 begin at $x = 0$, 2 and 5. The object is exactly the first. Its IoUs with them are 1, $8/12 = 0.67$ and $5/15 = 0.33$. Two rules decide:
+# Three anchors of 10 by 10 begin at $x = 0$, 2 and 5.
+# The object is exactly the first.
+# Its IoUs with them are 1, $8/12 = 0.67$ and $5/15 = 0.33$.
+# Two rules decide:
 #
-# 1. Each anchor looks for its best object. If their IoU is at least $\theta = 0.5$, it learns it and is **positive**; otherwise it is **negative** and learns "nothing here".
+# 1. Each anchor looks for its best object.
+#    If their IoU is at least $\theta = 0.5$, it learns it and is **positive**;
+#    otherwise it is **negative** and learns "nothing here".
 # 2. Each object takes its best anchor **by force**, whatever the IoU.
 #
-# By hand: anchors 0 and 1 are positive, anchor 2 is negative. In symbols, for anchor $a$ and objects $1..N$:
+# By hand: anchors 0 and 1 are positive, anchor 2 is negative.
+# In symbols, for anchor $a$ and objects $1..N$:
 #
-# $$ m(a) = \begin{cases} n & \text{the first } n \text{ with } a = \arg\max_{a'} \mathrm{IoU}(n, a') \text{, if there is one} \\ \arg\max_n \mathrm{IoU}(n, a) & \text{if that IoU is at least } \theta \\ -1 & \text{otherwise} \end{cases} \tag{12.5} $$
+# $$ m(a) = \begin{cases} n & \text{the first } n \text{ with } a = \arg\max_{a'} \mathrm{IoU}(n, a') \text{, if there
+#    is one} \\ \arg\max_n \mathrm{IoU}(n, a) & \text{if that IoU is at least } \theta
+#    \\ -1 & \text{otherwise} \end{cases} \tag{12.5} $$
 
 # %% tags=["core"]
 show(anchors.assign)
@@ -261,7 +320,8 @@ assert found.labels.tolist() == [7, 7, -1]  # by hand, above
 found
 
 # %% [markdown] tags=["core"]
-# The same on a scene, with anchors that suit it better than the paper's (how they are chosen comes next): its objects, then the anchors that learn the largest and the smallest of them.
+# The same on a scene, with anchors that suit it better than the paper's (how they are chosen comes next): its objects,
+# then the anchors that learn the largest and the smallest of them.
 
 # %% tags=["core", "slide"]
 found = anchors.assign(small, scene.boxes, scene.labels)
@@ -273,7 +333,9 @@ says = f"{len(scene.boxes)} objects, {positive} of {total:,} anchors learn them.
 plots.boxes(dict.fromkeys(drawn, scene.image), drawn, says=says)
 
 # %% [markdown] tags=["core"]
-# Each positive anchor has its own code. What do they look like, over 200 scenes? If coding does its work, small numbers around zero.
+# Each positive anchor has its own code.
+# What do they look like, over 200 scenes?
+# If coding does its work, small numbers around zero.
 
 # %% tags=["core", "slide"]
 every = [anchors.assign(small, s.boxes, s.labels) for s in scenes]
@@ -284,7 +346,9 @@ says += f"{codes.abs().median():.2f} of zero, the largest is {codes.abs().max():
 plots.histogram(parts, bins=25, x_label="code", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Leave the second rule out. How many objects would nobody learn, with EfficientDet's own anchors on our scenes?
+# **Break it.**
+# Leave the second rule out.
+# How many objects would nobody learn, with EfficientDet's own anchors on our scenes?
 
 # %% tags=["core", "slide"]
 paper = anchors.anchors((128, 128))  # levels 3 to 7, scale 4
@@ -293,9 +357,13 @@ lost = int((best < 0.5).sum())
 f"{lost} of {len(best)} digits have no anchor of 0.5 or more"
 
 # %% [markdown] tags=["core"]
-# Half of them. Force gives each of these one anchor, and a poor one. Rule 2 keeps a detector from being blind; it does not make the anchors good.
+# Half of them.
+# Force gives each of these one anchor, and a poor one.
+# Rule 2 keeps a detector from being blind; it does not make the anchors good.
 #
-# It can also fail. Two tiny objects side by side may want the *same* anchor. Then the one with the lower index gets it, and the other has nothing at all:
+# It can also fail.
+# Two tiny objects side by side may want the *same* anchor.
+# Then the one with the lower index gets it, and the other has nothing at all:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 tiny = torch.tensor([[60.0, 60, 64, 64], [61, 61, 65, 65]])
@@ -303,8 +371,10 @@ pair = anchors.assign(paper, tiny, torch.tensor([3, 4]))
 print([(3, int((pair.matched == 0).sum())), (4, int((pair.matched == 1).sum()))])
 
 # %% [markdown] tags=["core"]
-# And a picture may have no object at all. Then there is no best object to ask for, and code that asks anyway fails at the first empty picture, often hours into a training. Ours answers
-# with nothing but background.
+# And a picture may have no object at all.
+# Then there is no best object to ask for, and code that asks anyway fails at the first empty picture,
+# often hours into a training.
+# Ours answers with nothing but background.
 
 # %% tags=["core", "nbval-check-output"]
 empty = anchors.assign(paper, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
@@ -313,8 +383,9 @@ print(empty.labels.unique().tolist(), tuple(empty.codes.shape))
 # %% [markdown] tags=["core", "slide"]
 # ## Do the anchors fit my pictures?
 #
-# The nine anchors were chosen for COCO at 512 pixels and more. Our scenes have 128 and digits of 14 to 72. Do not guess: for every object, take the side, the best IoU, and the number of anchors that
-# learn it.
+# The nine anchors were chosen for COCO at 512 pixels and more.
+# Our scenes have 128 and digits of 14 to 72.
+# Do not guess: for every object, take the side, the best IoU, and the number of anchors that learn it.
 
 # %% tags=["core"]
 show(anchors.coverage)
@@ -348,8 +419,10 @@ widgets.slider(
 )
 
 # %% [markdown] tags=["core"]
-# Move the slider and watch the left edge. At scale 4 the smallest anchor has a side of 16 pixels, too large for the narrow small digits. At scale 2 every object is
-# reached, by few anchors. Two things have to be good at once: nobody by force, and many positives.
+# Move the slider and watch the left edge.
+# At scale 4 the smallest anchor has a side of 16 pixels, too large for the narrow small digits.
+# At scale 2 every object is reached, by few anchors.
+# Two things have to be good at once: nobody by force, and many positives.
 
 # %% tags=["core", "slide"]
 scales = [1.5, 2, 2.5, 3, 3.5, 4, 5, 6]
@@ -364,8 +437,11 @@ labels = {"x_label": "anchor scale", "y_label": "objects by force only, %"}
 plots.lines(scales, forced, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# No scale repairs a stride that is too coarse. It is the third of the width again: a narrow digit falls between anchors that stand 8 pixels apart. So a detector for our scenes begins at
-# stride 4. And the scale? Split by size:
+# No scale repairs a stride that is too coarse.
+# It is the third of the width again: a narrow digit falls between anchors that stand 8 pixels apart.
+# So a detector for our scenes begins at stride 4.
+# And the scale?
+# Split by size:
 
 # %% tags=["core", "slide"]
 bins = [(0, 20), (20, 30), (30, 45), (45, 80)]
@@ -382,9 +458,12 @@ fit = ("by force only", "mean best IoU", "positives, median")
 table(("scale", "side", "objects", *fit), rows)
 
 # %% [markdown] tags=["core"]
-# **Scale 3** it is: nearly nobody by force, and about the same number of positives for small and for large digits. With scale 4 the large ones get more anchors and the small ones fewer.
+# **Scale 3** it is: nearly nobody by force, and about the same number of positives for small and for large digits.
+# With scale 4 the large ones get more anchors and the small ones fewer.
 #
-# **Break it.** Swap width and height of the ratios. Before you run the cell: what will happen to the coverage?
+# **Break it.**
+# Swap width and height of the ratios.
+# Before you run the cell: what will happen to the coverage?
 
 # %% tags=["core", "slide"]
 sets = {
@@ -399,11 +478,15 @@ for name, ratios in sets.items():
 table(("ratios", "mean best IoU", "width and height swapped"), rows)
 
 # %% [markdown] tags=["core"]
-# With the paper's symmetric ratios, nothing happens: the same nine boxes come out, anchors 1 and 2 in each other's place. Only somebody who loads published weights would
-# ever notice, and would see slightly bad boxes. With ratios for tall things the same slip is costly. A mistake that hides behind a symmetric default waits for the first user
-# who changes it.
+# With the paper's symmetric ratios, nothing happens: the same nine boxes come out,
+# anchors 1 and 2 in each other's place.
+# Only somebody who loads published weights would ever notice, and would see slightly bad boxes.
+# With ratios for tall things the same slip is costly.
+# A mistake that hides behind a symmetric default waits for the first user who changes it.
 #
-# And do we need nine? Digits are tall: of the 606 here none is wider than it is high. One tall shape might do, in two octaves instead of three, and without stride 32:
+# And do we need nine?
+# Digits are tall: of the 606 here none is wider than it is high.
+# One tall shape might do, in two octaves instead of three, and without stride 32:
 
 # %% tags=["core", "slide"]
 tall = dict(scale=3, octaves=2, ratios=((0.79, 1.27),), levels=(2, 4))
@@ -422,11 +505,16 @@ for name, config in sets.items():
 table(("anchors", "number", *fit), rows)
 
 # %% [markdown] tags=["core"]
-# The last row has nearly the fit of the second, with less than a quarter of the questions. The head that answers them shrinks alike. The detectors that chapter 16 trains on our scenes have these two. For photographs of all
-# kinds of things, where some are wide and some tall, the paper's nine are the safer choice. Where shapes come from, if nobody tells you, is exercise 12.4.
+# The last row has nearly the fit of the second, with less than a quarter of the questions.
+# The head that answers them shrinks alike.
+# The detectors that chapter 16 trains on our scenes have these two.
+# For photographs of all kinds of things, where some are wide and some tall, the paper's nine are the safer choice.
+# Where shapes come from, if nobody tells you, is exercise 12.4.
 
 # %% [markdown] tags=["deep"]
-# **What does it cost?** Assignment is arithmetic on a matrix of objects by anchors, no loop over either. It happens once a picture and a step, so it must be cheap.
+# **What does it cost?**
+# Assignment is arithmetic on a matrix of objects by anchors, no loop over either.
+# It happens once a picture and a step, so it must be cheap.
 
 # %% tags=["deep"]
 begin = time.process_time()
@@ -436,35 +524,58 @@ share = torch.stack([e.labels >= 0 for e in every]).float().mean()
 print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are positive")
 
 # %% [markdown] tags=["core"]
-# One anchor in some 250 learns an object here. The rest see background. That imbalance is the subject of chapter 14.
+# One anchor in some 250 learns an object here.
+# The rest see background.
+# That imbalance is the subject of chapter 14.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Width and height swapped.** google/automl#303: ratios were read as (width, height) where sizes were (height, width). See above why nobody saw it.
-# - **Three orders of four numbers.** rwightman/efficientdet-pytorch#24, #99, #117, #231: yxyx inside, xyxy out, xywh before that. Name the order, convert at one place, test with a box that is not square.
-# - **Anchors that do not fit.** zylo117/Yet-Another-EfficientDet-Pytorch#27, #199, #598 ask about anchors for custom and for small objects. Measure coverage first.
-# - **Another scale.** D7 has the network of D6, but its anchor scale is 5, not 4. Load its weights with 4 and every box is a fifth too small.
-# - **Sizes that do not divide.** zylo117/Yet-Another-EfficientDet-Pytorch#307 asks why sides must divide by 128. They need not, if strides come from the level's size.
-# - **Pictures without objects, or with a single one.** rwightman/efficientdet-pytorch#44 and #71, zylo117/Yet-Another-EfficientDet-Pytorch#12. Test both before you train on your own data.
-# - **Training that diverges.** rwightman/efficientdet-pytorch#113, #269: boxes without an area are one of the things to look for. Ours are refused by name, before their logarithm is taken.
+# - **Width and height swapped.** google/automl#303: ratios were read as (width, height) where sizes were (height,
+#   width).
+#   See above why nobody saw it.
+# - **Three orders of four numbers.** rwightman/efficientdet-pytorch#24, #99, #117, #231: yxyx inside, xyxy out,
+#   xywh before that.
+#   Name the order, convert at one place, test with a box that is not square.
+# - **Anchors that do not fit.** zylo117/Yet-Another-EfficientDet-Pytorch#27, #199, #598 ask about anchors for custom
+#   and for small objects.
+#   Measure coverage first.
+# - **Another scale.**
+#   D7 has the network of D6, but its anchor scale is 5, not 4.
+#   Load its weights with 4 and every box is a fifth too small.
+# - **Sizes that do not divide.** zylo117/Yet-Another-EfficientDet-Pytorch#307 asks why sides must divide by 128.
+#   They need not, if strides come from the level's size.
+# - **Pictures without objects, or with a single one.** rwightman/efficientdet-pytorch#44 and #71,
+#   zylo117/Yet-Another-EfficientDet-Pytorch#12.
+#   Test both before you train on your own data.
+# - **Training that diverges.** rwightman/efficientdet-pytorch#113, #269:
+#   boxes without an area are one of the things to look for.
+#   Ours are refused by name, before their logarithm is taken.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - An anchor is a question: something of this size, here? Nine for every cell of every level.
-# - A stride is picture over level. It need not be whole.
-# - IoU is the shared area over the covered area. Half the box in common is a third.
+# - An anchor is a question: something of this size, here?
+#   Nine for every cell of every level.
+# - A stride is picture over level.
+#   It need not be whole.
+# - IoU is the shared area over the covered area.
+#   Half the box in common is a third.
 # - A code is four small numbers, seen from the anchor, so that the same thing elsewhere has the same code.
-# - An anchor learns its best object from an IoU of 0.5. Each object takes its best anchor by force. The first of two rivals wins.
-# - Measure coverage before you train. Our scenes need stride 4 and scale 3; and one tall shape does nearly as well as three.
+# - An anchor learns its best object from an IoU of 0.5.
+#   Each object takes its best anchor by force.
+#   The first of two rivals wins.
+# - Measure coverage before you train.
+#   Our scenes need stride 4 and scale 3; and one tall shape does nearly as well as three.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
 # ### 12.1 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
 #
-# A picture of 320 x 320, levels 3 to 7, nine anchors a cell. How many anchors? Pencil first.
+# A picture of 320 x 320, levels 3 to 7, nine anchors a cell.
+# How many anchors?
+# Pencil first.
 #
 # <details><summary>Answer</summary>
 #
@@ -482,7 +593,8 @@ check("anchors.anchors_at_320", answer)
 # %% [markdown] tags=["core"]
 # ### 12.2 · Measure · forced_only · 10 min · ●○○ · 2 points
 #
-# Take `data.scenes("validation", 100)` and the paper's anchors, `AnchorConfig()`. How many objects have a best IoU below 0.5, so that only force finds an anchor for them?
+# Take `data.scenes("validation", 100)` and the paper's anchors, `AnchorConfig()`.
+# How many objects have a best IoU below 0.5, so that only force finds an anchor for them?
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -494,10 +606,16 @@ check("anchors.forced_only", answer)
 # %% [markdown] tags=["core"]
 # ### 12.3 · Build · giou · 20 min · ●●○ · 3 points
 #
-# IoU is 0 for two boxes that do not touch, near or far. A loss made of it would have no slope there. [Generalised IoU](https://arxiv.org/abs/1902.09630) repairs that. Put a frame around both boxes, the smallest that holds them.
-# Subtract from the IoU the share of the frame that neither box covers. By hand: two squares of 10, the second 20 to the right. IoU 0; the frame is $30 \cdot 10$, of which 100 are empty: $-1/3$.
+# IoU is 0 for two boxes that do not touch, near or far.
+# A loss made of it would have no slope there.
+# [Generalised IoU](https://arxiv.org/abs/1902.09630) repairs that.
+# Put a frame around both boxes, the smallest that holds them.
+# Subtract from the IoU the share of the frame that neither box covers.
+# By hand: two squares of 10, the second 20 to the right.
+# IoU 0; the frame is $30 \cdot 10$, of which 100 are empty: $-1/3$.
 #
-# Write `giou(a, b)` for boxes (N, 4) in xyxy: row $i$ of `a` with row $i$ of `b`, N numbers. Gradients have to pass.
+# Write `giou(a, b)` for boxes (N, 4) in xyxy: row $i$ of `a` with row $i$ of `b`, N numbers.
+# Gradients have to pass.
 
 
 # %% tags=["core"]
@@ -512,11 +630,17 @@ check("anchors.giou", giou)
 # %% [markdown] tags=["core"]
 # ### 12.4 · Build · regroup · 25 min · ●●● · 4 points
 #
-# Which shapes would suit your objects? Let the data say: *k-means* with IoU as nearness, an idea of [YOLO9000](https://arxiv.org/abs/1612.08242). Write one round of it, `regroup(sides, shapes)`: `sides` holds (width, height) of N objects, `shapes` those of K anchors.
-# Each object joins the shape with which it has the highest IoU, both laid with their middles on one point. Each shape becomes the mean of the objects that joined it; a shape that nobody joined stays as it was. Return the new (K, 2). By hand: objects (10, 20), (12, 24), (40, 20) and shapes
-# (10, 20), (40, 30) give (11, 22), (40, 20).
+# Which shapes would suit your objects?
+# Let the data say: *k-means* with IoU as nearness, an idea of [YOLO9000](https://arxiv.org/abs/1612.08242).
+# Write one round of it, `regroup(sides, shapes)`: `sides` holds (width, height) of N objects,
+# `shapes` those of K anchors.
+# Each object joins the shape with which it has the highest IoU, both laid with their middles on one point.
+# Each shape becomes the mean of the objects that joined it; a shape that nobody joined stays as it was.
+# Return the new (K, 2).
+# By hand: objects (10, 20), (12, 24), (40, 20) and shapes (10, 20), (40, 30) give (11, 22), (40, 20).
 #
-# Then try it: the sides of all digits, nine shapes, twenty rounds. Are they tall?
+# Then try it: the sides of all digits, nine shapes, twenty rounds.
+# Are they tall?
 
 
 # %% tags=["core"]
@@ -531,8 +655,11 @@ check("anchors.regroup", regroup)
 # %% [markdown] tags=["optional"]
 # ### 12.5 · Further · 120 min · ●●● · 0 points
 #
-# Why 0.5, for a digit of 14 pixels and one of 72 alike? [ATSS](https://arxiv.org/abs/1912.02424) lets each object have its own threshold: the mean plus the standard deviation of the IoUs of its nearest candidates. Port it as a second `assign`, and count positives
-# by size as in our table. Are small and large objects treated alike?
+# Why 0.5, for a digit of 14 pixels and one of 72 alike?
+# [ATSS](https://arxiv.org/abs/1912.02424) lets each object have its own threshold:
+# the mean plus the standard deviation of the IoUs of its nearest candidates.
+# Port it as a second `assign`, and count positives by size as in our table.
+# Are small and large objects treated alike?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -543,14 +670,21 @@ quiz("anchors")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Chapter 13 puts two heads on the pyramid, one for classes and one for codes, and has the whole detector. Chapter 14 says what it is punished for.
+# Chapter 13 puts two heads on the pyramid, one for classes and one for codes, and has the whole detector.
+# Chapter 14 says what it is punished for.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Ren, He, Girshick, Sun, [Faster R-CNN](https://arxiv.org/abs/1506.01497), 2015. Anchors and their code.
-# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017. RetinaNet: nine anchors a cell, thresholds 0.5 and 0.4.
-# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019. Anchor scale 4.
+# - Ren, He, Girshick, Sun, [Faster R-CNN](https://arxiv.org/abs/1506.01497), 2015.
+#   Anchors and their code.
+# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017.
+#   RetinaNet: nine anchors a cell, thresholds 0.5 and 0.4.
+# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019.
+#   Anchor scale 4.
 # - Rezatofighi and others, [Generalized Intersection over Union](https://arxiv.org/abs/1902.09630), 2019.
-# - Redmon, Farhadi, [YOLO9000](https://arxiv.org/abs/1612.08242), 2016. Anchors from k-means.
-# - Zhang, Chi, Yao, Lei, Li, [Bridging the Gap Between Anchor-based and Anchor-free Detection](https://arxiv.org/abs/1912.02424), 2019. ATSS.
+# - Redmon, Farhadi, [YOLO9000](https://arxiv.org/abs/1612.08242), 2016.
+#   Anchors from k-means.
+# - Zhang, Chi, Yao, Lei, Li, [Bridging the Gap Between Anchor-based and Anchor-free
+#   Detection](https://arxiv.org/abs/1912.02424), 2019.
+#   ATSS.

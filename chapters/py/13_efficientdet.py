@@ -19,9 +19,11 @@
 # 4. scale a detector by one number, and say where the paper's rule and its table part (quiz)
 # 5. load weights that others published under other names (exercise 13.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.3 min (21 CPU-seconds, measured)<!-- /run --> | <!-- peak -->621 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.3 min (21 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->621 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -59,21 +61,30 @@ from lib.nas import search_space
 device = setup("13_efficientdet", seed=0)
 
 # %% [markdown] tags=["core"]
-# Three parts are on the table. EfficientNet turns a picture into three maps (chapter 10). BiFPN makes five levels of them that know of each other (chapter 11). On
-# every cell of every level stand nine anchors (chapter 12). Nobody has said yet what is in them.
+# Three parts are on the table.
+# EfficientNet turns a picture into three maps (chapter 10).
+# BiFPN makes five levels of them that know of each other (chapter 11).
+# On every cell of every level stand nine anchors (chapter 12).
+# Nobody has said yet what is in them.
 #
-# That is the work of two small networks, the **heads**. With them the detector is complete. Then we ask how far one number can stretch it.
+# That is the work of two small networks, the **heads**.
+# With them the detector is complete.
+# Then we ask how far one number can stretch it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a head say about one place?
 #
-# Take a toy: 2 anchors at each place, 3 classes. The class head gives $2 \cdot 3 = 6$ channels. Which of them says how sure anchor 1 is of class 1, both counted from 0? It has to be
-# agreed once. Here, as in the published weights, all classes of anchor 0 come first, then all of anchor 1:
+# Take a toy: 2 anchors at each place, 3 classes.
+# The class head gives $2 \cdot 3 = 6$ channels.
+# Which of them says how sure anchor 1 is of class 1, both counted from 0?
+# It has to be agreed once.
+# Here, as in the published weights, all classes of anchor 0 come first, then all of anchor 1:
 #
 # $$ c = a K + k \tag{13.1} $$
 #
-# So it is channel $1 \cdot 3 + 1 = 4$. The box head does the same with four codes for each anchor: channel $4 a + i$ is code $i$ of anchor $a$. There is no channel for "nothing here": that is
-# what remains if all classes are small.
+# So it is channel $1 \cdot 3 + 1 = 4$.
+# The box head does the same with four codes for each anchor: channel $4 a + i$ is code $i$ of anchor $a$.
+# There is no channel for "nothing here": that is what remains if all classes are small.
 
 # %% tags=["core", "slide"]
 channels = [[a * 4 + k for k in range(4)] for a in range(3)]
@@ -81,14 +92,17 @@ says = f"Three anchors, four classes: channel {channels[1][2]} is class 2 of anc
 plots.grid(channels, x_label="class k", y_label="anchor a", says=says)
 
 # %% [markdown] tags=["core"]
-# The anchors of chapter 12 come as one long list: level by level, row by row, and the anchors of one cell next to each other. `flatten` brings the maps into that order. Then row $i$ of the list
-# belongs to anchor $i$, and nothing needs to be looked up any more.
+# The anchors of chapter 12 come as one long list: level by level, row by row,
+# and the anchors of one cell next to each other.
+# `flatten` brings the maps into that order.
+# Then row $i$ of the list belongs to anchor $i$, and nothing needs to be looked up any more.
 
 # %% tags=["core"]
 show(anchors.flatten)
 
 # %% [markdown] tags=["core"]
-# By hand: one level of two cells side by side, six channels, and channel $c$ of cell $x$ holds the number $2c + x$. The last row is cell 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
+# By hand: one level of two cells side by side, six channels, and channel $c$ of cell $x$ holds the number $2c + x$.
+# The last row is cell 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 maps = torch.arange(12.0).reshape(1, 6, 1, 2)
@@ -97,17 +111,21 @@ assert rows[3].tolist() == [7, 9, 11]  # by hand, above
 rows.tolist()
 
 # %% [markdown] tags=["core"]
-# **Break it.** Read the channels the other way round, $c = kA + a$. The shape is the same.
+# **Break it.**
+# Read the channels the other way round, $c = kA + a$.
+# The shape is the same.
 
 # %% tags=["core", "nbval-check-output"]
 swapped = maps.reshape(1, 3, 2, 1, 2).permute(0, 3, 4, 2, 1).reshape(-1, 3)
 print(tuple(swapped.shape) == tuple(rows.shape), swapped.tolist())
 
 # %% [markdown] tags=["core"]
-# Row 0 mixes two classes of anchor 0 with one of anchor 1. Trained from scratch, nobody would ever notice: the network learns whatever order it is given. With published weights
-# every answer is wrong.
+# Row 0 mixes two classes of anchor 0 with one of anchor 1.
+# Trained from scratch, nobody would ever notice: the network learns whatever order it is given.
+# With published weights every answer is wrong.
 #
-# Now the real size. D0 takes 512x512, and this is all that it says about one picture:
+# Now the real size.
+# D0 takes 512x512, and this is all that it says about one picture:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 with torch.device("meta"):  # shapes only
@@ -123,15 +141,22 @@ table(("level", "class map", "box map"), sizes)
 # %% [markdown] tags=["core", "slide"]
 # ## Why one filter for five levels?
 #
-# A head is a short stack: three times a separable convolution, a norm and an activation, then one convolution that predicts. It runs over P3, then over P4, and so on, *with the same filters*. A
-# dog on P3 looks like a dog on P5, only in other pixels. So a filter that finds ears on one level should find them on all.
+# A head is a short stack: three times a separable convolution, a norm and an activation,
+# then one convolution that predicts.
+# It runs over P3, then over P4, and so on, *with the same filters*.
+# A dog on P3 looks like a dog on P5, only in other pixels.
+# So a filter that finds ears on one level should find them on all.
 #
-# One thing differs between the levels: how large their numbers are. So each level $l$ has its own norm $N_{r,l}$ in each repeat $r$, while the filter $f_r$ belongs to all. With $\phi$ for the activation,
+# One thing differs between the levels: how large their numbers are.
+# So each level $l$ has its own norm $N_{r,l}$ in each repeat $r$, while the filter $f_r$ belongs to all.
+# With $\phi$ for the activation,
 #
 # $$ x_{r+1,\,l} = \phi\big( N_{r,\,l} ( f_r * x_{r,\,l} ) \big) \tag{13.2} $$
 #
-# By hand: the filter hands on a 5 on two levels. On the first the norm has seen mean 1 and variance 1, on the second mean 2 and variance 4. What does each make of it? $(5 - 1) / 1 = 4$, and
-# $(5 - 2) / 2 = 1.5$.
+# By hand: the filter hands on a 5 on two levels.
+# On the first the norm has seen mean 1 and variance 1, on the second mean 2 and variance 4.
+# What does each make of it?
+# $(5 - 1) / 1 = 4$, and $(5 - 2) / 2 = 1.5$.
 
 # %% tags=["core"]
 show(efficientdet.Head)
@@ -152,7 +177,8 @@ assert abs(said[0] - 4.0) < 0.01 and abs(said[1] - 1.5) < 0.01  # by hand; eps c
 said
 
 # %% [markdown] tags=["core"]
-# Is it true that levels differ so much? Send eight scenes of chapter 01 through an untrained D0, and let each norm write down what it sees.
+# Is it true that levels differ so much?
+# Send eight scenes of chapter 01 through an untrained D0, and let each norm write down what it sees.
 
 # %% tags=["core"]
 scenes = torch.stack([s.image for s in data.scenes("validation", 8)]).float() / 255
@@ -176,7 +202,9 @@ labels = {"x_label": "level", "y_label": "variance before the norm"}
 plots.lines(range(3, 8), seen, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# **Break it.** The five norms of a repeat have one shape. Let P3 and P4 exchange theirs, in the class head only.
+# **Break it.**
+# The five norms of a repeat have one shape.
+# Let P3 and P4 exchange theirs, in the class head only.
 
 # %% tags=["core", "slide"]
 other = copy.deepcopy(model)
@@ -189,10 +217,15 @@ change = [f"{(b - a).abs().max() / a.abs().max():.0%}" for a, b in pairs]
 print("largest change, as a share of the largest logit, P3 to P7:", ", ".join(change))
 
 # %% [markdown] tags=["core"]
-# No error, no wrong shape, no parameter too many. A converter that counts levels first, where the file counts repeats first, makes exactly this mistake. Exercise 13.4 is about it.
+# No error, no wrong shape, no parameter too many.
+# A converter that counts levels first, where the file counts repeats first, makes exactly this mistake.
+# Exercise 13.4 is about it.
 #
-# **What does sharing save?** With $W$ channels, $r$ repeats, $L$ levels and $o$ outputs, the convolutions have $r (9W + W^2 + W)$ weights, the norms $2 L r W$, and the last layer $9W + W o + o$. For D0's class head:
-# $3 \cdot 4736 + 1920 + 53226 = 69354$. Five heads would have five times the first and the last number.
+# **What does sharing save?**
+# With $W$ channels, $r$ repeats, $L$ levels and $o$ outputs, the convolutions have $r (9W + W^2 + W)$ weights,
+# the norms $2 L r W$, and the last layer $9W + W o + o$.
+# For D0's class head: $3 \cdot 4736 + 1920 + 53226 = 69354$.
+# Five heads would have five times the first and the last number.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 parts = {k: profiling.parameters(v) for k, v in d0.named_children()}
@@ -202,14 +235,21 @@ print(parts, sum(parts.values()))
 # %% [markdown] tags=["core", "slide"]
 # ## What should it say before it has learned anything?
 #
-# The last thing a class head does is a sigmoid: $p = 1 / (1 + e^{-z})$. With fresh weights $z$ is near the bias. If that is 0, the detector opens with the claim that every anchor is every
-# class, with probability one half: 4.4 million claims about a picture, and nearly all of them are false. The first steps of training would go into taking them back.
+# The last thing a class head does is a sigmoid: $p = 1 / (1 + e^{-z})$.
+# With fresh weights $z$ is near the bias.
+# If that is 0, the detector opens with the claim that every anchor is every class, with probability one half:
+# 4.4 million claims about a picture, and nearly all of them are false.
+# The first steps of training would go into taking them back.
 #
-# So it should open with what is true nearly everywhere: "probably not". Say, with probability $\pi = 0.01$. Which bias does that need? Solve $\pi = 1 / (1 + e^{-b})$:
+# So it should open with what is true nearly everywhere: "probably not".
+# Say, with probability $\pi = 0.01$.
+# Which bias does that need?
+# Solve $\pi = 1 / (1 + e^{-b})$:
 #
 # $$ b = -\ln \frac{1 - \pi}{\pi} \tag{13.3} $$
 #
-# By hand: $(1 - 0.01) / 0.01 = 99$, and $\ln 99 = 4.595$. So $b = -4.595$.
+# By hand: $(1 - 0.01) / 0.01 = 99$, and $\ln 99 = 4.595$.
+# So $b = -4.595$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 bias = model.class_head.predict.pointwise.bias
@@ -217,7 +257,8 @@ assert abs(bias[0].item() + math.log(99)) < 1e-5  # by hand, above
 print(f"{bias[0].item():.4f} gives {torch.sigmoid(bias[0]).item():.4f}")
 
 # %% [markdown] tags=["core"]
-# **Break it.** Set the bias to 0, and compare what the two detectors claim about the eight scenes.
+# **Break it.**
+# Set the bias to 0, and compare what the two detectors claim about the eight scenes.
 
 # %% tags=["core", "slide"]
 bold = copy.deepcopy(model)
@@ -233,14 +274,19 @@ says += f"cross-entropy {loss[1] / loss[0]:.0f} times as high."
 plots.histogram(claims, bins=40, x_label="probability", y_label="logits", says=says)
 
 # %% [markdown] tags=["core"]
-# The scenes hold one to five digits each. Neither opening is right, but one is far less wrong, and its first gradients are about objects. The box head starts at 0: "the object is where the
-# anchor is". Its bias is no probability, and giving it the prior is a bug that you will meet in exercise 13.5.
+# The scenes hold one to five digits each.
+# Neither opening is right, but one is far less wrong, and its first gradients are about objects.
+# The box head starts at 0: "the object is where the anchor is".
+# Its bias is no probability, and giving it the prior is a bug that you will meet in exercise 13.5.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does one number scale everything?
 #
-# EfficientNet grows depth, width and resolution together. A detector has more that can grow: the backbone, the width of the pyramid and its cells, the depth of the heads, the picture. The paper ties
-# all of it to one number, the **compound coefficient** $\varphi = 0, 1, 2, \dots$ The backbone is B$\varphi$, and
+# EfficientNet grows depth, width and resolution together.
+# A detector has more that can grow: the backbone, the width of the pyramid and its cells, the depth of the heads,
+# the picture.
+# The paper ties all of it to one number, the **compound coefficient** $\varphi = 0, 1, 2, \dots$ The backbone is
+# B$\varphi$, and
 #
 # $$ W = 64 \cdot 1.35^{\varphi} \tag{13.4} $$
 #
@@ -250,7 +296,9 @@ plots.histogram(claims, bins=40, x_label="probability", y_label="logits", says=s
 #
 # $$ R = 512 + 128\, \varphi \tag{13.7} $$
 #
-# for the channels $W$ of BiFPN and heads, the cells $D$, the repeats $r$ of a head, and the side $R$ of the picture. By hand, $\varphi = 1$: $W = 86.4$, to a multiple of 8: 88. $D = 4$, $r = 3$, $R = 640$.
+# for the channels $W$ of BiFPN and heads, the cells $D$, the repeats $r$ of a head, and the side $R$ of the picture.
+# By hand, $\varphi = 1$: $W = 86.4$, to a multiple of 8: 88.
+# $D = 4$, $r = 3$, $R = 640$.
 
 # %% tags=["core"]
 show(efficientdet.from_phi)
@@ -262,7 +310,10 @@ assert one.image_size == (640, 640)
 print(one == efficientdet.CONFIGS["d1"])
 
 # %% [markdown] tags=["core"]
-# The rule gives D1 exactly. Does it give the rest? The same paper prints a table, and the released networks follow the *table*. Rule on the left of each arrow, table on the right:
+# The rule gives D1 exactly.
+# Does it give the rest?
+# The same paper prints a table, and the released networks follow the *table*.
+# Rule on the left of each arrow, table on the right:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 def beside(rule, row):
@@ -279,8 +330,11 @@ for phi in range(8):
 table(("", "64 · 1.35^phi", "backbone", "W", "D", "r", "R"), lines)
 
 # %% [markdown] tags=["core"]
-# The heads agree everywhere. Some widths were rounded by hand. From D5 on the table has fewer cells; D5 and D7 have larger pictures. D7 is not $\varphi = 7$ at all: it is D6 with larger pictures. The rule is a
-# direction, the table is what was trained.
+# The heads agree everywhere.
+# Some widths were rounded by hand.
+# From D5 on the table has fewer cells; D5 and D7 have larger pictures.
+# D7 is not $\varphi = 7$ at all: it is D6 with larger pictures.
+# The rule is a direction, the table is what was trained.
 
 # %% tags=["core", "slide"]
 widths = {
@@ -292,7 +346,9 @@ says += f"{widths['table'][7]}."
 plots.lines(range(8), widths, x_label="phi", y_label="channels W", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Build what the rule says for $\varphi = 7$, beside what the authors did. What would it have cost?
+# **Break it.**
+# Build what the rule says for $\varphi = 7$, beside what the authors did.
+# What would it have cost?
 
 # %% tags=["core", "nbval-check-output"]
 rule = efficientdet.from_phi(7)
@@ -308,7 +364,8 @@ table(("", "M parameters", "B mult-adds"), [("rule", *rows[0]), ("D7", *rows[1])
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the published family?
 #
-# Every number on the right is counted from the modules. What the paper prints is on the left.
+# Every number on the right is counted from the modules.
+# What the paper prints is on the left.
 
 # %% tags=["core", "catch-up"]
 family = {}  # counted anew: later cells need nothing else from above
@@ -335,8 +392,12 @@ head = ("paper, M", "parameters", "paper, B mult-adds", "ours", "gap", "anchors"
 table(("", "side", *head), lines)
 
 # %% [markdown] tags=["core"]
-# The parameters agree to the unit with the released networks; the paper rounds. Our multiply-adds are up to 2 % below the paper's, some of it rounding. We count convolutions only. How the paper counted, it does not say; a counter that adds
-# norms, activations and pooling would get a little more. D6 and D7 have the same parameters: the same network. D7x is another one, with B7 and a sixth level.
+# The parameters agree to the unit with the released networks; the paper rounds.
+# Our multiply-adds are up to 2 % below the paper's, some of it rounding.
+# We count convolutions only.
+# How the paper counted, it does not say; a counter that adds norms, activations and pooling would get a little more.
+# D6 and D7 have the same parameters: the same network.
+# D7x is another one, with B7 and a sixth level.
 #
 # Move the slider: from D0 to D7x, which part grows fastest?
 
@@ -358,9 +419,13 @@ def member(name):
 widgets.slider(member, name="name", values=list(family), label="D0 to D7x")
 
 # %% [markdown] tags=["core"]
-# In D0 three quarters of the work is the backbone's. Width counts squared and the heads run over the finest level, so in D7 it is less than half.
+# In D0 three quarters of the work is the backbone's.
+# Width counts squared and the heads run over the finest level, so in D7 it is less than half.
 #
-# From D6 on the fusion is a plain sum. The authors' note says *for stability*. And there is a side branch, **Lite**: made for phones and eight bits. ReLU6 in place of SiLU, no squeeze-excite, plain sums, smaller pictures.
+# From D6 on the fusion is a plain sum.
+# The authors' note says *for stability*.
+# And there is a side branch, **Lite**: made for phones and eight bits.
+# ReLU6 in place of SiLU, no squeeze-excite, plain sums, smaller pictures.
 # Part IV will show what that buys.
 
 # %% tags=["deep", "nbval-check-output"]
@@ -375,21 +440,30 @@ table(("", "side", "W", "D", "anchor scale", "parameters"), lines)
 # %% [markdown] tags=["core", "slide"]
 # ## Can you use the weights of others?
 #
-# Nobody trains D7 on a laptop. Trained weights exist, and `load_official` reads those of effdet. Nothing is downloaded here, so this is where they are:
+# Nobody trains D7 on a laptop.
+# Trained weights exist, and `load_official` reads those of effdet.
+# Nothing is downloaded here, so this is where they are:
 #
-# | network | file | licence |
-# |---|---|---|
-# | D0 to D7x | release v0.1 of rwightman/efficientdet-pytorch: `tf_efficientdet_d0_34-f153e0cf.pth`; and with the same beginning and end `d1_40-a30f94af`, `d2_43-8107aa99`, `d3_47-0b525f35`, `d4_49-f56376d9`, `d5_51-c79f9be6`, `d6_52-4eda3773`, `d7_53-6d1d7a95`, `d7x-f390b87c` | the repository is Apache-2.0; no licence of the weights apart from it was seen |
-# | the originals | google/automl, Cloud Storage `cloud-tpu-checkpoints/efficientdet/coco2/`, TensorFlow | the repository is Apache-2.0; no licence of the weights was seen; not read by our loader |
+# - **D0 to D7x**: release v0.1 of rwightman/efficientdet-pytorch, `tf_efficientdet_d0_34-f153e0cf.pth`.
+#   With the same beginning and end: `d1_40-a30f94af`, `d2_43-8107aa99`, `d3_47-0b525f35`, `d4_49-f56376d9`,
+#   `d5_51-c79f9be6`, `d6_52-4eda3773`, `d7_53-6d1d7a95`, `d7x-f390b87c`.
+#   Licence: the repository is Apache-2.0; no licence of the weights apart from it was seen.
+# - **the originals**: google/automl, Cloud Storage `cloud-tpu-checkpoints/efficientdet/coco2/`, TensorFlow.
+#   Licence: the repository is Apache-2.0; no licence of the weights was seen.
+#   Our loader does not read these.
 #
-# They were trained on COCO, whose pictures have terms of their own: read them before you pass weights on. None of these files was at hand when this was written. The loader is tested on the networks of effdet itself, with
-# random weights: for D0, D3, D7x and Lite0 the outputs agree to a hundred-thousandth.
+# They were trained on COCO, whose pictures have terms of their own: read them before you pass weights on.
+# None of these files was at hand when this was written.
+# The loader is tested on the networks of effdet itself, with random weights: for D0, D3,
+# D7x and Lite0 the outputs agree to a hundred-thousandth.
 
 # %% tags=["core"]
 show(efficientdet.official_names)
 
 # %% [markdown] tags=["core"]
-# Two people gave names to the same 784 tensors. A converter is the dictionary between them. Let us pretend: write our own weights down under the published names, and read them into a fresh detector.
+# Two people gave names to the same 784 tensors.
+# A converter is the dictionary between them.
+# Let us pretend: write our own weights down under the published names, and read them into a fresh detector.
 
 # %% tags=["core", "slide"]
 theirs = efficientdet.official_names(model)
@@ -404,7 +478,9 @@ with torch.no_grad():
 print(len(published), "tensors, for example", list(published)[-1])
 
 # %% [markdown] tags=["core"]
-# **Break it.** One name wrong, one tensor for another number of classes, half a file. All or nothing: what does not fit is named, and then nothing has been copied.
+# **Break it.**
+# One name wrong, one tensor for another number of classes, half a file.
+# All or nothing: what does not fit is named, and then nothing has been copied.
 
 # %% tags=["core"]
 renamed = {k.replace("bn_rep.2.4.bn", "bn_rep.4.2"): v for k, v in published.items()}
@@ -420,14 +496,19 @@ for name, source in cases.items():
 # %% [markdown] tags=["core", "slide"]
 # ## Does it have to be an EfficientNet?
 #
-# Nothing above asks what the backbone is. A `Detector` wants two things from it: `channels`, and a list of maps, finest first, each half as fine as the one before. Chapters 04 to 09
-# searched for a cell. `NasnetLevels` stacks it until it gives levels: a 3x3 convolution with stride 2, then for each level a reduction cell and some normal ones.
+# Nothing above asks what the backbone is.
+# A `Detector` wants two things from it: `channels`, and a list of maps, finest first,
+# each half as fine as the one before.
+# Chapters 04 to 09 searched for a cell.
+# `NasnetLevels` stacks it until it gives levels: a 3x3 convolution with stride 2,
+# then for each level a reduction cell and some normal ones.
 
 # %% tags=["core"]
 show(efficientdet.NasnetLevels)
 
 # %% [markdown] tags=["core"]
-# Our scenes have 128 pixels a side and digits from 14 pixels on. So the finest level has stride 4, not 8, and four levels are enough: P2 to P5.
+# Our scenes have 128 pixels a side and digits from 14 pixels on.
+# So the finest level has stride 4, not 8, and four levels are enough: P2 to P5.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 course = efficientdet.Config(
@@ -445,7 +526,8 @@ print(search_space.FOUND)
 print([tuple(c.shape[2:]) for c in classes], profiling.parameters(detector), "parameters")
 
 # %% [markdown] tags=["core"]
-# The same pyramid and heads on three backbones. The third is EfficientNet-B0 at half its width, with a tap at stride 4 as well.
+# The same pyramid and heads on three backbones.
+# The third is EfficientNet-B0 at half its width, with a tap at stride 4 as well.
 
 # %% tags=["core", "slide"]
 with torch.device("meta"):
@@ -464,9 +546,13 @@ says = f"Of these the backbone takes {shares}; the rest costs nearly the same in
 plots.bars(whole, y_label="million multiply-adds", says=says)
 
 # %% [markdown] tags=["core"]
-# Cheap is not good. Which of them finds digits, at equal cost and over three seeds, is measured in chapter 16.
+# Cheap is not good.
+# Which of them finds digits, at equal cost and over three seeds, is measured in chapter 16.
 #
-# **Break it.** A backbone whose first map has stride 8, and a configuration that says 4. The pyramid takes any maps. Who notices?
+# **Break it.**
+# A backbone whose first map has stride 8, and a configuration that says 4.
+# The pyramid takes any maps.
+# Who notices?
 
 # %% tags=["core", "nbval-check-output"]
 three = efficientnet.features("b0", levels=3, width=0.5)  # strides 8, 16, 32
@@ -476,11 +562,16 @@ with torch.no_grad():
 print(rows, "rows of logits for", len(grid), "anchors")
 
 # %% [markdown] tags=["core"]
-# Only the count. Compare the two numbers once, before you train.
+# Only the count.
+# Compare the two numbers once, before you train.
 
 # %% [markdown] tags=["deep"]
-# **Out of Python.** `torch.export` writes a network down as a graph, without its Python. It works for the network. It fails for effdet's wrapper with boxes and suppression in it, since how many boxes survive depends on the
-# data. So export the network, and decode outside. Chapter 22 goes on from here.
+# **Out of Python.**
+# `torch.export` writes a network down as a graph, without its Python.
+# It works for the network.
+# It fails for effdet's wrapper with boxes and suppression in it, since how many boxes survive depends on the data.
+# So export the network, and decode outside.
+# Chapter 22 goes on from here.
 
 # %% tags=["deep"]
 exported = torch.export.export(detector, (scenes[:1],)).module()
@@ -492,24 +583,45 @@ f"largest difference {gap:.1e}"
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **"D7 uses B7."** rwightman/efficientdet-pytorch#47, zylo117/Yet-Another-EfficientDet-Pytorch#20 and #355. It uses B6, and is the network of D6. B7 is in D7x.
-# - **Numbers with a slip.** google/automl#702: 13.0B for D5, where 130B was meant; and 130B is not what the network has either: the paper says 135, we count 134.1.
-# - **Twice the multiply-adds.** google/automl#51: 271 billion against 135. A multiplication and an addition, counted as two. The papers of this family count one.
-# - **90 or 80 classes?** google/automl#83, rwightman/efficientdet-pytorch#9: COCO numbers its categories up to 90 and uses 80 of them. 90 logits follow the numbers. There is no logit for the background.
-# - **An indent.** rwightman/efficientdet-pytorch, f9aeb96: an indent in the initialisation was wrong. Such a line runs, and layers start from values that were meant for others. Exercise 13.5 has one of the kind.
-# - **The other momentum.** toandaominh1997/EfficientDet.Pytorch#33: TensorFlow's decay 0.99 is PyTorch's momentum 0.01. With 0.99 the statistics are those of the last batch.
-# - **The wrong taps.** The read-me of zylo117/Yet-Another-EfficientDet-Pytorch: other ports took features from inside the next block. The taps are the outputs of blocks, before the picture is halved.
-# - **"P6 and P7 come from EfficientNet."** zylo117/Yet-Another-EfficientDet-Pytorch#703. They are made from C5: a 1x1 convolution, then pooling.
-# - **Export with suppression inside.** rwightman/efficientdet-pytorch#89, #155 and #93, zylo117/Yet-Another-EfficientDet-Pytorch#29: it fails, or gives a file for one size. Export the network alone.
-# - **Months without the published score.** zylo117/Yet-Another-EfficientDet-Pytorch#217, 220 runs; google/automl#227. First compare outputs with copied weights, then train.
+# - **"D7 uses B7."** rwightman/efficientdet-pytorch#47, zylo117/Yet-Another-EfficientDet-Pytorch#20 and #355.
+#   It uses B6, and is the network of D6.
+#   B7 is in D7x.
+# - **Numbers with a slip.** google/automl#702: 13.0B for D5, where 130B was meant;
+#   and 130B is not what the network has either: the paper says 135, we count 134.1.
+# - **Twice the multiply-adds.** google/automl#51: 271 billion against 135.
+#   A multiplication and an addition, counted as two.
+#   The papers of this family count one.
+# - **90 or 80 classes?** google/automl#83, rwightman/efficientdet-pytorch#9:
+#   COCO numbers its categories up to 90 and uses 80 of them.
+#   90 logits follow the numbers.
+#   There is no logit for the background.
+# - **An indent.** rwightman/efficientdet-pytorch, f9aeb96: an indent in the initialisation was wrong.
+#   Such a line runs, and layers start from values that were meant for others.
+#   Exercise 13.5 has one of the kind.
+# - **The other momentum.** toandaominh1997/EfficientDet.Pytorch#33: TensorFlow's decay 0.99 is PyTorch's momentum 0.01.
+#   With 0.99 the statistics are those of the last batch.
+# - **The wrong taps.**
+#   The read-me of zylo117/Yet-Another-EfficientDet-Pytorch: other ports took features from inside the next block.
+#   The taps are the outputs of blocks, before the picture is halved.
+# - **"P6 and P7 come from EfficientNet."** zylo117/Yet-Another-EfficientDet-Pytorch#703.
+#   They are made from C5: a 1x1 convolution, then pooling.
+# - **Export with suppression inside.** rwightman/efficientdet-pytorch#89, #155 and #93,
+#   zylo117/Yet-Another-EfficientDet-Pytorch#29: it fails, or gives a file for one size.
+#   Export the network alone.
+# - **Months without the published score.** zylo117/Yet-Another-EfficientDet-Pytorch#217, 220 runs; google/automl#227.
+#   First compare outputs with copied weights, then train.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A head gives $K$ logits and 4 codes for every anchor. Channel $aK + k$ is class $k$ of anchor $a$.
-# - Filters are shared by all levels, norms are not: one for each repeat and level. Exchanged norms raise no error.
-# - The last bias of the class head says 0.01 everywhere. A detector that starts at 0 starts with millions of false claims.
-# - One number scales it all. The rule is a direction, the published table is what was trained; they part from D2 on.
+# - A head gives $K$ logits and 4 codes for every anchor.
+#   Channel $aK + k$ is class $k$ of anchor $a$.
+# - Filters are shared by all levels, norms are not: one for each repeat and level.
+#   Exchanged norms raise no error.
+# - The last bias of the class head says 0.01 everywhere.
+#   A detector that starts at 0 starts with millions of false claims.
+# - One number scales it all.
+#   The rule is a direction, the published table is what was trained; they part from D2 on.
 # - Parameters agree with the released networks to the unit, and so do the outputs with copied weights, up to rounding.
 # - Any backbone that gives levels will do, also the cell that we found.
 
@@ -518,7 +630,9 @@ f"largest difference {gap:.1e}"
 #
 # ### 13.1 · Predict · logits · 5 min · ●○○ · 1 point
 #
-# D1 takes pictures of 640x640, with levels P3 to P7, nine anchors a cell and 90 classes. How many logits does it give for one picture? On paper, then:
+# D1 takes pictures of 640x640, with levels P3 to P7, nine anchors a cell and 90 classes.
+# How many logits does it give for one picture?
+# On paper, then:
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -548,10 +662,15 @@ check("efficientdet.digits", answer)
 # %% [markdown] tags=["core"]
 # ### 13.3 · Build · fold_levels · 20 min · ●●○ · 3 points
 #
-# In use a norm is a fixed multiplication and addition for each channel, and can be taken into the convolution before it. A shared filter with five norms then becomes five filters. Write `fold_levels(weight, bias, norms, eps)`:
-# `weight` (O, I) and `bias` (O,) are those of a 1x1 convolution, `norms` is a list with one (gain, shift, mean, variance) for each level, all (O,). Return a list of (weight, bias), one for each level.
+# In use a norm is a fixed multiplication and addition for each channel,
+# and can be taken into the convolution before it.
+# A shared filter with five norms then becomes five filters.
+# Write `fold_levels(weight, bias, norms, eps)`: `weight` (O, I) and `bias` (O,) are those of a 1x1 convolution,
+# `norms` is a list with one (gain, shift, mean, variance) for each level, all (O,).
+# Return a list of (weight, bias), one for each level.
 #
-# By hand, one channel: weight 2, bias 5, gain 3, shift 1, mean 4, variance 3, eps 1. The norm divides by $\sqrt{3 + 1} = 2$, so its factor is $3/2$: weight 3, bias $(5 - 4) \cdot 1.5 + 1 = 2.5$.
+# By hand, one channel: weight 2, bias 5, gain 3, shift 1, mean 4, variance 3, eps 1.
+# The norm divides by $\sqrt{3 + 1} = 2$, so its factor is $3/2$: weight 3, bias $(5 - 4) \cdot 1.5 + 1 = 2.5$.
 #
 # Before you write: by how much does D0's class head grow?
 
@@ -568,8 +687,12 @@ check("efficientdet.fold_levels", fold_levels)
 # %% [markdown] tags=["core"]
 # ### 13.4 · Build · repeat_first · 15 min · ●●○ · 3 points
 #
-# effdet has a switch, `head_bn_level_first`. With it, the norm of level 4 in repeat 2 is called `class_net.bn_rep.4.2.running_mean`; without it, and in all published files, `class_net.bn_rep.2.4.bn.running_mean`. Somebody hands you a file that
-# was saved with the switch on. Write `repeat_first(names)`: a list of names in, the list of published names out, in the same order. All other names stay as they are.
+# effdet has a switch, `head_bn_level_first`.
+# With it, the norm of level 4 in repeat 2 is called `class_net.bn_rep.4.2.running_mean`; without it,
+# and in all published files, `class_net.bn_rep.2.4.bn.running_mean`.
+# Somebody hands you a file that was saved with the switch on.
+# Write `repeat_first(names)`: a list of names in, the list of published names out, in the same order.
+# All other names stay as they are.
 
 
 # %% tags=["core"]
@@ -584,8 +707,12 @@ check("efficientdet.repeat_first", repeat_first)
 # %% [markdown] tags=["core"]
 # ### 13.5 · Build · first_biases · 15 min · ●●○ · 3 points
 #
-# A bug to find. The function below gives the first biases of all layers of two heads: zeros, but for the last layer of the class head, which gets the prior. It has run for weeks and nobody complained. But the boxes
-# of the untrained detector are strange. Run the cell: the code that a box starts with should be 0, so that the box is its anchor.
+# A bug to find.
+# The function below gives the first biases of all layers of two heads: zeros, but for the last layer of the class head,
+# which gets the prior.
+# It has run for weeks and nobody complained.
+# But the boxes of the untrained detector are strange.
+# Run the cell: the code that a box starts with should be 0, so that the box is its anchor.
 
 
 # %% tags=["core"]
@@ -604,8 +731,10 @@ anchor = torch.tensor([[100.0, 100.0, 132.0, 132.0]])
 anchors.decode(broken["box.predict"][None, :4], anchor)  # should be the anchor
 
 # %% [markdown] tags=["core"]
-# The box of an anchor at (100, 100) lies outside the picture, and is a third of a pixel wide. Say why, then write `first_biases(sizes, prior)` without the bug: `sizes` maps the names of layers to their numbers of outputs, in any order; return a dictionary
-# from each name to its float32 tensor.
+# The box of an anchor at (100, 100) lies outside the picture, and is a third of a pixel wide.
+# Say why, then write `first_biases(sizes, prior)` without the bug:
+# `sizes` maps the names of layers to their numbers of outputs, in any order;
+# return a dictionary from each name to its float32 tensor.
 
 
 # %% tags=["core"]
@@ -620,8 +749,12 @@ check("efficientdet.first_biases", first_biases)
 # %% [markdown] tags=["optional"]
 # ### 13.6 · Further · 120 min · ●●● · 0 points
 #
-# [RetinaNet](https://arxiv.org/abs/1708.02002) is the older cousin: a ResNet-50, FPN with 256 channels, two heads of four dense 3x3 convolutions, without norms, P3 to P7. How near do you get with `Detector`, `Config(topology=bifpn.fpn, conv=bifpn.Dense, ...)` and a backbone of your own around
-# `torchvision.models.resnet50`? Compare the parameters with `torchvision.models.detection.retinanet_resnet50_fpn`, part by part, and explain each difference.
+# [RetinaNet](https://arxiv.org/abs/1708.02002) is the older cousin: a ResNet-50, FPN with 256 channels,
+# two heads of four dense 3x3 convolutions, without norms, P3 to P7.
+# How near do you get with `Detector`, `Config(topology=bifpn.fpn, conv=bifpn.Dense, ...)` and a backbone of your own
+# around `torchvision.models.resnet50`?
+# Compare the parameters with `torchvision.models.detection.retinanet_resnet50_fpn`, part by part,
+# and explain each difference.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -632,13 +765,21 @@ quiz("efficientdet")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# The detector is complete and knows nothing. Chapter 14 says what it is punished for, chapter 15 turns its millions of numbers into a few boxes, and chapter 16 trains it.
+# The detector is complete and knows nothing.
+# Chapter 14 says what it is punished for, chapter 15 turns its millions of numbers into a few boxes,
+# and chapter 16 trains it.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019. Heads, compound scaling, D0 to D7x.
-# - Tan, Le, [EfficientNet](https://arxiv.org/abs/1905.11946), 2019. Backbones and compound scaling.
-# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017. Shared heads, the prior in the bias.
-# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image Recognition](https://arxiv.org/abs/1707.07012), 2017. Cells as backbones of detectors.
-# - Tan and others, [MnasNet](https://arxiv.org/abs/1807.11626), 2018. The search behind the backbone.
+# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019.
+#   Heads, compound scaling, D0 to D7x.
+# - Tan, Le, [EfficientNet](https://arxiv.org/abs/1905.11946), 2019.
+#   Backbones and compound scaling.
+# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017.
+#   Shared heads, the prior in the bias.
+# - Zoph, Vasudevan, Shlens, Le, [Learning Transferable Architectures for Scalable Image
+#   Recognition](https://arxiv.org/abs/1707.07012), 2017.
+#   Cells as backbones of detectors.
+# - Tan and others, [MnasNet](https://arxiv.org/abs/1807.11626), 2018.
+#   The search behind the backbone.

@@ -19,9 +19,11 @@
 # 4. put Huber loss, the normaliser and the factor 50 in their places (quiz)
 # 5. recognise a loss without prior bias, without normaliser or in half precision by its first steps (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 70 min (estimate) | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> | <!-- peak -->707 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 70 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->707 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -57,22 +59,35 @@ from lib.detection import anchors, detection_loss
 device = setup("14_detection_loss", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 12 told every anchor what it should say. Chapter 13 has the network that says something. What stands between them is one number, the loss. Everything that
-# the network ever learns, it learns through this number.
+# Chapter 12 told every anchor what it should say.
+# Chapter 13 has the network that says something.
+# What stands between them is one number, the loss.
+# Everything that the network ever learns, it learns through this number.
 #
-# Nine anchors a cell on strides 4 to 32 make 12,240 for one scene. About fifty of them see a digit. How do you hear fifty voices among twelve thousand?
+# Nine anchors a cell on strides 4 to 32 make 12,240 for one scene.
+# About fifty of them see a digit.
+# How do you hear fifty voices among twelve thousand?
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does one question cost?
 #
-# Each anchor answers ten questions, one for each class: is this a 0? Is it a 1? Each answer is a logit $z$, and stands for the probability $p = 1 / (1 + e^{-z})$. A digit makes
-# one of the ten right answers a yes. Background makes all of them no; it is no class of its own, so nobody has to learn what "nothing" looks like.
+# Each anchor answers ten questions, one for each class: is this a 0?
+# Is it a 1?
+# Each answer is a logit $z$, and stands for the probability $p = 1 / (1 + e^{-z})$.
+# A digit makes one of the ten right answers a yes.
+# Background makes all of them no; it is no class of its own, so nobody has to learn what "nothing" looks like.
 #
-# Say $z = \log 3$. Then $p = 3/4$. If yes is right, the answer costs $-\log \tfrac34 = 0.29$. If no is right, it costs $-\log \tfrac14 = 1.39$. Write $p_t$ for the probability of the *right* answer:
+# Say $z = \log 3$.
+# Then $p = 3/4$.
+# If yes is right, the answer costs $-\log \tfrac34 = 0.29$.
+# If no is right, it costs $-\log \tfrac14 = 1.39$.
+# Write $p_t$ for the probability of the *right* answer:
 #
-# $$ \mathrm{CE} = -\log p_t, \qquad p_t = \begin{cases} p & \text{yes is right} \\ 1 - p & \text{no is right} \end{cases} \tag{14.1} $$
+# $$ \mathrm{CE} = -\log p_t, \qquad p_t = \begin{cases} p & \text{yes is right} \\
+#    1 - p & \text{no is right} \end{cases} \tag{14.1} $$
 #
-# This is cross entropy. `focal_loss` gives it, halved, with $\gamma = 0$ and $\alpha = 1/2$; what the two are for comes next.
+# This is cross entropy.
+# `focal_loss` gives it, halved, with $\gamma = 0$ and $\alpha = 1/2$; what the two are for comes next.
 
 # %% tags=["core"]
 show(detection_loss.focal_loss)
@@ -88,7 +103,8 @@ entropy
 # %% [markdown] tags=["core"]
 # `softplus` of the wrong answer's logit is $\log(1 + e^{z}) = -\log p_t$: the same number by a safer road.
 #
-# **Break it.** Take the formula at its word, sigmoid first and logarithm after, at a logit of 200 for a question whose answer is no.
+# **Break it.**
+# Take the formula at its word, sigmoid first and logarithm after, at a logit of 200 for a question whose answer is no.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 sure = torch.tensor([200.0])
@@ -97,23 +113,32 @@ ours = 2 * detection_loss.focal_loss(sure, torch.tensor([False]), alpha=0.5, gam
 literal, ours
 
 # %% [markdown] tags=["core"]
-# The sigmoid of 200 is 1 to the last bit of a float, and $\log 0$ is minus infinity. One such anchor, in one picture, ends a training.
+# The sigmoid of 200 is 1 to the last bit of a float, and $\log 0$ is minus infinity.
+# One such anchor, in one picture, ends a training.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why do the easy answers drown the others?
 #
-# Our scene: 12,240 anchors, ten questions each. A network that has learned a little says no with 0.99 to nearly all of them. That costs $-\log 0.99 = 0.01$ each. And 50 anchors with a digit
-# are undecided: $-\log 0.5 = 0.69$ each.
+# Our scene: 12,240 anchors, ten questions each.
+# A network that has learned a little says no with 0.99 to nearly all of them.
+# That costs $-\log 0.99 = 0.01$ each.
+# And 50 anchors with a digit are undecided: $-\log 0.5 = 0.69$ each.
 #
-# Background: $122{,}350 \cdot 0.01 = 1230$. Digits: $50 \cdot 0.69 = 35$. So 97 % of the loss comes from answers that are right already. The gradient says: be even
-# surer about the background.
+# Background: $122{,}350 \cdot 0.01 = 1230$.
+# Digits: $50 \cdot 0.69 = 35$.
+# So 97 % of the loss comes from answers that are right already.
+# The gradient says: be even surer about the background.
 #
-# *Focal loss* multiplies each answer by how much it lacks, to the power $\gamma$. Sure answers lack little:
+# *Focal loss* multiplies each answer by how much it lacks, to the power $\gamma$.
+# Sure answers lack little:
 #
-# $$ \mathrm{FL} = \alpha_t\, (1 - p_t)^{\gamma}\, (-\log p_t), \qquad \alpha_t = \alpha \text{ for yes, } 1 - \alpha \text{ for no} \tag{14.2} $$
+# $$ \mathrm{FL} = \alpha_t\, (1 - p_t)^{\gamma}\, (-\log p_t), \qquad
+#    \alpha_t = \alpha \text{ for yes, } 1 - \alpha \text{ for no} \tag{14.2} $$
 #
-# EfficientDet takes $\gamma = 1.5$, $\alpha = 0.25$. The background's factor is $0.01^{1.5} = 0.001$, that of the undecided ones $0.5^{1.5} = 0.35$. Now $1230 \cdot 0.001 \cdot 0.75 = 0.92$ stands against
-# $35 \cdot 0.35 \cdot 0.25 = 3.1$. The digits are heard.
+# EfficientDet takes $\gamma = 1.5$, $\alpha = 0.25$.
+# The background's factor is $0.01^{1.5} = 0.001$, that of the undecided ones $0.5^{1.5} = 0.35$.
+# Now $1230 \cdot 0.001 \cdot 0.75 = 0.92$ stands against $35 \cdot 0.35 \cdot 0.25 = 3.1$.
+# The digits are heard.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 one = detection_loss.focal_loss(torch.tensor([0.0]), torch.tensor([True]))
@@ -139,7 +164,8 @@ labels = {"x_label": "probability of the right answer", "y_label": "loss, withou
 plots.lines(p, curves, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# How much of the loss belongs to the digits depends on how sure the background is by now. Move $\gamma$.
+# How much of the loss belongs to the digits depends on how sure the background is by now.
+# Move $\gamma$.
 
 # %% tags=["core", "slide"]
 sureness = [0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999]
@@ -160,13 +186,19 @@ def share_figure(gamma):
 widgets.slider(share_figure, name="gamma", values=[0, 0.5, 1, 1.5, 2, 3, 5], start=3)
 
 # %% [markdown] tags=["core"]
-# Two things to see. Large $\gamma$ gives the digits nearly everything: then the network hears hardly anything of the false alarms that remain. And where the background is
-# *not* sure, at 0.5, no $\gamma$ helps. That is where every training begins. Unless...
+# Two things to see.
+# Large $\gamma$ gives the digits nearly everything: then the network hears hardly anything of the false alarms that
+# remain.
+# And where the background is *not* sure, at 0.5, no $\gamma$ helps.
+# That is where every training begins.
+# Unless...
 
 # %% [markdown] tags=["core", "slide"]
 # ## With which answer should the head begin?
 #
-# A fresh network says $z = 0$, a half, to everything. [Chapter 13](13_efficientdet.ipynb) put a prior into the last bias, so that every class looks 1 % likely: $p = 0.01$, so $z = \log (0.01 / 0.99) = -4.6$.
+# A fresh network says $z = 0$, a half, to everything.
+# [Chapter 13](13_efficientdet.ipynb) put a prior into the last bias, so that every class looks 1 % likely: $p = 0.01$,
+# so $z = \log (0.01 / 0.99) = -4.6$.
 #
 # $$ b = -\log \frac{1 - \pi}{\pi}, \qquad \pi = 0.01 \tag{14.3} $$
 #
@@ -188,13 +220,18 @@ for name, bias in {"a half": 0.0, "1 %": prior}.items():
 table(("every answer", "loss of the background", "its slope for a shared bias"), rows)
 
 # %% [markdown] tags=["core"]
-# The loss is more than 20,000 times smaller, its slope more than 10,000 times. Without the prior the first steps of a training have one message only, *say no*, and they shout it. We will hear them at the end of the chapter.
+# The loss is more than 20,000 times smaller, its slope more than 10,000 times.
+# Without the prior the first steps of a training have one message only, *say no*, and they shout it.
+# We will hear them at the end of the chapter.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a wrong box cost?
 #
-# The code of a box is wrong by 0.05. Half its square: $0.5 \cdot 0.05^2 = 0.00125$. Another is wrong by 0.5. Half its square would be 0.125, a hundred times as much. But beyond $\delta = 0.1$
-# the **Huber loss** goes on in a straight line: $0.5 \cdot 0.1^2 + 0.1 \cdot 0.4 = 0.045$.
+# The code of a box is wrong by 0.05.
+# Half its square: $0.5 \cdot 0.05^2 = 0.00125$.
+# Another is wrong by 0.5.
+# Half its square would be 0.125, a hundred times as much.
+# But beyond $\delta = 0.1$ the **Huber loss** goes on in a straight line: $0.5 \cdot 0.1^2 + 0.1 \cdot 0.4 = 0.045$.
 #
 # $$ H(e) = \tfrac12 q^2 + \delta\, (|e| - q), \qquad q = \min(|e|, \delta) \tag{14.4} $$
 
@@ -218,7 +255,10 @@ says += f"{curves['half the square'][-1]:.3f}."
 plots.lines(e, curves, x_label="error of a code", y_label="loss", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Nine annotators say that the code is 0.1. The tenth drew a box around something else, and says 5. Which code has the least loss, with squares, and with Huber?
+# **Break it.**
+# Nine annotators say that the code is 0.1.
+# The tenth drew a box around something else, and says 5.
+# Which code has the least loss, with squares, and with Huber?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 said = torch.tensor([0.1] * 9 + [5.0])
@@ -228,20 +268,32 @@ print("squares:", round(tried[(errors**2).sum(1).argmin()].item(), 3))
 print("Huber:  ", round(tried[detection_loss.huber_loss(errors).sum(1).argmin()].item(), 3))
 
 # %% [markdown] tags=["core"]
-# The squares give the mean, 0.59, which is good for nobody. Huber moves by a hundredth. Near zero it is round, so that a box that is nearly right is not shaken; far away its slope is
-# $\delta$, however wrong the box is.
+# The squares give the mean, 0.59, which is good for nobody.
+# Huber moves by a hundredth.
+# Near zero it is round, so that a box that is nearly right is not shaken; far away its slope is $\delta$,
+# however wrong the box is.
 
 # %% [markdown] tags=["core", "slide"]
 # ## By what is it divided?
 #
-# Two pictures. In the first 63 anchors have an object, in the second none. Sum the losses of all anchors: a picture with five digits has a larger sum than one with a single digit, and a batch of 16 a larger one
-# than a batch of 8. The learning rate would have to follow. So divide, but by what? Not by the number of anchors: nearly all of them cost nothing. By the positives, of the *whole batch*, plus one:
+# Two pictures.
+# In the first 63 anchors have an object, in the second none.
+# Sum the losses of all anchors: a picture with five digits has a larger sum than one with a single digit,
+# and a batch of 16 a larger one than a batch of 8.
+# The learning rate would have to follow.
+# So divide, but by what?
+# Not by the number of anchors: nearly all of them cost nothing.
+# By the positives, of the *whole batch*, plus one:
 #
 # $$ N = 1 + \sum_{\text{pictures}} \#\{a : a \text{ positive}\} \tag{14.5} $$
 #
-# By hand: $63 + 0 + 1 = 64$. The plus one is for the batch without any object. The box loss is also a mean over the four codes, and only positive anchors have one. In the end:
+# By hand: $63 + 0 + 1 = 64$.
+# The plus one is for the batch without any object.
+# The box loss is also a mean over the four codes, and only positive anchors have one.
+# In the end:
 #
-# $$ L = \frac1N \sum_{a, k} \mathrm{FL}_{ak} \;+\; 50 \cdot \frac{1}{4N} \sum_{a, i\,:\,t_{ai} \ne 0} H(o_{ai} - t_{ai}) \tag{14.6} $$
+# $$ L = \frac1N \sum_{a, k} \mathrm{FL}_{ak} \;+\;
+#    50 \cdot \frac{1}{4N} \sum_{a, i\,:\,t_{ai} \ne 0} H(o_{ai} - t_{ai}) \tag{14.6} $$
 #
 # with the network's codes $o$ and the targets $t$ of chapter 12.
 
@@ -249,11 +301,18 @@ print("Huber:  ", round(tried[detection_loss.huber_loss(errors).sum(1).argmin()]
 show(detection_loss.loss_of_assigned)
 
 # %% [markdown] tags=["core"]
-# Two decisions hide in it. **Float32, whatever comes in**: you will see why. And `target != 0`: the reference leaves out a code that should be exactly 0, even on a positive anchor.
-# An anchor that stands exactly over its object never hears that its code should stay 0. Is that rare? Our boxes and anchors lie on whole pixels, so it is not: of the codes of chapter 12's 200 scenes 3 in 100 are exactly 0, and of the $t_x$ alone 7.
-# We keep it all the same: our numbers should be those of the reference. In photographs, resized to any scale, it hardly happens.
+# Two decisions hide in it.
+# **Float32, whatever comes in**: you will see why.
+# And `target != 0`: the reference leaves out a code that should be exactly 0, even on a positive anchor.
+# An anchor that stands exactly over its object never hears that its code should stay 0.
+# Is that rare?
+# Our boxes and anchors lie on whole pixels, so it is not: of the codes of chapter 12's 200 scenes 3 in 100 are exactly
+# 0, and of the $t_x$ alone 7.
+# We keep it all the same: our numbers should be those of the reference.
+# In photographs, resized to any scale, it hardly happens.
 #
-# An empty picture, all logits 0, three classes, the paper's 3,069 anchors at 128x128. By hand: $3069 \cdot 3 \cdot 0.75 \cdot 0.5^{1.5} \cdot \log 2 = 1692$, divided by $0 + 1$.
+# An empty picture, all logits 0, three classes, the paper's 3,069 anchors at 128x128.
+# By hand: $3069 \cdot 3 \cdot 0.75 \cdot 0.5^{1.5} \cdot \log 2 = 1692$, divided by $0 + 1$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 paper = anchors.anchors((128, 128))
@@ -264,7 +323,8 @@ assert abs(loss.total.item() - 3069 * 3 * 0.75 * 0.5**1.5 * math.log(2)) < 1e-3
 print(f"{loss.total.item():.1f}, finite, and no box loss: {loss.boxes.item()}")
 
 # %% [markdown] tags=["core"]
-# From a detector's outputs, a list of maps, and a batch of `data.collate`, `detection_loss` does the whole way. It refuses anchors that do not fit, and a label that has no class.
+# From a detector's outputs, a list of maps, and a batch of `data.collate`, `detection_loss` does the whole way.
+# It refuses anchors that do not fit, and a label that has no class.
 
 # %% tags=["core"]
 show(detection_loss.detection_loss)
@@ -283,7 +343,9 @@ def fresh(pictures, bias=prior):
 
 
 # %% [markdown] tags=["core"]
-# **Break it.** Take the sum instead. Here is a fresh head on scenes with one to five digits, and on batches of two sizes.
+# **Break it.**
+# Take the sum instead.
+# Here is a fresh head on scenes with one to five digits, and on batches of two sizes.
 
 # %% tags=["core", "slide"]
 rows = []
@@ -299,9 +361,13 @@ for name, chosen in {
 table(("batch", "N", "sum", "sum / N"), rows)
 
 # %% [markdown] tags=["core"]
-# The sum grows with the batch and with the digits in it. Divided, a loss of 1.7 means the same everywhere. It is also what published learning rates expect.
+# The sum grows with the batch and with the digits in it.
+# Divided, a loss of 1.7 means the same everywhere.
+# It is also what published learning rates expect.
 #
-# And half precision? Its largest number is 65,504. EfficientDet-D0 has 49,104 anchors and 90 classes; at logit 0 each question costs 0.18.
+# And half precision?
+# Its largest number is 65,504.
+# EfficientDet-D0 has 49,104 anchors and 90 classes; at logit 0 each question costs 0.18.
 
 # %% tags=["core", "nbval-check-output"]
 each = detection_loss.focal_loss(torch.zeros(1), torch.zeros(1, dtype=torch.bool))
@@ -311,8 +377,10 @@ print(f"{total.item():,.0f} in float32, {total.half().item()} in float16")
 # %% [markdown] tags=["core", "slide"]
 # ## Does the least loss lie where it should?
 #
-# Before a network is blamed, test the loss alone. Let the outputs be free: every logit and every code of one scene is a number that may go where it likes. No picture, no
-# convolution. If loss and anchors are right, descending the loss must draw the right boxes.
+# Before a network is blamed, test the loss alone.
+# Let the outputs be free: every logit and every code of one scene is a number that may go where it likes.
+# No picture, no convolution.
+# If loss and anchors are right, descending the loss must draw the right boxes.
 
 # %% tags=["core"]
 scene = data.scenes("validation", 200)[22]
@@ -344,7 +412,9 @@ says = f"The 80 best scores; the worst of their boxes has an IoU of {least} with
 plots.boxes(dict.fromkeys(drawn, scene.image), drawn, says=says)
 
 # %% [markdown] tags=["core"]
-# The anchors walk to the digits and stop there, every one of them, and the classes are right. 80 anchors for five digits: about 16 say the same box. To keep one of each is the work of chapter 15.
+# The anchors walk to the digits and stop there, every one of them, and the classes are right.
+# 80 anchors for five digits: about 16 say the same box.
+# To keep one of each is the work of chapter 15.
 
 # %% tags=["core", "slide"]
 kinds, places = ([getattr(p, part).item() for p in path] for part in ("classes", "boxes"))
@@ -355,13 +425,16 @@ labels = {"x_label": "step", "y_label": "part of the loss", "log_y": True}
 plots.lines(range(101), parts, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# With the factor 50 the two parts begin within a factor of two. Without it the boxes would be a hundredth of the whole, and hardly count.
+# With the factor 50 the two parts begin within a factor of two.
+# Without it the boxes would be a hundredth of the whole, and hardly count.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do the mistakes look like in a training?
 #
-# Now a real network, a very small one: four convolutions, one level of stride 8. It will not find many digits in 60 steps; chapter 16 trains the real one. We only want to see the first steps, three times: as it
-# should be, without the prior, and with the sum in place of $L$.
+# Now a real network, a very small one: four convolutions, one level of stride 8.
+# It will not find many digits in 60 steps; chapter 16 trains the real one.
+# We only want to see the first steps, three times: as it should be, without the prior,
+# and with the sum in place of $L$.
 
 # %% tags=["core"]
 QUICK = True  # False: three times as long
@@ -407,13 +480,18 @@ labels = {"x_label": "step", "y_label": "loss, divided by N", "log_y": True}
 plots.lines(range(1, steps + 1), runs, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# All three losses are drawn divided, so that they can be compared. Without the prior the loss begins more than a hundred times too high. This network is small and comes back from it; the authors of focal loss
-# report that a deep one did not. With the sum, every step is some hundred times too long: already the second leaps. Where it comes to rest is luck. Try another seed in `tiny`: with some it settles, with others `fit` stops with a `NonFiniteLoss`, chapter 02's guard.
+# All three losses are drawn divided, so that they can be compared.
+# Without the prior the loss begins more than a hundred times too high.
+# This network is small and comes back from it; the authors of focal loss report that a deep one did not.
+# With the sum, every step is some hundred times too long: already the second leaps.
+# Where it comes to rest is luck.
+# Try another seed in `tiny`: with some it settles, with others `fit` stops with a `NonFiniteLoss`, chapter 02's guard.
 #
 # If your own training looks like one of the upper curves, you know now where to look first.
 
 # %% [markdown] tags=["deep"]
-# **What does the loss cost?** It is computed at every step, so it had better be cheap beside the network.
+# **What does the loss cost?**
+# It is computed at every step, so it had better be cheap beside the network.
 
 # %% tags=["deep"]
 batch = data.collate([scenes[i] for i in range(16)])
@@ -427,19 +505,30 @@ print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **NaN after some steps.** google/automl#137, #213, #921, rwightman/efficientdet-pytorch#113, #269. The usual list: a learning rate for another batch size, no clipping, boxes without area, a loss in half precision.
-# - **Never better than noise.** zylo117/Yet-Another-EfficientDet-Pytorch#217, 220 runs: scores of the paper are not reproduced, mostly for wiring and recipe. Test the loss alone first, as above.
-# - **Pictures without objects.** rwightman/efficientdet-pytorch#71, google/automl#695. The plus one of Eq. 14.5 is for them; the tests have a batch of nothing else.
-# - **Class ids.** google/automl#76, #391, #492, rwightman/efficientdet-pytorch#107: ids that begin at 1, a background that is no class, a last class that is lost. `detection_loss` refuses a label that has no logit, by number.
-# - **90 or 80.** google/automl#83, rwightman/efficientdet-pytorch#9: COCO's ids go to 90 with gaps, so the published heads have 90 classes, ten of which never occur.
+# - **NaN after some steps.** google/automl#137, #213, #921, rwightman/efficientdet-pytorch#113, #269.
+#   The usual list: a learning rate for another batch size, no clipping, boxes without area, a loss in half precision.
+# - **Never better than noise.** zylo117/Yet-Another-EfficientDet-Pytorch#217, 220 runs:
+#   scores of the paper are not reproduced, mostly for wiring and recipe.
+#   Test the loss alone first, as above.
+# - **Pictures without objects.** rwightman/efficientdet-pytorch#71, google/automl#695.
+#   The plus one of Eq. 14.5 is for them; the tests have a batch of nothing else.
+# - **Class ids.** google/automl#76, #391, #492, rwightman/efficientdet-pytorch#107: ids that begin at 1,
+#   a background that is no class, a last class that is lost.
+#   `detection_loss` refuses a label that has no logit, by number.
+# - **90 or 80.** google/automl#83, rwightman/efficientdet-pytorch#9: COCO's ids go to 90 with gaps,
+#   so the published heads have 90 classes, ten of which never occur.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Each anchor answers one yes-or-no question for each class. Background is no to all.
-# - Easy answers are cheap, but there are a thousand times as many. Focal loss quietens them: 0.99 costs a thousandth with $\gamma = 1.5$.
-# - At the start nothing is easy. So the head begins at 1 %, with a bias of -4.6.
-# - Huber loss is round near zero and straight far away. One bad box does not shout.
+# - Each anchor answers one yes-or-no question for each class.
+#   Background is no to all.
+# - Easy answers are cheap, but there are a thousand times as many.
+#   Focal loss quietens them: 0.99 costs a thousandth with $\gamma = 1.5$.
+# - At the start nothing is easy.
+#   So the head begins at 1 %, with a bias of -4.6.
+# - Huber loss is round near zero and straight far away.
+#   One bad box does not shout.
 # - Everything is divided by the positives of the batch plus one, and boxes count 50 times.
 # - Float32, from the logits on.
 # - A loss can be tested without a network: free its inputs and descend.
@@ -449,7 +538,8 @@ print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 #
 # ### 14.1 · Predict · shrunk · 5 min · ●○○ · 1 point
 #
-# An anchor gives the right answer with $p = 0.99$. How many times smaller does $\gamma = 1.5$ make its loss, compared with $\gamma = 0$?
+# An anchor gives the right answer with $p = 0.99$.
+# How many times smaller does $\gamma = 1.5$ make its loss, compared with $\gamma = 0$?
 #
 # <details><summary>Answer</summary>
 #
@@ -467,8 +557,13 @@ check("detection_loss.shrunk", answer)
 # %% [markdown] tags=["core"]
 # ### 14.2 · Measure · positives_share · 15 min · ●●○ · 2 points
 #
-# A fresh head with the prior bias, eight scenes, `data.scenes("validation", 8)`, and the anchors `grid` of this chapter. All 10 questions of all anchors have the same logit. Some answers should be yes: the object's class, at each positive anchor. Which share
-# of the class loss do these bring, between 0 and 1? Give two decimals. Then try $\gamma = 0$.
+# A fresh head with the prior bias, eight scenes, `data.scenes("validation", 8)`,
+# and the anchors `grid` of this chapter.
+# All 10 questions of all anchors have the same logit.
+# Some answers should be yes: the object's class, at each positive anchor.
+# Which share of the class loss do these bring, between 0 and 1?
+# Give two decimals.
+# Then try $\gamma = 0$.
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -480,8 +575,12 @@ check("detection_loss.positives_share", answer)
 # %% [markdown] tags=["core"]
 # ### 14.3 · Build · hard_examples · 15 min · ●●○ · 3 points
 #
-# Before focal loss there was *hard example mining*, as in [SSD](https://arxiv.org/abs/1512.02325): keep every positive anchor, and of the negatives only the worst, `ratio` times as many. Write `hard_examples(losses, positive, ratio)`: `losses` (A,), `positive` (A,) true or false.
-# Return the sum of the losses that are kept. Without any positive, keep `ratio` negatives. By hand: losses 0.1, 0.9, 0.5, 0.2, the first positive, ratio 2: $0.1 + 0.9 + 0.5 = 1.5$.
+# Before focal loss there was *hard example mining*, as in [SSD](https://arxiv.org/abs/1512.02325):
+# keep every positive anchor, and of the negatives only the worst, `ratio` times as many.
+# Write `hard_examples(losses, positive, ratio)`: `losses` (A,), `positive` (A,) true or false.
+# Return the sum of the losses that are kept.
+# Without any positive, keep `ratio` negatives.
+# By hand: losses 0.1, 0.9, 0.5, 0.2, the first positive, ratio 2: $0.1 + 0.9 + 0.5 = 1.5$.
 
 
 # %% tags=["core"]
@@ -496,8 +595,12 @@ check("detection_loss.hard_examples", hard_examples)
 # %% [markdown] tags=["core"]
 # ### 14.4 · Build · quality_focal · 20 min · ●●● · 4 points
 #
-# A score of 0.9 should mean a *good box*, not only a sure class. [Quality focal loss](https://arxiv.org/abs/2006.04388) asks for that: the target of the right class is no longer 1 but the IoU $q$ of the box, and the factor is how far the answer is from it:
-# $|q - p|^{\beta}$ times the cross entropy with the soft target $q$. Write `quality_focal(logits, quality, beta)`, one number for each logit, safe at large logits. By hand: $z = 0$, $q = 1$, $\beta = 2$: $0.25 \log 2$.
+# A score of 0.9 should mean a *good box*, not only a sure class.
+# [Quality focal loss](https://arxiv.org/abs/2006.04388) asks for that:
+# the target of the right class is no longer 1 but the IoU $q$ of the box,
+# and the factor is how far the answer is from it: $|q - p|^{\beta}$ times the cross entropy with the soft target $q$.
+# Write `quality_focal(logits, quality, beta)`, one number for each logit, safe at large logits.
+# By hand: $z = 0$, $q = 1$, $\beta = 2$: $0.25 \log 2$.
 
 
 # %% tags=["core"]
@@ -512,8 +615,11 @@ check("detection_loss.quality_focal", quality_focal)
 # %% [markdown] tags=["optional"]
 # ### 14.5 · Further · 120 min · ●●● · 0 points
 #
-# Codes are judged one by one; boxes are judged by IoU. Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.3), or by its successor [CIoU](https://arxiv.org/abs/1911.08287). What becomes of the factor 50? Use the free numbers of this chapter first, then the training
-# of chapter 16.
+# Codes are judged one by one; boxes are judged by IoU.
+# Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.3),
+# or by its successor [CIoU](https://arxiv.org/abs/1911.08287).
+# What becomes of the factor 50?
+# Use the free numbers of this chapter first, then the training of chapter 16.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -524,14 +630,21 @@ quiz("detection_loss")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# A trained detector says the same box sixteen times. Chapter 15 makes one detection of them.
+# A trained detector says the same box sixteen times.
+# Chapter 15 makes one detection of them.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017. Focal loss and the prior.
-# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019. Its constants.
-# - Girshick, [Fast R-CNN](https://arxiv.org/abs/1504.08083), 2015. A smooth loss for boxes.
-# - Liu and others, [SSD](https://arxiv.org/abs/1512.02325), 2015. Hard negatives, three to one.
-# - Li and others, [Generalized Focal Loss](https://arxiv.org/abs/2006.04388), 2020. Quality focal loss.
-# - Zheng and others, [Distance-IoU Loss](https://arxiv.org/abs/1911.08287), 2019. CIoU.
+# - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017.
+#   Focal loss and the prior.
+# - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019.
+#   Its constants.
+# - Girshick, [Fast R-CNN](https://arxiv.org/abs/1504.08083), 2015.
+#   A smooth loss for boxes.
+# - Liu and others, [SSD](https://arxiv.org/abs/1512.02325), 2015.
+#   Hard negatives, three to one.
+# - Li and others, [Generalized Focal Loss](https://arxiv.org/abs/2006.04388), 2020.
+#   Quality focal loss.
+# - Zheng and others, [Distance-IoU Loss](https://arxiv.org/abs/1911.08287), 2019.
+#   CIoU.

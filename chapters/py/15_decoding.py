@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 15 · Decoding
 #
-# **Question. A detector gives thousands of boxes for one digit. Which one do we show?**
+# **Question. A detector gives thousands of boxes for one digit.
+# Which one do we show?**
 #
 # After this chapter you can
 #
@@ -19,9 +20,11 @@
 # 4. let several boxes vote on one (exercise 15.4)
 # 5. name the mistakes that real post-processing has made (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 75 min (estimate) | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> | <!-- peak -->548 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 75 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->548 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -58,14 +61,18 @@ from lib.detection import anchors, decoding, detectors
 device = setup("15_decoding", seed=0)
 
 # %% [markdown] tags=["core"]
-# The detector of chapters 12 to 14 answers with numbers: a logit for each class at each anchor, and four codes that move the
-# anchor. Nobody can look at that. This chapter is about the last few milliseconds, between the numbers and the picture with a handful
-# of boxes on it. No weight is learned here, and still many published scores hang on it.
+# The detector of chapters 12 to 14 answers with numbers: a logit for each class at each anchor,
+# and four codes that move the anchor.
+# Nobody can look at that.
+# This chapter is about the last few milliseconds, between the numbers and the picture with a handful of boxes on it.
+# No weight is learned here, and still many published scores hang on it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a detector say about one picture?
 #
-# Five digits, drawn as in chapter 01, with difficulty 0.2: the task of the shipped detectors (`detectors.scenes`). At the bottom left a 3 stands in front of a 6. Keep an eye on these two.
+# Five digits, drawn as in chapter 01, with difficulty 0.2: the task of the shipped detectors (`detectors.scenes`).
+# At the bottom left a 3 stands in front of a 6.
+# Keep an eye on these two.
 
 # %% tags=["core", "slide", "catch-up"]
 model = detectors.shipped("plain")  # trained in chapter 16's way, for longer
@@ -75,8 +82,10 @@ sample = scenes[281]
 plots.boxes(sample.image, sample.boxes, sample.labels, names=names)
 
 # %% [markdown] tags=["core"]
-# Before you run the next cell: this small detector has anchors on three levels, with cells 4, 8 and 16 pixels apart, two on each
-# cell. How many anchors is that for 128 x 128 pixels? And how many scores, with ten classes?
+# Before you run the next cell: this small detector has anchors on three levels, with cells 4, 8 and 16 pixels apart,
+# two on each cell.
+# How many anchors is that for 128 x 128 pixels?
+# And how many scores, with ten classes?
 
 # %% tags=["core", "nbval-check-output"]
 places = anchors.anchors((128, 128), model.config.anchors)
@@ -86,15 +95,19 @@ classes = model.config.num_classes
 len(places), len(places) * classes
 
 # %% [markdown] tags=["core"]
-# $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for five digits. D0 gives 4.4 million.
+# $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for five digits.
+# D0 gives 4.4 million.
 #
 # A score is the sigmoid of a logit $z$, for each class $k$ and anchor $a$ on its own:
 #
 # $$ p_{a,k} = \sigma(z_{a,k}) = \frac{1}{1 + e^{-z_{a,k}}} \tag{15.1} $$
 #
-# By hand: $z = \ln 3$ gives $1 / (1 + \tfrac13) = \tfrac34$, and $z = 0$ gives $\tfrac12$. Let one anchor say both, for two classes. The
-# sum is 1.25. That is fine: a sigmoid answers "is it a 3?" and "is it an 8?" one by one, where a softmax would make the classes compete. So
-# what we rank are *pairs* of an anchor and a class, and one anchor may win twice.
+# By hand: $z = \ln 3$ gives $1 / (1 + \tfrac13) = \tfrac34$, and $z = 0$ gives $\tfrac12$.
+# Let one anchor say both, for two classes.
+# The sum is 1.25.
+# That is fine: a sigmoid answers "is it a 3?" and "is it an 8?" one by one,
+# where a softmax would make the classes compete.
+# So what we rank are *pairs* of an anchor and a class, and one anchor may win twice.
 
 # %% tags=["core"]
 show(decoding.best_pairs)
@@ -107,7 +120,8 @@ assert (logits.sigmoid() - torch.tensor([0.75, 0.5])).abs().max() < 1e-6
 at.tolist(), kind.tolist()
 
 # %% [markdown] tags=["core"]
-# Now the real picture. How many of the 26,880 pairs are worth a look?
+# Now the real picture.
+# How many of the 26,880 pairs are worth a look?
 
 # %% tags=["core", "slide"]
 levels = [level[0] for level in class_outputs]
@@ -120,10 +134,13 @@ labels = {"x_label": "score threshold", "y_label": "pairs at or above it"}
 plots.lines(cuts, {"pairs": left}, log_y=True, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Most pairs say almost nothing. `decoding.CANDIDATES` keeps the best 5,000, as the reference does, and a threshold cuts further. But for
-# five digits there are still many more pairs than five. (The numbers are drawn on a logarithmic axis.)
+# Most pairs say almost nothing.
+# `decoding.CANDIDATES` keeps the best 5,000, as the reference does, and a threshold cuts further.
+# But for five digits there are still many more pairs than five.
+# (The numbers are drawn on a logarithmic axis.)
 #
-# Codes become boxes as in chapter 12 (`anchors.decode`). Here are the best pairs above 0.1, without anything else.
+# Codes become boxes as in chapter 12 (`anchors.decode`).
+# Here are the best pairs above 0.1, without anything else.
 
 # %% tags=["core", "slide"]
 sure = scores >= 0.1
@@ -134,18 +151,21 @@ says = f"{len(boxes)} boxes for {len(sample.boxes)} digits."
 plots.boxes(sample.image, boxes, says=says)
 
 # %% [markdown] tags=["core"]
-# What is found is found again, and again. Training asked for it: each anchor that overlaps an object by half learned to say so (chapter 12).
+# What is found is found again, and again.
+# Training asked for it: each anchor that overlaps an object by half learned to say so (chapter 12).
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Where does a box end?
 #
-# A digit at the edge is cut by the edge, but the box that its anchor predicts may reach beyond. Take a picture 40 pixels wide and 80 high, and the box
-# $(-5, 2, 50, 120)$. What is left of it inside?
+# A digit at the edge is cut by the edge, but the box that its anchor predicts may reach beyond.
+# Take a picture 40 pixels wide and 80 high, and the box $(-5, 2, 50, 120)$.
+# What is left of it inside?
 #
 # $$ x \leftarrow \min(\max(x, 0), W), \qquad y \leftarrow \min(\max(y, 0), H) \tag{15.2} $$
 #
-# $(0, 2, 40, 80)$. $W$ and $H$ are the sides of the *picture*, not those of the square that the network sees: below and to the right of a
-# letterbox there is only filling (chapter 01).
+# $(0, 2, 40, 80)$.
+# $W$ and $H$ are the sides of the *picture*, not those of the square that the network sees:
+# below and to the right of a letterbox there is only filling (chapter 01).
 
 # %% tags=["deep"]
 show(decoding.clip)
@@ -156,8 +176,11 @@ assert decoding.clip(out, height=80, width=40).tolist() == [[0, 2, 40, 80]]
 decoding.clip(out, height=80, width=40)
 
 # %% [markdown] tags=["deep"]
-# **Break it.** Is clipping only cosmetic? Two boxes of *different* classes, one of them far outside at the top left. They do not touch. NMS in each class
-# should keep both.
+# **Break it.**
+# Is clipping only cosmetic?
+# Two boxes of *different* classes, one of them far outside at the top left.
+# They do not touch.
+# NMS in each class should keep both.
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 apart = torch.tensor([[90.0, 90, 100, 100], [-11, -11, -1, -1]])
@@ -167,9 +190,12 @@ inside = torchvision.ops.batched_nms(decoding.clip(apart, 128, 128), sure_of, ki
 raw.tolist(), inside.tolist()
 
 # %% [markdown] tags=["deep"]
-# The first call loses box 0. To treat classes apart, the library moves class $k$ by $k$ times (largest coordinate + 1): here by 101. And
-# $-11 + 101 = 90$. The box outside lands exactly on the other one, and has the better score. The trick is sound only where no coordinate is
-# negative. So we clip first, then suppress.
+# The first call loses box 0.
+# To treat classes apart, the library moves class $k$ by $k$ times (largest coordinate + 1): here by 101.
+# And $-11 + 101 = 90$.
+# The box outside lands exactly on the other one, and has the better score.
+# The trick is sound only where no coordinate is negative.
+# So we clip first, then suppress.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which of two overlapping boxes stays?
@@ -182,12 +208,18 @@ raw.tolist(), inside.tolist()
 # | B | (0, 0, 10, 8) | 0.8 |
 # | C | (50, 50, 60, 60) | 0.5 |
 #
-# B lies inside A: $\mathrm{IoU} = 80 / 100 = 0.8$. C is alone. Which two would you show? Probably A and C: B says again what A said better. This is *non-maximum
-# suppression* (NMS). Best score first, a box stays if no box that already stays covers it:
+# B lies inside A: $\mathrm{IoU} = 80 / 100 = 0.8$.
+# C is alone.
+# Which two would you show?
+# Probably A and C: B says again what A said better.
+# This is *non-maximum suppression* (NMS).
+# Best score first, a box stays if no box that already stays covers it:
 #
-# $$ i \text{ stays} \iff \mathrm{IoU}(b_i, b_j) \le \tau \ \text{ for all } j \text{ that stay with } p_j > p_i,\ k_j = k_i \tag{15.3} $$
+# $$ i \text{ stays} \iff \mathrm{IoU}(b_i, b_j) \le \tau \
+#    \text{ for all } j \text{ that stay with } p_j > p_i,\ k_j = k_i \tag{15.3} $$
 #
-# $b$ are boxes, $p$ scores, $k$ classes, and $\tau$ is usually 0.5. Note "that stay": a box that was removed removes nobody.
+# $b$ are boxes, $p$ scores, $k$ classes, and $\tau$ is usually 0.5.
+# Note "that stay": a box that was removed removes nobody.
 
 # %% tags=["core"]
 show(decoding.hard_nms)
@@ -200,8 +232,10 @@ assert kept.tolist() == [0, 2]  # A and C
 kept
 
 # %% [markdown] tags=["core"]
-# Where should $\tau$ stand? Here is another scene: three zeros, two of them overlapping by 0.13, and a detector that says much about each. Both sliders are yours: $\tau$, and the score from which on a box takes part. Which $\tau$ shows
-# three zeros?
+# Where should $\tau$ stand?
+# Here is another scene: three zeros, two of them overlapping by 0.13, and a detector that says much about each.
+# Both sliders are yours: $\tau$, and the score from which on a box takes part.
+# Which $\tau$ shows three zeros?
 
 # %% tags=["core"]
 zeros = scenes[271]
@@ -228,9 +262,16 @@ taus = [0.5, 0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9]
 widgets.sliders(at_overlap, tau=taus, score=[0.4, 0.05, 0.1, 0.2, 0.6, 0.8])
 
 # %% [markdown] tags=["core"]
-# High $\tau$ shows the same zero several times. At $\tau = 0$ two zeros are left: the surer one of the overlapping pair removes the other, which is *there*. In a photograph of a crowd that happens all the time. The range between is wide here, and 0.5 is in it.
+# High $\tau$ shows the same zero several times.
+# At $\tau = 0$ two zeros are left: the surer one of the overlapping pair removes the other, which is *there*.
+# In a photograph of a crowd that happens all the time.
+# The range between is wide here, and 0.5 is in it.
 #
-# **Break it.** Back to the first scene. Forget the classes: let all boxes compete with all. The true boxes of the 3 and the 6 overlap by 0.35. With $\tau = 0.2$, what happens to the 6 behind the 3?
+# **Break it.**
+# Back to the first scene.
+# Forget the classes: let all boxes compete with all.
+# The true boxes of the 3 and the 6 overlap by 0.35.
+# With $\tau = 0.2$, what happens to the 6 behind the 3?
 
 # %% tags=["core", "slide"]
 boxes = decoding.clip(boxes, 128, 128)
@@ -245,10 +286,14 @@ says = f"Boxes of 0.3 or more that stay: {says}."
 plots.boxes(dict.fromkeys(shown, sample.image), *drawn, names=names, says=says)
 
 # %% [markdown] tags=["core"]
-# By class, digits may overlap as they like. Without classes the surer neighbour removes the other. That also removes second opinions, an anchor that says "6" and "8" about the same digit. Some
-# people want exactly that, and then they must know what it costs.
+# By class, digits may overlap as they like.
+# Without classes the surer neighbour removes the other.
+# That also removes second opinions, an anchor that says "6" and "8" about the same digit.
+# Some people want exactly that, and then they must know what it costs.
 #
-# **Break it again.** Old code counts pixels: a box from 3 to 6 is said to be $6 - 3 + 1 = 4$ wide. Take two boxes of 3 x 3, one pixel apart.
+# **Break it again.**
+# Old code counts pixels: a box from 3 to 6 is said to be $6 - 3 + 1 = 4$ wide.
+# Take two boxes of 3 x 3, one pixel apart.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 pair = torch.tensor([[3.0, 3, 6, 6], [4, 3, 7, 6]])
@@ -257,19 +302,25 @@ grown = pair + torch.tensor([0.0, 0, 1, 1])  # what "+ 1" does to every side
 plain, round(anchors.box_iou(grown, grown)[0, 1].item(), 3)
 
 # %% [markdown] tags=["core"]
-# By hand: $6 / 12 = 0.5$, so both stay. With the extra pixel $12 / 20 = 0.6$, so one goes. For boxes of 300 pixels nobody would notice. The
-# NumPy version of NMS in the official EfficientDet code counts like this; its TensorFlow version and ours do not.
+# By hand: $6 / 12 = 0.5$, so both stay.
+# With the extra pixel $12 / 20 = 0.6$, so one goes.
+# For boxes of 300 pixels nobody would notice.
+# The NumPy version of NMS in the official EfficientDet code counts like this; its TensorFlow version and ours do not.
 
 # %% [markdown] tags=["core", "slide"]
 # ## And if both boxes are right?
 #
-# NMS cannot undo a removal. *Soft-NMS* removes nothing. When a box is chosen, those of its class that overlap it lose score, more if they
-# overlap more:
+# NMS cannot undo a removal.
+# *Soft-NMS* removes nothing.
+# When a box is chosen, those of its class that overlap it lose score, more if they overlap more:
 #
-# $$ p_i \leftarrow p_i \, e^{-\mathrm{IoU}(b_i, b_j)^2 / \sigma} \qquad \text{for the chosen } j,\ k_i = k_j \tag{15.4} $$
+# $$ p_i \leftarrow p_i \, e^{-\mathrm{IoU}(b_i, b_j)^2 / \sigma} \qquad \text{for the chosen } j,\ k_i = k_j
+#    \tag{15.4} $$
 #
-# with $\sigma = 0.5$. By hand for B above: $0.8 \cdot e^{-0.8^2 / 0.5} = 0.8 \cdot e^{-1.28} = 0.222$. C is not touched. So the new order is
-# A, C, B. Then the next one is chosen, the best of what is left *now*.
+# with $\sigma = 0.5$.
+# By hand for B above: $0.8 \cdot e^{-0.8^2 / 0.5} = 0.8 \cdot e^{-1.28} = 0.222$.
+# C is not touched.
+# So the new order is A, C, B. Then the next one is chosen, the best of what is left *now*.
 
 # %% tags=["core"]
 show(decoding.soft_nms)
@@ -293,10 +344,12 @@ rules = {
 plots.lines(overlap, rules, x_label="IoU with the chosen box", y_label="score times")
 
 # %% [markdown] tags=["core"]
-# The gaussian hardly touches a box that overlaps by 0.2, and leaves 14 % to a perfect copy. Small differences of overlap make small differences
-# of score: there is no cliff at 0.5.
+# The gaussian hardly touches a box that overlaps by 0.2, and leaves 14 % to a perfect copy.
+# Small differences of overlap make small differences of score: there is no cliff at 0.5.
 #
-# **Break it.** Show what soft-NMS returns, as we did with NMS, for 40 scenes. Which of the two shows more boxes, and at which thresholds?
+# **Break it.**
+# Show what soft-NMS returns, as we did with NMS, for 40 scenes.
+# Which of the two shows more boxes, and at which thresholds?
 
 # %% tags=["core", "slide"]
 pictures = [scenes[i].image for i in range(40)]
@@ -312,11 +365,17 @@ labels = {"x_label": "score threshold", "y_label": "boxes in 40 scenes", "log_y"
 plots.lines(low, counts, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Boxes that hard NMS removes come back with lower scores, so soft-NMS shows more of them at a low threshold. The metric of chapter 16 hardly minds false boxes with low scores, so papers can only
-# gain by it. How much? EfficientDet-D0 is listed with 33.8 AP with hard NMS, and with 34.6 with soft-NMS, but its weights are newer, too. For the same weights the author of effdet notes 0.1 to 0.2. A reader of pictures does mind the boxes.
+# Boxes that hard NMS removes come back with lower scores, so soft-NMS shows more of them at a low threshold.
+# The metric of chapter 16 hardly minds false boxes with low scores, so papers can only gain by it.
+# How much?
+# EfficientDet-D0 is listed with 33.8 AP with hard NMS, and with 34.6 with soft-NMS, but its weights are newer, too.
+# For the same weights the author of effdet notes 0.1 to 0.2.
+# A reader of pictures does mind the boxes.
 #
-# **At scale.** What does all this cost, beside the network? Soft-NMS looks expensive: each choice changes the scores of all others. But chosen scores only
-# fall, so after a hundred choices nothing else has to be known.
+# **At scale.**
+# What does all this cost, beside the network?
+# Soft-NMS looks expensive: each choice changes the scores of all others.
+# But chosen scores only fall, so after a hundred choices nothing else has to be known.
 
 # %% tags=["core", "slide"]
 picture = training.normalise(sample.image[None])
@@ -332,7 +391,8 @@ with torch.no_grad():
 plots.bars({k: t.median for k, t in clock.items()}, y_label="milliseconds, one thread")
 
 # %% [markdown] tags=["core"]
-# Post-processing is not small change. With a threshold far fewer boxes compete, and the quiz asks why that is safe.
+# Post-processing is not small change.
+# With a threshold far fewer boxes compete, and the quiz asks why that is safe.
 
 # %% tags=["core"]
 fast, cut = {"threshold 0": work["hard NMS"]}, {"threshold": 0.3}
@@ -343,8 +403,12 @@ clock = profiling.interleave(fast, repeats=9)
 # %% [markdown] tags=["core", "slide"]
 # ## What does it take to run on any picture?
 #
-# A letterbox, so that any shape fits. The mean and the spread that the network was trained with. Evaluation mode. All of the above. And then the way
-# back: boxes divided by the scale of the letterbox, so that they fit the picture that was given and not the one that the network saw.
+# A letterbox, so that any shape fits.
+# The mean and the spread that the network was trained with.
+# Evaluation mode.
+# All of the above.
+# And then the way back: boxes divided by the scale of the letterbox,
+# so that they fit the picture that was given and not the one that the network saw.
 
 # %% tags=["core"]
 show(decoding.detect_all)
@@ -354,8 +418,10 @@ found = decoding.detect(model, sample.image, threshold=0.3)
 plots.boxes(sample.image, **found._asdict(), names=names)
 
 # %% [markdown] tags=["core"]
-# `detect` takes a path, a PIL picture or a tensor. We put two scenes side by side, save them as a file, and turn the file on its side, as a
-# camera would have: with a note in the file (EXIF) and untouched pixels. Will the boxes fit?
+# `detect` takes a path, a PIL picture or a tensor.
+# We put two scenes side by side, save them as a file, and turn the file on its side, as a camera would have:
+# with a note in the file (EXIF) and untouched pixels.
+# Will the boxes fit?
 
 # %% tags=["core", "slide"]
 wide = torch.cat([sample.image, zeros.image], 2)
@@ -369,10 +435,14 @@ with tempfile.TemporaryDirectory() as folder:
 plots.boxes(seen, **found._asdict(), names=names)
 
 # %% [markdown] tags=["core"]
-# The picture is upright again, the boxes are in its pixels, and the two numbers of each size did not get mixed up: 256 wide, 128 high. The detector sees it at half that size, though, so that it fits into 128 x 128. Small digits are now smaller than any
-# that it was trained on. Compare with the figure before: what is missed, what is new?
+# The picture is upright again, the boxes are in its pixels, and the two numbers of each size did not get mixed up:
+# 256 wide, 128 high.
+# The detector sees it at half that size, though, so that it fits into 128 x 128.
+# Small digits are now smaller than any that it was trained on.
+# Compare with the figure before: what is missed, what is new?
 #
-# **Break it.** Hand over something that is no picture, and read what comes back.
+# **Break it.**
+# Hand over something that is no picture, and read what comes back.
 
 # %% tags=["core", "nbval-check-output"]
 for wrong in (sample.image / 255, sample.image.permute(1, 2, 0), 42):
@@ -382,17 +452,20 @@ for wrong in (sample.image / 255, sample.image.permute(1, 2, 0), 42):
         print(error)
 
 # %% [markdown] tags=["core"]
-# **Break it once more, quietly.** COCO's class ids begin at 1, since 0 is the background, and a label counts from 0. Here is a detector whose author added the
-# 1 and forgot to take it away again.
+# **Break it once more, quietly.**
+# COCO's class ids begin at 1, since 0 is the background, and a label counts from 0.
+# Here is a detector whose author added the 1 and forgot to take it away again.
 
 # %% tags=["core", "slide"]
 found = decoding.detect(model, sample.image, threshold=0.3)
 plots.boxes(sample.image, found.boxes, (found.labels + 1) % 10, found.scores, names=names)
 
 # %% [markdown] tags=["core"]
-# Nothing crashes, every box fits, and every name is wrong. A score that is near 0 although the boxes look perfect: think of this first.
+# Nothing crashes, every box fits, and every name is wrong.
+# A score that is near 0 although the boxes look perfect: think of this first.
 #
-# **At scale**: 40 scenes. How does the number of boxes compare with the number of digits, at each threshold?
+# **At scale**: 40 scenes.
+# How does the number of boxes compare with the number of digits, at each threshold?
 
 # %% tags=["core", "slide"]
 found = decoding.detect_all(model, pictures, threshold=0.02)
@@ -403,36 +476,46 @@ labels = {"x_label": "score threshold", "y_label": "in 40 scenes", "log_y": True
 plots.lines(cuts, {"boxes": shown, "digits": [digits] * len(cuts)}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# Where the lines cross, the numbers agree. That does not mean that the boxes are right. Which of them are, and what one number could say about all thresholds at once, is the
-# question of chapter 16.
+# Where the lines cross, the numbers agree.
+# That does not mean that the boxes are right.
+# Which of them are, and what one number could say about all thresholds at once, is the question of chapter 16.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Which order are the four numbers in?** rwightman/efficientdet-pytorch#24, #117, #231 and #99 all ask. Anchors are stored with y first, detections come out with x first, COCO wants widths. Name
-#   the format where a function begins, change it at one border, and test with a box that is not square.
-# - **The last class is lost, or every name is off by one.** google/automl#83, #391 and #492, rwightman/efficientdet-pytorch#9 and #107,
-#   zylo117/Yet-Another-EfficientDet-Pytorch#344: 90 ids with gaps, 80 classes, and a background that is counted by some.
-# - **Which NMS made this number?** rwightman/efficientdet-pytorch#70: the same networks are listed with 33.8 and with 34.6 AP. Older weights and hard NMS against newer weights and soft-NMS.
-# - **Two programs, two sets of boxes.** Before you compare scores, compare what comes after the network:
+# - **Which order are the four numbers in?** rwightman/efficientdet-pytorch#24, #117, #231 and #99 all ask.
+#   Anchors are stored with y first, detections come out with x first, COCO wants widths.
+#   Name the format where a function begins, change it at one border, and test with a box that is not square.
+# - **The last class is lost, or every name is off by one.** google/automl#83, #391 and #492,
+#   rwightman/efficientdet-pytorch#9 and #107, zylo117/Yet-Another-EfficientDet-Pytorch#344: 90 ids with gaps,
+#   80 classes, and a background that is counted by some.
+# - **Which NMS made this number?** rwightman/efficientdet-pytorch#70:
+#   the same networks are listed with 33.8 and with 34.6 AP.
+#   Older weights and hard NMS against newer weights and soft-NMS.
+# - **Two programs, two sets of boxes.**
+#   Before you compare scores, compare what comes after the network:
 #
 # | | google/automl (TF2) | effdet | here |
 # |---|---|---|---|
 # | what is ranked | the best class of each anchor; in its evaluation scripts 5,000 pairs | 5,000 pairs | 5,000 pairs |
-# | suppression | soft, $\sigma = 0.5$, by class | hard at 0.5, by class; soft on request | hard at 0.5, by class; soft on request |
+# | suppression, by class | soft, $\sigma = 0.5$ | hard at 0.5; soft on request | hard at 0.5; soft on request |
 # | class ids | from 1 | from 1 | from 0; `coco_eval` maps them |
 #
-# - **The network is fast, the program is not.** google/automl#97: what comes after the network took far longer than the network.
-# - **NMS does not export.** rwightman/efficientdet-pytorch#89, #155 and #93, zylo117/Yet-Another-EfficientDet-Pytorch#29 and #626: the number of boxes that stay depends on the data. Export the network, and
-#   keep the rest outside (chapter 22).
+# - **The network is fast, the program is not.** google/automl#97:
+#   what comes after the network took far longer than the network.
+# - **NMS does not export.** rwightman/efficientdet-pytorch#89, #155 and #93,
+#   zylo117/Yet-Another-EfficientDet-Pytorch#29 and #626: the number of boxes that stay depends on the data.
+#   Export the network, and keep the rest outside (chapter 22).
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Scores are sigmoids. What is ranked are (anchor, class) pairs, and the best 5,000 are enough.
+# - Scores are sigmoids.
+#   What is ranked are (anchor, class) pairs, and the best 5,000 are enough.
 # - Clip to the picture, before boxes are compared.
 # - NMS: best first, a box stays if none that stays covers it by more than $\tau$, in its class.
-# - Soft-NMS lowers scores instead. It helps the metric, and needs a threshold for the eye.
+# - Soft-NMS lowers scores instead.
+#   It helps the metric, and needs a threshold for the eye.
 # - A score threshold before NMS changes nothing above it, and saves most of the time.
 # - `decoding.detect(model, picture)` gives boxes in pixels of that picture.
 
@@ -442,12 +525,17 @@ plots.lines(cuts, {"boxes": shown, "digits": [digits] * len(cuts)}, says=says, *
 # %% [markdown] tags=["core"]
 # ### 15.1 · Predict · survivors · 5 min · ●○○ · 1 point
 #
-# Three boxes of one class in a row, each 10 x 10 pixels: A begins at $x = 0$, B at 3, C at 6. Their scores are 0.9, 0.8 and 0.7. How many does
-# NMS with $\tau = 0.5$ keep? Say a number before you compute.
+# Three boxes of one class in a row, each 10 x 10 pixels: A begins at $x = 0$, B at 3, C at 6.
+# Their scores are 0.9, 0.8 and 0.7.
+# How many does NMS with $\tau = 0.5$ keep?
+# Say a number before you compute.
 #
 # <details><summary>Answer</summary>
 #
-# A and B share 7 of 13 columns: 0.54. B goes. B and C overlap as much, but B is not there any more to remove C. A and C share 4 of 16: 0.25. So A and C stay: two.
+# A and B share 7 of 13 columns: 0.54.
+# B goes.
+# B and C overlap as much, but B is not there any more to remove C. A and C share 4 of 16: 0.25.
+# So A and C stay: two.
 #
 # </details>
 
@@ -460,8 +548,10 @@ check("decoding.survivors", answer)
 # %% [markdown] tags=["core"]
 # ### 15.2 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
 #
-# Your page shows boxes that score 0.3 or more. A box has score 0.9 and overlaps the chosen box of its class. From which overlap on does soft-NMS hide it? Give the
-# smallest one in hundredths, such as 0.42.
+# Your page shows boxes that score 0.3 or more.
+# A box has score 0.9 and overlaps the chosen box of its class.
+# From which overlap on does soft-NMS hide it?
+# Give the smallest one in hundredths, such as 0.42.
 
 # %% tags=["core"]
 overlap = 0.5  # change me
@@ -479,8 +569,12 @@ check("decoding.hiding_overlap", answer)
 # %% [markdown] tags=["core"]
 # ### 15.3 · Build · greedy · 15 min · ●●○ · 3 points
 #
-# Write NMS itself. `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`. `scores` is a list without ties. All boxes are of one class. Return
-# the indices of those that stay, best score first, for a threshold $\tau$ as in Eq. 15.3. By hand: the chain of exercise 15.1, with overlaps 0.54, 0.54 and 0.25, gives `[0, 2]`.
+# Write NMS itself.
+# `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`.
+# `scores` is a list without ties.
+# All boxes are of one class.
+# Return the indices of those that stay, best score first, for a threshold $\tau$ as in Eq. 15.3.
+# By hand: the chain of exercise 15.1, with overlaps 0.54, 0.54 and 0.25, gives `[0, 2]`.
 
 # %% tags=["core"]
 def greedy(iou, scores, threshold):
@@ -494,9 +588,12 @@ check("decoding.greedy", greedy)
 # %% [markdown] tags=["core"]
 # ### 15.4 · Build · vote · 15 min · ●●○ · 3 points
 #
-# The best box is not always the best placed one. Instead of throwing the others away, let them vote: return the mean of all boxes that overlap the best-scored one by **0.5 or
-# more**, itself included, each weighted by its score. `boxes` is a tensor (N, 4), `scores` (N,), `iou` (N, N). One box of four numbers comes back. By hand: $(0,0,10,10)$ with score 0.6 and
-# $(4,0,14,10)$ with 0.2, overlapping by 0.5, give $(1, 0, 11, 10)$.
+# The best box is not always the best placed one.
+# Instead of throwing the others away, let them vote: return the mean of all boxes that overlap the best-scored one
+# by **0.5 or more**, itself included, each weighted by its score.
+# `boxes` is a tensor (N, 4), `scores` (N,), `iou` (N, N).
+# One box of four numbers comes back.
+# By hand: $(0,0,10,10)$ with score 0.6 and $(4,0,14,10)$ with 0.2, overlapping by 0.5, give $(1, 0, 11, 10)$.
 
 # %% tags=["core"]
 def vote(boxes, scores, iou):
@@ -510,8 +607,11 @@ check("decoding.vote", vote)
 # %% [markdown] tags=["optional"]
 # ### 15.5 · Further · 90 min · ●●● · 0 points
 #
-# [Distance-IoU](https://arxiv.org/abs/1911.08287) compares boxes by overlap *and* by the distance of their centres, so that two people side by side are both kept. Write `suppress` with its
-# rule, hand it to `decoding.postprocess`, and compare with NMS on scenes of 8 to 12 digits (`data.scenes("validation", 100, digits=(8, 12), difficulty=0.2)`). Chapter 16 has the metric.
+# [Distance-IoU](https://arxiv.org/abs/1911.08287) compares boxes by overlap *and* by the distance of their centres,
+# so that two people side by side are both kept.
+# Write `suppress` with its rule, hand it to `decoding.postprocess`,
+# and compare with NMS on scenes of 8 to 12 digits (`data.scenes("validation", 100, digits=(8, 12), difficulty=0.2)`).
+# Chapter 16 has the metric.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -522,11 +622,14 @@ quiz("decoding")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Now a detector gives boxes that one can look at. Chapter 16 asks how good they are, with the numbers that every paper reports, and trains one where its score can be read.
+# Now a detector gives boxes that one can look at.
+# Chapter 16 asks how good they are, with the numbers that every paper reports,
+# and trains one where its score can be read.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
 # - Bodla and others, [Soft-NMS](https://arxiv.org/abs/1704.04503), 2017: Eq. 15.4, and the linear rule.
-# - Tan, Pang and Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019: soft-NMS in the evaluation of its last revision.
+# - Tan, Pang and Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019:
+#   soft-NMS in the evaluation of its last revision.
 # - Lin and others, [Focal Loss](https://arxiv.org/abs/1708.02002), 2017: sigmoids for each class, and NMS at 0.5.

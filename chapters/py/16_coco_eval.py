@@ -18,9 +18,11 @@
 # 3. read the twelve numbers of COCO, and say what moves each of them (quiz)
 # 4. choose the score threshold for a product (exercise 16.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->2.6 min (154 CPU-seconds, measured)<!-- /run --> | <!-- peak -->980 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->2.6 min (154 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->980 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -56,13 +58,16 @@ from lib.nas import one_shot
 device = setup("16_coco_eval", seed=0)
 
 # %% [markdown] tags=["core"]
-# A classifier is right or wrong. A detector gives a list of boxes, each a bit off, each more or less sure, for an unknown number of objects. This
-# chapter makes one number of that, the one that all detection papers report. Then it trains a detector and watches the number.
+# A classifier is right or wrong.
+# A detector gives a list of boxes, each a bit off, each more or less sure, for an unknown number of objects.
+# This chapter makes one number of that, the one that all detection papers report.
+# Then it trains a detector and watches the number.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which detections are right?
 #
-# One picture, two objects of one class, three detections. Boxes are written as COCO writes them: $x$, $y$, width, height.
+# One picture, two objects of one class, three detections.
+# Boxes are written as COCO writes them: $x$, $y$, width, height.
 #
 # | | box | score | overlap with G | overlap with H |
 # |---|---|---|---|---|
@@ -72,14 +77,19 @@ device = setup("16_coco_eval", seed=0)
 # | second | (0, 0, 10, 10) | 0.8 | 100/100 | 80/100 |
 # | third | (50, 50, 10, 10) | 0.7 | 0 | 0 |
 #
-# Which of the three are right? The second fits G perfectly. But the first is surer, chooses before it, and takes G. Each object can be found once. So
-# the second gets what is free and fits best, H, with 0.8. The third finds nothing.
+# Which of the three are right?
+# The second fits G perfectly.
+# But the first is surer, chooses before it, and takes G. Each object can be found once.
+# So the second gets what is free and fits best, H, with 0.8.
+# The third finds nothing.
 #
 # Best score first, a detection $d$ takes the free object of its class that it overlaps most, if that is enough:
 #
-# $$ m(d) = \underset{g \text{ free}}{\arg\max}\ \mathrm{IoU}(d, g), \qquad d \text{ is right} \iff \mathrm{IoU}(d, m(d)) \ge t \tag{16.1} $$
+# $$ m(d) = \underset{g \text{ free}}{\arg\max}\ \mathrm{IoU}(d, g), \qquad
+#    d \text{ is right} \iff \mathrm{IoU}(d, m(d)) \ge t \tag{16.1} $$
 #
-# With $t = 0.5$: right, right, false. The function in `lib` does this for all images at once, at ten thresholds $t$ and four ranges of size.
+# With $t = 0.5$: right, right, false.
+# The function in `lib` does this for all images at once, at ten thresholds $t$ and four ranges of size.
 
 # %% tags=["core"]
 show(coco_eval.match)
@@ -103,12 +113,17 @@ assert abs(numbers.ar100 - (7 * 1 + 3 * 1 / 2) / 10) < 1e-9  # by hand, below
 numbers.ar100
 
 # %% [markdown] tags=["core"]
-# `ar100` is the share of objects found, averaged over the ten thresholds 0.50, 0.55, ... 0.95. Up to 0.80 both objects are found: seven thresholds. At 0.85 and 0.90
-# the first box still has G, and the second does not fit H well enough: one of two. At 0.95 the first box is not good enough for anybody, so the second gets G: one of two
-# again. $(7 \cdot 1 + 3 \cdot \tfrac12) / 10 = 0.85$. A stricter threshold can change who takes what.
+# `ar100` is the share of objects found, averaged over the ten thresholds 0.50, 0.55, ...
+# 0.95.
+# Up to 0.80 both objects are found: seven thresholds.
+# At 0.85 and 0.90 the first box still has G, and the second does not fit H well enough: one of two.
+# At 0.95 the first box is not good enough for anybody, so the second gets G: one of two again.
+# $(7 \cdot 1 + 3 \cdot \tfrac12) / 10 = 0.85$.
+# A stricter threshold can change who takes what.
 
 # %% [markdown] tags=["core"]
-# Now real boxes. The rule for one picture and one threshold fits in nine lines.
+# Now real boxes.
+# The rule for one picture and one threshold fits in nine lines.
 
 # %% tags=["core", "catch-up"]
 model = detectors.shipped("plain")
@@ -137,8 +152,9 @@ says = f"{sum(right)} right, {len(right) - sum(right)} false, {len(sample.labels
 plots.boxes(sample.image, found.boxes, tags, found.scores, says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Forget that an object can be taken: let every detection choose its best object, taken or not. What would you gain by
-# saying everything three times?
+# **Break it.**
+# Forget that an object can be taken: let every detection choose its best object, taken or not.
+# What would you gain by saying everything three times?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 again = [(G, 0.9), (G, 0.8), (G, 0.7)]
@@ -148,17 +164,25 @@ precision, _ = coco_eval.curve(np.array(sloppy), ~np.array(sloppy), objects=2)
 round(honest.ap50, 3), precision.mean().item()
 
 # %% [markdown] tags=["core"]
-# The sloppy count says 1.0, although the second object was never found: three hits for two objects. The honest one says 0.505, for one of two. Where that number comes from is next.
+# The sloppy count says 1.0, although the second object was never found: three hits for two objects.
+# The honest one says 0.505, for one of two.
+# Where that number comes from is next.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How many are right, and how many are found?
 #
-# Take the detections best first: right, false, right. There are four objects. After one detection, 1 of 1 is right and 1 of 4 is found. After two: 1 of 2, 1 of 4. After three: 2 of 3, 2 of 4.
+# Take the detections best first: right, false, right.
+# There are four objects.
+# After one detection, 1 of 1 is right and 1 of 4 is found.
+# After two: 1 of 2, 1 of 4.
+# After three: 2 of 3, 2 of 4.
 #
 # $$ \text{precision} = \frac{TP}{TP + FP}, \qquad \text{recall} = \frac{TP}{N} \tag{16.2} $$
 #
-# $TP$ counts right detections so far, $FP$ false ones, $N$ is the number of objects. Recall only grows as we walk down the list. Precision jumps about: 1, 1/2, 2/3. To have one value for each recall, COCO takes the best
-# precision at that recall *or more*:
+# $TP$ counts right detections so far, $FP$ false ones, $N$ is the number of objects.
+# Recall only grows as we walk down the list.
+# Precision jumps about: 1, 1/2, 2/3.
+# To have one value for each recall, COCO takes the best precision at that recall *or more*:
 #
 # $$ P(r) = \max_{r' \ge r} \text{precision}(r') \tag{16.3} $$
 
@@ -172,7 +196,8 @@ assert np.allclose(precision[[0, 25, 26, 50, 51]], [1, 1, 2 / 3, 2 / 3, 0])
 precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .51
 
 # %% [markdown] tags=["core"]
-# And for our detector, over 30 scenes, all classes in one list. We ask for an IoU of 0.85, so that something can go wrong:
+# And for our detector, over 30 scenes, all classes in one list.
+# We ask for an IoU of 0.85, so that something can go wrong:
 
 # %% tags=["core", "slide"]
 some = [scenes[i] for i in range(30)]
@@ -188,7 +213,9 @@ plots.lines(coco_eval.RECALLS, {"as it comes": raw, "best at that recall or more
             x_label="recall", y_label="precision")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# Both lines end where the detector has nothing more to say. Each point of the curve belongs to a threshold on the score. Move it, and watch one scene and the two numbers.
+# Both lines end where the detector has nothing more to say.
+# Each point of the curve belongs to a threshold on the score.
+# Move it, and watch one scene and the two numbers.
 
 # %% tags=["core", "slide"]
 def at_threshold(cut):
@@ -204,10 +231,13 @@ cuts = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9]
 widgets.slider(at_threshold, name="cut", values=cuts, start=3, label="score threshold")
 
 # %% [markdown] tags=["core"]
-# Low threshold: few digits are missed, many boxes are false. High threshold: the other way round. Which point is best depends on what a false box
-# costs you, and what a missed object costs. So the metric should not choose a point at all.
+# Low threshold: few digits are missed, many boxes are false.
+# High threshold: the other way round.
+# Which point is best depends on what a false box costs you, and what a missed object costs.
+# So the metric should not choose a point at all.
 #
-# **Break it.** Sort the list the wrong way, least sure first.
+# **Break it.**
+# Sort the list the wrong way, least sure first.
 
 # %% tags=["core", "slide"]
 backwards, _ = coco_eval.curve(right[::-1], ~right[::-1], total)
@@ -215,19 +245,27 @@ plots.lines(coco_eval.RECALLS, {"best first": envelope, "worst first": backwards
             x_label="recall", y_label="precision")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# The same boxes, and the curve is gone. Average precision is about *order*. Add 10 to all scores, or square them: nothing changes. A detector can be good by AP and still have scores that mean
-# nothing as probabilities.
+# The same boxes, and the curve is gone.
+# Average precision is about *order*.
+# Add 10 to all scores, or square them: nothing changes.
+# A detector can be good by AP and still have scores that mean nothing as probabilities.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a curve become one number?
 #
-# Two objects, one found, nothing else said. Precision is 1 up to recall 0.5, and 0 beyond. COCO reads the curve at 101 recalls, 0.00, 0.01, ... 1.00. How many of them are reached?
+# Two objects, one found, nothing else said.
+# Precision is 1 up to recall 0.5, and 0 beyond.
+# COCO reads the curve at 101 recalls, 0.00, 0.01, ...
+# 1.00.
+# How many of them are reached?
 #
-# 51: both ends of 0.00 to 0.50 belong to it. So it says $51/101 = 0.505$, and not a half.
+# 51: both ends of 0.00 to 0.50 belong to it.
+# So it says $51/101 = 0.505$, and not a half.
 #
 # $$ \mathrm{AP} = \frac{1}{101} \sum_{i=0}^{100} P\!\left(\tfrac{i}{100}\right) \tag{16.4} $$
 #
-# Here are toys that you can work out on paper, with the AP over all ten overlaps. The right column is what pycocotools 2.0.11, the official program, answers to them; the tests ask it again.
+# Here are toys that you can work out on paper, with the AP over all ten overlaps.
+# The right column is what pycocotools 2.0.11, the official program, answers to them; the tests ask it again.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 A, B, C = [0, 0, 40, 40], [100, 0, 40, 40], [200, 0, 40, 40]
@@ -251,10 +289,13 @@ for what, (objects, answers, theirs) in toys.items():
 table(("case", "ours", "pycocotools"), rows)
 
 # %% [markdown] tags=["core"]
-# Look at the two lines with one false box. *Above* the right one it costs half of everything, *below* it costs nothing. And the 101 false boxes: COCO looks at 100
-# detections of a class in a picture, so the right one was not even read.
+# Look at the two lines with one false box.
+# *Above* the right one it costs half of everything, *below* it costs nothing.
+# And the 101 false boxes: COCO looks at 100 detections of a class in a picture, so the right one was not even read.
 #
-# **Break it.** Clean the list up before it is judged: drop all detections below a threshold, as one would for a picture. What happens to AP?
+# **Break it.**
+# Clean the list up before it is judged: drop all detections below a threshold, as one would for a picture.
+# What happens to AP?
 
 # %% tags=["core", "slide"]
 truth, results = scenes.coco(), coco_eval.detections(model, scenes)
@@ -264,17 +305,24 @@ aps = [coco_eval.evaluate(truth, some).ap for some in cleaned]
 plots.lines(cuts, {"AP": aps}, x_label="detections below this are dropped", y_label="AP")
 
 # %% [markdown] tags=["core"]
-# It only falls. A false box at the end of the list is free, a right one down there is worth something. So a list for the metric and a list for the eye are two different lists:
+# It only falls.
+# A false box at the end of the list is free, a right one down there is worth something.
+# So a list for the metric and a list for the eye are two different lists:
 # `coco_eval.detections` keeps everything above 0.001, and `decoding.detect` asks for 0.3.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why are there twelve numbers?
 #
-# Average precision has been defined for one class and one threshold $t$. COCO's AP is the mean over ten thresholds and all $K$ classes that have objects:
+# Average precision has been defined for one class and one threshold $t$.
+# COCO's AP is the mean over ten thresholds and all $K$ classes that have objects:
 #
 # $$ \mathrm{AP} = \frac{1}{10 K} \sum_{k=1}^{K} \sum_{t \in \{0.50, \ldots, 0.95\}} \mathrm{AP}_{k,t} \tag{16.5} $$
 #
-# By hand: class 1 is found with IoU 0.6, so it has AP 0.3. Class 2 is found perfectly, 1.0. Class 3 has no objects and does not count, whatever is claimed of it. Together 0.65. A class with objects that is never found counts as 0.
+# By hand: class 1 is found with IoU 0.6, so it has AP 0.3.
+# Class 2 is found perfectly, 1.0.
+# Class 3 has no objects and does not count, whatever is claimed of it.
+# Together 0.65.
+# A class with objects that is never found counts as 0.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 truth_2, found_2 = one_picture([G, B], [([0, 0, 10, 6], 0.9), (B, 0.8), (A, 0.7)])
@@ -286,15 +334,18 @@ assert abs(numbers.ap - 0.65) < 1e-9
 round(numbers.ap, 3), round(numbers.ap50, 3), round(numbers.ap75, 3)
 
 # %% [markdown] tags=["core"]
-# The other eleven look from other sides: at one overlap (`ap50`, `ap75`), at one size (`small` up to 32 x 32 pixels, `medium` up to 96 x 96, `large` beyond), and at recall alone with 1, 10 or
-# 100 detections a picture (`ar`). Here they are for the shipped detector, on 124 scenes. -1 means that there is nothing to judge: no digit is larger than 96 x 96.
+# The other eleven look from other sides: at one overlap (`ap50`, `ap75`), at one size (`small` up to 32 x 32 pixels,
+# `medium` up to 96 x 96, `large` beyond), and at recall alone with 1, 10 or 100 detections a picture (`ar`).
+# Here they are for the shipped detector, on 124 scenes. -1 means that there is nothing to judge:
+# no digit is larger than 96 x 96.
 
 # %% tags=["core", "slide"]
 numbers = coco_eval.evaluate(truth, results)
 table(("number", "value"), [(k, f"{v:.3f}") for k, v in numbers._asdict().items()])
 
 # %% [markdown] tags=["core"]
-# How strict can one be before it breaks? AP at each of the ten overlaps, for small and for medium digits:
+# How strict can one be before it breaks?
+# AP at each of the ten overlaps, for small and for medium digits:
 
 # %% tags=["core", "slide"]
 curves = coco_eval.curves(truth, results)
@@ -305,8 +356,10 @@ for place, size in ((1, "small"), (2, "medium")):
 plots.lines(coco_eval.IOUS, by_iou, x_label="least IoU", y_label="AP")
 
 # %% [markdown] tags=["core"]
-# At 0.95 hardly anything is left: a digit of 20 pixels may then be off by half a pixel, in one direction only, and its box was drawn in whole pixels. The mean over ten overlaps rewards a detector that
-# places its boxes well, where the older AP50 of the VOC challenge asked only whether it was about there.
+# At 0.95 hardly anything is left: a digit of 20 pixels may then be off by half a pixel, in one direction only,
+# and its box was drawn in whole pixels.
+# The mean over ten overlaps rewards a detector that places its boxes well,
+# where the older AP50 of the VOC challenge asked only whether it was about there.
 #
 # And which digits are hard?
 
@@ -315,7 +368,9 @@ each = {names[k - 1]: ap for k, ap in curves.ap().items()}
 plots.bars(each, x_label="digit", y_label="AP")
 
 # %% [markdown] tags=["core"]
-# **Break it.** Category ids of COCO begin at 1, labels at 0. Forget the difference.
+# **Break it.**
+# Category ids of COCO begin at 1, labels at 0.
+# Forget the difference.
 
 # %% tags=["core", "slide"]
 shifted = [d | {"category_id": max(1, d["category_id"] - 1)} for d in results]
@@ -323,14 +378,21 @@ broken = coco_eval.evaluate(truth, shifted)
 f"AP {numbers.ap:.3f} becomes {broken.ap:.3f}"
 
 # %% [markdown] tags=["core"]
-# The boxes are as good as before. If a detector that you have just trained scores 0.00, look at a picture with its boxes before you look at the learning rate.
+# The boxes are as good as before.
+# If a detector that you have just trained scores 0.00, look at a picture with its boxes before you look at the learning
+# rate.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## What is a crowd?
 #
-# Photographs have heaps of apples and rows of spectators. COCO's annotators draw one outline round all of it, `iscrowd: 1`. Nobody is asked to find it, and nobody is punished for boxes inside. So such boxes are *ignored*: neither right nor false.
+# Photographs have heaps of apples and rows of spectators.
+# COCO's annotators draw one outline round all of it, `iscrowd: 1`.
+# Nobody is asked to find it, and nobody is punished for boxes inside.
+# So such boxes are *ignored*: neither right nor false.
 #
-# But IoU would be tiny for one apple in a heap. A box of 10 x 10, half of it inside a crowd of 100 x 100: what number should say that it belongs there? Half of *the box* is inside, so 1/2:
+# But IoU would be tiny for one apple in a heap.
+# A box of 10 x 10, half of it inside a crowd of 100 x 100: what number should say that it belongs there?
+# Half of *the box* is inside, so 1/2:
 #
 # $$ \mathrm{overlap}(d, g) = \frac{|d \cap g|}{|d|} \qquad \text{if } g \text{ is a crowd} \tag{16.6} $$
 
@@ -345,7 +407,10 @@ assert as_crowd[0] == 0.5  # by hand
 as_crowd.tolist(), as_object.round(4).tolist()
 
 # %% [markdown] tags=["deep"]
-# **Break it.** Read the annotations, and forget the flag. One object is found. Three sure boxes lie inside a crowd.
+# **Break it.**
+# Read the annotations, and forget the flag.
+# One object is found.
+# Three sure boxes lie inside a crowd.
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 inside = [([300 + 9 * i, 300, 30, 30], 0.9) for i in range(3)]
@@ -356,12 +421,18 @@ truth_3["annotations"][1]["iscrowd"] = 0
 round(with_flag, 4), round(coco_eval.evaluate(truth_3, found_3).ap, 4)
 
 # %% [markdown] tags=["deep"]
-# 1.0 becomes 0.13: the three boxes stand false above the right one, and the heap counts as an object that was missed. The annotation format knows an `ignore` key as well. pycocotools overwrites it with `iscrowd`, so it has no effect there, nor here.
+# 1.0 becomes 0.13: the three boxes stand false above the right one, and the heap counts as an object that was missed.
+# The annotation format knows an `ignore` key as well. pycocotools overwrites it with `iscrowd`,
+# so it has no effect there, nor here.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## How sure is the number itself?
 #
-# Two papers differ by 0.4 AP. Is one better? A test set is a sample. Cut ours into pieces of 20 scenes, and let the same detector be judged on each. How far apart will the six numbers be?
+# Two papers differ by 0.4 AP.
+# Is one better?
+# A test set is a sample.
+# Cut ours into pieces of 20 scenes, and let the same detector be judged on each.
+# How far apart will the six numbers be?
 
 # %% tags=["deep", "slide"]
 def on_part(first):
@@ -377,16 +448,24 @@ says = f"The same detector: from {min(pieces):.2f} to {max(pieces):.2f}."
 plots.points({"20 scenes each": pieces}, y_label="AP", says=says)
 
 # %% [markdown] tags=["deep"]
-# Nothing changed but the pictures. COCO's test set is far larger, and still a comparison should be made on the same pictures, with several trainings of each. That is how the figures at the end of this chapter were made.
+# Nothing changed but the pictures.
+# COCO's test set is far larger, and still a comparison should be made on the same pictures,
+# with several trainings of each.
+# That is how the figures at the end of this chapter were made.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can we train one, here?
 #
-# Yes, if we begin with a backbone that has read digits. That is NASNet's own argument: what is learned on small pictures is worth something on large ones. The shipped backbone has
-# been trained on crops (chapter 01). The levels and the heads above it start from random numbers. What AP do you expect after two minutes of one thread?
+# Yes, if we begin with a backbone that has read digits.
+# That is NASNet's own argument: what is learned on small pictures is worth something on large ones.
+# The shipped backbone has been trained on crops (chapter 01).
+# The levels and the heads above it start from random numbers.
+# What AP do you expect after two minutes of one thread?
 #
-# One thing differs from chapter 14. Huber's elbow is at 0.02 instead of 0.1, and the weight of the boxes is 250 instead of 50. Their product is 5 as before, so a box that is far off is pulled as hard. But a small
-# mistake keeps that pull for longer, and eight of the ten overlaps of AP are about small mistakes.
+# One thing differs from chapter 14.
+# Huber's elbow is at 0.02 instead of 0.1, and the weight of the boxes is 250 instead of 50.
+# Their product is 5 as before, so a box that is far off is pulled as hard.
+# But a small mistake keeps that pull for longer, and eight of the ten overlaps of AP are about small mistakes.
 
 # %% tags=["core"]
 QUICK = True  # False: the steps of the shipped detector, seven times as long
@@ -403,7 +482,9 @@ def loss_of(net, batch):
 
 
 # %% [markdown] tags=["core"]
-# Before we train: is the loss itself all right? Run it on one batch. The class head begins by saying 1 % everywhere (chapter 14), and the boxes are their anchors.
+# Before we train: is the loss itself all right?
+# Run it on one batch.
+# The class head begins by saying 1 % everywhere (chapter 14), and the boxes are their anchors.
 
 # %% tags=["core"]
 pictures = detectors.scenes("train", 3000)  # drawn once, then read from a file
@@ -412,7 +493,9 @@ loss, parts = loss_of(learner.train(), first)
 parts
 
 # %% [markdown] tags=["core"]
-# Now the training. The score is read a few times on the way, from the moving average of the weights (chapter 02), on 60 scenes that are not trained on.
+# Now the training.
+# The score is read a few times on the way, from the moving average of the weights (chapter 02),
+# on 60 scenes that are not trained on.
 
 # %% tags=["core"]
 groups = training.parameter_groups(learner, 1e-2)
@@ -437,7 +520,11 @@ lines = {"AP": [n.ap for n in log.values()], "AP50": [n.ap50 for n in log.values
 plots.lines(list(log), lines, x_label="step", y_label="on 60 validation scenes")
 
 # %% [markdown] tags=["core"]
-# AP50 comes first: the digits are found. The other nine thresholds follow, as the boxes settle. And the verdict, on scenes that no decision was taken by, beside the shipped detector, which trained for longer in the same way. The last row is the shipped detector with soft-NMS (chapter 15), as the EfficientDet paper reports its own numbers:
+# AP50 comes first: the digits are found.
+# The other nine thresholds follow, as the boxes settle.
+# And the verdict, on scenes that no decision was taken by, beside the shipped detector,
+# which trained for longer in the same way.
+# The last row is the shipped detector with soft-NMS (chapter 15), as the EfficientDet paper reports its own numbers:
 
 # %% tags=["core", "slide"]
 held_out = detectors.scenes("test", 200)
@@ -457,7 +544,9 @@ plots.boxes({k: s.image for k, s in four.items()},
               for part in ("boxes", "labels", "scores")), names=names)  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# **Break it.** Let the same detector start from random numbers, its backbone too, and give it a tenth of the steps. Beside it the same, from the backbone that can read.
+# **Break it.**
+# Let the same detector start from random numbers, its backbone too, and give it a tenth of the steps.
+# Beside it the same, from the backbone that can read.
 
 # %% tags=["core", "slide"]
 from_start = {}
@@ -478,8 +567,11 @@ plots.bars(from_start, x_label="the backbone has seen", y_label=f"AP50 after {st
 # %% [markdown] tags=["core", "slide"]
 # ## Which of the three is the course's detector?
 #
-# Three detectors are shipped: `plain` is made of dense 3x3 convolutions, `course` has the cell that was searched in part II and BiFPN, `lite` is built as EfficientDet-Lite. Each got the same time, about 13 minutes of one thread, with three
-# seeds (`python data/weights/prepare.py`). Here is what 1,000 test scenes say, as it was recorded. Which one do you bet on?
+# Three detectors are shipped: `plain` is made of dense 3x3 convolutions,
+# `course` has the cell that was searched in part II and BiFPN, `lite` is built as EfficientDet-Lite.
+# Each got the same time, about 13 minutes of one thread, with three seeds (`python data/weights/prepare.py`).
+# Here is what 1,000 test scenes say, as it was recorded.
+# Which one do you bet on?
 
 # %% tags=["core", "slide"]
 lines = (data.FOLDER / "weights" / "detectors.jsonl").read_text("utf-8").splitlines()
@@ -490,14 +582,23 @@ kinds = {name: [row["test"][0] for row in rows if row["model"] == name]
 plots.points(kinds, y_label="AP on 1,000 test scenes (recorded)")
 
 # %% [markdown] tags=["core"]
-# The searched cell does not win. It has a seventh of the parameters and far fewer multiply-adds, but the clock of a CPU counts neither (chapter 03): many small operations cost more than a few dense ones. At equal time `plain` sees more
-# scenes in its minutes, so `plain` is the course's default from here on. The searched cell keeps its place in the comparison below, where parameters are equal too.
+# The searched cell does not win.
+# It has a seventh of the parameters and far fewer multiply-adds, but the clock of a CPU counts neither (chapter 03):
+# many small operations cost more than a few dense ones.
+# At equal time `plain` sees more scenes in its minutes, so `plain` is the course's default from here on.
+# The searched cell keeps its place in the comparison below, where parameters are equal too.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Which backbone, which neck, which fusion?
 #
-# Chapters 04 to 09 searched a cell, chapter 11 went from FPN to BiFPN, and chapter 13 lets any of them be a detector. Which parts matter *here*? Everything below starts from one detector: the found cell, BiFPN, fast fusion.
-# One thing is changed at a time. Parameters agree within a few per cent, and there are three seeds. The time of training is equal and *short*, two minutes after 30 seconds on crops: the figure shows who starts fast, not who ends best. Recorded by `python data/ablations/detectors.py`, in about 80 minutes.
+# Chapters 04 to 09 searched a cell, chapter 11 went from FPN to BiFPN, and chapter 13 lets any of them be a detector.
+# Which parts matter *here*?
+# Everything below starts from one detector: the found cell, BiFPN, fast fusion.
+# One thing is changed at a time.
+# Parameters agree within a few per cent, and there are three seeds.
+# The time of training is equal and *short*, two minutes after 30 seconds on crops: the figure shows who starts fast,
+# not who ends best.
+# Recorded by `python data/ablations/detectors.py`, in about 80 minutes.
 
 # %% tags=["deep"]
 lines = (data.FOLDER / "ablations" / "detectors.jsonl").read_text("utf-8").splitlines()
@@ -514,7 +615,9 @@ for row in record:
 plots.points({k: list(v.values()) for k, v in aps.items()}, y_label="AP (recorded)")
 
 # %% [markdown] tags=["deep"]
-# Each point is a training, the bar their median. Where the points of two kinds overlap, three seeds have not told them apart. Seeds share their first weights where they can, so look at the differences seed by seed as well:
+# Each point is a training, the bar their median.
+# Where the points of two kinds overlap, three seeds have not told them apart.
+# Seeds share their first weights where they can, so look at the differences seed by seed as well:
 
 # %% tags=["deep"]
 base = aps[words["course"]]
@@ -525,12 +628,19 @@ rows = [
 table(("instead of cell, BiFPN, fast", *(f"seed {s}" for s in sorted(base))), rows)
 
 # %% [markdown] tags=["deep"]
-# The searched cell loses, clearly: MBConv is ahead with every seed. The cell was chosen for reading crops with a few thousand weights, not for giving levels to a detector. It stays in the course as what it is, an
-# honest search result. PANet is behind BiFPN with every seed. Three equal signs are little, by chance alone they come one time in four; but here the three differences are nearly equal, too. FPN, softmax and the plain sum are a tie with
-# the course's own choice: who is ahead depends on the seed. COCO's hundred thousand pictures may part what our few hundred steps cannot.
+# The searched cell loses, clearly: MBConv is ahead with every seed.
+# The cell was chosen for reading crops with a few thousand weights, not for giving levels to a detector.
+# It stays in the course as what it is, an honest search result.
+# PANet is behind BiFPN with every seed.
+# Three equal signs are little, by chance alone they come one time in four;
+# but here the three differences are nearly equal, too.
+# FPN, softmax and the plain sum are a tie with the course's own choice: who is ahead depends on the seed.
+# COCO's hundred thousand pictures may part what our few hundred steps cannot.
 
 # %% [markdown] tags=["deep"]
-# And the question of chapter 09 once more. Twelve cells from the worst to the best of the table become backbones of detectors. Does the table know which detector will be good?
+# And the question of chapter 09 once more.
+# Twelve cells from the worst to the best of the table become backbones of detectors.
+# Does the table know which detector will be good?
 
 # %% tags=["deep", "slide"]
 cells = [row for row in record if row["question"] == "transfer"]
@@ -541,28 +651,42 @@ plots.scatter(before, after, x_label="validation accuracy in the table",
               y_label="AP as a detector (recorded)", says=says)  # fmt: skip
 
 # %% [markdown] tags=["deep"]
-# Tau is 1 if both orders agree and 0 if they have nothing to do with each other. The two numbers behind it are a 95 % interval, from drawing the twelve cells again and again. If 0 lies inside, twelve cells cannot tell.
+# Tau is 1 if both orders agree and 0 if they have nothing to do with each other.
+# The two numbers behind it are a 95 % interval, from drawing the twelve cells again and again.
+# If 0 lies inside, twelve cells cannot tell.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **AP does not reach the paper.** zylo117/Yet-Another-EfficientDet-Pytorch#217 tells of 220 runs; google/automl#227, #310 and #932 and rwightman/efficientdet-pytorch#92 ask the same. First compare the
-#   network with the released one, number by number, then the recipe. A tenth or two of a point is soft-NMS (chapter 15), and weights were released more than once.
-# - **90 classes or 80?** COCO uses 80 ids between 1 and 90. google/automl#83, rwightman/efficientdet-pytorch#9 and zylo117/Yet-Another-EfficientDet-Pytorch#344 are about what happens if the map between labels
-#   and ids is guessed. Ours is written down: `CocoFolder.category_ids`.
-# - **Pictures without objects.** rwightman/efficientdet-pytorch#71 and #44, zylo117/Yet-Another-EfficientDet-Pytorch#12 and #575, google/automl#695: an empty picture crashed the training or the
-#   evaluation. It has no object to find, but its false boxes count.
-# - **`== 0.9` finds nothing.** The ten thresholds are floats, and the ninth is 0.8999999999999999. Ask by place, not by value.
-# - **Cut at 10 instead of 100.** pycocotools looks for the entry "100" when it makes its summary. Change `maxDets`, and its AP says -1.
-# - **An evaluator that died of age.** effdet's VOC evaluator uses `np.float_`, which NumPy 2 does not have. The COCO path works.
+# - **AP does not reach the paper.** zylo117/Yet-Another-EfficientDet-Pytorch#217 tells of 220 runs;
+#   google/automl#227, #310 and #932 and rwightman/efficientdet-pytorch#92 ask the same.
+#   First compare the network with the released one, number by number, then the recipe.
+#   A tenth or two of a point is soft-NMS (chapter 15), and weights were released more than once.
+# - **90 classes or 80?**
+#   COCO uses 80 ids between 1 and 90. google/automl#83, rwightman/efficientdet-pytorch#9 and
+#   zylo117/Yet-Another-EfficientDet-Pytorch#344 are about what happens if the map between labels and ids is guessed.
+#   Ours is written down: `CocoFolder.category_ids`.
+# - **Pictures without objects.** rwightman/efficientdet-pytorch#71 and #44,
+#   zylo117/Yet-Another-EfficientDet-Pytorch#12 and #575, google/automl#695:
+#   an empty picture crashed the training or the evaluation.
+#   It has no object to find, but its false boxes count.
+# - **`== 0.9` finds nothing.**
+#   The ten thresholds are floats, and the ninth is 0.8999999999999999.
+#   Ask by place, not by value.
+# - **Cut at 10 instead of 100.** pycocotools looks for the entry "100" when it makes its summary.
+#   Change `maxDets`, and its AP says -1.
+# - **An evaluator that died of age.** effdet's VOC evaluator uses `np.float_`, which NumPy 2 does not have.
+#   The COCO path works.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Best score first, each detection takes the free object that it overlaps most. One object, one hit.
+# - Best score first, each detection takes the free object that it overlaps most.
+#   One object, one hit.
 # - Precision over recall, made monotone from the right, read at 101 recalls: average precision.
 # - COCO's AP is the mean over ten overlaps and all classes that have objects.
-# - AP judges the order of the list. Do not cut the list before it is judged.
+# - AP judges the order of the list.
+#   Do not cut the list before it is judged.
 # - Crowds are ignored, and overlap with them is the share of the detection.
 # - The number has noise: same pictures, several seeds, all points shown.
 
@@ -572,11 +696,16 @@ plots.scatter(before, after, x_label="validation accuracy in the table",
 # %% [markdown] tags=["core"]
 # ### 16.1 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
 #
-# Four objects, three detections, best first: right, false, right. What is AP50, to three digits? The precision at each recall stands above; the mean of 101 points is yours.
+# Four objects, three detections, best first: right, false, right.
+# What is AP50, to three digits?
+# The precision at each recall stands above; the mean of 101 points is yours.
 #
 # <details><summary>Answer</summary>
 #
-# Recalls 0.00 to 0.25 are 26 points at precision 1. Recalls 0.26 to 0.50 are 25 points at 2/3. The other 50 are at 0. $(26 + 25 \cdot \tfrac23) / 101 = 0.422$.
+# Recalls 0.00 to 0.25 are 26 points at precision 1.
+# Recalls 0.26 to 0.50 are 25 points at 2/3.
+# The other 50 are at 0.
+# $(26 + 25 \cdot \tfrac23) / 101 = 0.422$.
 #
 # </details>
 
@@ -589,7 +718,8 @@ check("coco_eval.ap_on_paper", answer)
 # %% [markdown] tags=["core"]
 # ### 16.2 · Measure · largest_shift · 8 min · ●○○ · 2 points
 #
-# An object of 40 x 40 pixels is found, but the box stands some whole pixels too far to the right. What is the largest shift with an AP above 0?
+# An object of 40 x 40 pixels is found, but the box stands some whole pixels too far to the right.
+# What is the largest shift with an AP above 0?
 
 # %% tags=["core"]
 shift = 4  # change me
@@ -604,9 +734,12 @@ check("coco_eval.largest_shift", answer)
 # %% [markdown] tags=["core"]
 # ### 16.3 · Build · envelope_area · 15 min · ●●○ · 3 points
 #
-# The VOC challenge (since 2010) takes the area under the curve instead of 101 points. `right` is a list of verdicts, best score first, and `objects` the number of objects. Recall moves by
-# 1 / `objects` at each hit and stands still at the others. The height at a recall is the best precision at that recall or more, as in Eq. 16.3. Return the area. By hand: `[True, False, True]` and 4
-# objects give $\tfrac14 \cdot 1 + \tfrac14 \cdot \tfrac23 = 0.4167$.
+# The VOC challenge (since 2010) takes the area under the curve instead of 101 points.
+# `right` is a list of verdicts, best score first, and `objects` the number of objects.
+# Recall moves by 1 / `objects` at each hit and stands still at the others.
+# The height at a recall is the best precision at that recall or more, as in Eq. 16.3.
+# Return the area.
+# By hand: `[True, False, True]` and 4 objects give $\tfrac14 \cdot 1 + \tfrac14 \cdot \tfrac23 = 0.4167$.
 
 # %% tags=["core"]
 def envelope_area(right, objects):
@@ -620,8 +753,12 @@ check("coco_eval.envelope_area", envelope_area)
 # %% [markdown] tags=["core"]
 # ### 16.4 · Build · best_cut · 15 min · ●●○ · 3 points
 #
-# A product needs one threshold. F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$, where a detection is shown if its score is at least the threshold, $TP$ of those are right, and $N$ is the number
-# of objects. `scores` (no ties, in any order) and `right` belong together. Return the score that is the best threshold; of equally good ones the highest.
+# A product needs one threshold.
+# F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$,
+# where a detection is shown if its score is at least the threshold, $TP$ of those are right,
+# and $N$ is the number of objects.
+# `scores` (no ties, in any order) and `right` belong together.
+# Return the score that is the best threshold; of equally good ones the highest.
 
 # %% tags=["core"]
 def best_cut(scores, right, objects):
@@ -635,8 +772,10 @@ check("coco_eval.best_cut", best_cut)
 # %% [markdown] tags=["optional"]
 # ### 16.5 · Further · 90 min · ●●● · 0 points
 #
-# AP says how much is wrong, not what. [TIDE](https://arxiv.org/abs/2008.08115) sorts the false detections into six kinds: wrong class, wrong place, both, said twice, background, missed. Write it for one
-# threshold with `coco_eval.overlaps`, and find out which kind costs the shipped detector most.
+# AP says how much is wrong, not what.
+# [TIDE](https://arxiv.org/abs/2008.08115) sorts the false detections into six kinds: wrong class, wrong place, both,
+# said twice, background, missed.
+# Write it for one threshold with `coco_eval.overlaps`, and find out which kind costs the shipped detector most.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -647,7 +786,8 @@ quiz("coco_eval")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Part III is done: a detector that is trained, decoded and measured. Part IV makes it smaller: chapter 17 sets weights to zero, and asks whether anyone but a table notices.
+# Part III is done: a detector that is trained, decoded and measured.
+# Part IV makes it smaller: chapter 17 sets weights to zero, and asks whether anyone but a table notices.
 
 # %% [markdown] tags=["core"]
 # ## References

@@ -9,19 +9,23 @@
 # %% [markdown] tags=["core", "slide"]
 # # 17 · Sparsity
 #
-# **Question. Nine weights of ten are zero. What have we saved?**
+# **Question. Nine weights of ten are zero.
+# What have we saved?**
 #
 # After this chapter you can
 #
 # 1. remove weights by size, in each layer or over all layers, and say where the comparison misleads (exercise 17.4)
 # 2. remove them along a schedule while the network goes on learning (exercise 17.1)
-# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.2 and 17.3)
+# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.2 and
+#    17.3)
 # 4. test a lottery ticket against the control that it has to beat (quiz)
 # 5. pack 2:4 weights, and say who needs them so (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->1.0 min (61 CPU-seconds, measured)<!-- /run --> | <!-- peak -->667 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->1.0 min (61 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->667 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -70,9 +74,12 @@ from lib.detection import coco_eval, detectors
 device = setup("17_sparsity", seed=0)
 
 # %% [markdown] tags=["core"]
-# Part IV makes the detector of chapter 16 smaller and faster. The first idea is the oldest one: many weights are tiny. Set them to zero, and a network
-# with nine zeros among ten weights should be ten times smaller and ten times faster. Should it? Each chapter of this part asks you first. Write a number instead
-# of `None`, even a wild one; at the end you see where intuition failed.
+# Part IV makes the detector of chapter 16 smaller and faster.
+# The first idea is the oldest one: many weights are tiny.
+# Set them to zero, and a network with nine zeros among ten weights should be ten times smaller and ten times faster.
+# Should it?
+# Each chapter of this part asks you first.
+# Write a number instead of `None`, even a wild one; at the end you see where intuition failed.
 
 # %% tags=["core", "slide"]
 guess("AP left with half of the weights zero, of 1", None)  # your number, 0 to 1
@@ -87,10 +94,16 @@ guess("a sparse product is faster from sparsity", None)  # 0 to 1
 #
 # $$ W = \begin{pmatrix} 0.5 & -0.1 & 0.05 \\ -0.4 & 0.2 & -0.8 \end{pmatrix} $$
 #
-# Which ones? A layer computes $y = \sum_i w_i x_i$. Remove $w_i$, and the output is off by $w_i x_i$. If all inputs are of the same size and know nothing of each other, the squared error is the sum of the $w_i^2$
-# that went. So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$. With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
+# Which ones?
+# A layer computes $y = \sum_i w_i x_i$.
+# Remove $w_i$, and the output is off by $w_i x_i$.
+# If all inputs are of the same size and know nothing of each other,
+# the squared error is the sum of the $w_i^2$ that went.
+# So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$.
+# With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
 #
-# $$ m_i = \begin{cases} 0 & \operatorname{rank}(|w_i|) \le \operatorname{round}(s\,n) \\ 1 & \text{else} \end{cases} \qquad\qquad w_i \leftarrow m_i\, w_i \tag{17.1} $$
+# $$ m_i = \begin{cases} 0 & \operatorname{rank}(|w_i|) \le \operatorname{round}(s\,n) \\
+#    1 & \text{else} \end{cases} \qquad\qquad w_i \leftarrow m_i\, w_i \tag{17.1} $$
 
 # %% tags=["core"]
 show(sparsity.magnitude_mask)
@@ -102,7 +115,8 @@ assert mask.tolist() == [[True, False, False], [True, False, True]]  # by hand
 toy * mask
 
 # %% [markdown] tags=["core"]
-# And a real layer, the largest of the shipped `plain` detector. How much of its squared sum is in the smaller half of its weights?
+# And a real layer, the largest of the shipped `plain` detector.
+# How much of its squared sum is in the smaller half of its weights?
 
 # %% tags=["core", "slide", "catch-up"]
 model = detectors.shipped("plain")
@@ -114,7 +128,9 @@ says = f"The smaller half of {len(largest):,} weights has {share:.1%} of the squ
 plots.histogram(largest, bins=61, x_label="weight", says=says)
 
 # %% [markdown] tags=["core"]
-# Half of the weights, and hardly anything of the sum. That looks like a bargain. Let us take it in every layer, and ask for AP (chapter 16) on 100 scenes that the detector has never seen.
+# Half of the weights, and hardly anything of the sum.
+# That looks like a bargain.
+# Let us take it in every layer, and ask for AP (chapter 16) on 100 scenes that the detector has never seen.
 
 # %% tags=["core"]
 scenes = detectors.scenes("test", 100)
@@ -139,10 +155,15 @@ axes = {"x_label": "share of zeros in each layer", "y_label": "AP, 100 test scen
 plots.lines(shares, {"AP": at_once}, **axes)
 
 # %% [markdown] tags=["core"]
-# The first zeros are nearly free, and then it falls off a cliff. Errors of many layers multiply, and this detector is small: its half a million weights have all been given something to do.
+# The first zeros are nearly free, and then it falls off a cliff.
+# Errors of many layers multiply, and this detector is small:
+# its half a million weights have all been given something to do.
 #
-# **Who is to blame?** Behind each convolution stands a batch norm. It subtracts a mean and divides by a spread that it saw *before* the weights went. Now the sums are smaller, and it does not know. Nothing has to be trained to tell it:
-# show it some pictures, and let it measure anew.
+# **Who is to blame?**
+# Behind each convolution stands a batch norm.
+# It subtracts a mean and divides by a spread that it saw *before* the weights went.
+# Now the sums are smaller, and it does not know.
+# Nothing has to be trained to tell it: show it some pictures, and let it measure anew.
 
 # %% tags=["core", "slide"]
 known = detectors.scenes("train", 96)
@@ -165,18 +186,25 @@ axes = {"x_label": "share of zeros in each layer", "y_label": "AP, 100 test scen
 plots.lines(shares, {"as trained": at_once, "statistics anew": anew}, **axes, says=says)
 
 # %% [markdown] tags=["core"]
-# Much of the damage was not in the weights at all. Remember this cell. Whoever reports how bad pruning is without it reports how stale the statistics are. And it costs about a second.
+# Much of the damage was not in the weights at all.
+# Remember this cell.
+# Whoever reports how bad pruning is without it reports how stale the statistics are.
+# And it costs about a second.
 
 # %% [markdown] tags=["core", "slide"]
 # ## One threshold for all layers?
 #
-# Must every layer lose the same share? Two layers, of four weights and of two:
+# Must every layer lose the same share?
+# Two layers, of four weights and of two:
 #
 # $$ W^1 = \begin{pmatrix} 1 & -2 \\ 3 & 4 \end{pmatrix} \qquad W^2 = \begin{pmatrix} 0.1 & -0.5 \end{pmatrix} $$
 #
-# Half of each layer: $1$ and $-2$ go, and $0.1$. Half of all six together: $0.1$, $-0.5$ and $1$ go, and the second layer is left with nothing. One threshold $\tau$ decides, and each layer $l$ gets its own sparsity:
+# Half of each layer: $1$ and $-2$ go, and $0.1$.
+# Half of all six together: $0.1$, $-0.5$ and $1$ go, and the second layer is left with nothing.
+# One threshold $\tau$ decides, and each layer $l$ gets its own sparsity:
 #
-# $$ m^l_i = \big[\, |w^l_i| > \tau \,\big], \qquad \sum_l \sum_i (1 - m^l_i) = \operatorname{round}\Big(s \sum_l n_l\Big) \tag{17.2} $$
+# $$ m^l_i = \big[\, |w^l_i| > \tau \,\big], \qquad
+#    \sum_l \sum_i (1 - m^l_i) = \operatorname{round}\Big(s \sum_l n_l\Big) \tag{17.2} $$
 
 # %% tags=["core"]
 show(sparsity.global_masks)
@@ -192,7 +220,9 @@ assert stay["1.weight"].tolist() == [[False, False]]
 sparsity.zeros(sparsity.apply(two, stay))
 
 # %% [markdown] tags=["core"]
-# A layer with much to spare can give more, so one threshold should be better. Is it? Decide before you run the cell.
+# A layer with much to spare can give more, so one threshold should be better.
+# Is it?
+# Decide before you run the cell.
 
 # %% tags=["core", "slide"]
 together = [ap(pruned(model, sparsity.global_masks(model, s))) for s in shares]
@@ -202,7 +232,8 @@ axes = {"x_label": "share of zeros", "y_label": "AP, 100 test scenes"}
 plots.lines(shares, {"each layer": at_once, "one threshold": together}, **axes, says=says)
 
 # %% [markdown] tags=["core"]
-# It is much worse, as long as the detector still finds anything. Which layer paid?
+# It is much worse, as long as the detector still finds anything.
+# Which layer paid?
 
 # %% tags=["core", "slide"]
 def short(name):
@@ -216,7 +247,11 @@ says = f"{worst} loses {gone[worst]:.0%} of its weights, where all lose 50 %."
 plots.bars(gone, y_label="share of zeros", says=says)
 
 # %% [markdown] tags=["core"]
-# The layer that predicts boxes. Its outputs are small numbers, offsets of an anchor, and so are its weights. One threshold takes small for unimportant. Is it this layer alone? Leave it whole, and take from all others what the threshold takes:
+# The layer that predicts boxes.
+# Its outputs are small numbers, offsets of an anchor, and so are its weights.
+# One threshold takes small for unimportant.
+# Is it this layer alone?
+# Leave it whole, and take from all others what the threshold takes:
 
 # %% tags=["core", "slide"]
 spared = {name: mask for name, mask in stay.items() if short(name) != worst}
@@ -230,9 +265,17 @@ for rule, masks in rules.items():
 table(("rule", "zeros", "AP as trained", "with statistics anew"), found)
 
 # %% [markdown] tags=["core"]
-# Nearly all of the loss came from it. Without that mistake one threshold is ahead as trained, for a layer with much to spare does give more; with statistics anew each layer by itself stays a little ahead. Whoever compares two rules has to say what was done about the statistics.
+# Nearly all of the loss came from it.
+# Without that mistake one threshold is ahead as trained, for a layer with much to spare does give more;
+# with statistics anew each layer by itself stays a little ahead.
+# Whoever compares two rules has to say what was done about the statistics.
 #
-# **Break it.** It can be made as wrong as we like. Divide the weights of one convolution by 100. The batch norm behind it, given new statistics, multiplies by 100: the detector computes what it did before (nearly: a batch norm adds a tiny number to the variance, to be safe from zero). Now prune.
+# **Break it.**
+# It can be made as wrong as we like.
+# Divide the weights of one convolution by 100.
+# The batch norm behind it, given new statistics, multiplies by 100: the detector computes what it did before (nearly:
+# a batch norm adds a tiny number to the variance, to be safe from zero).
+# Now prune.
 
 # %% tags=["core", "slide"]
 scaled = copy.deepcopy(model)
@@ -248,9 +291,12 @@ print(f"One threshold at 30 % takes {lost:.0%} of the layer that was divided by 
 table(("detector", "AP, 100 test scenes"), [(k, f"{v:.3f}") for k, v in scores.items()])
 
 # %% [markdown] tags=["core"]
-# The size of a weight means something beside its neighbours in the same layer. Between layers it means nothing, until somebody makes it mean something: exercise 17.4 does.
+# The size of a weight means something beside its neighbours in the same layer.
+# Between layers it means nothing, until somebody makes it mean something: exercise 17.4 does.
 #
-# **Ask the layers one by one.** A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score. It finds what must be left alone.
+# **Ask the layers one by one.**
+# A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score.
+# It finds what must be left alone.
 
 # %% tags=["deep"]
 show(sparsity.sensitivity)
@@ -275,11 +321,16 @@ plots.bars(drop, y_label="AP lost, 40 validation scenes", says=says)
 # %% [markdown] tags=["core", "slide"]
 # ## How fast may weights go?
 #
-# Take some weights, train on a little, take some more: what is left can take over the work of what went. At first there is plenty to take. Towards the end each weight that goes is one of the last. So, be quick first and slow later. With $t$ running from $t_0$ to $t_1$:
+# Take some weights, train on a little, take some more: what is left can take over the work of what went.
+# At first there is plenty to take.
+# Towards the end each weight that goes is one of the last.
+# So, be quick first and slow later.
+# With $t$ running from $t_0$ to $t_1$:
 #
 # $$ s_t = s_f + (s_0 - s_f) \Big( 1 - \frac{t - t_0}{t_1 - t_0} \Big)^3 \tag{17.3} $$
 #
-# By hand, from $s_0 = 0$ to $s_f = 0.8$: after a quarter of the time $0.8\,(1 - 0.75^3) = 0.4625$. More than half of the way.
+# By hand, from $s_0 = 0$ to $s_f = 0.8$: after a quarter of the time $0.8\,(1 - 0.75^3) = 0.4625$.
+# More than half of the way.
 
 # %% tags=["core", "slide"]
 assert abs(sparsity.cubic(20, 10, 50, 0.8) - 0.4625) < 1e-12
@@ -294,7 +345,8 @@ plots.lines(steps, {"cubic": cubic, "straight": straight}, **axes)
 show(sparsity.Gradual)
 
 # %% [markdown] tags=["core"]
-# A small classifier of digits is enough to try it (chapter 02), 300 steps at a time, to 95 % zeros in three ways: at once and nothing else; at once and then trained; along the cubic, within the same 300 steps.
+# A small classifier of digits is enough to try it (chapter 02), 300 steps at a time, to 95 % zeros in three ways:
+# at once and nothing else; at once and then trained; along the cubic, within the same 300 steps.
 
 # %% tags=["core"]
 crops, test = data.crops("train", 4000), data.crops("test", 2000)
@@ -322,9 +374,13 @@ accuracy |= {"at once, then trained": right(cut), "along the cubic": right(slow)
 plots.bars(accuracy, y_label="accuracy, 2,000 test crops")
 
 # %% [markdown] tags=["core"]
-# With a twentieth of the weights much of the accuracy is back, and the schedule matters: the same zeros in the end, the same number of steps. Note what `Gradual` and the little function for `cut` do after *each* step: they put the zeros back.
+# With a twentieth of the weights much of the accuracy is back, and the schedule matters: the same zeros in the end,
+# the same number of steps.
+# Note what `Gradual` and the little function for `cut` do after *each* step: they put the zeros back.
 #
-# **Break it.** Forget that, as real projects have. Prune, train on, and count.
+# **Break it.**
+# Forget that, as real projects have.
+# Prune, train on, and count.
 
 # %% tags=["core", "slide"]
 careless = pruned(reader, keep)
@@ -334,9 +390,17 @@ print(f"zeros before {before:.1%}, after 300 steps {sparsity.zeros(careless):.1%
 assert sparsity.zeros(careless) < 0.6
 
 # %% [markdown] tags=["core"]
-# The gradient of a weight does not vanish because the weight is zero. And masking the gradient is not enough where there is momentum. Which zeros are left, then? Look at them, and you find whole filters and whole inputs: channels from which nothing comes any more, so that nothing flows back. Such a channel need not be there at all (chapter 18).
+# The gradient of a weight does not vanish because the weight is zero.
+# And masking the gradient is not enough where there is momentum.
+# Which zeros are left, then?
+# Look at them, and you find whole filters and whole inputs: channels from which nothing comes any more,
+# so that nothing flows back.
+# Such a channel need not be there at all (chapter 18).
 #
-# **At scale.** The detector, along the cubic to 80, 90 and 95 % zeros, in 300 steps of 8 scenes, three seeds. That takes minutes, so it has been recorded: `python data/ablations/sparsity.py`. The cells below read the file.
+# **At scale.**
+# The detector, along the cubic to 80, 90 and 95 % zeros, in 300 steps of 8 scenes, three seeds.
+# That takes minutes, so it has been recorded: `python data/ablations/sparsity.py`.
+# The cells below read the file.
 
 # %% tags=["core"]
 path = data.FOLDER / "ablations" / "sparsity.jsonl"
@@ -359,9 +423,12 @@ groups = dict(sorted(groups.items()))  # pairs side by side
 plots.points(groups, y_label="AP, 200 test scenes")
 
 # %% [markdown] tags=["core"]
-# Points are seeds: of training for "tuned", of the choice of scenes for "at once" (with statistics measured anew). The pair at 0 % is the control. It shows what 300 more steps do when nothing is pruned.
+# Points are seeds: of training for "tuned", of the choice of scenes for "at once" (with statistics measured anew).
+# The pair at 0 % is the control.
+# It shows what 300 more steps do when nothing is pruned.
 #
-# And one threshold, when training may repair what it did? The layers' sizes change with training, so this need not end as it began:
+# And one threshold, when training may repair what it did?
+# The layers' sizes change with training, so this need not end as it began:
 
 # %% tags=["deep"]
 some = [("one threshold", "global", 0.9), ("each layer", "layer", 0.9), ("2:4", "2:4", 0.5)]
@@ -372,17 +439,22 @@ for name, scope, s in some:
 table(("masks", "zeros", "seed 0", "seed 1", "seed 2"), found)
 
 # %% [markdown] tags=["deep"]
-# One threshold stays behind, whatever training repairs. The pattern of the last row comes further down; it ends near the control above.
+# One threshold stays behind, whatever training repairs.
+# The pattern of the last row comes further down; it ends near the control above.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Was the small network there from the beginning?
 #
-# If a twentieth of the weights can do so much, why train the others at all? The *lottery ticket hypothesis* says: a large network holds a small one that, **from its own first weights**, trains as well as the whole. Find it like this: keep the first weights $\theta_0$, train, make a mask $m$ from
-# the trained weights, go back, and train again what the mask leaves:
+# If a twentieth of the weights can do so much, why train the others at all?
+# The *lottery ticket hypothesis* says: a large network holds a small one that, **from its own first weights**,
+# trains as well as the whole.
+# Find it like this: keep the first weights $\theta_0$, train, make a mask $m$ from the trained weights, go back,
+# and train again what the mask leaves:
 #
 # $$ \theta \leftarrow m \odot \theta_0 \tag{17.4} $$
 #
-# By hand: first weights $(0.3, -0.2)$, trained to $(0.1, -0.9)$. Half has to go: the mask is $(0, 1)$, and the ticket starts at $(0, -0.2)$, not at $(0, -0.9)$.
+# By hand: first weights $(0.3, -0.2)$, trained to $(0.1, -0.9)$.
+# Half has to go: the mask is $(0, 1)$, and the ticket starts at $(0, -0.2)$, not at $(0, -0.9)$.
 
 # %% tags=["deep", "slide"]
 tiny = torch.nn.Linear(2, 1, bias=False)
@@ -393,7 +465,10 @@ assert (ticket.weight == torch.tensor([[0.0, -0.2]])).all()
 show(sparsity.rewind)
 
 # %% [markdown] tags=["deep"]
-# A ticket that does well proves nothing by itself. Perhaps *any* weights do well under this mask. So there is a control: the same mask, other first weights. And a rival: do not go back at all.
+# A ticket that does well proves nothing by itself.
+# Perhaps *any* weights do well under this mask.
+# So there is a control: the same mask, other first weights.
+# And a rival: do not go back at all.
 
 # %% tags=["deep", "slide"]
 network = training.small_cnn(seed=0)
@@ -408,7 +483,8 @@ for name, state in starts.items():
 plots.bars(lottery, y_label="accuracy, 2,000 test crops")
 
 # %% [markdown] tags=["deep"]
-# One seed says little. Five were recorded:
+# One seed says little.
+# Five were recorded:
 
 # %% tags=["deep", "slide"]
 runs = [r["accuracy"] for r in recorded("lottery")]
@@ -423,20 +499,33 @@ for s in ("0.8", "0.95"):
 plots.points(groups, y_label="accuracy, 2,000 test crops")
 
 # %% [markdown] tags=["deep"]
-# The ticket beats its control in every seed. That is the claim: the *difference* of ticket and redrawn at equal training. And not going back beats the ticket, though it has had 300 steps more in all.
+# The ticket beats its control in every seed.
+# That is the claim: the *difference* of ticket and redrawn at equal training.
+# And not going back beats the ticket, though it has had 300 steps more in all.
 #
-# 300 steps are few. A ticket may be no better in the end and still learn faster. [Frankle and Carbin](https://arxiv.org/abs/1803.03635) found it for small networks and small learning rates.
-# [Liu and others](https://arxiv.org/abs/1810.05270) found that it goes away with a usual, larger rate, and that for whole channels new weights do as well. Whoever wants the best small network does not rewind at all, or only to an early step.
+# 300 steps are few.
+# A ticket may be no better in the end and still learn faster.
+# [Frankle and Carbin](https://arxiv.org/abs/1803.03635) found it for small networks and small learning rates.
+# [Liu and others](https://arxiv.org/abs/1810.05270) found that it goes away with a usual, larger rate,
+# and that for whole channels new weights do as well.
+# Whoever wants the best small network does not rewind at all, or only to an early step.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does the file know?
 #
-# Save the detector with 90 % zeros. How large is the file? A float takes 4 bytes, and zero is a float. To save anything, the file has to leave the zeros out, and then it must say where the others stood. The usual form is CSR (compressed sparse rows): for each value its column, and for each row where it
-# starts. With $v$ bytes a value, $c$ a column, $n$ weights in $R$ rows:
+# Save the detector with 90 % zeros.
+# How large is the file?
+# A float takes 4 bytes, and zero is a float.
+# To save anything, the file has to leave the zeros out, and then it must say where the others stood.
+# The usual form is CSR (compressed sparse rows): for each value its column, and for each row where it starts.
+# With $v$ bytes a value, $c$ a column, $n$ weights in $R$ rows:
 #
-# $$ B_\text{CSR} = (1 - s)\, n\, (v + c) + c\,(R + 1) \qquad < \qquad v\,n = B_\text{dense} \quad \text{if about} \quad s > \frac{c}{v + c} \tag{17.5} $$
+# $$ B_\text{CSR} = (1 - s)\, n\, (v + c) + c\,(R + 1) \qquad < \qquad v\,n = B_\text{dense} \quad
+#    \text{if about} \quad s > \frac{c}{v + c} \tag{17.5} $$
 #
-# By hand: with 4 bytes each, from one half on. Take 40 weights in 4 rows, 3 of them not zero: $3 \cdot 8 + 4 \cdot 5 = 44$ bytes instead of 160. A *bitmap* says with one bit for each place whether something stands there: $40 / 8 + 3 \cdot 4 = 17$.
+# By hand: with 4 bytes each, from one half on.
+# Take 40 weights in 4 rows, 3 of them not zero: $3 \cdot 8 + 4 \cdot 5 = 44$ bytes instead of 160.
+# A *bitmap* says with one bit for each place whether something stands there: $40 / 8 + 3 \cdot 4 = 17$.
 
 # %% tags=["core"]
 show(sparsity.file_sizes)
@@ -462,7 +551,10 @@ measured("file with 90 % zeros, zipped, of 1", forms["zip"][4] / forms["dense"][
 plots.lines(grid, forms, x_label="share of zeros", y_label="kB, all weights")
 
 # %% [markdown] tags=["core"]
-# So a file *can* gain, and any zip program does it for you, without a new format. Of the two simple forms the bitmap is the smaller one here. But a file on a disk does not compute. Once it is loaded, the zeros are back in memory, four bytes each.
+# So a file *can* gain, and any zip program does it for you, without a new format.
+# Of the two simple forms the bitmap is the smaller one here.
+# But a file on a disk does not compute.
+# Once it is loaded, the zeros are back in memory, four bytes each.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does the clock say?
@@ -478,9 +570,16 @@ found = [(k, f"{c.latency.median:.2f}", f"{c.ratio:.2f}") for k, c in turns.item
 table(("detector", "milliseconds a picture", "of the whole, in pairs"), found)
 
 # %% [markdown] tags=["core"]
-# Nothing, but for noise. (The last column compares each turn with the turn of the whole detector beside it, so that what else the machine does falls out.) A product takes as long with zero as with anything else, and nobody looks first. Looking would cost more than it saves: the processor multiplies 8 or 16 weights with one instruction, and cannot leave out three in the middle.
+# Nothing, but for noise.
+# (The last column compares each turn with the turn of the whole detector beside it,
+# so that what else the machine does falls out.)
+# A product takes as long with zero as with anything else, and nobody looks first.
+# Looking would cost more than it saves: the processor multiplies 8 or 16 weights with one instruction,
+# and cannot leave out three in the middle.
 #
-# Then let us give it a form that has no zeros. A convolution is a product of its matrix, here 128 x 1152, with the patches of the picture. We take that product dense, dense with zeros, and as CSR.
+# Then let us give it a form that has no zeros.
+# A convolution is a product of its matrix, here 128 x 1152, with the patches of the picture.
+# We take that product dense, dense with zeros, and as CSR.
 
 # %% tags=["core", "slide"]
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
@@ -509,9 +608,16 @@ axes = {"x_label": "share of zeros", "y_label": "time, of the whole matrix"}
 plots.lines(points, times, **axes, log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
-# At half the weights CSR is much *slower*, though it multiplies half as often. For each value it reads a column, and fetches a row of patches from wherever that points. Only when very little is left does it win. Compare that share of zeros with what the detector can bear.
+# At half the weights CSR is much *slower*, though it multiplies half as often.
+# For each value it reads a column, and fetches a row of patches from wherever that points.
+# Only when very little is left does it win.
+# Compare that share of zeros with what the detector can bear.
 #
-# **At scale.** The whole detector, each convolution as such a product, beside the accuracy that is left. All of it recorded, everything in per cent of the whole detector. "zeros" is PyTorch's own convolution with the zeros in it; "unrolled" is the detour that CSR takes, with a dense matrix: the patches are written out, then comes one product.
+# **At scale.**
+# The whole detector, each convolution as such a product, beside the accuracy that is left.
+# All of it recorded, everything in per cent of the whole detector.
+# "zeros" is PyTorch's own convolution with the zeros in it; "unrolled" is the detour that CSR takes,
+# with a dense matrix: the patches are written out, then comes one product.
 
 # %% tags=["core", "slide"]
 def middle(found, key, inner=None):
@@ -541,16 +647,22 @@ widgets.slider(outlook, name="zeros", values=[0.0, 0.5, 0.7, 0.8, 0.9, 0.95], st
                label="share of zeros (recorded)")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# So CSR loses at every share of zeros, though as a product it won. The detour through patches alone takes about twice the time of PyTorch's own convolution. A sparse kernel has to beat the best dense one, not the one that it resembles.
+# So CSR loses at every share of zeros, though as a product it won.
+# The detour through patches alone takes about twice the time of PyTorch's own convolution.
+# A sparse kernel has to beat the best dense one, not the one that it resembles.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which zeros does a kernel like?
 #
-# Zeros anywhere are too free. Zeros in whole channels are no zeros at all: the channel is cut out, and a smaller dense network is left (chapter 18). Between the two there is a compromise: in every group of $M$ neighbours $N$ stay.
+# Zeros anywhere are too free.
+# Zeros in whole channels are no zeros at all: the channel is cut out, and a smaller dense network is left (chapter 18).
+# Between the two there is a compromise: in every group of $M$ neighbours $N$ stay.
 #
-# $$ m_i = \Big[\, |w_i| \text{ is among the } N \text{ largest of } |w_{gM}|, \ldots, |w_{gM + M - 1}| \,\Big], \qquad g = \lfloor i / M \rfloor \tag{17.6} $$
+# $$ m_i = \Big[\, |w_i| \text{ is among the } N \text{ largest of } |w_{gM}|, \ldots, |w_{gM + M - 1}| \,\Big], \qquad
+#    g = \lfloor i / M \rfloor \tag{17.6} $$
 #
-# By hand, 2:4: of $(0.1, -0.9, 0.5, 0.2)$ the second and the third stay. Each row then has the same number of values, and a place in a group of four needs two bits, not four bytes.
+# By hand, 2:4: of $(0.1, -0.9, 0.5, 0.2)$ the second and the third stay.
+# Each row then has the same number of values, and a place in a group of four needs two bits, not four bytes.
 
 # %% tags=["core"]
 show(sparsity.pack)
@@ -563,9 +675,12 @@ assert torch.equal(sparsity.unpack(packed), row * sparsity.nm_mask(row))
 packed.values.tolist(), [f"{byte:08b}" for byte in packed.places.tolist()]
 
 # %% [markdown] tags=["core"]
-# Read the byte from the right: 01, 10 (the second and the third of the first group), 00, 11 (the first and the last of the second). The values take a half of the dense floats, the places one byte where those take 32.
+# Read the byte from the right: 01, 10 (the second and the third of the first group), 00,
+# 11 (the first and the last of the second).
+# The values take a half of the dense floats, the places one byte where those take 32.
 #
-# Is the pattern too strict for the detector? The first layer has three input channels and stays whole; all others give half of their weights.
+# Is the pattern too strict for the detector?
+# The first layer has three input channels and stays whole; all others give half of their weights.
 
 # %% tags=["core", "slide"]
 fits = {k: w for k, w in sparsity.prunable(model).items() if w.shape[1] % 4 == 0}
@@ -577,9 +692,12 @@ scores |= {"free, 50 %": at_once[free], "free, 50 %, anew": anew[free]}
 plots.bars(scores, y_label="AP, 100 test scenes")
 
 # %% [markdown] tags=["core"]
-# The strict pattern costs some AP more than free zeros do, before any training; the table above has what 300 steps make of it.
+# The strict pattern costs some AP more than free zeros do, before any training;
+# the table above has what 300 steps make of it.
 #
-# NVIDIA's GPUs since 2020 have instructions for 2:4 in half precision, and `sparsity.semi_structured` hands a matrix to them. No CPU that we know of has, and the function says so instead of being quietly slow.
+# NVIDIA's GPUs since 2020 have instructions for 2:4 in half precision,
+# and `sparsity.semi_structured` hands a matrix to them.
+# No CPU that we know of has, and the function says so instead of being quietly slow.
 
 # %% tags=["core", "slide"]
 half_weight = torch.randn(128, 128).half()
@@ -591,10 +709,14 @@ except ValueError as error:
     print(error)
 
 # %% [markdown] tags=["core"]
-# What does it gain there? At best a factor of two, in large products only. We have not measured it: nothing here was recorded on such a GPU. On one, `data/ablations/sparsity.py` adds rows under "gpu".
+# What does it gain there?
+# At best a factor of two, in large products only.
+# We have not measured it: nothing here was recorded on such a GPU.
+# On one, `data/ablations/sparsity.py` adds rows under "gpu".
 
 # %% [markdown] tags=["core"]
-# Now the log. Which guess was furthest off?
+# Now the log.
+# Which guess was furthest off?
 
 # %% tags=["core", "slide"]
 guesses()
@@ -602,21 +724,32 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **"Pruning doesn't affect speed nor memory usage."** pytorch/pytorch#36214 and #43552 say so of `torch.nn.utils.prune`, and the answer is: correct, it does not. In microsoft/nni#2225 the pruned model was even slower, with its masks multiplied in each forward pass.
-# - **The pruned file is twice as large.** microsoft/nni#3094: weights and masks were saved, both. `torch.nn.utils.prune` keeps `weight_orig` and `weight_mask` too, until `prune.remove`.
-# - **Zeros come back.** ruihangdu/PyTorch-Deep-Compression#2 and he-y/filter-pruning-geometric-median#47: momentum moves weights whose gradient is masked. IntelLabs/distiller#63 masks the weights at the end of each batch instead, as we do.
-# - **Channels last cannot be pruned.** pytorch/pytorch#96743: torch's pruning takes a `view` of the weights, which another layout in memory does not allow. Our masks take `flatten`.
-# - **2:4, and no speed-up.** pytorch/pytorch#111339: 4096 x 4096 times one vector is nine times *slower* packed than dense. NVIDIA/TensorRT#3849: the packed kernel is chosen only where it wins, with more than 256 channels or so.
+# - **"Pruning doesn't affect speed nor memory usage."** pytorch/pytorch#36214 and #43552 say so of
+#   `torch.nn.utils.prune`, and the answer is: correct, it does not.
+#   In microsoft/nni#2225 the pruned model was even slower, with its masks multiplied in each forward pass.
+# - **The pruned file is twice as large.** microsoft/nni#3094: weights and masks were saved, both.
+#   `torch.nn.utils.prune` keeps `weight_orig` and `weight_mask` too, until `prune.remove`.
+# - **Zeros come back.** ruihangdu/PyTorch-Deep-Compression#2 and he-y/filter-pruning-geometric-median#47:
+#   momentum moves weights whose gradient is masked.
+#   IntelLabs/distiller#63 masks the weights at the end of each batch instead, as we do.
+# - **Channels last cannot be pruned.** pytorch/pytorch#96743: torch's pruning takes a `view` of the weights,
+#   which another layout in memory does not allow.
+#   Our masks take `flatten`.
+# - **2:4, and no speed-up.** pytorch/pytorch#111339: 4096 x 4096 times one vector is nine times *slower* packed than
+#   dense.
+#   NVIDIA/TensorRT#3849: the packed kernel is chosen only where it wins, with more than 256 channels or so.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - The smallest magnitudes go: in each layer, or under one threshold. Between layers, sizes do not compare by themselves: one layer can pay for all.
+# - The smallest magnitudes go: in each layer, or under one threshold.
+#   Between layers, sizes do not compare by themselves: one layer can pay for all.
 # - Measure batch-norm statistics anew before you judge a pruned network.
 # - Remove along a cubic while training goes on, and put the zeros back after each step.
 # - A lottery ticket has to beat the same mask on other first weights.
 # - A file gains by zeros if it leaves them out; zip does.
-# - A dense kernel gains nothing. A sparse product wins where little is left, and the whole detector may still lose.
+# - A dense kernel gains nothing.
+#   A sparse product wins where little is left, and the whole detector may still lose.
 # - What does pay: whole channels (chapter 18), fewer bits (chapter 19), and N:M on hardware that knows it.
 
 # %% [markdown] tags=["core"]
@@ -625,7 +758,9 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 17.1 · Predict · halfway · 5 min · ●○○ · 1 point
 #
-# The cubic schedule goes from 0 to 0.9 in 100 steps. What is the sparsity after 50? A number between 0 and 1, to four places.
+# The cubic schedule goes from 0 to 0.9 in 100 steps.
+# What is the sparsity after 50?
+# A number between 0 and 1, to four places.
 #
 # <details><summary>Answer</summary>
 #
@@ -642,7 +777,10 @@ check("sparsity.halfway", answer)
 # %% [markdown] tags=["core"]
 # ### 17.2 · Measure · cheaper_from · 8 min · ●●○ · 2 points
 #
-# Chapter 19 stores a weight in one byte. Columns still take four. For a matrix of 128 x 128 such weights, what is the smallest sparsity at which CSR is smaller than dense? Go in steps of 0.01, and answer with a number between 0 and 1.
+# Chapter 19 stores a weight in one byte.
+# Columns still take four.
+# For a matrix of 128 x 128 such weights, what is the smallest sparsity at which CSR is smaller than dense?
+# Go in steps of 0.01, and answer with a number between 0 and 1.
 
 # %% tags=["core"]
 share = 0.5  # change me
@@ -658,8 +796,12 @@ check("sparsity.cheaper_from", answer)
 # %% [markdown] tags=["core"]
 # ### 17.3 · Build · csr_product · 15 min · ●●○ · 3 points
 #
-# Multiply a CSR matrix by a vector, to see what such a kernel has to do for each value. All four arguments are lists: `values` and their `columns`, row after row; `starts`, one entry more than rows: row `i` owns the values from `starts[i]` up to, and not including, `starts[i + 1]`; and the vector `x`. Return a
-# list of floats. By hand: values 2, 3, 5 in columns 0, 2, 1, with starts `[0, 2, 2, 3]` and $x = (1, 10, 100)$, give `[302.0, 0.0, 50.0]`.
+# Multiply a CSR matrix by a vector, to see what such a kernel has to do for each value.
+# All four arguments are lists: `values` and their `columns`, row after row; `starts`, one entry more than rows:
+# row `i` owns the values from `starts[i]` up to, and not including, `starts[i + 1]`; and the vector `x`.
+# Return a list of floats.
+# By hand: values 2, 3, 5 in columns 0, 2, 1, with starts `[0, 2, 2, 3]` and $x = (1, 10, 100)$,
+# give `[302.0, 0.0, 50.0]`.
 
 # %% tags=["core"]
 def csr_product(values, columns, starts, x):
@@ -673,7 +815,11 @@ check("sparsity.csr_product", csr_product)
 # %% [markdown] tags=["core"]
 # ### 17.4 · Build · lamp · 20 min · ●●● · 4 points
 #
-# Make weights of different layers comparable. [LAMP](https://arxiv.org/abs/2010.07611) scores a weight by its square over the sum of the squares of all weights *of its layer* that are at least as large, itself included. `weight` is a tensor of any shape, without ties; return the scores in the same shape. By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
+# Make weights of different layers comparable.
+# [LAMP](https://arxiv.org/abs/2010.07611) scores a weight by its square over the sum of the squares of all weights *of
+# its layer* that are at least as large, itself included.
+# `weight` is a tensor of any shape, without ties; return the scores in the same shape.
+# By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
 # Then prune by one threshold over the scores of all layers, and compare with the figure of this chapter.
 
 # %% tags=["core"]
@@ -688,7 +834,10 @@ check("sparsity.lamp", lamp)
 # %% [markdown] tags=["optional"]
 # ### 17.5 · Further · 120 min · ●●● · 0 points
 #
-# [RigL](https://arxiv.org/abs/1911.11134) never trains the whole network: it begins with random zeros, and every hundred steps it drops the smallest weights and grows those whose gradient is largest. Write it as an `on_step` like `Gradual`, and train `training.small_cnn()` with 95 % zeros from first to last. Does it reach the network that was pruned along the cubic?
+# [RigL](https://arxiv.org/abs/1911.11134) never trains the whole network: it begins with random zeros,
+# and every hundred steps it drops the smallest weights and grows those whose gradient is largest.
+# Write it as an `on_step` like `Gradual`, and train `training.small_cnn()` with 95 % zeros from first to last.
+# Does it reach the network that was pruned along the cubic?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -699,14 +848,17 @@ quiz("sparsity")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Zeros that nobody skips are a promise. Chapter 18 keeps it: it removes whole channels, and what is left is a smaller dense network that every kernel runs faster.
+# Zeros that nobody skips are a promise.
+# Chapter 18 keeps it: it removes whole channels, and what is left is a smaller dense network that every kernel runs
+# faster.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
 # - Zhu and Gupta, [To Prune, or Not to Prune](https://arxiv.org/abs/1710.01878), 2017: the cubic schedule, Eq. 17.3.
 # - Frankle and Carbin, [The Lottery Ticket Hypothesis](https://arxiv.org/abs/1803.03635), 2018: rewinding, Eq. 17.4.
-# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018: when first weights do not matter.
+# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018:
+#   when first weights do not matter.
 # - Mishra and others, [Accelerating Sparse Deep Neural Networks](https://arxiv.org/abs/2104.08378), 2021: 2:4 on GPUs.
 # - Lee and others, [Layer-Adaptive Sparsity for Magnitude-Based Pruning](https://arxiv.org/abs/2010.07611), 2020: LAMP.
 # - Evci and others, [Rigging the Lottery](https://arxiv.org/abs/1911.11134), 2019: RigL.

@@ -19,9 +19,11 @@
 # 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.4)
 # 5. say why fewer multiply-adds may bring no time (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> | <!-- peak -->668 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->668 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -70,10 +72,13 @@ from lib.detection import coco_eval, detectors
 device = setup("18_channel_pruning", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 17 set weights to zero, and the clock did not move: a zero is multiplied as any other number. Here whole channels leave, so that the tensors
-# really get smaller. The hard part is not which channel to take. It is what goes with it.
+# Chapter 17 set weights to zero, and the clock did not move: a zero is multiplied as any other number.
+# Here whole channels leave, so that the tensors really get smaller.
+# The hard part is not which channel to take.
+# It is what goes with it.
 #
-# Before anything is measured, write down what you expect. Put numbers in place of `None`; leave them if you like to be surprised.
+# Before anything is measured, write down what you expect.
+# Put numbers in place of `None`; leave them if you like to be surprised.
 
 # %% tags=["core", "slide"]
 guess("multiply-adds left when every width loses 30 %, in %", None)  # your number
@@ -83,9 +88,11 @@ guess("speed-up in onnxruntime at half the multiply-adds", None)
 # %% [markdown] tags=["core", "slide"]
 # ## What goes with one channel?
 #
-# A residual block: convolution `a` makes 4 channels, `b` reads them and makes 4 more, the two are added, and `c` reads the sum.
+# A residual block: convolution `a` makes 4 channels, `b` reads them and makes 4 more, the two are added,
+# and `c` reads the sum.
 #
-# Say we do not want channel 2 of `a` any more. Take pencil and paper before you read on: which rows and which columns of which weights have to go?
+# Say we do not want channel 2 of `a` any more.
+# Take pencil and paper before you read on: which rows and which columns of which weights have to go?
 
 # %% tags=["core", "slide", "catch-up"]
 class Residual(nn.Module):
@@ -105,19 +112,24 @@ toy, picture = Residual(), torch.zeros(1, 3, 8, 8)
 # - Filter 2 of `a`, and its bias: that is what makes the channel.
 # - Place 2 of the norm: scale, shift, mean and variance.
 # - Column 2 of `b`, which reads it.
-# - Filter 2 of `b`! Its output is added to channel 2, and a sum needs the same channels on both sides.
+# - Filter 2 of `b`!
+#   Its output is added to channel 2, and a sum needs the same channels on both sides.
 # - Column 2 of `c`, which reads the sum.
 #
-# One channel, five places in four layers. So we do not ask which channel of a *layer* to prune, but which *group* of places. Give every place a label; whatever the network adds,
-# filters one by one or norms makes labels the same; and labels that are the same are one channel.
-# That is the old problem of union and find: each label points to an older one of its group, and the oldest, the root, stands for all.
+# One channel, five places in four layers.
+# So we do not ask which channel of a *layer* to prune, but which *group* of places.
+# Give every place a label; whatever the network adds, filters one by one or norms makes labels the same;
+# and labels that are the same are one channel.
+# That is the old problem of union and find: each label points to an older one of its group, and the oldest, the root,
+# stands for all.
 
 # %% tags=["core"]
 show(coupling.UnionFind)
 
 # %% [markdown] tags=["core", "slide"]
-# The toy by hand, with labels for 4 places each of: what `a` makes (0 to 3), what the norm holds (4 to 7), what `b` reads (8 to 11), what `b` makes (12 to
-# 15), what `c` reads (16 to 19). How many groups are left in the end?
+# The toy by hand, with labels for 4 places each of: what `a` makes (0 to 3), what the norm holds (4 to 7),
+# what `b` reads (8 to 11), what `b` makes (12 to 15), what `c` reads (16 to 19).
+# How many groups are left in the end?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 same = coupling.UnionFind()
@@ -130,8 +142,12 @@ assert len(set(roots)) == 4
 roots
 
 # %% [markdown] tags=["core"]
-# Four channels that can go one by one, each with five places. Nobody wants to do this for a detector. So let the network tell: `tracing` runs a copy of it once, on one picture. PyTorch announces each
-# operator before it works (`TorchDispatchMode`), and a rule for the operator says what happens to the labels. Two of the rules:
+# Four channels that can go one by one, each with five places.
+# Nobody wants to do this for a detector.
+# So let the network tell: `tracing` runs a copy of it once, on one picture.
+# PyTorch announces each operator before it works (`TorchDispatchMode`),
+# and a rule for the operator says what happens to the labels.
+# Two of the rules:
 
 # %% tags=["core"]
 show(coupling.cat)
@@ -140,21 +156,25 @@ show(coupling.cat)
 show(coupling.convolution)
 
 # %% [markdown] tags=["core"]
-# A concatenation puts labels in a row. A dense convolution joins the labels of its input with the columns of its weight and gives out new ones; a depthwise
-# one passes every label on. The rest is looking up:
+# A concatenation puts labels in a row.
+# A dense convolution joins the labels of its input with the columns of its weight and gives out new ones;
+# a depthwise one passes every label on.
+# The rest is looking up:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 for group in channel_pruning.groups(toy, picture):
     print(group)
 
 # %% [markdown] tags=["core"]
-# What the tracer cannot free it refuses, with the reason: the picture's three channels are no layer's, and what comes out at the end has a meaning outside. Everything else goes by the same rule, whatever the code looks like that
-# called the operators.
+# What the tracer cannot free it refuses, with the reason: the picture's three channels are no layer's,
+# and what comes out at the end has a meaning outside.
+# Everything else goes by the same rule, whatever the code looks like that called the operators.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who is coupled in a detector?
 #
-# `plain` from chapter 16 has residual blocks, a pyramid with sums, and two heads that are shared by three levels. Before you run the cell: how many groups has it, and which is the largest knot?
+# `plain` from chapter 16 has residual blocks, a pyramid with sums, and two heads that are shared by three levels.
+# Before you run the cell: how many groups has it, and which is the largest knot?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 model = detectors.shipped("plain")
@@ -172,10 +192,14 @@ knot = max(free, key=lambda group: len(group.members))
 print(knot)
 
 # %% [markdown] tags=["core"]
-# The knot is BiFPN's and the heads' common width. The finest stage of the backbone belongs to it, since its map enters the first sum as it is. And look at the heads in the table, with three norms for one layer: a head's filters are the same on all levels, but each
-# level has a norm of its own (chapter 13). Forget one of them, and one level of the pyramid breaks.
+# The knot is BiFPN's and the heads' common width.
+# The finest stage of the backbone belongs to it, since its map enters the first sum as it is.
+# And look at the heads in the table, with three norms for one layer: a head's filters are the same on all levels,
+# but each level has a norm of its own (chapter 13).
+# Forget one of them, and one level of the pyramid breaks.
 #
-# Which layers share a group with which? The columns are the groups of the table.
+# Which layers share a group with which?
+# The columns are the groups of the table.
 
 # %% tags=["core", "slide"]
 used = [m.layer for g in free for m in g.members if m.role in ("out", "in")]
@@ -190,7 +214,8 @@ ticks = {"rows": layers, "columns": range(len(free))}
 plots.grid(marks, **ticks, x_label="group", y_label="layer", says=says)
 
 # %% [markdown] tags=["core"]
-# The same tracer on the others that this course has built, and on one that nobody here wrote: MobileNetV3 from torchvision, with depthwise filters, gates and hard swishes.
+# The same tracer on the others that this course has built, and on one that nobody here wrote:
+# MobileNetV3 from torchvision, with depthwise filters, gates and hard swishes.
 
 # %% tags=["core", "nbval-check-output"]
 others = {name: detectors.detector(name) for name in ("course", "lite")}
@@ -200,8 +225,9 @@ for name, network in others.items():
     print(f"{name}: {len(sizes)} groups, {sum(sizes)} channels; largest {max(sizes)}")
 
 # %% [markdown] tags=["deep"]
-# An operator without a rule is an error, and the error has a name in it. Group normalisation mixes the channels of a group in its mean: take one out, and the others change. `keep` says that a layer is to be left alone, with all
-# that it touches.
+# An operator without a rule is an error, and the error has a name in it.
+# Group normalisation mixes the channels of a group in its mean: take one out, and the others change.
+# `keep` says that a layer is to be left alone, with all that it touches.
 
 # %% tags=["deep"]
 strange = nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8), nn.Conv2d(8, 2, 1))
@@ -213,13 +239,17 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## What does a channel cost?
 #
-# A convolution with $k \times k$ taps that makes $C'$ channels of $C$, on a map of $H \times W$ pixels, costs $H W k^2 C C'$ multiply-adds. If a share $r$ goes on the one side and $r'$ on
-# the other,
+# A convolution with $k \times k$ taps that makes $C'$ channels of $C$, on a map of $H \times W$ pixels,
+# costs $H W k^2 C C'$ multiply-adds.
+# If a share $r$ goes on the one side and $r'$ on the other,
 #
 # $$ M(r, r') = H W k^2 \, (1 - r) C \, (1 - r') C' \tag{18.1} $$
 #
-# is left. By hand: 30 % on both sides leave $0.7 \cdot 0.7 = 0.49$. Layers at the ends lose on one side only. The trace knows every product, so what a plan will cost is known
-# before a single weight is moved; `plan` counts, and `profiling` confirms.
+# is left.
+# By hand: 30 % on both sides leave $0.7 \cdot 0.7 = 0.49$.
+# Layers at the ends lose on one side only.
+# The trace knows every product, so what a plan will cost is known before a single weight is moved; `plan` counts,
+# and `profiling` confirms.
 
 # %% tags=["core", "slide"]
 whole = profiling.macs(model, x)
@@ -239,11 +269,13 @@ axes = {"x_label": "share of channels that goes", "y_label": "multiply-adds left
 plots.lines(shares, curves, **axes, says=says)
 
 # %% [markdown] tags=["core"]
-# The curve runs a little above the square: ends lose once, and channels come whole. How many stay of a group of $C$ channels, if widths are to be multiples of $m$?
+# The curve runs a little above the square: ends lose once, and channels come whole.
+# How many stay of a group of $C$ channels, if widths are to be multiples of $m$?
 #
 # $$ C_{kept} = \min\left(C,\; m \left\lceil \frac{C - \lfloor r C \rfloor}{m} \right\rceil\right) \tag{18.2} $$
 #
-# By hand: $C = 40$, $r = 0.5$, $m = 16$: $20$ would stay, and the next multiple is $32$. Rounding *up* keeps more than was asked for; rounding down would take more than was allowed.
+# By hand: $C = 40$, $r = 0.5$, $m = 16$: $20$ would stay, and the next multiple is $32$.
+# Rounding *up* keeps more than was asked for; rounding down would take more than was allowed.
 
 # %% tags=["core", "nbval-check-output"]
 assert channel_pruning.kept_channels(40, 0.5, 16) == 32
@@ -252,19 +284,24 @@ assert channel_pruning.kept_channels(40, 0.5, 16) == 32
 # %% [markdown] tags=["core", "slide"]
 # ## Which channels do least?
 #
-# Four answers. The first two look at the size of all weights $w$ that make, filter or read channel $c$:
+# Four answers.
+# The first two look at the size of all weights $w$ that make, filter or read channel $c$:
 #
 # $$ I_p(c) = \Big( \sum_{w \in c} |w|^p \Big)^{1/p}, \qquad p = 1, 2 \tag{18.3} $$
 #
-# The third asks the batch norms, which multiply a channel by $\gamma$; a channel with $\gamma = 0$ is switched off. With $N$ norms in a group (one for each level of a head):
+# The third asks the batch norms, which multiply a channel by $\gamma$; a channel with $\gamma = 0$ is switched off.
+# With $N$ norms in a group (one for each level of a head):
 #
 # $$ I_{bn}(c) = \frac{1}{N} \sum_{n} |\gamma_{n,c}| \tag{18.4} $$
 #
-# The fourth asks the loss $L$. A reader of channel $c$ has the weights $w$ in its column; setting the channel to 0 is the same as setting them to 0. To first order the loss changes by
+# The fourth asks the loss $L$.
+# A reader of channel $c$ has the weights $w$ in its column; setting the channel to 0 is the same as setting them to 0.
+# To first order the loss changes by
 #
 # $$ I_{T}(c) = \Big| \sum_{w \text{ reads } c} w \, \frac{\partial L}{\partial w} \Big| \tag{18.5} $$
 #
-# By hand: filter $(1, -2, 2)$, read with the weight 4. Then $I_1 = 1 + 2 + 2 + 4 = 9$ and $I_2 = \sqrt{1 + 4 + 4 + 16} = 5$.
+# By hand: filter $(1, -2, 2)$, read with the weight 4.
+# Then $I_1 = 1 + 2 + 2 + 4 = 9$ and $I_2 = \sqrt{1 + 4 + 4 + 16} = 5$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 tiny = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
@@ -280,8 +317,11 @@ assert by_hand["l1"][0] == 9 and by_hand["l2"][0] == 5
 by_hand
 
 # %% [markdown] tags=["core"]
-# Do the four agree about the detector? For the Taylor expansion it needs a gradient. Any scalar has one; here it is the mean square of all class logits on eight scenes, which asks what the answers hang on. The loss of a detector (chapter 14) asks
-# what the *right* answers hang on; the recorded rows further down use it.
+# Do the four agree about the detector?
+# For the Taylor expansion it needs a gradient.
+# Any scalar has one; here it is the mean square of all class logits on eight scenes,
+# which asks what the answers hang on.
+# The loss of a detector (chapter 14) asks what the *right* answers hang on; the recorded rows further down use it.
 
 # %% tags=["core"]
 scenes = detectors.scenes("test", 100)
@@ -301,13 +341,18 @@ print(f"rank correlation on the {len(inner)} channels of {inner.name}")
 table(("", *ranks), [(kind, *(f"{r:.2f}" for r in row)) for kind, row in pairs])
 
 # %% [markdown] tags=["core"]
-# L1 and L2 rank almost alike. The slope asks another question, and hardly agrees with them. None of the four knows what the *other* channels would do once one is gone. So what counts is the network after it was trained again, further down.
+# L1 and L2 rank almost alike.
+# The slope asks another question, and hardly agrees with them.
+# None of the four knows what the *other* channels would do once one is gone.
+# So what counts is the network after it was trained again, further down.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the same network, only smaller?
 #
-# There is a sharp test. Take the whole network and set the removed channels to 0 wherever a layer reads them, after norm and activation. This *masked* twin $f_{mask}$ has its full size. The pruned network $f_{pruned}$ has to say the
-# same on every picture, in eval mode:
+# There is a sharp test.
+# Take the whole network and set the removed channels to 0 wherever a layer reads them, after norm and activation.
+# This *masked* twin $f_{mask}$ has its full size.
+# The pruned network $f_{pruned}$ has to say the same on every picture, in eval mode:
 #
 # $$ f_{pruned}(x) = f_{mask}(x) \tag{18.6} $$
 
@@ -323,8 +368,11 @@ assert apart < 1e-4
 print(f"largest difference of a logit: {apart:.1e}")
 
 # %% [markdown] tags=["core", "slide"]
-# **Break it.** The commonest slip: the filters were cut, and the norm behind them kept the wrong places. Here one norm of the class head, on one level of three, holds the statistics of its first
-# channels instead of those that stayed. The shapes are right, nothing complains.
+# **Break it.**
+# The commonest slip: the filters were cut, and the norm behind them kept the wrong places.
+# Here one norm of the class head, on one level of three, holds the statistics of its first channels instead of those
+# that stayed.
+# The shapes are right, nothing complains.
 
 # %% tags=["core", "slide"]
 broken = copy.deepcopy(small)
@@ -337,10 +385,15 @@ with torch.no_grad():
 [f"{(a - b).abs().max().item():.1e}" for a, b in zip(wrong, theirs, strict=True)]
 
 # %% [markdown] tags=["core"]
-# The first level is off, the others are right. A test that looks at another level, or only at shapes, would pass.
+# The first level is off, the others are right.
+# A test that looks at another level, or only at shapes, would pass.
 #
-# **And functions that are not 0 at 0?** The twin's channel is 0 where it is read. If a channel is switched off *before* a sigmoid, the next layer reads 0.5 and not 0. That constant can be put into the next bias (exercise 18.4). `channel_pruning`
-# does not do it; it leaves such a group alone and says so. A gate is no obstacle: 0 times a sigmoid is 0.
+# **And functions that are not 0 at 0?**
+# The twin's channel is 0 where it is read.
+# If a channel is switched off *before* a sigmoid, the next layer reads 0.5 and not 0.
+# That constant can be put into the next bias (exercise 18.4).
+# `channel_pruning` does not do it; it leaves such a group alone and says so.
+# A gate is no obstacle: 0 times a sigmoid is 0.
 
 # %% tags=["core", "nbval-check-output"]
 chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sigmoid(), nn.Conv2d(8, 2, 1))
@@ -349,7 +402,8 @@ chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sigmoid(), nn.Conv2d(8, 2, 1))
 # %% [markdown] tags=["core", "slide"]
 # ## How good is what is left?
 #
-# Thirty per cent of all channels are gone, by the L2 norm. Nothing was trained.
+# Thirty per cent of all channels are gone, by the L2 norm.
+# Nothing was trained.
 
 # %% tags=["core", "slide"]
 def score(network):
@@ -362,8 +416,10 @@ measured("AP left without new training, 30 % of the channels gone", scores["30 %
 plots.bars(scores, y_label="AP on 100 test scenes")
 
 # %% [markdown] tags=["core"]
-# Nearly nothing. Part of it is cheap to repair: the statistics of the norms were collected when all channels were there. Every layer now gets a smaller sum than its norm expects. Let a few scenes run through in training mode, without any step of an optimizer, so that the norms
-# look again.
+# Nearly nothing.
+# Part of it is cheap to repair: the statistics of the norms were collected when all channels were there.
+# Every layer now gets a smaller sum than its norm expects.
+# Let a few scenes run through in training mode, without any step of an optimizer, so that the norms look again.
 
 # %% tags=["core", "slide"]
 anew = copy.deepcopy(small)
@@ -379,7 +435,10 @@ scores["norms looked again"] = score(anew.eval())
 plots.bars(scores, y_label="AP on 100 test scenes")
 
 # %% [markdown] tags=["core"]
-# The rest needs training. Before that, how much hangs on the choice? `data/ablations/channel_pruning.py` recorded the AP with fresh statistics and no training, for several shares. "random" draws the channels by lot.
+# The rest needs training.
+# Before that, how much hangs on the choice?
+# `data/ablations/channel_pruning.py` recorded the AP with fresh statistics and no training, for several shares.
+# "random" draws the channels by lot.
 # The line is the mean of three seeds, each with its own 200 test scenes, the shade goes from the lowest to the highest.
 
 # %% tags=["core", "slide"]
@@ -400,9 +459,12 @@ axes = {"x_label": "share of channels that went", "y_label": "AP, recorded"}
 plots.lines(ratios, mean, band=band, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
-# While little goes, the size of the weights chooses best, and the scale of the norms is no better than the lot. When 30 % goes, no way is far from any other: the damage of many channels is not the sum of the damages of each.
+# While little goes, the size of the weights chooses best, and the scale of the norms is no better than the lot.
+# When 30 % goes, no way is far from any other: the damage of many channels is not the sum of the damages of each.
 #
-# Now 300 steps of training, for the widths of the network that this course ships. Its channels were chosen in three ways; "scratch" has the same widths and random weights. Each point is a seed.
+# Now 300 steps of training, for the widths of the network that this course ships.
+# Its channels were chosen in three ways; "scratch" has the same widths and random weights.
+# Each point is a seed.
 
 # %% tags=["core", "slide"]
 tuned = {}
@@ -411,13 +473,19 @@ for row in (row for row in rows if row["question"] == "tuned"):
 plots.points(tuned, y_label="AP after 300 steps, recorded")
 
 # %% [markdown] tags=["core"]
-# The three choices end close together: even a lottery is nearly as good. What was learned before counts, not who was picked. "scratch" says what it saves: after 300 steps a network that knew nothing is far behind.
-# It does not say that it would stay behind. [Liu and others](https://arxiv.org/abs/1810.05270) gave such networks as much training as the large one had, and they caught up.
+# The three choices end close together: even a lottery is nearly as good.
+# What was learned before counts, not who was picked.
+# "scratch" says what it saves: after 300 steps a network that knew nothing is far behind.
+# It does not say that it would stay behind.
+# [Liu and others](https://arxiv.org/abs/1810.05270) gave such networks as much training as the large one had,
+# and they caught up.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it faster?
 #
-# `data/weights/prune.py` made the shipped one. Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and then it was trained again. All its widths are multiples of 16.
+# `data/weights/prune.py` made the shipped one.
+# Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and then it was trained again.
+# All its widths are multiples of 16.
 
 # %% tags=["core", "slide"]
 shipped = channel_pruning.load(detectors.detector("plain"), "detector_pruned", x)
@@ -442,10 +510,13 @@ for batch in (1, 8):
     print(f"batch {batch}: {gain:.2f}x faster with {1 / ratio:.2f}x fewer multiply-adds")
 
 # %% [markdown] tags=["core"]
-# Less than the multiply-adds promise. Norms, activations and sums cost by the number of values, which falls with the width and not with its square. And each call of an operator has a price, however small the tensor.
-# onnxruntime (chapter 22) works the norms into the filters and calls less.
+# Less than the multiply-adds promise.
+# Norms, activations and sums cost by the number of values, which falls with the width and not with its square.
+# And each call of an operator has a price, however small the tensor. onnxruntime (chapter 22) works the norms into the
+# filters and calls less.
 #
-# The recorded times of one picture, one thread, when the same share of every group goes. "blocks of 16" is a guess at what happens: the multiply-adds if every width is rounded up to a multiple of 16.
+# The recorded times of one picture, one thread, when the same share of every group goes.
+# "blocks of 16" is a guess at what happens: the multiply-adds if every width is rounded up to a multiple of 16.
 
 # %% tags=["core", "slide"]
 times = [row for row in rows if row["question"] == "latency"]
@@ -466,8 +537,12 @@ axes = {"x_label": "share of channels that goes", "y_label": "times fewer, times
 plots.lines([float(key) for key in keys], gains, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
-# The multiply-adds fall smoothly; onnxruntime's time falls in steps, and up to five eighths the guess meets it. On the processor of the recording (AVX-512, 16 floats in a register) its kernels work in blocks of 16 channels, and 20 fill as many blocks as 32.
-# At the end it is faster than the guess: the smallest widths are 4 and 8 by then, and evidently not worked in such blocks. That is why the shipped network has multiples of 16.
+# The multiply-adds fall smoothly; onnxruntime's time falls in steps, and up to five eighths the guess meets it.
+# On the processor of the recording (AVX-512, 16 floats in a register) its kernels work in blocks of 16 channels,
+# and 20 fill as many blocks as 32.
+# At the end it is faster than the guess: the smallest widths are 4 and 8 by then,
+# and evidently not worked in such blocks.
+# That is why the shipped network has multiples of 16.
 
 # %% tags=["core", "slide"]
 half = [row["whole"]["onnxruntime"] / row["half"]["onnxruntime"] for row in times]
@@ -478,7 +553,8 @@ said = ", ".join(f"{gain:.2f}x" for gain in half)
 print(f"{work:.2f}x fewer multiply-adds; onnxruntime {said} faster, recorded")
 
 # %% [markdown] tags=["core"]
-# Move the share. Which widths stay, and was it worth it?
+# Move the share.
+# Which widths stay, and was it worth it?
 
 # %% tags=["optional"]
 def recorded(share):
@@ -497,23 +573,40 @@ widgets.slider(recorded, name="share", values=values, start=3, label="share that
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Rounded the wrong way.** VainF/Torch-Pruning be59133: with rounding asked for, channels that go were rounded up instead of down, so more left than the user had allowed. A property finds it: never fewer than
-#   $(1 - r) C$ stay (Eq. 18.2).
-# - **A hair below the number.** $0.29 \cdot 100$ is 28.999999999999996 in floating point. Cut it off, and 28 go instead of 29. `kept_channels` adds a hair first.
-# - **Half a norm.** Scale and shift lost the right places, mean and variance the first ones or the last. Shapes fit, AP is gone. Only Eq. 18.6 sees it.
-# - **A norm for each level.** A head's filters are shared, its norms are not (chapter 13). A tool that follows one level prunes one norm of each.
-# - **Groups of the wrong grain.** Densely connected networks concatenate; a channel's number changes from reader to reader. Labels for each *channel*, not for each layer, make that no special case.
-# - **Fewer multiply-adds, no time.** Widths such as 20 or 40 can cost as much as 32 or 48. Measure on the runtime that will be used.
+# - **Rounded the wrong way.**
+#   VainF/Torch-Pruning be59133: with rounding asked for, channels that go were rounded up instead of down,
+#   so more left than the user had allowed.
+#   A property finds it: never fewer than $(1 - r) C$ stay (Eq. 18.2).
+# - **A hair below the number.**
+#   $0.29 \cdot 100$ is 28.999999999999996 in floating point.
+#   Cut it off, and 28 go instead of 29.
+#   `kept_channels` adds a hair first.
+# - **Half a norm.**
+#   Scale and shift lost the right places, mean and variance the first ones or the last.
+#   Shapes fit, AP is gone.
+#   Only Eq. 18.6 sees it.
+# - **A norm for each level.**
+#   A head's filters are shared, its norms are not (chapter 13).
+#   A tool that follows one level prunes one norm of each.
+# - **Groups of the wrong grain.**
+#   Densely connected networks concatenate; a channel's number changes from reader to reader.
+#   Labels for each *channel*, not for each layer, make that no special case.
+# - **Fewer multiply-adds, no time.**
+#   Widths such as 20 or 40 can cost as much as 32 or 48.
+#   Measure on the runtime that will be used.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A channel is a group of places in many tensors. A trace with union and find tells which.
+# - A channel is a group of places in many tensors.
+#   A trace with union and find tells which.
 # - Multiply-adds fall with the square of the width, and are known before anything is cut.
 # - Size of weights, scale of norms, slope of the loss: cheap rankings, and training evens much of it out.
-# - A pruned network is its masked twin. Test that, level by level.
+# - A pruned network is its masked twin.
+#   Test that, level by level.
 # - Statistics of the norms first, then training again.
-# - Time falls in blocks. Prune to multiples that the kernels like, and report the clock beside the count.
+# - Time falls in blocks.
+#   Prune to multiples that the kernels like, and report the clock beside the count.
 
 # %% tags=["core", "slide"]
 guesses()
@@ -524,11 +617,15 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 18.1 · Predict · share_left · 5 min · ●○○ · 1 point
 #
-# Three 1x1 convolutions in a row: 3 channels come in, 4, 8 and 2 come out, the 2 are the network's output. Half of the channels go wherever they can. Which share of the multiply-adds is left?
+# Three 1x1 convolutions in a row: 3 channels come in, 4, 8 and 2 come out, the 2 are the network's output.
+# Half of the channels go wherever they can.
+# Which share of the multiply-adds is left?
 #
 # <details><summary>Answer</summary>
 #
-# A pixel costs $3 \cdot 4 + 4 \cdot 8 + 8 \cdot 2 = 60$. Afterwards: $3 \cdot 2 + 2 \cdot 4 + 4 \cdot 2 = 22$. The share is $22 / 60 = 0.3667$.
+# A pixel costs $3 \cdot 4 + 4 \cdot 8 + 8 \cdot 2 = 60$.
+# Afterwards: $3 \cdot 2 + 2 \cdot 4 + 4 \cdot 2 = 22$.
+# The share is $22 / 60 = 0.3667$.
 #
 # </details>
 
@@ -541,7 +638,9 @@ check("channel_pruning.share_left", answer)
 # %% [markdown] tags=["core"]
 # ### 18.2 · Measure · smallest_share · 8 min · ●○○ · 2 points
 #
-# The classifier of chapter 02. Which is the smallest share of channels that leaves at most half of the multiply-adds? Go in steps of 0.01, and answer with a number between 0 and 1.
+# The classifier of chapter 02.
+# Which is the smallest share of channels that leaves at most half of the multiply-adds?
+# Go in steps of 0.01, and answer with a number between 0 and 1.
 
 # %% tags=["core"]
 share = 0.5  # change me
@@ -557,7 +656,10 @@ check("channel_pruning.smallest_share", answer)
 # %% [markdown] tags=["core"]
 # ### 18.3 · Build · places · 12 min · ●●○ · 3 points
 #
-# Maps with `sizes[i]` channels are concatenated, in order. `kept[i]` lists the channels of part `i` that stay. A layer reads the concatenation: return the list of its columns that stay, in order. By hand: `kept = [[0, 2], [1]]`, `sizes = [3, 2]` gives `[0, 2, 4]`.
+# Maps with `sizes[i]` channels are concatenated, in order.
+# `kept[i]` lists the channels of part `i` that stay.
+# A layer reads the concatenation: return the list of its columns that stay, in order.
+# By hand: `kept = [[0, 2], [1]]`, `sizes = [3, 2]` gives `[0, 2, 4]`.
 
 # %% tags=["core"]
 def places(kept, sizes):
@@ -571,8 +673,11 @@ check("channel_pruning.places", places)
 # %% [markdown] tags=["core"]
 # ### 18.4 · Build · folded · 18 min · ●●● · 4 points
 #
-# Channels that were switched off before a sigmoid arrive as one `constant` at every pixel. `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels. Return the pair of the smaller weight and a bias that makes up
-# for what is gone, so that nothing changes. By hand: weights $1, 2, 3$ of one 1x1 filter, bias 10, `gone = [0, 2]`, constant 0.5: weight $2$, bias $10 + (1 + 3) \cdot 0.5 = 12$.
+# Channels that were switched off before a sigmoid arrive as one `constant` at every pixel.
+# `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels.
+# Return the pair of the smaller weight and a bias that makes up for what is gone, so that nothing changes.
+# By hand: weights $1, 2, 3$ of one 1x1 filter, bias 10, `gone = [0, 2]`, constant 0.5: weight $2$,
+# bias $10 + (1 + 3) \cdot 0.5 = 12$.
 
 # %% tags=["core"]
 def folded(weight, bias, gone, constant):
@@ -586,8 +691,11 @@ check("channel_pruning.folded", folded)
 # %% [markdown] tags=["optional"]
 # ### 18.5 · Further · 90 min · ●●● · 0 points
 #
-# [Molchanov and others](https://arxiv.org/abs/1906.10771) rank all channels of a network together and remove a few at a time, with training in between. Give each group's scores a common scale (divide by their mean), take away the lowest ones
-# until `plan(..., removed=...)` says that half of the multiply-adds are left, and compare with one share for all groups, on `detectors.scenes("validation", 200)`.
+# [Molchanov and others](https://arxiv.org/abs/1906.10771) rank all channels of a network together and remove a few at a
+# time, with training in between.
+# Give each group's scores a common scale (divide by their mean),
+# take away the lowest ones until `plan(..., removed=...)` says that half of the multiply-adds are left,
+# and compare with one share for all groups, on `detectors.scenes("validation", 200)`.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -598,13 +706,19 @@ quiz("channel_pruning")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Fewer channels, each still 32 bits wide. Chapter 19 makes the numbers themselves smaller. Both multiply: chapter 22 measures the detector that is pruned *and* has eight bits.
+# Fewer channels, each still 32 bits wide.
+# Chapter 19 makes the numbers themselves smaller.
+# Both multiply: chapter 22 measures the detector that is pruned *and* has eight bits.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Li and others, [Pruning Filters for Efficient ConvNets](https://arxiv.org/abs/1608.08710), 2016: the L1 norm of filters.
+# - Li and others, [Pruning Filters for Efficient ConvNets](https://arxiv.org/abs/1608.08710), 2016:
+#   the L1 norm of filters.
 # - Liu and others, [Network Slimming](https://arxiv.org/abs/1708.06519), 2017: the scale of batch norms.
-# - Molchanov and others, [Importance Estimation for Neural Network Pruning](https://arxiv.org/abs/1906.10771), 2019: Taylor expansions.
-# - Fang and others, [DepGraph](https://arxiv.org/abs/2301.12900), 2023: coupled layers in any network, and Torch-Pruning.
-# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018: what training from scratch reaches.
+# - Molchanov and others, [Importance Estimation for Neural Network Pruning](https://arxiv.org/abs/1906.10771), 2019:
+#   Taylor expansions.
+# - Fang and others, [DepGraph](https://arxiv.org/abs/2301.12900), 2023: coupled layers in any network,
+#   and Torch-Pruning.
+# - Liu and others, [Rethinking the Value of Network Pruning](https://arxiv.org/abs/1810.05270), 2018:
+#   what training from scratch reaches.

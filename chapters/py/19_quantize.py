@@ -19,9 +19,11 @@
 # 4. fold a norm into the layer after or before it (exercise 19.4)
 # 5. choose a granularity for a layer, and say what it costs in the file (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> | <!-- peak -->823 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->823 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -70,12 +72,16 @@ from lib.detection import coco_eval, detectors  # fmt: skip
 device = setup("19_quantize", seed=0)
 
 # %% [markdown] tags=["core"]
-# A weight of the detector takes 32 bits, and so does every pixel of every map inside. Thirty-two bits can tell four billion numbers
-# apart. A digit scene has a few dozen things worth telling apart. This chapter asks how far one can go, with the weights first. Nothing
-# is trained: we only round, with care.
+# A weight of the detector takes 32 bits, and so does every pixel of every map inside.
+# Thirty-two bits can tell four billion numbers apart.
+# A digit scene has a few dozen things worth telling apart.
+# This chapter asks how far one can go, with the weights first.
+# Nothing is trained: we only round, with care.
 #
-# Guess before you read. AP is the score of chapter 16, between 0 and 1; the detector is `lite`. A decibel (dB) is explained
-# below, so that one may be a wild guess. Write your numbers in place of `None`; the end of the chapter comes back to them.
+# Guess before you read.
+# AP is the score of chapter 16, between 0 and 1; the detector is `lite`.
+# A decibel (dB) is explained below, so that one may be a wild guess.
+# Write your numbers in place of `None`; the end of the chapter comes back to them.
 
 # %% tags=["core"]
 guess("one bit more, in dB", None)  # your number instead of None
@@ -87,8 +93,10 @@ guess("file of 4-bit weights: times smaller", None)
 # %% [markdown] tags=["core", "slide"]
 # ## What does an integer mean?
 #
-# Five numbers, and four bits for each: $-1,\ -0.33,\ 0,\ 0.65,\ 2$. Four bits count from 0 to 15. Lay a grid over the range from $-1$ to 2
-# with 16 points: between them are 15 steps, so a step is $3 / 15 = 0.2$. Point 0 is $-1$, and zero stands five steps further.
+# Five numbers, and four bits for each: $-1,\ -0.33,\ 0,\ 0.65,\ 2$.
+# Four bits count from 0 to 15.
+# Lay a grid over the range from $-1$ to 2 with 16 points: between them are 15 steps, so a step is $3 / 15 = 0.2$.
+# Point 0 is $-1$, and zero stands five steps further.
 #
 # | | $-1$ | $-0.33$ | 0 | 0.65 | 2 |
 # |---|---|---|---|---|---|
@@ -96,13 +104,15 @@ guess("file of 4-bit weights: times smaller", None)
 # | nearest, plus 5 | 0 | 3 | 5 | 8 | 15 |
 # | back again | $-1$ | $-0.4$ | 0 | 0.6 | 2 |
 #
-# That is all of it. With the step or *scale* $s$ and the *zero point* $z$, the integer that means zero:
+# That is all of it.
+# With the step or *scale* $s$ and the *zero point* $z$, the integer that means zero:
 #
 # $$ q = \mathrm{clamp}\!\left(\mathrm{round}\!\left(\frac{x}{s}\right) + z,\ q_{\min},\ q_{\max}\right) \tag{19.1} $$
 #
 # $$ \hat{x} = s\,(q - z) \tag{19.2} $$
 #
-# Ties go to the even neighbour: 2.5 steps become 2, 3.5 become 4. That is what processors do, and it favours neither side.
+# Ties go to the even neighbour: 2.5 steps become 2, 3.5 become 4.
+# That is what processors do, and it favours neither side.
 
 # %% tags=["core"]
 show(quantize.quantize)
@@ -117,8 +127,10 @@ assert (back - torch.tensor([-1.0, -0.4, 0.0, 0.6, 2.0])).abs().max() < 1e-6
 q.tolist()
 
 # %% [markdown] tags=["core"]
-# Which numbers come back as themselves? Only those on the grid. A number between is moved by half a step at most; one outside is moved
-# to the end. Read both from the staircase.
+# Which numbers come back as themselves?
+# Only those on the grid.
+# A number between is moved by half a step at most; one outside is moved to the end.
+# Read both from the staircase.
 
 # %% tags=["core", "slide"]
 x = torch.linspace(-2, 3, 501)
@@ -132,7 +144,10 @@ says += f"{far['4 bits']:.2f} with 4 (step 0.2); outside it grows without end."
 plots.lines(x, steps, x_label="number", y_label="what comes back", says=says)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Leave out the clamp. Four bits hold 0 to 15; what is larger loses its upper bits, as in any counter that runs over. What does 2.3 become, just a little beyond the range?
+# **Break it.**
+# Leave out the clamp.
+# Four bits hold 0 to 15; what is larger loses its upper bits, as in any counter that runs over.
+# What does 2.3 become, just a little beyond the range?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 beyond = torch.tensor([2.3])
@@ -142,8 +157,10 @@ clamped = quantize.dequantize(quantize.quantize(beyond, grid), grid)
 round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
 
 # %% [markdown] tags=["core"]
-# $2.3 / 0.2 = 11.5$, to the even neighbour 12, plus 5 is 17, and 17 is 1 when only four bits are left: $-0.8$. A bright pixel has become a dark one. Clamped it is 2. This is why
-# every integer kernel *saturates*, and why chapter 21 takes care of the sums, which run over much sooner.
+# $2.3 / 0.2 = 11.5$, to the even neighbour 12, plus 5 is 17, and 17 is 1 when only four bits are left: $-0.8$.
+# A bright pixel has become a dark one.
+# Clamped it is 2.
+# This is why every integer kernel *saturates*, and why chapter 21 takes care of the sums, which run over much sooner.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who chooses the grid, and where must zero stand?
@@ -154,16 +171,20 @@ round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
 #
 # $$ z = q_{\min} - \mathrm{round}\!\left(\frac{l}{s}\right) \tag{19.4} $$
 #
-# By hand, as before: $s = 3 / 15 = 0.2$ and $z = 0 - \mathrm{round}(-1 / 0.2) = 5$. Note the two arrows: the range is widened until zero is in it. For numbers from 1 to 4 that
-# throws away a quarter of the grid. Would you do that?
+# By hand, as before: $s = 3 / 15 = 0.2$ and $z = 0 - \mathrm{round}(-1 / 0.2) = 5$.
+# Note the two arrows: the range is widened until zero is in it.
+# For numbers from 1 to 4 that throws away a quarter of the grid.
+# Would you do that?
 
 # %% tags=["core"]
 show(quantize.from_range)
 
 # %% [markdown] tags=["core"]
-# **Break it.** A picture of constant brightness 2.4, and a convolution that takes the mean of 3 x 3 pixels. At the border it sees padding:
-# zeros. One grid runs from 0 to 4, the other from 1 to 4, finer, and without a zero. Predict the corner: the true value is
-# $4 \cdot 2.4 / 9 = 1.07$.
+# **Break it.**
+# A picture of constant brightness 2.4, and a convolution that takes the mean of 3 x 3 pixels.
+# At the border it sees padding: zeros.
+# One grid runs from 0 to 4, the other from 1 to 4, finer, and without a zero.
+# Predict the corner: the true value is $4 \cdot 2.4 / 9 = 1.07$.
 
 # %% tags=["core", "slide"]
 picture = nn.functional.pad(torch.full((1, 1, 6, 6), 2.4), (1, 1, 1, 1))
@@ -178,16 +199,22 @@ says = f"The corner: {corner[0]:.2f} with an exact zero, {corner[1]:.2f} without
 plots.grid(seen, says=says, x_label="column", y_label="row")
 
 # %% [markdown] tags=["core"]
-# Without a zero the padding becomes 1, the nearest point that there is. Every border of every map is then wrong, always in the same direction. An error of rounding is
-# as often up as down, and sums average it out. This one adds up. So zero is always a point of the grid, and a ReLU,
-# a padded pixel and a pruned weight stay exact.
+# Without a zero the padding becomes 1, the nearest point that there is.
+# Every border of every map is then wrong, always in the same direction.
+# An error of rounding is as often up as down, and sums average it out.
+# This one adds up.
+# So zero is always a point of the grid, and a ReLU, a padded pixel and a pruned weight stay exact.
 #
-# Weights lie on both sides of zero, about evenly. For them one sets $z = 0$, so that a product of two integers needs no correction (chapter 21 says what
-# a zero point costs there). *Symmetric* means
+# Weights lie on both sides of zero, about evenly.
+# For them one sets $z = 0$, so that a product of two integers needs no correction (chapter 21 says what a zero point
+# costs there).
+# *Symmetric* means
 #
 # $$ s = \frac{\max(|l|, |u|)}{q_{\max}}, \qquad z = 0 \tag{19.5} $$
 #
-# with $-127$ to 127 for eight bits. And for what comes out of a ReLU, never negative? How much does a symmetric grid waste there?
+# with $-127$ to 127 for eight bits.
+# And for what comes out of a ReLU, never negative?
+# How much does a symmetric grid waste there?
 
 # %% tags=["core", "slide"]
 positive = torch.randn(10_000).relu()
@@ -202,20 +229,24 @@ assert 5.5 < kinds["affine"] - kinds["symmetric"] < 6.5  # half of the grid is n
 # %% [markdown] tags=["core", "slide"]
 # ## What is a bit worth?
 #
-# Half of the grid was wasted, and that came to 6 dB. Why six? Compare the power of what we wanted with the power of the
-# error:
+# Half of the grid was wasted, and that came to 6 dB.
+# Why six?
+# Compare the power of what we wanted with the power of the error:
 #
 # $$ \mathrm{SQNR} = 10 \log_{10} \frac{\sum_i x_i^2}{\sum_i (x_i - \hat{x}_i)^2} \ \mathrm{dB} \tag{19.6} $$
 #
-# By hand: $(3, 4)$ comes back as $(3.5, 4)$. Powers 25 and 0.25: a factor of 100, so 20 dB. Ten decibels are a factor of ten.
+# By hand: $(3, 4)$ comes back as $(3.5, 4)$.
+# Powers 25 and 0.25: a factor of 100, so 20 dB.
+# Ten decibels are a factor of ten.
 #
-# Now suppose that errors fill a step evenly, from $-s/2$ to $s/2$. Their mean square is $s^2 / 12$. One bit more halves $s$ and
-# quarters the noise: $10 \log_{10} 4 = 6.02$ dB.
+# Now suppose that errors fill a step evenly, from $-s/2$ to $s/2$.
+# Their mean square is $s^2 / 12$.
+# One bit more halves $s$ and quarters the noise: $10 \log_{10} 4 = 6.02$ dB.
 #
 # $$ \mathrm{SQNR} \approx 10 \log_{10} \frac{12\, \overline{x^2}}{s^2} \;=\; 6.02\, b + \mathrm{const} \tag{19.7} $$
 #
-# The constant says how well the numbers fill their range: 0 for numbers spread evenly over all of it, less for a bell curve, which
-# spends most of its steps where few numbers are.
+# The constant says how well the numbers fill their range: 0 for numbers spread evenly over all of it,
+# less for a bell curve, which spends most of its steps where few numbers are.
 
 # %% tags=["core"]
 show(quantize.sqnr)
@@ -233,7 +264,9 @@ even = torch.linspace(-1, 1, 100_001)
 [round(decibels(even, bits), 1) for bits in (4, 6, 8)]
 
 # %% [markdown] tags=["core"]
-# Predicted: 24, 36 and 48, or a little less, since $b$ bits make $2^b - 1$ steps. How do real weights do? We take those of a convolution in the middle of the `lite` detector.
+# Predicted: 24, 36 and 48, or a little less, since $b$ bits make $2^b - 1$ steps.
+# How do real weights do?
+# We take those of a convolution in the middle of the `lite` detector.
 
 # %% tags=["core", "slide", "catch-up"]
 lite = detectors.shipped("lite")
@@ -250,7 +283,10 @@ plots.lines(bits, curves, x_label="bits", y_label="SQNR, dB", says=says)
 measured("one bit more, in dB", slope, "dB")
 
 # %% [markdown] tags=["core"]
-# **Break it.** One number is wrong: a sensor hiccup, a dead pixel. 10,000 numbers of a bell curve, up to about 4, and among them a single 100. What do the *others* lose, with eight bits?
+# **Break it.**
+# One number is wrong: a sensor hiccup, a dead pixel.
+# 10,000 numbers of a bell curve, up to about 4, and among them a single 100.
+# What do the *others* lose, with eight bits?
 
 # %% tags=["core", "slide"]
 bell = torch.randn(10_000, generator=torch.Generator().manual_seed(0))
@@ -260,18 +296,22 @@ lost = decibels(bell, 8) - quantize.sqnr(bell, rounded)
 measured("an outlier of 100 among numbers up to 4: dB lost", lost, "dB")
 
 # %% [markdown] tags=["core"]
-# The range went from about 8 wide to 104 wide, a factor of 13, and $20 \log_{10} 13 \approx 22$ dB: nearly four of the eight bits, for the sake of one number. Remember it for the last section.
+# The range went from about 8 wide to 104 wide, a factor of 13, and $20 \log_{10} 13 \approx 22$ dB:
+# nearly four of the eight bits, for the sake of one number.
+# Remember it for the last section.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Where does a batch norm go?
 #
-# Before we round the detector's weights: are they the weights that a device multiplies with? In evaluation mode a batch norm is a scale and a shift of each
-# channel, and a convolution can do both by itself. By hand, for one channel: $w = 2$, $b = 1$, then a norm with mean 3, variance 4, $\gamma = 6$ and $\beta = 5$.
+# Before we round the detector's weights: are they the weights that a device multiplies with?
+# In evaluation mode a batch norm is a scale and a shift of each channel, and a convolution can do both by itself.
+# By hand, for one channel: $w = 2$, $b = 1$, then a norm with mean 3, variance 4, $\gamma = 6$ and $\beta = 5$.
 # It divides by $\sqrt 4$ and multiplies by 6, a factor of 3:
 #
 # $$ 3\,(2x + 1 - 3) + 5 = 6x - 1. $$
 #
-# One multiplication instead of two. In general, with $\epsilon$ as the norm has it:
+# One multiplication instead of two.
+# In general, with $\epsilon$ as the norm has it:
 #
 # $$ a = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}, \qquad t = \beta - a\,\mu \tag{19.8} $$
 #
@@ -290,8 +330,12 @@ assert (w.item(), b.item()) == (6, -1)
 w.item(), b.item()
 
 # %% [markdown] tags=["core"]
-# `deployed.deployed` does this to a whole network: `torch.export` writes down every operation, and the norms go into the layers before them. Chapters 20 to 22 all begin with it. One count
-# is odd. Heads run the *same* convolution over three levels, but each level has norms of its own. What must happen to the convolution?
+# `deployed.deployed` does this to a whole network: `torch.export` writes down every operation,
+# and the norms go into the layers before them.
+# Chapters 20 to 22 all begin with it.
+# One count is odd.
+# Heads run the *same* convolution over three levels, but each level has norms of its own.
+# What must happen to the convolution?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 graph = deployed.deployed(lite, torch.zeros(2, 3, 128, 128))
@@ -303,7 +347,10 @@ for name, part in parts.items():
     print(f"{name}: {len(convs)} convolutions ({heads} in the class head), {norms} norms")
 
 # %% [markdown] tags=["core"]
-# It becomes three. The file grows by a few filters, and the network is a little faster and otherwise the same. Is it? Same picture, both networks; and the AP on 100 scenes.
+# It becomes three.
+# The file grows by a few filters, and the network is a little faster and otherwise the same.
+# Is it?
+# Same picture, both networks; and the AP on 100 scenes.
 
 # %% tags=["core"]
 scenes = detectors.scenes("test", 100)
@@ -323,7 +370,11 @@ assert gap < 1e-3 and abs(start - ap(lite)) <= 0.005
 f"largest difference of a logit {gap:.1e}, AP {start:.3f}"
 
 # %% [markdown] tags=["core"]
-# **Break it.** A converter that folds each convolution once meets the shared head three times, and keeps what it knew from the first level. Here is its network. What do you expect: nothing, a little less, or ruins?
+# **Break it.**
+# A converter that folds each convolution once meets the shared head three times,
+# and keeps what it knew from the first level.
+# Here is its network.
+# What do you expect: nothing, a little less, or ruins?
 
 # %% tags=["core", "slide"]
 folded_once = copy.deepcopy(lite)
@@ -335,15 +386,21 @@ assert once < start
 plots.bars({"three foldings": start, "one for all": once}, y_label="AP on 100 scenes")
 
 # %% [markdown] tags=["core"]
-# Nothing crashes, every shape fits, and boxes are still found. Only the score is lower. If nobody had measured, this detector would have been shipped. So `deployed` compares its
-# answers with the model's before it returns, and so should every converter.
+# Nothing crashes, every shape fits, and boxes are still found.
+# Only the score is lower.
+# If nobody had measured, this detector would have been shipped.
+# So `deployed` compares its answers with the model's before it returns, and so should every converter.
 
 # %% [markdown] tags=["core", "slide"]
 # ## One grid, or one for each filter?
 #
-# Folding multiplied each filter by a number of its own. Look at what that means for two filters, $(1, -0.5)$ and $(0.01, -0.02)$, with three bits and a
-# symmetric grid: integers from $-3$ to 3. One grid for both has the step $1/3$. The second filter: $0.01 / 0.33$ rounds to 0, and so does
-# the other. The whole filter is gone. With a grid of its own its step is $0.02 / 3$, and it comes back as $(0.013, -0.02)$.
+# Folding multiplied each filter by a number of its own.
+# Look at what that means for two filters, $(1, -0.5)$ and $(0.01, -0.02)$, with three bits and a symmetric grid:
+# integers from $-3$ to 3.
+# One grid for both has the step $1/3$.
+# The second filter: $0.01 / 0.33$ rounds to 0, and so does the other.
+# The whole filter is gone.
+# With a grid of its own its step is $0.02 / 3$, and it comes back as $(0.013, -0.02)$.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 two = torch.tensor([[1.0, -0.5], [0.01, -0.02]])
@@ -355,16 +412,20 @@ assert found[0][1] == [0, 0] and found[1][1] == [2, -3]
 found
 
 # %% [markdown] tags=["core"]
-# (0.01 is 1.5 steps of its own grid, a tie; it went to 2, the even one. And $-0.5$ is $-1.5$ steps, so $-2$.)
+# (0.01 is 1.5 steps of its own grid, a tie; it went to 2, the even one.
+# And $-0.5$ is $-1.5$ steps, so $-2$.)
 #
-# The price: one scale for each filter. `axis=0` says which axis has grids of its own, `group=` cuts a filter into pieces with grids of their own.
+# The price: one scale for each filter.
+# `axis=0` says which axis has grids of its own, `group=` cuts a filter into pieces with grids of their own.
 
 # %% tags=["core"]
 show(quantize.choose_qparams)
 
 # %% [markdown] tags=["core"]
-# Which layers need it most? In a dense convolution a filter has hundreds of weights, and some large one is among them. In a depthwise one it has nine. Here is what a grid for each
-# filter gains in every layer of `lite`, with four bits.
+# Which layers need it most?
+# In a dense convolution a filter has hundreds of weights, and some large one is among them.
+# In a depthwise one it has nine.
+# Here is what a grid for each filter gains in every layer of `lite`, with four bits.
 
 # %% tags=["core", "slide"]
 layers = {n: m for n, m in graph.named_children() if isinstance(m, nn.Conv2d)}
@@ -380,8 +441,10 @@ for name, gain in gains.items():
 plots.points(groups, y_label="dB gained, 4 bits")
 
 # %% [markdown] tags=["core"]
-# The layers at the top are depthwise, in the backbone, with norms folded into them. Take the one that gains most. The largest weights of its filters differ by the factor below. And now cut its
-# filters as well: nine weights make three rows of three, each with a grid of its own.
+# The layers at the top are depthwise, in the backbone, with norms folded into them.
+# Take the one that gains most.
+# The largest weights of its filters differ by the factor below.
+# And now cut its filters as well: nine weights make three rows of three, each with a grid of its own.
 
 # %% tags=["core", "slide"]
 weight = layers[worst].weight.detach()
@@ -394,7 +457,9 @@ print(f"{worst}: {len(weight)} filters, largest to smallest {ratio:.0f}")
 plots.bars(found, y_label="SQNR with 4 bits, dB")
 
 # %% [markdown] tags=["core"]
-# By Eq. 19.7, how many bits is a grid for each filter worth in this layer? And what does it cost: the bits of a weight, and 32 more for each grid, divided by the number of weights that share it.
+# By Eq. 19.7, how many bits is a grid for each filter worth in this layer?
+# And what does it cost: the bits of a weight, and 32 more for each grid,
+# divided by the number of weights that share it.
 
 # %% tags=["core", "nbval-check-output"]
 per = {"one for the layer": weight.numel(), "one a filter": 9, "one a row": 3}
@@ -402,9 +467,11 @@ rows = [(k, f"{4 + 32 / n:.2f}") for k, n in per.items()]
 table(("grids", "bits for each weight"), rows)
 
 # %% [markdown] tags=["core"]
-# A float32 scale for three weights costs more than the weights. (Large language models share one scale among 32 or 128 weights, and give the scale 16 bits or 8.)
+# A float32 scale for three weights costs more than the weights.
+# (Large language models share one scale among 32 or 128 weights, and give the scale 16 bits or 8.)
 #
-# **At scale.** All 78 convolutions of the deployed `lite`, weights rounded to 8, 6, 4 and 3 bits, maps left alone.
+# **At scale.**
+# All 78 convolutions of the deployed `lite`, weights rounded to 8, 6, 4 and 3 bits, maps left alone.
 
 # %% tags=["core", "slide"]
 def with_weights(bits, **how):
@@ -435,9 +502,13 @@ small = 4 * (every - biases) + 32 * (biases + filters)  # a scale for each filte
 measured("file of 4-bit weights: times smaller", 32 * every / small, "x")
 
 # %% [markdown] tags=["core"]
-# Not eight times: biases stay wide, and depthwise filters pay a scale for nine weights. Eight bits cost little, whatever the grid. At four the grids decide, and at three even the better one is far below float32. What training can win back is the question of chapter 20.
+# Not eight times: biases stay wide, and depthwise filters pay a scale for nine weights.
+# Eight bits cost little, whatever the grid.
+# At four the grids decide, and at three even the better one is far below float32.
+# What training can win back is the question of chapter 20.
 #
-# Now by eye: the largest layer on its grid, and what the whole network makes of such grids. The APs are recorded, on three sets of 100 scenes (`python data/ablations/weight_bits.py`).
+# Now by eye: the largest layer on its grid, and what the whole network makes of such grids.
+# The APs are recorded, on three sets of 100 scenes (`python data/ablations/weight_bits.py`).
 
 # %% tags=["core"]
 file = data.FOLDER / "ablations" / "weight_bits.jsonl"
@@ -466,10 +537,14 @@ widgets.slider(at_bits, name="bits", values=[8, 6, 5, 4, 3, 2], start=3)
 # %% [markdown] tags=["core", "slide"]
 # ## Who watches the activations?
 #
-# Weights lie in a file; their range is known. Maps are different for every picture. So one shows the network some pictures, *observes* each
-# map, and proposes a range. The largest and the smallest value are the obvious choice. The outlier above says why they may be a bad one.
+# Weights lie in a file; their range is known.
+# Maps are different for every picture.
+# So one shows the network some pictures, *observes* each map, and proposes a range.
+# The largest and the smallest value are the obvious choice.
+# The outlier above says why they may be a bad one.
 #
-# Let us watch two kinds of activation: SiLU in `course`, and ReLU6 in `lite`. Before the next cell: which of the two is harder to quantize?
+# Let us watch two kinds of activation: SiLU in `course`, and ReLU6 in `lite`.
+# Before the next cell: which of the two is harder to quantize?
 
 # %% tags=["core"]
 def watch(model, kind, images):
@@ -498,8 +573,9 @@ labels = {"x_label": "value in the class head", "y_label": "count + 1", "log_y":
 plots.lines(edges[1:], counts, says="; ".join(ends) + ".", **labels)
 
 # %% [markdown] tags=["core"]
-# ReLU6 ends at 6, and some values pile up there. SiLU has a long, thin tail to the right, and on the left a dip to $-0.28$, which an affine grid has to pay steps for. Here is the SQNR (Eq. 19.6) of all
-# activations of both networks, with eight bits for the whole range:
+# ReLU6 ends at 6, and some values pile up there.
+# SiLU has a long, thin tail to the right, and on the left a dip to $-0.28$, which an affine grid has to pay steps for.
+# Here is the SQNR (Eq. 19.6) of all activations of both networks, with eight bits for the whole range:
 
 # %% tags=["core", "slide"]
 groups = {"SiLU (course)": silu, "ReLU6 (lite)": relu6}
@@ -511,18 +587,28 @@ assert middle["SiLU (course)"] + 3 < middle["ReLU6 (lite)"]
 plots.points(found, y_label="SQNR with 8 bits, dB")
 
 # %% [markdown] tags=["core"]
-# By the rule of 6 dB, how many bits lie between the two middles? And this is a small network that was trained gently. What a tail can do to a large one stands further down, under what goes wrong in practice.
+# By the rule of 6 dB, how many bits lie between the two middles?
+# And this is a small network that was trained gently.
+# What a tail can do to a large one stands further down, under what goes wrong in practice.
 #
-# So give up the tail. But how much of it? *Percentile*: keep all but one in 10,000 at each end. *MSE*: count what it costs. With a histogram of counts $n_i$ at values $x_i$, try many ranges, and take the one with
+# So give up the tail.
+# But how much of it?
+# *Percentile*: keep all but one in 10,000 at each end.
+# *MSE*: count what it costs.
+# With a histogram of counts $n_i$ at values $x_i$, try many ranges, and take the one with
 #
 # $$ \min_{l, u} \sum_i n_i \left(x_i - \hat{x}_i\right)^2 \tag{19.10} $$
 #
-# *Entropy*, as TensorRT does it: let $P$ be the histogram with all that is cut off counted at its edge, and $Q$ the same histogram when neighbours share one
-# value, and there are as many values as the grid has on the longer side of zero. Take the range that makes the two hardest to tell apart:
+# *Entropy*, as TensorRT does it: let $P$ be the histogram with all that is cut off counted at its edge,
+# and $Q$ the same histogram when neighbours share one value,
+# and there are as many values as the grid has on the longer side of zero.
+# Take the range that makes the two hardest to tell apart:
 #
 # $$ D(P \,\|\, Q) = \sum_i P_i \ln \frac{P_i}{Q_i} \tag{19.11} $$
 #
-# By hand: counts 4, 2, 1, 1, all kept, two values. Neighbours share: 3, 3, 1, 1. Divided by 8, $D = \tfrac12 \ln \tfrac43 + \tfrac14 \ln \tfrac23 = 0.042$.
+# By hand: counts 4, 2, 1, 1, all kept, two values.
+# Neighbours share: 3, 3, 1, 1.
+# Divided by 8, $D = \tfrac12 \ln \tfrac43 + \tfrac14 \ln \tfrac23 = 0.042$.
 
 # %% tags=["core"]
 show(quantize.divergence)
@@ -534,7 +620,8 @@ assert abs(distance - (math.log(4 / 3) / 2 + math.log(2 / 3) / 4)) < 1e-12
 round(distance, 3)
 
 # %% [markdown] tags=["core"]
-# Four observers see the two maps. Each proposes a range for 8 and for 4 bits.
+# Four observers see the two maps.
+# Each proposes a range for 8 and for 4 bits.
 
 # %% tags=["core", "slide"]
 observers = [quantize.MinMax, quantize.Percentile, quantize.MSE, quantize.Entropy]
@@ -558,8 +645,11 @@ says = "SQNR in dB, of two maps, by four observers."
 plots.grid(matrix, x_label="map", y_label="observer", says=says, **names)
 
 # %% [markdown] tags=["core"]
-# MSE asks for just what SQNR measures, so it should be ahead. With 8 bits there is little to gain; with 4 bits a good range is worth more than half a bit behind the SiLU. But look at Entropy with 8 bits. Is that map an exception? All maps behind a
-# SiLU, and what each observer gains or loses against the plain extremes:
+# MSE asks for just what SQNR measures, so it should be ahead.
+# With 8 bits there is little to gain; with 4 bits a good range is worth more than half a bit behind the SiLU.
+# But look at Entropy with 8 bits.
+# Is that map an exception?
+# All maps behind a SiLU, and what each observer gains or loses against the plain extremes:
 
 # %% tags=["core", "slide"]
 plain = [judged(observers[0], v, v) for v in silu.values()]
@@ -570,10 +660,14 @@ for kind in observers[1:]:
 plots.points(gains, y_label="dB gained over MinMax, 8 bits")
 
 # %% [markdown] tags=["core"]
-# Divergence asks how many values are cut, not how far they are moved. A calibrator with a good name can do worse than the plain extremes, on one map, and not on the next. SQNR has the last word here, but
-# a detector is not judged in decibels: compare observers on the network, by its score. Chapter 20 does, and finds far smaller differences than these.
+# Divergence asks how many values are cut, not how far they are moved.
+# A calibrator with a good name can do worse than the plain extremes, on one map, and not on the next.
+# SQNR has the last word here, but a detector is not judged in decibels: compare observers on the network, by its score.
+# Chapter 20 does, and finds far smaller differences than these.
 #
-# **Break it.** A driver hiccup, and 20 of a million values say 1000. Which of the four would you trust with the rest?
+# **Break it.**
+# A driver hiccup, and 20 of a million values say 1000.
+# Which of the four would you trust with the rest?
 
 # %% tags=["core", "slide"]
 sound = maps["ReLU6"]
@@ -582,10 +676,13 @@ found = {kind.__name__: round(judged(kind, spoiled, sound), 1) for kind in obser
 plots.bars(found, y_label="SQNR of the sound values, dB")
 
 # %% [markdown] tags=["core"]
-# MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones. Percentile only counts, and twenty are few. So the observer that was ahead is now last but one. Which one
-# is right depends on whether large values *mean* something, and no histogram knows that.
+# MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones.
+# Percentile only counts, and twenty are few.
+# So the observer that was ahead is now last but one.
+# Which one is right depends on whether large values *mean* something, and no histogram knows that.
 #
-# And observers that were shown nothing, or nothing of use? A grid made of such a range would be silent nonsense.
+# And observers that were shown nothing, or nothing of use?
+# A grid made of such a range would be silent nonsense.
 
 # %% tags=["core", "nbval-check-output"]
 bad = {"nothing": [], "NaN": [math.nan, 1.0], "a constant": [3.0, 3.0]}
@@ -599,7 +696,8 @@ for name, values in bad.items():
         print(f"{name}: {error}")
 
 # %% [markdown] tags=["core"]
-# That is what this chapter has to say about single tensors. How were your guesses?
+# That is what this chapter has to say about single tensors.
+# How were your guesses?
 
 # %% tags=["core"]
 guesses()
@@ -607,14 +705,25 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Eight bits, and a score near chance.** Min-max ranges, one for each map, took torchvision's EfficientNet-B0 from 85.6 % to 2.1 % (FasterAI-Labs/fasterai#55): every picture got the same class. Observers that clip
-#   repaired most of it. tensorflow/tpu#549 reports B0 more than 15 % down after quantization.
-# - **The same network, the same bits, another graph.** NVIDIA/TensorRT#1114: with SiLU written as two operations, each with a grid of its own, a detector fell from an mAP of 0.362 to 0.054; with SiLU as one operation it kept 0.316. A
-#   grid in the wrong place costs more than a bit.
-# - **One grid for a depthwise layer.** With 4-bit weights EfficientNet-Lite lost 4.2 % with one grid a layer, and 1.4 % with one a filter
-#   ([2106.08295](https://arxiv.org/abs/2106.08295)). Our figure of what a grid for each filter gains says why.
-# - **Folded once, used three times.** Heads with a norm for each level need a folding for each level. We made that bug above.
-# - **Calibrated on what nobody sends.** Pictures in the wrong colour order, or from 0 to 255 instead of normalised: every range is off, and nothing complains. Observe what the network will see.
+# - **Eight bits, and a score near chance.**
+#   Min-max ranges, one for each map, took torchvision's EfficientNet-B0 from 85.6 % to 2.1 %
+#   (FasterAI-Labs/fasterai#55): every picture got the same class.
+#   Observers that clip repaired most of it. tensorflow/tpu#549 reports B0 more than 15 % down after quantization.
+# - **The same network, the same bits, another graph.**
+#   NVIDIA/TensorRT#1114: with SiLU written as two operations, each with a grid of its own,
+#   a detector fell from an mAP of 0.362 to 0.054; with SiLU as one operation it kept 0.316.
+#   A grid in the wrong place costs more than a bit.
+# - **One grid for a depthwise layer.**
+#   With 4-bit weights EfficientNet-Lite lost 4.2 % with one grid a layer,
+#   and 1.4 % with one a filter ([2106.08295](https://arxiv.org/abs/2106.08295)).
+#   Our figure of what a grid for each filter gains says why.
+# - **Folded once, used three times.**
+#   Heads with a norm for each level need a folding for each level.
+#   We made that bug above.
+# - **Calibrated on what nobody sends.**
+#   Pictures in the wrong colour order, or from 0 to 255 instead of normalised: every range is off,
+#   and nothing complains.
+#   Observe what the network will see.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
@@ -622,8 +731,10 @@ guesses()
 # - An integer and a grid: $x \approx s\,(q - z)$, to the nearest step, clamped, zero exact.
 # - A bit is worth 6 dB; an outlier that doubles the range costs one.
 # - Batch norms go into the convolutions first: what is rounded is what is deployed.
-# - Weights: symmetric, a grid for each filter. Depthwise layers need it most.
-# - Maps: affine, one grid, from an observer. Min-max trusts every value, MSE weighs them, Percentile counts them.
+# - Weights: symmetric, a grid for each filter.
+#   Depthwise layers need it most.
+# - Maps: affine, one grid, from an observer.
+#   Min-max trusts every value, MSE weighs them, Percentile counts them.
 # - `lite` is built so that rounding is easy: ReLU6, no gates, sums.
 
 # %% [markdown] tags=["core"]
@@ -632,11 +743,13 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 19.1 · Predict · bits_for_sixty · 5 min · ●○○ · 1 point
 #
-# Numbers lie evenly between $-1$ and 1. What is the smallest number of bits that gives them 60 dB or more?
+# Numbers lie evenly between $-1$ and 1.
+# What is the smallest number of bits that gives them 60 dB or more?
 #
 # <details><summary>Answer</summary>
 #
-# $60 / 6.02 = 9.97$, so ten. (1023 steps: $20 \log_{10} 1023 = 60.2$.)
+# $60 / 6.02 = 9.97$, so ten.
+# (1023 steps: $20 \log_{10} 1023 = 60.2$.)
 #
 # </details>
 
@@ -649,7 +762,9 @@ check("quantize.bits_for_sixty", answer)
 # %% [markdown] tags=["core"]
 # ### 19.2 · Measure · spoiler · 8 min · ●●○ · 2 points
 #
-# Evenly spread numbers from $-1$ to 1, eight bits, and one outlier. From which power of two on (1, 2, 4, and so on) does the outlier push the others down to what *five* bits gave without it?
+# Evenly spread numbers from $-1$ to 1, eight bits, and one outlier.
+# From which power of two on (1, 2, 4, and so on) does the outlier push the others down to what *five* bits gave without
+# it?
 
 # %% tags=["core"]
 outlier = 2.0  # change me
@@ -666,8 +781,12 @@ check("quantize.spoiler", answer)
 # %% [markdown] tags=["core"]
 # ### 19.3 · Build · power_of_two_scale · 15 min · ●●○ · 3 points
 #
-# Small processors have no fast multiplication, but they can shift. If the scale is a power of two, a shift is all it takes. Write `power_of_two_scale(x, bits)`: the finest scale $2^n$, as a float, at which a symmetric grid of
-# that many bits (Eq. 19.5) still holds all of `x`. Nothing may be cut off. By hand: $(1, -7)$ with 4 bits needs 1, since the grid ends at 7; $(1, -7.5)$ needs 2.
+# Small processors have no fast multiplication, but they can shift.
+# If the scale is a power of two, a shift is all it takes.
+# Write `power_of_two_scale(x, bits)`: the finest scale $2^n$, as a float,
+# at which a symmetric grid of that many bits (Eq. 19.5) still holds all of `x`.
+# Nothing may be cut off.
+# By hand: $(1, -7)$ with 4 bits needs 1, since the grid ends at 7; $(1, -7.5)$ needs 2.
 
 # %% tags=["core"]
 def power_of_two_scale(x, bits):
@@ -681,9 +800,13 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 # %% [markdown] tags=["core"]
 # ### 19.4 · Build · fold_before · 15 min · ●●○ · 3 points
 #
-# Some networks put the norm *before* the layer. Write `fold_before(weight, bias, gamma, beta, mean, variance)`: weight and bias of one linear layer that answers for `x` as norm and layer did, one after the
-# other ($\epsilon$ is 0 here). `weight` is (filters, inputs), `bias` (filters), the others (inputs). By hand, weights $(1, 2)$ and bias 3; a norm whose Eq. 19.8 comes to $a = (10, 100)$ and $t = (5, -1)$. Then the weights are
-# $(10, 200)$, and the bias is $3 + 5 - 2 = 6$.
+# Some networks put the norm *before* the layer.
+# Write `fold_before(weight, bias, gamma, beta, mean, variance)`:
+# weight and bias of one linear layer that answers for `x` as norm and layer did,
+# one after the other ($\epsilon$ is 0 here).
+# `weight` is (filters, inputs), `bias` (filters), the others (inputs).
+# By hand, weights $(1, 2)$ and bias 3; a norm whose Eq. 19.8 comes to $a = (10, 100)$ and $t = (5, -1)$.
+# Then the weights are $(10, 200)$, and the bias is $3 + 5 - 2 = 6$.
 #
 # And then think: why does this not work for a convolution that pads with zeros?
 
@@ -699,8 +822,12 @@ check("quantize.fold_before", fold_before)
 # %% [markdown] tags=["core"]
 # ### 19.5 · Further · 60 min · ●●● · 0 points
 #
-# If the filters of a depthwise layer differ by a factor of a hundred, make them equal: multiply filter $i$ by $c_i$ and divide what the next layer does with it by $c_i$. With ReLU in between nothing changes, with ReLU6 almost nothing. Port
-# cross-layer equalization from [1906.04721](https://arxiv.org/abs/1906.04721), section 4.1, to the deployed `lite`, and draw the AP of one grid for each layer again. How many bits did it win?
+# If the filters of a depthwise layer differ by a factor of a hundred, make them equal:
+# multiply filter $i$ by $c_i$ and divide what the next layer does with it by $c_i$.
+# With ReLU in between nothing changes, with ReLU6 almost nothing.
+# Port cross-layer equalization from [1906.04721](https://arxiv.org/abs/1906.04721), section 4.1,
+# to the deployed `lite`, and draw the AP of one grid for each layer again.
+# How many bits did it win?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -711,16 +838,24 @@ quiz("quantize")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Weights are rounded, maps were only watched. Chapter 20 rounds both, inside the network, while it is being trained. There the small networks and the four bits come back.
+# Weights are rounded, maps were only watched.
+# Chapter 20 rounds both, inside the network, while it is being trained.
+# There the small networks and the four bits come back.
 #
 # Chapter 18 removed whole filters; what is left after it can be rounded as well (chapter 22).
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Jacob et al.: integer arithmetic, folding, zero points. [1712.05877](https://arxiv.org/abs/1712.05877)
-# - Krishnamoorthi: granularity and what it is worth. [1806.08342](https://arxiv.org/abs/1806.08342)
-# - Wu et al.: observers compared, entropy and percentile. [2004.09602](https://arxiv.org/abs/2004.09602)
-# - Nagel et al.: a white paper with recipes. [2106.08295](https://arxiv.org/abs/2106.08295)
-# - Nagel et al.: cross-layer equalization. [1906.04721](https://arxiv.org/abs/1906.04721)
-# - Bhalgat et al.: why SiLU wants an affine grid. [2004.09576](https://arxiv.org/abs/2004.09576)
+# - Jacob et al.: integer arithmetic, folding, zero points.
+#   [1712.05877](https://arxiv.org/abs/1712.05877)
+# - Krishnamoorthi: granularity and what it is worth.
+#   [1806.08342](https://arxiv.org/abs/1806.08342)
+# - Wu et al.: observers compared, entropy and percentile.
+#   [2004.09602](https://arxiv.org/abs/2004.09602)
+# - Nagel et al.: a white paper with recipes.
+#   [2106.08295](https://arxiv.org/abs/2106.08295)
+# - Nagel et al.: cross-layer equalization.
+#   [1906.04721](https://arxiv.org/abs/1906.04721)
+# - Bhalgat et al.: why SiLU wants an affine grid.
+#   [2004.09576](https://arxiv.org/abs/2004.09576)

@@ -9,7 +9,8 @@
 # %% [markdown] tags=["core", "slide"]
 # # 20 · QAT: a network that learns to be rounded
 #
-# **Question. Rounding has no slope. How can a network learn to live with it?**
+# **Question. Rounding has no slope.
+# How can a network learn to live with it?**
 #
 # After this chapter you can
 #
@@ -19,9 +20,11 @@
 # 4. spread a budget of bits over the layers of a network (exercise 20.2)
 # 5. see why a weight between two steps does not come to rest (exercise 20.4)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 90 min (estimate) | <!-- run -->0.8 min (50 CPU-seconds, measured)<!-- /run --> | <!-- peak -->954 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 90 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.8 min (50 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->954 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -69,8 +72,11 @@ from lib.detection import anchors, coco_eval, detection_loss, detectors
 device = setup("20_qat", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 19 put numbers on a grid: a step $s$, a zero point $z$, integers between a lowest and a highest. It looked at a tensor at a time. Now a whole network is rounded, and then it is *trained* while it
-# is rounded. Four guesses first. Write a number instead of `None`.
+# Chapter 19 put numbers on a grid: a step $s$, a zero point $z$, integers between a lowest and a highest.
+# It looked at a tensor at a time.
+# Now a whole network is rounded, and then it is *trained* while it is rounded.
+# Four guesses first.
+# Write a number instead of `None`.
 
 # %% tags=["core", "slide"]
 guess("AP lost by plain with 8 bits everywhere", None)  # 0 to 1
@@ -81,13 +87,23 @@ guess("layers of plain that suffer from 2 bits, of 27", None)
 # %% [markdown] tags=["core", "slide"]
 # ## What is the slope of a staircase?
 #
-# A grid of 3 bits: steps of 0.2, integers from $-3$ to 3. A weight $w = 0.29$ lies between two of its points, 0.2 and 0.4, and nearer to the first. It becomes 0.2. Now move it by 0.005, to 0.295. What does the network notice?
+# A grid of 3 bits: steps of 0.2, integers from $-3$ to 3.
+# A weight $w = 0.29$ lies between two of its points, 0.2 and 0.4, and nearer to the first.
+# It becomes 0.2.
+# Now move it by 0.005, to 0.295.
+# What does the network notice?
 #
-# Nothing. $0.295 / 0.2 = 1.475$ still rounds to 1. At 0.3 the value jumps to 0.4 at once. So the slope is 0, or it is infinite. *Fake quantization* is this: to the grid and back, in real numbers.
+# Nothing.
+# $0.295 / 0.2 = 1.475$ still rounds to 1.
+# At 0.3 the value jumps to 0.4 at once.
+# So the slope is 0, or it is infinite.
+# *Fake quantization* is this: to the grid and back, in real numbers.
 #
-# $$ \hat w = s \left( \operatorname{clamp}\!\left( \operatorname{round}\!\left(\tfrac{w}{s}\right) + z,\ l,\ h \right) - z \right) \tag{20.1} $$
+# $$ \hat w = s \left( \operatorname{clamp}\!\left( \operatorname{round}\!\left(\tfrac{w}{s}\right) + z,\ l,\ h
+#    \right) - z \right) \tag{20.1} $$
 #
-# $s$ is the step, $z$ the zero point, $l$ and $h$ the lowest and the highest integer. "Fake", because integers could hold the result, but no integer is stored.
+# $s$ is the step, $z$ the zero point, $l$ and $h$ the lowest and the highest integer.
+# "Fake", because integers could hold the result, but no integer is stored.
 
 # %% tags=["core", "slide"]
 staircase = qat.FakeQuantize(qat.Scheme(3, axis=None))
@@ -97,7 +113,8 @@ assert torch.allclose(staircase(some), torch.tensor([0.2, 0.2, 0.4, 0.6, -0.6]))
 staircase(some)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Let automatic differentiation have a look at the rounding itself.
+# **Break it.**
+# Let automatic differentiation have a look at the rounding itself.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 w = torch.tensor([0.29, 0.31], requires_grad=True)
@@ -105,16 +122,21 @@ w = torch.tensor([0.29, 0.31], requires_grad=True)
 w.grad.tolist()
 
 # %% [markdown] tags=["core"]
-# Zero, and rightly so. A network that learns from this learns nothing. The *straight-through* rule answers with a lie that works: in the backward pass, act as if rounding were not there. Only the ends stay: a
-# value that was cut off changes nothing, however it moves.
+# Zero, and rightly so.
+# A network that learns from this learns nothing.
+# The *straight-through* rule answers with a lie that works: in the backward pass, act as if rounding were not there.
+# Only the ends stay: a value that was cut off changes nothing, however it moves.
 #
-# $$ \frac{\partial \hat w}{\partial w} := \begin{cases} 1 & l \le \operatorname{round}(w/s) + z \le h \\ 0 & \text{else} \end{cases} \tag{20.2} $$
+# $$ \frac{\partial \hat w}{\partial w} := \begin{cases} 1 & l \le \operatorname{round}(w/s) + z \le h \\
+#    0 & \text{else} \end{cases} \tag{20.2} $$
 
 # %% tags=["core"]
 show(qat.Fake)
 
 # %% [markdown] tags=["core"]
-# The second half, about the step, is for later. Here are the staircase, the line whose slope is used instead, and by hand: 0.69 rounds to 3 steps, which exist; 0.71 to 4, which do not.
+# The second half, about the step, is for later.
+# Here are the staircase, the line whose slope is used instead, and by hand: 0.69 rounds to 3 steps, which exist;
+# 0.71 to 4, which do not.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 w = torch.tensor([0.29, 0.31, 0.69, 0.71], requires_grad=True)
@@ -131,7 +153,10 @@ plots.lines(x, drawn, x_label="weight", y_label="what the network sees", says=sa
 # %% [markdown] tags=["core", "slide"]
 # ## Where does a weight come to rest?
 #
-# One weight, and a loss that wants it at 0.33: $(\hat w - 0.33)^2$. The grid offers 0.2 and 0.4. We start at 0.1 and follow the straight-through gradient. Which of the two will it be?
+# One weight, and a loss that wants it at 0.33: $(\hat w - 0.33)^2$.
+# The grid offers 0.2 and 0.4.
+# We start at 0.1 and follow the straight-through gradient.
+# Which of the two will it be?
 
 # %% tags=["core", "slide"]
 w, path = torch.tensor(0.1, requires_grad=True), []
@@ -147,10 +172,17 @@ plots.lines(range(60), {"real": real, "rounded": rounded, "wanted": [0.33] * 60}
             x_label="step", y_label="weight", says=says)  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# Neither. At 0.2 the gradient says "up", at 0.4 it says "down", so the real weight walks to the edge between them, 0.3, and the rounded one jumps to and fro. On average it *is* about 0.33. That is a feature while
-# training, and a nuisance at the end: whoever takes the last step takes either value. A learning rate that falls to zero helps (exercise 20.4 counts the turns).
+# Neither.
+# At 0.2 the gradient says "up", at 0.4 it says "down", so the real weight walks to the edge between them, 0.3,
+# and the rounded one jumps to and fro.
+# On average it *is* about 0.33.
+# That is a feature while training, and a nuisance at the end: whoever takes the last step takes either value.
+# A learning rate that falls to zero helps (exercise 20.4 counts the turns).
 #
-# **Break it.** Why keep a real weight at all? The network only ever sees the rounded one. Round the weight itself after each step, and start at 0.
+# **Break it.**
+# Why keep a real weight at all?
+# The network only ever sees the rounded one.
+# Round the weight itself after each step, and start at 0.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 w = torch.tensor(0.0, requires_grad=True)
@@ -160,17 +192,30 @@ for _ in range(60):
 w.item()
 
 # %% [markdown] tags=["core"]
-# It never moved. The first update is $0.05 \cdot 0.66 = 0.033$, less than half a step, and is rounded away, sixty times. The real weight is where small updates add up.
+# It never moved.
+# The first update is $0.05 \cdot 0.66 = 0.033$, less than half a step, and is rounded away, sixty times.
+# The real weight is where small updates add up.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long should a step be?
 #
-# A long step rounds coarsely, a short one cuts off what is large. Chapter 19 searched for the best length. *LSQ* (learned step size quantization) trains it, like a weight. For that it needs a slope.
+# A long step rounds coarsely, a short one cuts off what is large.
+# Chapter 19 searched for the best length.
+# *LSQ* (learned step size quantization) trains it, like a weight.
+# For that it needs a slope.
 #
-# By hand, with $s = 0.2$. The weight 9 becomes the last point, $3s$. Make $s$ larger by a little, and $\hat w$ grows by three times as much: slope 3. The weight 0.29 becomes $1 \cdot s$. Is the slope 1? Not quite: $0.29 / s$ is inside the rounding, and the straight-through rule lets
-# that through, with $-0.29 / s = -1.45$. Together $1 - 1.45 = -0.45$. With $q$ the integer that comes out:
+# By hand, with $s = 0.2$.
+# The weight 9 becomes the last point, $3s$.
+# Make $s$ larger by a little, and $\hat w$ grows by three times as much: slope 3.
+# The weight 0.29 becomes $1 \cdot s$.
+# Is the slope 1?
+# Not quite: $0.29 / s$ is inside the rounding, and the straight-through rule lets that through,
+# with $-0.29 / s = -1.45$.
+# Together $1 - 1.45 = -0.45$.
+# With $q$ the integer that comes out:
 #
-# $$ \frac{\partial \hat w}{\partial s} = \begin{cases} (q - z) - w/s & \text{inside} \\ q - z & \text{where it was cut off, } q = l \text{ or } h \end{cases} \tag{20.3} $$
+# $$ \frac{\partial \hat w}{\partial s} = \begin{cases} (q - z) - w/s & \text{inside} \\
+#    q - z & \text{where it was cut off, } q = l \text{ or } h \end{cases} \tag{20.3} $$
 #
 # No new idea, then: the chain rule, and Eq. 20.2.
 
@@ -186,7 +231,8 @@ assert all(abs(a - b) < 1e-4 for a, b in zip(slopes, (-0.45, 0.45, 3.0), strict=
 [round(slope, 3) for slope in slopes]
 
 # %% [markdown] tags=["core"]
-# Near an edge the slope is large, on a point of the grid it is 0: a longer step would move those points away that are met exactly.
+# Near an edge the slope is large, on a point of the grid it is 0:
+# a longer step would move those points away that are met exactly.
 
 # %% tags=["core", "slide"]
 x = torch.linspace(-1, 1, 401)
@@ -197,11 +243,15 @@ drawn = {"slope of the step": q - torch.where(inside, x / 0.2, 0.0)}
 plots.lines(x, drawn, x_label="weight", y_label="slope", says=says)
 
 # %% [markdown] tags=["core"]
-# One step is shared by thousands of weights, and all their slopes add up. LSQ divides, so that a step moves in proportion to itself as weights do: for $N$ values that share the step,
+# One step is shared by thousands of weights, and all their slopes add up.
+# LSQ divides, so that a step moves in proportion to itself as weights do: for $N$ values that share the step,
 #
 # $$ g = \frac{1}{\sqrt{N h}} \tag{20.4} $$
 #
-# is a factor on the gradient. By hand for 36 weights on a grid up to 7: $1 / \sqrt{252} = 0.063$. Does it find the best step? We take one layer of the detector, 4 bits, and let only $s$ learn, from the squared error of rounding.
+# is a factor on the gradient.
+# By hand for 36 weights on a grid up to 7: $1 / \sqrt{252} = 0.063$.
+# Does it find the best step?
+# We take one layer of the detector, 4 bits, and let only $s$ learn, from the squared error of rounding.
 
 # %% tags=["core", "catch-up"]
 four = qat.FakeQuantize(qat.Scheme(4, axis=None))
@@ -229,16 +279,24 @@ says = f"Min-max: {first:.4f}. Least error: {best:.4f}. Learned (LSQ): {found:.4
 plots.lines(tried, {"error": errors}, x_label="step", y_label="squared error", says=says)
 
 # %% [markdown] tags=["core"]
-# Largest weights are rare, so min-max wastes steps on them. LSQ gives them up, without a search. And in a network it does not follow the error of rounding but the loss, which is what we care about.
+# Largest weights are rare, so min-max wastes steps on them.
+# LSQ gives them up, without a search.
+# And in a network it does not follow the error of rounding but the loss, which is what we care about.
 #
-# Two traps. A step can be thrown below zero by one large update: our module lifts it back above. And Adam divides every gradient by its usual size, so the factor $g$ does nearly nothing there: it would move a step of 0.01 as fast as a weight
-# of 1. So `qat.parameter_groups` gives every step a rate in proportion to its own size. *LSQ+* also learns the zero point of an asymmetric grid, which matters for SiLU below.
+# Two traps.
+# A step can be thrown below zero by one large update: our module lifts it back above.
+# And Adam divides every gradient by its usual size, so the factor $g$ does nearly nothing there:
+# it would move a step of 0.01 as fast as a weight of 1.
+# So `qat.parameter_groups` gives every step a rate in proportion to its own size.
+# *LSQ+* also learns the zero point of an asymmetric grid, which matters for SiLU below.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which weights are rounded?
 #
-# Two filters see the same input with the same weights. Then a batch norm multiplies the first by 1 and the second by 0.02. What is deployed is one convolution with *folded* weights (chapter 19), so those
-# are rounded. What happens to the second filter if both share one grid of 4 bits?
+# Two filters see the same input with the same weights.
+# Then a batch norm multiplies the first by 1 and the second by 0.02.
+# What is deployed is one convolution with *folded* weights (chapter 19), so those are rounded.
+# What happens to the second filter if both share one grid of 4 bits?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 filters = torch.tensor([[0.9, -0.4, 0.2]]) * torch.tensor([[1.0], [0.02]])
@@ -247,10 +305,16 @@ for axis in (None, 0):
     print(quantize.quantize(filters, grid).tolist())
 
 # %% [markdown] tags=["core"]
-# With one grid it is gone: all zeros. With a grid for each filter the integers are those before the norm. That is why weights get a step for each filter.
+# With one grid it is gone: all zeros.
+# With a grid for each filter the integers are those before the norm.
+# That is why weights get a step for each filter.
 #
-# Training has a second trap. A batch norm in training mode divides by the spread of *this batch*. If the factors are folded and then rounded, the weights that are rounded change with every batch. How
-# much? We fold the first convolution of `plain` with the statistics of small batches, and count integers of 4 bits that differ from those of the network as deployed.
+# Training has a second trap.
+# A batch norm in training mode divides by the spread of *this batch*.
+# If the factors are folded and then rounded, the weights that are rounded change with every batch.
+# How much?
+# We fold the first convolution of `plain` with the statistics of small batches,
+# and count integers of 4 bits that differ from those of the network as deployed.
 
 # %% tags=["core", "slide"]
 pictures = detectors.scenes("train", 64)
@@ -279,14 +343,19 @@ says = f"In batches of 4, {min(moved):.0%} to {max(moved):.0%} of the integers d
 plots.points({"batches of 4": moved}, y_label="share of integers that differ", says=says)
 
 # %% [markdown] tags=["core"]
-# So the network would learn to live with a rounding that is not the one it will get. The remedy here is the simplest one: fold first, for good, and train the network **as it is deployed**, biases and all (arXiv 1712.05877 went a longer
-# way round, for trainings from scratch). `deployed.deployed` gives that network, one convolution for each use: a head runs on three levels with three norms, so it becomes three.
+# So the network would learn to live with a rounding that is not the one it will get.
+# The remedy here is the simplest one: fold first, for good, and train the network **as it is deployed**,
+# biases and all (arXiv 1712.05877 went a longer way round, for trainings from scratch).
+# `deployed.deployed` gives that network, one convolution for each use: a head runs on three levels with three norms,
+# so it becomes three.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Where in a network is something rounded?
 #
-# After everything that gives values between the steps: convolutions, sums, means. A ReLU right behind a convolution is done by the device while it writes, so the grid comes after it. A maximum, a
-# resize or a slice only chooses values that stand on a grid already. Take $\operatorname{relu}(\operatorname{conv}(x))$: how many roundings of maps do you expect, the input included?
+# After everything that gives values between the steps: convolutions, sums, means.
+# A ReLU right behind a convolution is done by the device while it writes, so the grid comes after it.
+# A maximum, a resize or a slice only chooses values that stand on a grid already.
+# Take $\operatorname{relu}(\operatorname{conv}(x))$: how many roundings of maps do you expect, the input included?
 
 # %% tags=["core"]
 show(grids.places)
@@ -300,10 +369,15 @@ for name, network in prepared.items():
     print(name, len(qat.layers(network)), "layers,", len(qat.maps(network)), "maps")
 
 # %% [markdown] tags=["core"]
-# Biases stay real here. A device adds them to its sums as whole steps $s_x s_w$, in 32 bits. These steps are so small that training need not know them. Chapter 22 moves each bias to the nearest one at the very end (`grids.settle`); chapter 21 finds a place for what is left over.
+# Biases stay real here.
+# A device adds them to its sums as whole steps $s_x s_w$, in 32 bits.
+# These steps are so small that training need not know them.
+# Chapter 22 moves each bias to the nearest one at the very end (`grids.settle`);
+# chapter 21 finds a place for what is left over.
 
 # %% [markdown] tags=["core"]
-# **Break it.** Nobody has told these networks a range yet.
+# **Break it.**
+# Nobody has told these networks a range yet.
 
 # %% tags=["core", "nbval-check-output"]
 try:
@@ -312,7 +386,9 @@ except ValueError as error:
     print(error)
 
 # %% [markdown] tags=["core"]
-# `calibrate` runs a few batches in real numbers, and each module watches. 64 pictures are enough. That is *post-training quantization*: no label, no gradient, a second of work.
+# `calibrate` runs a few batches in real numbers, and each module watches.
+# 64 pictures are enough.
+# That is *post-training quantization*: no label, no gradient, a second of work.
 
 # %% tags=["core"]
 show(qat.calibrate)
@@ -344,12 +420,20 @@ measured("AP lost by plain with 8 bits everywhere", lost["plain"]["8, 8"])
 measured("AP lost by plain with weights of 3 bits", lost["plain"]["3, 8"])
 
 # %% [markdown] tags=["core"]
-# Eight bits cost hardly anything. With 100 scenes, a change of 0.01 either way is noise. The four bits from 8 to 4 together cost less than the one from 4 to 3. That gap is what training has to win back.
+# Eight bits cost hardly anything.
+# With 100 scenes, a change of 0.01 either way is noise.
+# The four bits from 8 to 4 together cost less than the one from 4 to 3.
+# That gap is what training has to win back.
 #
 # ### And SiLU?
 #
-# A quantized EfficientNet with SiLU has become famous for its collapse: 75 % of ImageNet before, 46 % after, with min-max ranges (the EfficientNet-Lite announcement). The `course` detector has SiLU, and did not collapse above. Why should SiLU be harder at all? Its output reaches
-# down to $-0.28$ and up as far as it likes. By hand: a range from $-0.28$ to 10, in 15 steps of 4 bits. How many steps are left below zero?
+# A quantized EfficientNet with SiLU has become famous for its collapse: 75 % of ImageNet before, 46 % after,
+# with min-max ranges (the EfficientNet-Lite announcement).
+# The `course` detector has SiLU, and did not collapse above.
+# Why should SiLU be harder at all?
+# Its output reaches down to $-0.28$ and up as far as it likes.
+# By hand: a range from $-0.28$ to 10, in 15 steps of 4 bits.
+# How many steps are left below zero?
 
 # %% tags=["core", "slide", "nbval-check-output"]
 low = nn.functional.silu(torch.linspace(-5, 0, 5001)).min().item()
@@ -358,7 +442,11 @@ for top in (2, 5, 10, 20):
     print(f"up to {top}: {round(-low / step)} of 15 steps below 0")
 
 # %% [markdown] tags=["core"]
-# None, from a range of 10 on: everything negative becomes zero, and SiLU is a ReLU. With 255 steps there are seven left. So the danger grows with *outliers* and with *fewer bits*. How wide are the ranges here? We compare the whole range with one that leaves out a value in ten thousand at each end, map by map.
+# None, from a range of 10 on: everything negative becomes zero, and SiLU is a ReLU.
+# With 255 steps there are seven left.
+# So the danger grows with *outliers* and with *fewer bits*.
+# How wide are the ranges here?
+# We compare the whole range with one that leaves out a value in ten thousand at each end, map by map.
 
 # %% tags=["core", "slide"]
 ratios = {}
@@ -372,8 +460,12 @@ says = ", ".join(f"{name}: up to {max(values):.1f}" for name, values in ratios.i
 plots.points(ratios, y_label="range, over that of all but 0.01 %", says=says)
 
 # %% [markdown] tags=["core"]
-# The widest ranges are about twice as wide as what nearly all values need. That costs one bit of eight, and the maps of `course` are no worse than the others. More bits have to go before SiLU matters here. That has been recorded, for a fourth detector too: `mbconv`, with EfficientNet's own blocks, SiLU and
-# squeeze-excite (`python data/ablations/quantization.py`, about 20 minutes). Weights keep 8 bits.
+# The widest ranges are about twice as wide as what nearly all values need.
+# That costs one bit of eight, and the maps of `course` are no worse than the others.
+# More bits have to go before SiLU matters here.
+# That has been recorded, for a fourth detector too: `mbconv`, with EfficientNet's own blocks,
+# SiLU and squeeze-excite (`python data/ablations/quantization.py`, about 20 minutes).
+# Weights keep 8 bits.
 
 # %% tags=["core"]
 path = data.FOLDER / "ablations" / "quantization.jsonl"
@@ -404,12 +496,19 @@ def lost_by_maps(bits):
 widgets.slider(lost_by_maps, name="bits", values=[8, 6, 5, 4], label="bits of the maps")
 
 # %% [markdown] tags=["core"]
-# Read it in two directions. With 8 bits, which of the four loses most? And from 8 to 4 bits, who falls first, and does it help to clip (MSE) instead of taking the whole range?
+# Read it in two directions.
+# With 8 bits, which of the four loses most?
+# And from 8 to 4 bits, who falls first, and does it help to clip (MSE) instead of taking the whole range?
 #
-# With 8 bits nobody loses much, and of SiLU there is nothing to be seen: `plain`, which has none, loses most. With 6 bits everyone loses something. With 4 bits `lite`, made without gates and without SiLU for this very purpose, falls least, and `course` most. Clipping helps all four
-# with 4 bits, but only `mbconv` with 6. (Below 8 bits each bar is one run, so small differences say nothing.)
+# With 8 bits nobody loses much, and of SiLU there is nothing to be seen: `plain`, which has none, loses most.
+# With 6 bits everyone loses something.
+# With 4 bits `lite`, made without gates and without SiLU for this very purpose, falls least, and `course` most.
+# Clipping helps all four with 4 bits, but only `mbconv` with 6.
+# (Below 8 bits each bar is one run, so small differences say nothing.)
 #
-# In the collapse that became famous, maps ran from $-168$ to 204, in a deep network trained for weeks. Ours are shallow and trained for minutes. Compare with the ranges in the figure above before you carry their result over, in either direction.
+# In the collapse that became famous, maps ran from $-168$ to 204, in a deep network trained for weeks.
+# Ours are shallow and trained for minutes.
+# Compare with the ranges in the figure above before you carry their result over, in either direction.
 #
 # All four observers of chapter 19, 8 bits everywhere, three sets of calibration pictures each:
 
@@ -424,10 +523,12 @@ says = f"At most {max(groups[largest]):.3f} lost, by {largest}, with one set of 
 plots.points(groups, y_label="AP lost with 8 bits (recorded)", says=says)
 
 # %% [markdown] tags=["deep"]
-# One point stands far out: a range that fits one set of pictures can cut off what another needs. Apart from it, the choice hardly matters with 8 bits.
+# One point stands far out: a range that fits one set of pictures can cut off what another needs.
+# Apart from it, the choice hardly matters with 8 bits.
 
 # %% [markdown] tags=["core"]
-# And the weights? One grid for each filter, or one for the whole layer, with maps of 8 bits (recorded):
+# And the weights?
+# One grid for each filter, or one for the whole layer, with maps of 8 bits (recorded):
 
 # %% tags=["core", "slide"]
 def lost_by_weights(bits):
@@ -443,12 +544,17 @@ how = {"values": [8, 6, 5, 4, 3, 2], "label": "bits of the weights"}
 widgets.slider(lost_by_weights, name="bits", start=3, **how)
 
 # %% [markdown] tags=["core"]
-# Every bit that goes doubles the step, and a depthwise filter (`lite`, `course`, `mbconv`) has only nine weights to average the errors over. That is where a grid for each filter matters most.
+# Every bit that goes doubles the step, and a depthwise filter (`lite`, `course`,
+# `mbconv`) has only nine weights to average the errors over.
+# That is where a grid for each filter matters most.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which layers need their bits?
 #
-# Not all layers suffer alike. A *sensitivity scan* asks one layer at a time: give its weight few bits, leave the others at eight, and look at the loss. 27 layers, two choices of bits, 16 pictures.
+# Not all layers suffer alike.
+# A *sensitivity scan* asks one layer at a time: give its weight few bits, leave the others at eight,
+# and look at the loss.
+# 27 layers, two choices of bits, 16 pictures.
 
 # %% tags=["core"]
 places = anchors.anchors((128, 128), models["plain"].config.anchors)
@@ -476,12 +582,17 @@ shares = {n: damage[whole][2] / base for n, whole in short.items()}
 plots.bars(shares, y_label="loss with 2 bits in this layer, more than before (share)")
 
 # %% [markdown] tags=["core"]
-# "Suffer" means here: the loss grows by more than a tenth. Now spend a budget. All layers begin with eight bits. Again and again, make the cut that does least damage for each bit it saves. With $D_k(b)$ the damage of layer $k$ at $b$ bits and $n_k$ its weights, the
-# price of a cut from $b$ to $b'$ is
+# "Suffer" means here: the loss grows by more than a tenth.
+# Now spend a budget.
+# All layers begin with eight bits.
+# Again and again, make the cut that does least damage for each bit it saves.
+# With $D_k(b)$ the damage of layer $k$ at $b$ bits and $n_k$ its weights, the price of a cut from $b$ to $b'$ is
 #
 # $$ p_k = \frac{D_k(b') - D_k(b)}{n_k\,(b - b')} \tag{20.5} $$
 #
-# By hand: layer A has 10 weights and loses 1 from 8 to 4 bits: $1/40$. B has 20 and loses 3: $3/80$. A is cut first, though B has more to give.
+# By hand: layer A has 10 weights and loses 1 from 8 to 4 bits: $1/40$.
+# B has 20 and loses 3: $3/80$.
+# A is cut first, though B has more to give.
 
 # %% tags=["core"]
 show(qat.allocate)
@@ -492,7 +603,9 @@ assert qat.allocate(toy, {"A": 10, "B": 20}, 239) == {"A": 4, "B": 8}
 qat.allocate(toy, {"A": 10, "B": 20}, 239)
 
 # %% [markdown] tags=["core"]
-# Is it worth the trouble? Four bits for every layer, against bits of 2, 4 and 8 that are *four on average*. And against the same budget spent at random, which is the comparison that matters.
+# Is it worth the trouble?
+# Four bits for every layer, against bits of 2, 4 and 8 that are *four on average*.
+# And against the same budget spent at random, which is the comparison that matters.
 
 # %% tags=["core", "slide"]
 sizes = {n: layer.weight.numel() for n, layer in qat.layers(plain).items()}
@@ -510,12 +623,19 @@ print("layers at 2, 4 and 8 bits:", *(list(chosen.values()).count(b) for b in (2
 table(("four bits on average", "AP"), rows)
 
 # %% [markdown] tags=["core"]
-# The scan has looked at 16 pictures and at one layer at a time, and damages are added as if they did not know of each other. It is cheap advice, not an optimum: measure what it proposes. A device must also be able to use such bits. Eight and four are common, three is not.
+# The scan has looked at 16 pictures and at one layer at a time,
+# and damages are added as if they did not know of each other.
+# It is cheap advice, not an optimum: measure what it proposes.
+# A device must also be able to use such bits.
+# Eight and four are common, three is not.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can training win it back?
 #
-# Weights of 3 bits: seven values. We start from the shipped weights, calibrate, and train 60 steps of 8 scenes with the straight-through gradient and learned steps. The learning rate is small: the network is nearly right.
+# Weights of 3 bits: seven values.
+# We start from the shipped weights, calibrate, and train 60 steps of 8 scenes with the straight-through gradient and
+# learned steps.
+# The learning rate is small: the network is nearly right.
 
 # %% tags=["core", "slide"]
 QUICK = True  # False: 300 steps
@@ -545,7 +665,10 @@ count = sum(p.numel() for p in flat["plain"].parameters())
 print(f"{4e-3 * count:.0f} kB of floats, {qat.size(learner) / 1e3:.0f} kB with 3 bits")
 
 # %% [markdown] tags=["core"]
-# A few seconds of training win back a good part of the damage. What has moved? The real weights only by a little. We look at each layer: how many of its integers are others than before?
+# A few seconds of training win back a good part of the damage.
+# What has moved?
+# The real weights only by a little.
+# We look at each layer: how many of its integers are others than before?
 
 # %% tags=["core", "slide"]
 moved = {}
@@ -559,7 +682,11 @@ says = f"From {min(shares):.1%} to {max(shares):.1%} of a layer's integers have 
 plots.points({"layers": shares}, y_label="share of integers that changed", says=says)
 
 # %% [markdown] tags=["core"]
-# One run says little. Recorded: 150 steps of 8 scenes from three seeds, with steps that stay (STE) and with learned ones (LSQ), for two detectors. "More training" is the control: the same steps without any rounding. Whatever it wins is not a merit of the method.
+# One run says little.
+# Recorded: 150 steps of 8 scenes from three seeds, with steps that stay (STE) and with learned ones (LSQ),
+# for two detectors.
+# "More training" is the control: the same steps without any rounding.
+# Whatever it wins is not a merit of the method.
 
 # %% tags=["core", "slide"]
 def trained_rows(name):
@@ -581,29 +708,53 @@ plots.points(trained_rows("plain"), title="plain", y_label=label)
 plots.points(trained_rows("lite"), title="lite", y_label=label)
 
 # %% [markdown] tags=["core"]
-# Compare the trained groups with the control, not with zero. The control wins nothing: at this rate more training makes the finished `plain` even a little worse. So what is won back here is the method's own.
+# Compare the trained groups with the control, not with zero.
+# The control wins nothing: at this rate more training makes the finished `plain` even a little worse.
+# So what is won back here is the method's own.
 #
-# And does it pay to learn the step? For `plain` the points of STE and LSQ overlap, at 4 bits and at 3: no difference seen. For `lite` at 4 bits all three of LSQ lie above all three of STE. (STE at 3 bits was not run for `lite`.)
+# And does it pay to learn the step?
+# For `plain` the points of STE and LSQ overlap, at 4 bits and at 3: no difference seen.
+# For `lite` at 4 bits all three of LSQ lie above all three of STE.
+# (STE at 3 bits was not run for `lite`.)
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **A warning instead of an error.** pytorch/pytorch#40278 and #100654: an observer that saw nothing warns and gives scale 1 and zero point 0. Nothing stops until the accuracy is measured. Our modules refuse to run without a grid.
-# - **The learned step is negative.** ZouJiu1/LSQplus#12 and OpenPPL/ppq#518: a step passed zero in training. The grid is mirrored, or accuracy is gone.
-# - **Rounded, then folded.** IntelLabs/distiller#397: weights were trained on a grid, then the batch norm was folded into them, and they were on no grid any more.
-# - **Folded with the statistics of a batch.** AlexeyAB/darknet#5069: weights were folded in place, batch after batch, so the factors multiplied until NaN. And some batches have statistics far from the average.
-# - **A network of depthwise convolutions does not train.** microsoft/nni#3084: MobileNetV2, trained with 8 bits, stayed at chance. The user suspects that batch norms were not folded; the thread does not settle it.
-# - **Min-max and SiLU.** FasterAI-Labs/fasterai#55: EfficientNet-B0 with one symmetric min-max range for each map went from 85.6 % to 2.1 %, all predictions in one class. An observer that clips ended the collapse; by the title of the fix itself, the model stays degraded.
+# - **A warning instead of an error.** pytorch/pytorch#40278 and #100654:
+#   an observer that saw nothing warns and gives scale 1 and zero point 0.
+#   Nothing stops until the accuracy is measured.
+#   Our modules refuse to run without a grid.
+# - **The learned step is negative.**
+#   ZouJiu1/LSQplus#12 and OpenPPL/ppq#518: a step passed zero in training.
+#   The grid is mirrored, or accuracy is gone.
+# - **Rounded, then folded.**
+#   IntelLabs/distiller#397: weights were trained on a grid, then the batch norm was folded into them,
+#   and they were on no grid any more.
+# - **Folded with the statistics of a batch.**
+#   AlexeyAB/darknet#5069: weights were folded in place, batch after batch, so the factors multiplied until NaN.
+#   And some batches have statistics far from the average.
+# - **A network of depthwise convolutions does not train.** microsoft/nni#3084: MobileNetV2, trained with 8 bits,
+#   stayed at chance.
+#   The user suspects that batch norms were not folded; the thread does not settle it.
+# - **Min-max and SiLU.**
+#   FasterAI-Labs/fasterai#55: EfficientNet-B0 with one symmetric min-max range for each map went from 85.6 % to 2.1 %,
+#   all predictions in one class.
+#   An observer that clips ended the collapse; by the title of the fix itself, the model stays degraded.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - Fake quantization rounds to a grid and stays in real numbers: what training sees is what integers will compute.
-# - Rounding has no slope. The straight-through gradient passes inside the grid, and stops outside.
-# - A real weight stands behind each rounded one, so that small updates add up. Between two steps it does not come to rest.
-# - The slope of a step follows from the same rule (LSQ). Under Adam its rate has to be set by hand.
-# - Fold batch norms first, and train what is deployed. One step for each filter.
-# - Eight bits: calibrate, done. Four and fewer: a scan for the layers that suffer, and a short training.
+# - Rounding has no slope.
+#   The straight-through gradient passes inside the grid, and stops outside.
+# - A real weight stands behind each rounded one, so that small updates add up.
+#   Between two steps it does not come to rest.
+# - The slope of a step follows from the same rule (LSQ).
+#   Under Adam its rate has to be set by hand.
+# - Fold batch norms first, and train what is deployed.
+#   One step for each filter.
+# - Eight bits: calibrate, done.
+#   Four and fewer: a scan for the layers that suffer, and a short training.
 
 # %% tags=["core"]
 guesses()
@@ -614,11 +765,17 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 20.1 · Predict · reached · 5 min · ●○○ · 1 point
 #
-# Eight weights, steps of 0.2, integers from $-3$ to 3, zero point 0: 0.1, $-0.59$, 0.65, 0.69, 0.71, $-0.75$, 1.4 and 0. The gradient at the rounded weights is 1 everywhere. How many of the eight real weights get a gradient that is not 0?
+# Eight weights, steps of 0.2, integers from $-3$ to 3, zero point 0: 0.1, $-0.59$, 0.65, 0.69, 0.71, $-0.75$,
+# 1.4 and 0.
+# The gradient at the rounded weights is 1 everywhere.
+# How many of the eight real weights get a gradient that is not 0?
 #
 # <details><summary>Answer</summary>
 #
-# In steps: 0.5, $-2.95$, 3.25, 3.45, 3.55, $-3.75$, 7, 0. Rounded: 0, $-3$, 3, 3, 4, $-4$, 7, 0. Three of them are outside. Five are reached, among them two that lie above 0.6, the last point.
+# In steps: 0.5, $-2.95$, 3.25, 3.45, 3.55, $-3.75$, 7, 0.
+# Rounded: 0, $-3$, 3, 3, 4, $-4$, 7, 0.
+# Three of them are outside.
+# Five are reached, among them two that lie above 0.6, the last point.
 #
 # </details>
 
@@ -631,7 +788,8 @@ check("qat.reached", answer)
 # %% [markdown] tags=["core"]
 # ### 20.2 · Measure · fewest_bits · 10 min · ●●○ · 2 points
 #
-# Three layers, and what a scan has found. What is the smallest mean of bits, in tenths, at which `allocate` does a damage of 6 or less?
+# Three layers, and what a scan has found.
+# What is the smallest mean of bits, in tenths, at which `allocate` does a damage of 6 or less?
 
 # %% tags=["core"]
 mean = 6.0  # change me
@@ -649,8 +807,14 @@ check("qat.fewest_bits", answer)
 # %% [markdown] tags=["core"]
 # ### 20.3 · Build · pact · 20 min · ●●● · 4 points
 #
-# LSQ learns a step. [PACT](https://arxiv.org/abs/1805.06085), a little older, learns where a map is cut off. Values below 0 become 0, values above $\alpha$ become $\alpha$, and $[0, \alpha]$ is rounded to $2^b - 1$ equal steps, both ends included. Gradients: $x$ gets what arrives where $0 < x < \alpha$ and nothing elsewhere.
-# $\alpha$ gets what arrives where $x > \alpha$ and nothing else: the rounding is ignored for both. `x` is a tensor, `alpha` a tensor with one number, `bits` an integer. By hand: $-1, 0.4, 0.6, 5$ with $\alpha = 1.5$ and 2 bits give $0, 0.5, 0.5, 1.5$.
+# LSQ learns a step.
+# [PACT](https://arxiv.org/abs/1805.06085), a little older, learns where a map is cut off.
+# Values below 0 become 0, values above $\alpha$ become $\alpha$, and $[0, \alpha]$ is rounded to $2^b - 1$ equal steps,
+# both ends included.
+# Gradients: $x$ gets what arrives where $0 < x < \alpha$ and nothing elsewhere.
+# $\alpha$ gets what arrives where $x > \alpha$ and nothing else: the rounding is ignored for both.
+# `x` is a tensor, `alpha` a tensor with one number, `bits` an integer.
+# By hand: $-1, 0.4, 0.6, 5$ with $\alpha = 1.5$ and 2 bits give $0, 0.5, 0.5, 1.5$.
 
 # %% tags=["core"]
 def pact(x, alpha, bits):
@@ -664,8 +828,13 @@ check("qat.pact", pact)
 # %% [markdown] tags=["core"]
 # ### 20.4 · Build · oscillations · 15 min · ●●○ · 3 points
 #
-# Which weights do not come to rest? `history` is an integer tensor (steps, weights): what each weight was rounded to after each step. Count for each weight how often it *turned back*: it changed, and its change before that went in the other direction. A weight that rests in between
-# still remembers its last direction. Return one integer for each weight ([arXiv 2203.11086](https://arxiv.org/abs/2203.11086) freezes those that turn too often). By hand: $0, 1, 1, 0$ turns once, $0, 1, 2, 3$ never, $0, -1, 0, -1$ twice.
+# Which weights do not come to rest?
+# `history` is an integer tensor (steps, weights): what each weight was rounded to after each step.
+# Count for each weight how often it *turned back*: it changed, and its change before that went in the other direction.
+# A weight that rests in between still remembers its last direction.
+# Return one integer for each weight ([arXiv 2203.11086](https://arxiv.org/abs/2203.11086) freezes those that turn too
+# often).
+# By hand: $0, 1, 1, 0$ turns once, $0, 1, 2, 3$ never, $0, -1, 0, -1$ twice.
 
 # %% tags=["core"]
 def oscillations(history):
@@ -679,7 +848,10 @@ check("qat.oscillations", oscillations)
 # %% [markdown] tags=["optional"]
 # ### 20.5 · Further · 120 min · ●●● · 0 points
 #
-# Rounding to the nearest point is not always best. [AdaRound](https://arxiv.org/abs/2004.10568) decides for each weight whether to go up or down, layer by layer, from a few hundred pictures and without labels. Write it for one layer of `plain` at 3 bits, and compare the layer's output with that of rounding to the nearest.
+# Rounding to the nearest point is not always best.
+# [AdaRound](https://arxiv.org/abs/2004.10568) decides for each weight whether to go up or down, layer by layer,
+# from a few hundred pictures and without labels.
+# Write it for one layer of `plain` at 3 bits, and compare the layer's output with that of rounding to the nearest.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -690,15 +862,24 @@ quiz("qat")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Everything here was still computed in real numbers. Chapter 21 takes them away: the same network, in integers only. Before that, chapter 19 has the grids and observers, and chapter 17 removes weights instead of bits.
+# Everything here was still computed in real numbers.
+# Chapter 21 takes them away: the same network, in integers only.
+# Before that, chapter 19 has the grids and observers, and chapter 17 removes weights instead of bits.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Bengio, Léonard, Courville: [Estimating or propagating gradients through stochastic neurons](https://arxiv.org/abs/1308.3432), 2013. The straight-through estimator.
-# - Jacob and others: [Quantization and training of neural networks for efficient integer-arithmetic-only inference](https://arxiv.org/abs/1712.05877), 2018.
-# - Krishnamoorthi: [Quantizing deep convolutional networks for efficient inference](https://arxiv.org/abs/1806.08342), 2018. Batch norms in training.
+# - Bengio, Léonard, Courville: [Estimating or propagating gradients through stochastic
+#   neurons](https://arxiv.org/abs/1308.3432), 2013.
+#   The straight-through estimator.
+# - Jacob and others: [Quantization and training of neural networks for efficient integer-arithmetic-only
+#   inference](https://arxiv.org/abs/1712.05877), 2018.
+# - Krishnamoorthi: [Quantizing deep convolutional networks for efficient inference](https://arxiv.org/abs/1806.08342),
+#   2018.
+#   Batch norms in training.
 # - Esser and others: [Learned step size quantization](https://arxiv.org/abs/1902.08153), 2020.
-# - Bhalgat and others: [LSQ+](https://arxiv.org/abs/2004.09576), 2020. A learned zero point, for SiLU.
+# - Bhalgat and others: [LSQ+](https://arxiv.org/abs/2004.09576), 2020.
+#   A learned zero point, for SiLU.
 # - Nagel and others: [Overcoming oscillations in quantization-aware training](https://arxiv.org/abs/2203.11086), 2022.
-# - Nagel and others: [A white paper on neural network quantization](https://arxiv.org/abs/2106.08295), 2021. EfficientDet-D1 among others.
+# - Nagel and others: [A white paper on neural network quantization](https://arxiv.org/abs/2106.08295), 2021.
+#   EfficientDet-D1 among others.

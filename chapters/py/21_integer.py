@@ -18,9 +18,11 @@
 # 3. move a zero point into a bias, and a threshold into an integer (exercises 21.3, 21.4)
 # 4. say when an accumulator overflows (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 85 min (estimate) | <!-- run -->0.6 min (37 CPU-seconds, measured)<!-- /run --> | <!-- peak -->866 MB (measured)<!-- /peak --> | no download; starts alone |
+# | study | about 85 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.6 min (37 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->866 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -66,11 +68,15 @@ from lib.detection import coco_eval, decoding, detectors
 device = setup("21_integer", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 20 trained networks that *pretend*: after every operator a value is rounded to a grid of 256 steps, and then it goes on as a real number. The chip in a camera or in a phone
-# has no real numbers to spare. It multiplies bytes and adds up integers. This chapter takes the pretending network and computes it with integers only, from the picture to the logits, and it
-# asks a hard question at the end: is it still the same network?
+# Chapter 20 trained networks that *pretend*: after every operator a value is rounded to a grid of 256 steps,
+# and then it goes on as a real number.
+# The chip in a camera or in a phone has no real numbers to spare.
+# It multiplies bytes and adds up integers.
+# This chapter takes the pretending network and computes it with integers only, from the picture to the logits,
+# and it asks a hard question at the end: is it still the same network?
 #
-# First your guesses. Write a number in the place of each `None`; the last page tells how far off you were.
+# First your guesses.
+# Write a number in the place of each `None`; the last page tells how far off you were.
 
 # %% tags=["core"]
 guess("bits that any sum of this detector needs", None)
@@ -82,7 +88,9 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # %% [markdown] tags=["core", "slide"]
 # ## What is left of a convolution?
 #
-# A filter with three taps meets three pixels. Everything is on a grid, real = (integer - zero point) times step, as in chapter 19. A weight's zero point is 0.
+# A filter with three taps meets three pixels.
+# Everything is on a grid, real = (integer - zero point) times step, as in chapter 19.
+# A weight's zero point is 0.
 #
 # | | integers | zero point | step | real numbers |
 # |---|---|---|---|---|
@@ -90,16 +98,21 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # | weights $w$ | 100, -120, 90 | 0 | 0.003 | 0.3, -0.36, 0.27 |
 # | bias $\beta$ | | | | 0.06 |
 #
-# In real numbers: $0.732 + 0.7776 + 0.3888 + 0.06 = 1.9584$. Now leave the steps out until the end. Each product is a product of integers times
-# $0.02 \cdot 0.003 = 0.00006$, always the same. So add up the integers alone:
+# In real numbers: $0.732 + 0.7776 + 0.3888 + 0.06 = 1.9584$.
+# Now leave the steps out until the end.
+# Each product is a product of integers times $0.02 \cdot 0.003 = 0.00006$, always the same.
+# So add up the integers alone:
 #
 # $$ a_f = b_f + \sum_{c,i,j} w_{f,c,i,j} \, (x_{c,i,j} - z_x) \tag{21.1} $$
 #
-# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$. The bias has to be in the steps of this sum, which are those of input times weight:
+# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$.
+# The bias has to be in the steps of this sum, which are those of input times weight:
 #
 # $$ b_f = \mathrm{round}\left( \frac{\beta_f}{s_x \, s_{w,f}} \right) \tag{21.2} $$
 #
-# By hand: $b = 0.06 / 0.00006 = 1000$, and $a = 1000 + 100 \cdot 122 + 120 \cdot 108 + 90 \cdot 72 = 32640$. Times 0.00006 that is 1.9584. Nothing was lost, because nothing was rounded.
+# By hand: $b = 0.06 / 0.00006 = 1000$, and $a = 1000 + 100 \cdot 122 + 120 \cdot 108 + 90 \cdot 72 = 32640$.
+# Times 0.00006 that is 1.9584.
+# Nothing was lost, because nothing was rounded.
 
 # %% tags=["core"]
 show(arithmetic.slow_convolution)
@@ -110,8 +123,10 @@ assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
 32640 * 0.02 * 0.003
 
 # %% [markdown] tags=["core"]
-# Python's integers have any length; a chip has 32 bits for a sum. The function above says so if a sum needs more on its way. The fast one lets torch do it: a convolution of int32 tensors
-# adds in int32 from end to end. Are they the same, bit for bit?
+# Python's integers have any length; a chip has 32 bits for a sum.
+# The function above says so if a sum needs more on its way.
+# The fast one lets torch do it: a convolution of int32 tensors adds in int32 from end to end.
+# Are they the same, bit for bit?
 
 # %% tags=["core"]
 show(arithmetic.accumulate)
@@ -127,12 +142,17 @@ fast.dtype, fast.shape
 # %% [markdown] tags=["core", "slide"]
 # ## How do you multiply by 0.0003 without a real number?
 #
-# The next map has steps of its own, say 0.2. Our sum of 32640 steps of 0.00006 is how many steps of 0.2? Multiply by $M = 0.00006 / 0.2 = 0.0003$. That is the one real number
-# in the way. It is known before any picture comes, so write it down as an integer and a power of two:
+# The next map has steps of its own, say 0.2.
+# Our sum of 32640 steps of 0.00006 is how many steps of 0.2?
+# Multiply by $M = 0.00006 / 0.2 = 0.0003$.
+# That is the one real number in the way.
+# It is known before any picture comes, so write it down as an integer and a power of two:
 #
 # $$ M = \frac{s_x \, s_w}{s_y} \approx \frac{m}{2^n}, \qquad 2^{30} \le m < 2^{31} \tag{21.3} $$
 #
-# By hand: double 0.0003 until it is at least a half. After 11 times it is 0.6144. Then $m = \mathrm{round}(0.6144 \cdot 2^{31}) = 1{,}319{,}413{,}953$ and $n = 11 + 31 = 42$.
+# By hand: double 0.0003 until it is at least a half.
+# After 11 times it is 0.6144.
+# Then $m = \mathrm{round}(0.6144 \cdot 2^{31}) = 1{,}319{,}413{,}953$ and $n = 11 + 31 = 42$.
 # A multiplication by $m$, and a shift by $n$ bits: that is all a chip needs.
 
 # %% tags=["core"]
@@ -144,7 +164,9 @@ assert (m, n) == (1_319_413_953, 42)
 (32640 * m / 2**n).item()
 
 # %% [markdown] tags=["core"]
-# Why 31 bits, and not 8? Because sums are long: the largest below is 240 steps of the next map, nearly its whole grid. Move the slider, and see how far a short multiplier leads astray.
+# Why 31 bits, and not 8?
+# Because sums are long: the largest below is 240 steps of the next map, nearly its whole grid.
+# Move the slider, and see how far a short multiplier leads astray.
 
 # %% tags=["core", "slide"]
 long_sums = torch.arange(0, 800_001, 4000)
@@ -161,17 +183,23 @@ def with_bits(bits):
 widgets.slider(with_bits, name="bits", values=[4, 6, 8, 10, 12, 16, 20, 31], start=2)
 
 # %% [markdown] tags=["core"]
-# The multiplier does not see pixels, it sees sums. Exercise 21.2 asks for the fewest bits with which nothing goes wrong.
+# The multiplier does not see pixels, it sees sums.
+# Exercise 21.2 asks for the fewest bits with which nothing goes wrong.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Where does a half go?
 #
-# A shift by $n$ bits rounds down: $7 / 4 = 1.75$ becomes 1. Add half of $2^n$ first, and it rounds to the nearest, with halves going up. The network was trained with `torch.round`, where a half goes to the
-# even neighbour: 2.5 to 2, 3.5 to 4. For that, add one less than a half, and one more where the result would be odd:
+# A shift by $n$ bits rounds down: $7 / 4 = 1.75$ becomes 1.
+# Add half of $2^n$ first, and it rounds to the nearest, with halves going up.
+# The network was trained with `torch.round`, where a half goes to the even neighbour: 2.5 to 2, 3.5 to 4.
+# For that, add one less than a half, and one more where the result would be odd:
 #
-# $$ \mathrm{shift}_n(p) = \left\lfloor \frac{p + 2^{n-1} - 1 + o}{2^n} \right\rfloor, \qquad o = \left\lfloor \frac{p}{2^n} \right\rfloor \bmod 2 \tag{21.4} $$
+# $$ \mathrm{shift}_n(p) = \left\lfloor \frac{p + 2^{n-1} - 1 + o}{2^n} \right\rfloor, \qquad
+#    o = \left\lfloor \frac{p}{2^n} \right\rfloor \bmod 2 \tag{21.4} $$
 #
-# By hand, with $n = 2$: $p = 10$ means 2.5. $\lfloor 2.5 \rfloor = 2$ is even, $o = 0$, and $\lfloor (10 + 1) / 4 \rfloor = 2$. For $p = 14$, or 3.5, $o = 1$ and $\lfloor (14 + 2) / 4 \rfloor = 4$.
+# By hand, with $n = 2$: $p = 10$ means 2.5.
+# $\lfloor 2.5 \rfloor = 2$ is even, $o = 0$, and $\lfloor (10 + 1) / 4 \rfloor = 2$.
+# For $p = 14$, or 3.5, $o = 1$ and $\lfloor (14 + 2) / 4 \rfloor = 4$.
 
 # %% tags=["core"]
 show(arithmetic.rounded_shift)
@@ -181,7 +209,10 @@ assert arithmetic.rounded_shift(torch.tensor([10, 14]), 2).tolist() == [2, 4]
 arithmetic.rounded_shift(torch.tensor([-6, -2, 1, 2, 3, 6]), 2).tolist()  # -1.5, -0.5, ...
 
 # %% [markdown] tags=["core"]
-# Is that worth two more operations? Take the mean of four bytes, as pooling does, a hundred thousand times. A quarter of the sums are halves. What does each rule do *on average*?
+# Is that worth two more operations?
+# Take the mean of four bytes, as pooling does, a hundred thousand times.
+# A quarter of the sums are halves.
+# What does each rule do *on average*?
 
 # %% tags=["core", "slide"]
 sums_of_4 = torch.randint(0, 256, (100_000, 4)).sum(1)
@@ -192,10 +223,13 @@ says = ", ".join(f"{rule} {value:+.3f}" for rule, value in drift.items())
 plots.bars(drift, y_label="mean error, in steps", says=f"Mean error: {says}.")
 
 # %% [markdown] tags=["core"]
-# Half up lifts every pooled map by an eighth of a step. Layer after layer such a drift adds up, where errors without a side cancel.
+# Half up lifts every pooled map by an eighth of a step.
+# Layer after layer such a drift adds up, where errors without a side cancel.
 #
-# **Break it: round twice.** Early libraries first took the upper half of the 64-bit product, rounded, and then shifted, rounded again. Take the sum 7984 with
-# $m = 1{,}583{,}594{,}044$ and $n = 40$: the exact result is 11.4991. Say what each way gives before you run the cell.
+# **Break it: round twice.**
+# Early libraries first took the upper half of the 64-bit product, rounded, and then shifted, rounded again.
+# Take the sum 7984 with $m = 1{,}583{,}594{,}044$ and $n = 40$: the exact result is 11.4991.
+# Say what each way gives before you run the cell.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 product = torch.tensor(7984 * 1_583_594_044)
@@ -203,7 +237,9 @@ upper = arithmetic.rounded_shift(product, 31)  # 5887.55 becomes 5888
 arithmetic.rounded_shift(product, 40).item(), ((upper + 2**8) >> 9).item()
 
 # %% [markdown] tags=["core"]
-# $5888 / 512$ is 11.5, a half that was not there before, and it goes up. That is why we round once. The numbers are from a real report, see below.
+# $5888 / 512$ is 11.5, a half that was not there before, and it goes up.
+# That is why we round once.
+# The numbers are from a real report, see below.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a sum become a pixel of the next map?
@@ -212,13 +248,17 @@ arithmetic.rounded_shift(product, 40).item(), ((upper + 2**8) >> 9).item()
 #
 # $$ y = \mathrm{clip}\big( z_y + \mathrm{shift}_n(a \, m + r), \; q_{\min}, \; q_{\max} \big) \tag{21.5} $$
 #
-# Our sum: $32640 \cdot 0.0003 = 9.79$, so 10, and with a zero point of 3 the integer 13. It means $(13 - 3) \cdot 0.2 = 2.0$; the real number was 1.9584.
+# Our sum: $32640 \cdot 0.0003 = 9.79$, so 10, and with a zero point of 3 the integer 13.
+# It means $(13 - 3) \cdot 0.2 = 2.0$; the real number was 1.9584.
 #
-# An activation costs nothing. ReLU6 keeps real numbers between 0 and 6, and both ends are integers of the grid:
+# An activation costs nothing.
+# ReLU6 keeps real numbers between 0 and 6, and both ends are integers of the grid:
 #
-# $$ q_{\min} = \max\big(q_{\text{low}}, z_y + \mathrm{round}(0 / s_y)\big), \qquad q_{\max} = \min\big(q_{\text{high}}, z_y + \mathrm{round}(6 / s_y)\big) \tag{21.6} $$
+# $$ q_{\min} = \max\big(q_{\text{low}}, z_y + \mathrm{round}(0 / s_y)\big), \qquad
+#    q_{\max} = \min\big(q_{\text{high}}, z_y + \mathrm{round}(6 / s_y)\big) \tag{21.6} $$
 #
-# The clipping is there in any case; it gets other ends. Here they are 3 and 33.
+# The clipping is there in any case; it gets other ends.
+# Here they are 3 and 33.
 
 # %% tags=["core"]
 show(arithmetic.requantize)
@@ -230,8 +270,13 @@ assert arithmetic.requantize(torch.tensor([32640]), how).item() == 13
 arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), how).tolist()
 
 # %% [markdown] tags=["core"]
-# What is $r$? A bias of 1000.4 becomes 1000 (Eq. 21.2), and 0.4 of a step of the *sum* is lost. The product has room for it: $r = \mathrm{round}(0.4 \, m)$. That is one addition for free. Is it
-# worth anything? Let us take a real network. `lite` is the detector that was made for this: ReLU6, no gates, plain sums.
+# What is $r$?
+# A bias of 1000.4 becomes 1000 (Eq. 21.2), and 0.4 of a step of the *sum* is lost.
+# The product has room for it: $r = \mathrm{round}(0.4 \, m)$.
+# That is one addition for free.
+# Is it worth anything?
+# Let us take a real network.
+# `lite` is the detector that was made for this: ReLU6, no gates, plain sums.
 
 # %% tags=["core", "slide", "catch-up"]
 lite = deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128))
@@ -244,8 +289,10 @@ scenes = detectors.scenes("test", 200)
 four = training.normalise(torch.stack([scenes[i].image for i in range(4)]))
 
 # %% [markdown] tags=["core"]
-# `qat.prepare` makes the network that pretends, `qat.calibrate` chooses its grids from 32 training scenes, and `integer.convert` is this chapter. To compare one operator at a time, each one is
-# given the *same* integers, those of the pretending network. Then we count steps.
+# `qat.prepare` makes the network that pretends, `qat.calibrate` chooses its grids from 32 training scenes,
+# and `integer.convert` is this chapter.
+# To compare one operator at a time, each one is given the *same* integers, those of the pretending network.
+# Then we count steps.
 
 # %% tags=["core", "slide"]
 alone = integer.differences(pretending, network, four)
@@ -263,8 +310,11 @@ says = "; ".join(f"worst operator {max(v):.3f} % {k}" for k, v in shares.items()
 plots.points(shares, y_label="values that are off, %", says=f"{says}.")
 
 # %% [markdown] tags=["core"]
-# Each point is one operator of `lite`. With $r$ hardly a value is off, and none by more than one step. Without it, up to some tenths of a per cent are: too little to hurt, but more than the 0.1 %
-# that we allow ourselves. Many runtimes have no place for $r$. For them the bias itself moves to a whole step before anything is compared (chapter 22).
+# Each point is one operator of `lite`.
+# With $r$ hardly a value is off, and none by more than one step.
+# Without it, up to some tenths of a per cent are: too little to hurt, but more than the 0.1 % that we allow ourselves.
+# Many runtimes have no place for $r$.
+# For them the bias itself moves to a whole step before anything is compared (chapter 22).
 
 # %% tags=["core", "slide"]
 every = torch.cat([d.flatten() for d in alone.values()])
@@ -276,11 +326,17 @@ len(every), every.abs().max().item()
 # %% [markdown] tags=["core", "slide"]
 # ## Can a sum overflow?
 #
-# A byte times a byte fits into 16 bits. But how many of them may you add? An input is at most $R = \max(q_{\text{high}} - z_x, z_x - q_{\text{low}})$ away from its zero point, so for each filter
+# A byte times a byte fits into 16 bits.
+# But how many of them may you add?
+# An input is at most $R = \max(q_{\text{high}} - z_x, z_x - q_{\text{low}})$ away from its zero point,
+# so for each filter
 #
 # $$ |a_f| \le |b_f| + R \sum_{c,i,j} |w_{f,c,i,j}| \tag{21.7} $$
 #
-# and every partial sum obeys that too. By hand for the three taps: $1000 + 128 \cdot (100 + 120 + 90) = 40680$. It needs 16 bits and one for the sign: 17. For int16 that may be too much.
+# and every partial sum obeys that too.
+# By hand for the three taps: $1000 + 128 \cdot (100 + 120 + 90) = 40680$.
+# It needs 16 bits and one for the sign: 17.
+# For int16 that may be too much.
 
 # %% tags=["core"]
 show(arithmetic.accumulator_bound)
@@ -292,7 +348,9 @@ assert bound.item() == 40680
 bound.item(), bound.item().bit_length() + 1
 
 # %% [markdown] tags=["core"]
-# Now for each layer of `lite`, from its weights. How many bits does the longest sum need? The answer is exact: no picture whatsoever can make it longer.
+# Now for each layer of `lite`, from its weights.
+# How many bits does the longest sum need?
+# The answer is exact: no picture whatsoever can make it longer.
 
 # %% tags=["core", "slide"]
 def bits_of(step):
@@ -313,9 +371,12 @@ says = f"A layer needs {min(map(min, kinds.values()))} to {most} bits."
 plots.points(kinds, y_label="bits, with the sign", says=says)
 
 # %% [markdown] tags=["core"]
-# 32 bits are plenty, 16 are too few for every layer, in the worst case at least. `integer.convert` checks the bound and refuses a layer that could overflow.
+# 32 bits are plenty, 16 are too few for every layer, in the worst case at least.
+# `integer.convert` checks the bound and refuses a layer that could overflow.
 #
-# **Break it.** Our three taps fit into 16 bits, just so: $32640 < 32767$. Raise the bias from 1000 to 1200 and add up in int16.
+# **Break it.**
+# Our three taps fit into 16 bits, just so: $32640 < 32767$.
+# Raise the bias from 1000 to 1200 and add up in int16.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 inputs = torch.tensor([250, 20, 200], dtype=torch.int16) - 128
@@ -324,17 +385,25 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 (biases + products.sum(dtype=torch.int16)).tolist()
 
 # %% [markdown] tags=["core"]
-# A bright pixel becomes a black hole. On some processors the fast instruction does add pairs of products in 16 bits, though it stops at 32767 instead of turning over. See below, and chapter 22.
+# A bright pixel becomes a black hole.
+# On some processors the fast instruction does add pairs of products in 16 bits,
+# though it stops at 32767 instead of turning over.
+# See below, and chapter 22.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do you add two maps with different steps?
 #
-# An integer 13 of one map and an integer 30 of another: their steps are 0.5 and 0.125, their zero points 10 and 20. Real numbers: 1.5 and 1.25, together 2.75. The integers $3$ and $10$ must not be added as
-# they are. First to a common step, finer than both, with as many bits $k$ as int32 leaves:
+# An integer 13 of one map and an integer 30 of another: their steps are 0.5 and 0.125, their zero points 10 and 20.
+# Real numbers: 1.5 and 1.25, together 2.75.
+# The integers $3$ and $10$ must not be added as they are.
+# First to a common step, finer than both, with as many bits $k$ as int32 leaves:
 #
-# $$ a = \sum_i w_i \, (x_i - z_i), \qquad w_i = \mathrm{round}\left( 2^k \frac{c_i s_i}{\max_j |c_j s_j|} \right) \tag{21.8} $$
+# $$ a = \sum_i w_i \, (x_i - z_i), \qquad w_i = \mathrm{round}\left( 2^k \frac{c_i s_i}{\max_j |c_j s_j|} \right)
+#    \tag{21.8} $$
 #
-# and then Eq. 21.5 with $M = 2^{-k} \max_j |c_j s_j| / s_y$. The $c_i$ are 1 in a plain sum; a weighted fusion of BiFPN has its shares there. If the result has step 0.25 and zero point 4, it is $2.75 / 0.25 + 4 = 15$.
+# and then Eq. 21.5 with $M = 2^{-k} \max_j |c_j s_j| / s_y$.
+# The $c_i$ are 1 in a plain sum; a weighted fusion of BiFPN has its shares there.
+# If the result has step 0.25 and zero point 4, it is $2.75 / 0.25 + 4 = 15$.
 
 # %% tags=["core"]
 show(arithmetic.common_step)
@@ -364,7 +433,9 @@ weights.tolist(), both.item()
 #
 # $$ a = \sum_{i,j} (x_{ij} - z_x), \qquad M = \frac{s_x}{k^2 \, s_y} \tag{21.9} $$
 #
-# By hand: 11, 12, 13, 15 with zero point 10 and step 0.1. The sum is $1 + 2 + 3 + 5 = 11$, the mean 0.275. With $s_y = 0.05$ and zero point 7: $11 \cdot 0.1 / (4 \cdot 0.05) = 5.5$, to even 6, and 13.
+# By hand: 11, 12, 13, 15 with zero point 10 and step 0.1.
+# The sum is $1 + 2 + 3 + 5 = 11$, the mean 0.275.
+# With $s_y = 0.05$ and zero point 7: $11 \cdot 0.1 / (4 \cdot 0.05) = 5.5$, to even 6, and 13.
 
 # %% tags=["core", "nbval-check-output"]
 out = quantize.QParams(torch.tensor(0.05), torch.tensor(7), 0, 255)
@@ -374,7 +445,10 @@ assert arithmetic.average_pool(window, torch.tensor(10), how, kernel=2).item() =
 show(arithmetic.average_pool)
 
 # %% [markdown] tags=["core"]
-# **Break it.** Pad with the integer 0. In the first convolution of `lite` the picture's zero point is about 127, so 0 does not mean grey, it means black. Where in the map will you see it?
+# **Break it.**
+# Pad with the integer 0.
+# In the first convolution of `lite` the picture's zero point is about 127, so 0 does not mean grey, it means black.
+# Where in the map will you see it?
 
 # %% tags=["core", "slide"]
 framed = copy.deepcopy(network)
@@ -388,14 +462,18 @@ says = f"Off by up to {wrong.abs().max().item()} steps at the edge, by {inside} 
 plots.images(255 - edges[:4], columns=4, says=says)
 
 # %% [markdown] tags=["core"]
-# A dark line at two sides of each map, and nothing inside. No test with a picture's middle would have found it. Three of the four pads of this network read a map behind a ReLU6, whose zero
-# point *is* 0. There the mistake is invisible.
+# A dark line at two sides of each map, and nothing inside.
+# No test with a picture's middle would have found it.
+# Three of the four pads of this network read a map behind a ReLU6, whose zero point *is* 0.
+# There the mistake is invisible.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it still the same network?
 #
-# `integer.convert` walks over the graph of the pretending network. Each operator becomes a step of `arithmetic` with its integers in buffers. What remains is a graph from integers to integers, with one multiplication at
-# each end to come from real numbers and to go back.
+# `integer.convert` walks over the graph of the pretending network.
+# Each operator becomes a step of `arithmetic` with its integers in buffers.
+# What remains is a graph from integers to integers, with one multiplication at each end to come from real numbers and
+# to go back.
 
 # %% tags=["core"]
 show(integer.IntegerNetwork)
@@ -413,9 +491,13 @@ measured("bytes of all integers, one byte a weight being 1", ratio, "x")
 f"{one_byte:,} weights, {network.size():,} bytes"
 
 # %% [markdown] tags=["core"]
-# Not all bytes are weights. Every filter also has a bias, a multiplier, a shift and its $r$, in 13 bytes. A depthwise filter has only nine weights. This is a part of why the separable form gains less from eight bits.
+# Not all bytes are weights.
+# Every filter also has a bias, a multiplier, a shift and its $r$, in 13 bytes.
+# A depthwise filter has only nine weights.
+# This is a part of why the separable form gains less from eight bits.
 #
-# Now let the differences travel: each step reads what the *integer* network made. What was your guess: how many values are off, after more than seventy layers?
+# Now let the differences travel: each step reads what the *integer* network made.
+# What was your guess: how many values are off, after more than seventy layers?
 
 # %% tags=["core", "slide"]
 travelled = integer.differences(pretending, network, four, travel=True)
@@ -428,8 +510,13 @@ labels = {"x_label": "operator, in order", "y_label": "values that are off, %"}
 plots.lines(range(len(by_depth)), {"integers": by_depth}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# A few values in a million start it, one step off. The layers behind them mix each one into everything near it. So which of the two networks is *right*? The integers cannot be wrong: they
-# are exact. The pretending network adds in float32, and each of its sums is rounded. Run the same pretending network in double precision, on the same pictures. How many values are off now?
+# A few values in a million start it, one step off.
+# The layers behind them mix each one into everything near it.
+# So which of the two networks is *right*?
+# The integers cannot be wrong: they are exact.
+# The pretending network adds in float32, and each of its sums is rounded.
+# Run the same pretending network in double precision, on the same pictures.
+# How many values are off now?
 
 # %% tags=["core", "slide"]
 double = copy.deepcopy(pretending).double()
@@ -440,10 +527,12 @@ assert (every == 0).double().mean() > 0.999
 (every != 0).sum().item(), len(every)
 
 # %% [markdown] tags=["core"]
-# Through more than seventy layers, the network that pretends in double precision and the network in integers agree on all values, or on all but a handful. What was off before is the
-# rounding error of float32, and none of the integers'.
+# Through more than seventy layers, the network that pretends in double precision and the network in integers agree on
+# all values, or on all but a handful.
+# What was off before is the rounding error of float32, and none of the integers'.
 #
-# So nobody can ask of a runtime that a whole network is within one step of a float32 reference. Ask it operator by operator, and ask the whole for what matters.
+# So nobody can ask of a runtime that a whole network is within one step of a float32 reference.
+# Ask it operator by operator, and ask the whole for what matters.
 
 # %% tags=["core", "slide"]
 def score(model, scenes):
@@ -465,9 +554,16 @@ boxes = decoding.detect(network, image)._asdict()
 plots.boxes(image, **boxes, names=data.Scenes.names)
 
 # %% [markdown] tags=["core"]
-# Is a loss below 0 a gain? No. As you have just seen, the two networks differ by the rounding errors of float32 and by nothing else. So this difference is what AP does by chance, with 200 scenes.
+# Is a loss below 0 a gain?
+# No. As you have just seen, the two networks differ by the rounding errors of float32 and by nothing else.
+# So this difference is what AP does by chance, with 200 scenes.
 #
-# **Break it, three times.** (1) Pad *every* convolution with the integer 0. (2) Round all results down, a shift and nothing else. (3) Give the biases the step of the output, as if they were pixels. Which one costs most? Order them before you run the cell.
+# **Break it, three times.**
+# (1) Pad *every* convolution with the integer 0.
+# (2) Round all results down, a shift and nothing else.
+# (3) Give the biases the step of the output, as if they were pixels.
+# Which one costs most?
+# Order them before you run the cell.
 
 # %% tags=["core"]
 def padded_with_0(x, weight, bias, zero_point, how, padding, **more):
@@ -500,13 +596,21 @@ says = ", ".join(f"{k} {v:.3f}" for k, v in ap.items())
 plots.bars(ap, y_label="AP on 40 scenes", says=f"AP: {says}.")
 
 # %% [markdown] tags=["core"]
-# Only one of them looks broken. The other two lose a little, one of them hardly more than chance. It is the kind of little that is blamed on "quantization" and shipped. That is why operators are compared one by one, on equal integers, before anyone looks at AP.
+# Only one of them looks broken.
+# The other two lose a little, one of them hardly more than chance.
+# It is the kind of little that is blamed on "quantization" and shipped.
+# That is why operators are compared one by one, on equal integers, before anyone looks at AP.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Which rounding did nobody look at?
 #
-# The very first one. Pixels are 0 to 255, and `training.normalise` makes them $p / 127.5 - 1$, from -1 to 1. The grid has 256 steps of $2 / 255$ and must hold 0. But no grey level is 0: 127 and 128 lie half a step on each side. So
-# on paper *every* pixel lies in the middle between two steps and goes to the even one, and every second level is lost. How many of the grey levels are left in floats?
+# The very first one.
+# Pixels are 0 to 255, and `training.normalise` makes them $p / 127.5 - 1$, from -1 to 1.
+# The grid has 256 steps of $2 / 255$ and must hold 0.
+# But no grey level is 0: 127 and 128 lie half a step on each side.
+# So on paper *every* pixel lies in the middle between two steps and goes to the even one,
+# and every second level is lost.
+# How many of the grey levels are left in floats?
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 levels = torch.arange(256)
@@ -515,8 +619,13 @@ grids = [quantize.choose_qparams(v, signed=False) for v in (grey, even)]
 [len(quantize.quantize(v, g).unique()) for v, g in zip((grey, even), grids, strict=True)]
 
 # %% [markdown] tags=["deep"]
-# The first number is what is left of 256 levels: more than half, because float errors push most ties to one side or the other. The second is what a picture normalised as $(p - 128) / 127.5$ would keep: there a grey level *is* a step, and 128 is 0. Nothing breaks, since half a step of grey is little. But another library, one that divides by the step where we multiply by its inverse, rounds other pixels the other way. Two programs that agree on every operator then differ
-# from the first integer on.
+# The first number is what is left of 256 levels: more than half,
+# because float errors push most ties to one side or the other.
+# The second is what a picture normalised as $(p - 128) / 127.5$ would keep: there a grey level *is* a step,
+# and 128 is 0.
+# Nothing breaks, since half a step of grey is little.
+# But another library, one that divides by the step where we multiply by its inverse, rounds other pixels the other way.
+# Two programs that agree on every operator then differ from the first integer on.
 
 # %% [markdown] tags=["core"]
 # Your guesses, and what was measured:
@@ -527,24 +636,37 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576: quantized maps were padded with 0. apache/tvm#13364: a shortcut in requantization was wrong at the edges of padded maps only, 897 of 1000 words were understood instead of
-#   900, and no test of single operators saw it. pytorch/pytorch#17026 has the fine print of exercise 21.3: the zero point goes into the bias, and padding needs it still.
-# - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two kernels of one
-#   family. You cannot match a reference whose rounding you do not know.
+# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576:
+#   quantized maps were padded with 0. apache/tvm#13364: a shortcut in requantization was wrong at the edges of padded
+#   maps only, 897 of 1000 words were understood instead of 900,
+#   and no test of single operators saw it. pytorch/pytorch#17026 has the fine print of exercise 21.3:
+#   the zero point goes into the bias, and padding needs it still.
+# - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one
+#   rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two
+#   kernels of one family.
+#   You cannot match a reference whose rounding you do not know.
 # - **Which half?** microsoft/onnxruntime#25045: one backend rounds halves away from zero, the standard says to even.
-# - **A bias that needs more than 32 bits.** Weights that training drove to zero have a tiny step, and Eq. 21.2 divides by it. microsoft/onnxruntime#22020 and #25278, Samsung/ONE#6970. Such a filter needs larger steps:
-#   see `arithmetic.layer`.
-# - **16 bits in between.** microsoft/onnxruntime#12088, openvinotoolkit/nncf#1027: on processors without a special instruction, pairs of products are added in int16 and stop at 32767. Weights of seven bits avoid it.
+# - **A bias that needs more than 32 bits.**
+#   Weights that training drove to zero have a tiny step, and Eq. 21.2 divides by it. microsoft/onnxruntime#22020
+#   and #25278, Samsung/ONE#6970.
+#   Such a filter needs larger steps: see `arithmetic.layer`.
+# - **16 bits in between.** microsoft/onnxruntime#12088, openvinotoolkit/nncf#1027:
+#   on processors without a special instruction, pairs of products are added in int16 and stop at 32767.
+#   Weights of seven bits avoid it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - Sums of products of integers are exact. Biases are int32 in steps of input times weight.
-# - One real factor remains, and becomes a 31-bit multiplier and a shift. Round once, halves to even, then add the zero point and clip.
-# - ReLU6 is a pair of ends. Zero padding pads with the zero point.
+# - Sums of products of integers are exact.
+#   Biases are int32 in steps of input times weight.
+# - One real factor remains, and becomes a 31-bit multiplier and a shift.
+#   Round once, halves to even, then add the zero point and clip.
+# - ReLU6 is a pair of ends.
+#   Zero padding pads with the zero point.
 # - A bound from the weights says whether a sum can overflow. int32 has room, int16 has not.
 # - Maps with different steps meet on a finer one.
-# - On equal integers each operator agrees with the network that pretends. A whole network agrees with it in double precision; float32 is the one that drifts.
+# - On equal integers each operator agrees with the network that pretends.
+#   A whole network agrees with it in double precision; float32 is the one that drifts.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
@@ -552,11 +674,15 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 21.1 · Predict · quarter · 5 min · ●○○ · 1 point
 #
-# A sum is 50, the factor to the next map exactly a quarter, and its zero point -5. Which integer comes out (the grid is -128 to 127)? Say it before you compute.
+# A sum is 50, the factor to the next map exactly a quarter, and its zero point -5.
+# Which integer comes out (the grid is -128 to 127)?
+# Say it before you compute.
 #
 # <details><summary>Answer</summary>
 #
-# 50 / 4 is 12.5, a half. It goes to the even side, 12, and then the zero point is added: 7. Add it first, and 7.5 would go to 8: rounding and adding cannot be swapped.
+# 50 / 4 is 12.5, a half.
+# It goes to the even side, 12, and then the zero point is added: 7.
+# Add it first, and 7.5 would go to 8: rounding and adding cannot be swapped.
 #
 # </details>
 
@@ -569,7 +695,9 @@ check("integer.quarter", answer)
 # %% [markdown] tags=["core"]
 # ### 21.2 · Measure · fewest_bits · 10 min · ●●○ · 2 points
 #
-# The cell counts how many sums from -40,000 to 40,000 come out wrong when 0.00029 is written with so many bits. Change `bits`. What is the smallest number of bits from which on nothing is wrong any more?
+# The cell counts how many sums from -40,000 to 40,000 come out wrong when 0.00029 is written with so many bits.
+# Change `bits`.
+# What is the smallest number of bits from which on nothing is wrong any more?
 
 # %% tags=["core"]
 bits = 8
@@ -587,8 +715,12 @@ check("integer.fewest_bits", answer)
 # %% [markdown] tags=["core"]
 # ### 21.3 · Build · fold_zero_point · 12 min · ●●○ · 3 points
 #
-# To subtract a zero point from every pixel costs time. Write `fold_zero_point(weight, bias, zero_point)`: the bias with which the convolution gives the same sums from the integers *as they are*. `weight` is
-# (F, C, k, k), `bias` (F,), both int64; the result is (F,). There is no padding. By hand: weights 100, -120, 90, bias 1000, zero point 128 give -7960.
+# To subtract a zero point from every pixel costs time.
+# Write `fold_zero_point(weight, bias, zero_point)`: the bias with which the convolution gives the same sums from the
+# integers *as they are*.
+# `weight` is (F, C, k, k), `bias` (F,), both int64; the result is (F,).
+# There is no padding.
+# By hand: weights 100, -120, 90, bias 1000, zero point 128 give -7960.
 
 # %% tags=["core"]
 def fold_zero_point(weight, bias, zero_point):
@@ -602,8 +734,14 @@ check("integer.fold_zero_point", fold_zero_point)
 # %% [markdown] tags=["core"]
 # ### 21.4 · Build · first_above · 12 min · ●●○ · 3 points
 #
-# A detector shows boxes whose score is at least a threshold. The score is the sigmoid of a logit, and the logit is an integer on a grid. Write `first_above(threshold, scale, zero_point)`: the smallest integer
-# whose score is at least `threshold`, a Python integer. Then a chip can throw away nearly all anchors with one comparison of bytes, and no exponential. (Do not clip it to a grid.) By hand: threshold 0.75, step 0.25, zero point 10. $\ln 3 = 1.0986$ gives 15.
+# A detector shows boxes whose score is at least a threshold.
+# The score is the sigmoid of a logit, and the logit is an integer on a grid.
+# Write `first_above(threshold, scale, zero_point)`: the smallest integer whose score is at least `threshold`,
+# a Python integer.
+# Then a chip can throw away nearly all anchors with one comparison of bytes, and no exponential.
+# (Do not clip it to a grid.)
+# By hand: threshold 0.75, step 0.25, zero point 10.
+# $\ln 3 = 1.0986$ gives 15.
 
 # %% tags=["core"]
 def first_above(threshold, scale, zero_point):
@@ -617,8 +755,12 @@ check("integer.first_above", first_above)
 # %% [markdown] tags=["optional"]
 # ### 21.5 · Further · 90 min · ●●● · 0 points
 #
-# Port the two-step rounding of [gemmlowp](https://github.com/google/gemmlowp/blob/master/doc/quantization.md) into a copy of `arithmetic.requantize`, give it to the steps of a copy of `network`, and count with `integer.differences`. Is 1.8 % what you
-# find? Then keep all grey levels: feed `lite` with $(p - 128) / 127.5$, and move the half step that this adds into the bias of its first convolution. Where in the map is that not exact, and why?
+# Port the two-step rounding of [gemmlowp](https://github.com/google/gemmlowp/blob/master/doc/quantization.md) into a
+# copy of `arithmetic.requantize`, give it to the steps of a copy of `network`, and count with `integer.differences`.
+# Is 1.8 % what you find?
+# Then keep all grey levels: feed `lite` with $(p - 128) / 127.5$,
+# and move the half step that this adds into the bias of its first convolution.
+# Where in the map is that not exact, and why?
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -629,11 +771,16 @@ quiz("integer")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Integers are settled, but torch's integer convolutions are made to be right, not to be fast. Chapter 22 hands the same grids to a runtime that has fast ones, compares it operator by operator as we did here, and holds a stopwatch.
+# Integers are settled, but torch's integer convolutions are made to be right, not to be fast.
+# Chapter 22 hands the same grids to a runtime that has fast ones, compares it operator by operator as we did here,
+# and holds a stopwatch.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
-# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877), 2017: Eqs. 21.1 to 21.6.
-# - Krishnamoorthi, [Quantizing deep convolutional networks for efficient inference](https://arxiv.org/abs/1806.08342), 2018.
-# - Google, [gemmlowp: the low-precision paradigm](https://github.com/google/gemmlowp/blob/master/doc/quantization.md): multipliers and shifts, and rounding twice.
+# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+#   Inference](https://arxiv.org/abs/1712.05877), 2017: Eqs. 21.1 to 21.6.
+# - Krishnamoorthi, [Quantizing deep convolutional networks for efficient inference](https://arxiv.org/abs/1806.08342),
+#   2018.
+# - Google, [gemmlowp: the low-precision paradigm](https://github.com/google/gemmlowp/blob/master/doc/quantization.md):
+#   multipliers and shifts, and rounding twice.

@@ -19,9 +19,11 @@
 # 4. carry a pooling window from one framework's rules to another's (exercise 22.4)
 # 5. judge what somebody claims about int8 and speed (quiz)
 #
-# | study | run | peak memory | needs |
-# |---|---|---|---|
-# | about 80 min (estimate) | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> | <!-- peak -->1002 MB (measured)<!-- /peak --> | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
+# | study | about 80 min (estimate) |
+# |---|---|
+# | run | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1002 MB (measured)<!-- /peak --> |
+# | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
 
@@ -71,11 +73,14 @@ from lib.detection import coco_eval, decoding, detectors
 device = setup("22_export", seed=0)
 
 # %% [markdown] tags=["core"]
-# So far our detector needs Python, PyTorch and this repository: gigabytes, for 2.4 MB of weights. A phone, a camera or a server in another
-# language wants a *file*: the operators in order, the weights, nothing else. ONNX is such a format, and `onnxruntime` is a program that runs it. Chapters
-# 19 to 21 made the numbers small. Here they are shipped, and the clock decides.
+# So far our detector needs Python, PyTorch and this repository: gigabytes, for 2.4 MB of weights.
+# A phone, a camera or a server in another language wants a *file*: the operators in order, the weights, nothing else.
+# ONNX is such a format, and `onnxruntime` is a program that runs it.
+# Chapters 19 to 21 made the numbers small.
+# Here they are shipped, and the clock decides.
 #
-# Guess first. Replace each `None` by your number; the end of the chapter compares.
+# Guess first.
+# Replace each `None` by your number; the end of the chapter compares.
 
 # %% tags=["core", "slide"]
 guess("floats: times faster in onnxruntime than in eager PyTorch", None)  # your numbers
@@ -87,7 +92,9 @@ guess("AP that int8 loses", None)
 # %% [markdown] tags=["core", "slide"]
 # ## What stands in the file?
 #
-# `export.to_onnx` takes the flat graph of chapter 19 (batch norms folded) and writes one ONNX node for each of its nodes. Here is the shipped `plain` detector.
+# `export.to_onnx` takes the flat graph of chapter 19 (batch norms folded) and writes one ONNX node for each of its
+# nodes.
+# Here is the shipped `plain` detector.
 
 # %% tags=["core", "slide", "catch-up"]
 holder = tempfile.TemporaryDirectory()  # gone when the kernel stops
@@ -104,8 +111,12 @@ show(export.to_onnx)
 export.operator_counts(floats)
 
 # %% [markdown] tags=["core"]
-# Twenty-seven convolutions, and little else. No batch norm, no loop over levels, no Python. Is it the same function? `export.Network` runs a file as if it were the model. We ask for $10^{-4}$, for
-# batches of 1, 2 and 5, although the example had one picture: the file says "batch" where a number could stand.
+# Twenty-seven convolutions, and little else.
+# No batch norm, no loop over levels, no Python.
+# Is it the same function?
+# `export.Network` runs a file as if it were the model.
+# We ask for $10^{-4}$, for batches of 1, 2 and 5, although the example had one picture:
+# the file says "batch" where a number could stand.
 
 # %% tags=["core", "slide"]
 runner = export.Network(floats)
@@ -119,7 +130,9 @@ with torch.no_grad():
 # %% [markdown] tags=["core"]
 # Not by 0: two programs add the same products in another order.
 #
-# **Break it.** A download stops early. What would you like to read then?
+# **Break it.**
+# A download stops early.
+# What would you like to read then?
 
 # %% tags=["core", "nbval-check-output"]
 cut = folder / "cut.onnx"
@@ -132,14 +145,20 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## What do Q and DQ say?
 #
-# ONNX has no "int8 network". It has two small operators. *QuantizeLinear* (Q) makes integers of a map, *DequantizeLinear* (DQ) makes real numbers again:
+# ONNX has no "int8 network".
+# It has two small operators.
+# *QuantizeLinear* (Q) makes integers of a map, *DequantizeLinear* (DQ) makes real numbers again:
 #
 # $$ q = \mathrm{clamp}\bigl(\mathrm{round}(x / s) + z,\ 0,\ 255\bigr), \qquad \hat x = (q - z)\, s \tag{22.1} $$
 #
-# with the step $s$ and the zero point $z$ of chapter 19. By hand, $s = 0.5$, $z = 2$, $x = 0.6$: 1.2 steps, rounded 1, byte 3, and $\hat x = 0.5$. What becomes of $x = 500$? 255 is the
-# largest byte: $253 \cdot 0.5 = 126.5$.
+# with the step $s$ and the zero point $z$ of chapter 19.
+# By hand, $s = 0.5$, $z = 2$, $x = 0.6$: 1.2 steps, rounded 1, byte 3, and $\hat x = 0.5$.
+# What becomes of $x = 500$?
+# 255 is the largest byte: $253 \cdot 0.5 = 126.5$.
 #
-# A pair Q, DQ is exactly what `FakeQuantize` computes in chapter 20. So we write a pair wherever the trained graph rounds, with *its* step and zero point. Nothing is calibrated a second time.
+# A pair Q, DQ is exactly what `FakeQuantize` computes in chapter 20.
+# So we write a pair wherever the trained graph rounds, with *its* step and zero point.
+# Nothing is calibrated a second time.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 toy = nn.Conv2d(1, 1, 1)
@@ -157,22 +176,27 @@ toy_file = export.to_qdq_onnx(toy_fake, one, folder / "toy.onnx")
 export.operator_counts(toy_file)
 
 # %% [markdown] tags=["core"]
-# One convolution, and around it: Q and DQ for the input, Q and DQ for the output, a DQ for the weight (stored as int8) and one for the bias (int32).
+# One convolution, and around it: Q and DQ for the input, Q and DQ for the output,
+# a DQ for the weight (stored as int8) and one for the bias (int32).
 # On paper everything between DQ and Q is float.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who computes with integers, then?
 #
-# The runtime, if it wants to. It sees DQ, convolution, Q and knows that sums of integers give the same:
+# The runtime, if it wants to.
+# It sees DQ, convolution, Q and knows that sums of integers give the same:
 #
-# $$ q_y = \mathrm{clamp}\Bigl(\mathrm{round}\Bigl(\frac{s_x s_w}{s_y} \Bigl(\sum (q_x - z_x)\, q_w + q_b\Bigr)\Bigr) + z_y\Bigr) \tag{22.2} $$
+# $$ q_y = \mathrm{clamp}\Bigl(\mathrm{round}\Bigl(\frac{s_x s_w}{s_y} \Bigl(\sum (q_x - z_x)\, q_w + q_b\Bigr)\Bigr) +
+#    z_y\Bigr) \tag{22.2} $$
 #
 # The bias has to count in the steps of the sum:
 #
 # $$ q_b = \mathrm{round}\bigl(b / (s_x s_w)\bigr) \tag{22.3} $$
 #
-# Our toy: $s_x = 0.5$, $z_x = 4$, $s_w = 0.25$, $w = 0.75$, so $q_w = 3$; $b = 0.625$, so $q_b = 0.625 / 0.125 = 5$. The byte 10 comes in. $(10 - 4) \cdot 3 + 5 = 23$
-# small steps of 0.125 are 2.875, that is 5.75 steps of $s_y = 0.5$: rounded 6, plus $z_y = 1$ is byte 7, which means 3.0.
+# Our toy: $s_x = 0.5$, $z_x = 4$, $s_w = 0.25$, $w = 0.75$, so $q_w = 3$; $b = 0.625$, so $q_b = 0.625 / 0.125 = 5$.
+# The byte 10 comes in.
+# $(10 - 4) \cdot 3 + 5 = 23$ small steps of 0.125 are 2.875, that is 5.75 steps of $s_y = 0.5$: rounded 6,
+# plus $z_y = 1$ is byte 7, which means 3.0.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 x = torch.full((1, 1, 1, 1), (10 - 4) * 0.5)
@@ -180,9 +204,13 @@ assert export.Network(toy_file)(x).item() == (7 - 1) * 0.5
 export.operator_counts(toy_file, optimized=True)
 
 # %% [markdown] tags=["core"]
-# That is what onnxruntime made of the file on this machine: `QLinearConv`, Eq. 22.2 in one step. The float convolution is gone.
+# That is what onnxruntime made of the file on this machine: `QLinearConv`, Eq. 22.2 in one step.
+# The float convolution is gone.
 #
-# Now the detector: prepared and calibrated as in chapter 20, with 64 validation scenes. Weights get 7 bits; a later section says why. Last, `grids.settle` moves each bias to the whole steps of Eq. 22.3. So the model in PyTorch adds what the file adds.
+# Now the detector: prepared and calibrated as in chapter 20, with 64 validation scenes.
+# Weights get 7 bits; a later section says why.
+# Last, `grids.settle` moves each bias to the whole steps of Eq. 22.3.
+# So the model in PyTorch adds what the file adds.
 
 # %% tags=["core"]
 show(export.to_qdq_onnx)
@@ -209,10 +237,17 @@ counts = [(kind, before.get(kind, 0), after.get(kind, 0)) for kind in kinds]
 table(("operator", "in the file", "after fusion"), counts)
 
 # %% [markdown] tags=["core"]
-# One Q at the door, one DQ for each of the six outputs. Inside, maps are bytes. And the ReLUs? They are not even in the file: byte 0 means 0.0, so the clamp of Q already is the ReLU. Pooling and
-# resizing only move values, so they get a pair with the step they were given, and the runtime takes bytes through.
+# One Q at the door, one DQ for each of the six outputs.
+# Inside, maps are bytes.
+# And the ReLUs?
+# They are not even in the file: byte 0 means 0.0, so the clamp of Q already is the ReLU.
+# Pooling and resizing only move values, so they get a pair with the step they were given,
+# and the runtime takes bytes through.
 #
-# **Break it.** The full `course` detector has SiLU and weighted fusion. Our graph rounds behind each of them, and onnxruntime has no integer kernel for either. How many pairs stay behind?
+# **Break it.**
+# The full `course` detector has SiLU and weighted fusion.
+# Our graph rounds behind each of them, and onnxruntime has no integer kernel for either.
+# How many pairs stay behind?
 
 # %% tags=["core", "slide"]
 full = detectors.shipped("course")
@@ -226,20 +261,27 @@ says = says.format(*(n[kind] for n in (left, after) for kind in pairs))
 plots.bars(stay, y_label="nodes after fusion, course", says=says)
 
 # %% [markdown] tags=["core"]
-# Each pair that stays is a walk through memory which the float network does not take. Keep that in mind for the clock.
+# Each pair that stays is a walk through memory which the float network does not take.
+# Keep that in mind for the clock.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Do two frameworks mean the same by the same word?
 #
-# A file is read by somebody else's rules. Take a max pool with windows of 3, every second pixel, one pad, `ceil_mode`: the last window may hang over the edge. Six pixels. By hand: windows begin at $-1, 1, 3, 5$; the
-# last one covers pixel 5 and two pads, though the layer asked for one. Without `ceil_mode` there would be three windows.
+# A file is read by somebody else's rules.
+# Take a max pool with windows of 3, every second pixel, one pad, `ceil_mode`: the last window may hang over the edge.
+# Six pixels.
+# By hand: windows begin at $-1, 1, 3, 5$; the last one covers pixel 5 and two pads, though the layer asked for one.
+# Without `ceil_mode` there would be three windows.
 #
-# ONNX knows `ceil_mode` too, but PyTorch leaves out a window that would begin behind the picture, and ONNX counted it for years (the end of this chapter says what came of that). So our file holds no
-# `ceil_mode`. It says how many pads $e$ stand behind:
+# ONNX knows `ceil_mode` too, but PyTorch leaves out a window that would begin behind the picture,
+# and ONNX counted it for years (the end of this chapter says what came of that).
+# So our file holds no `ceil_mode`.
+# It says how many pads $e$ stand behind:
 #
 # $$ e = \max\bigl(0,\ (o - 1)\, s + k - n - b\bigr) \tag{22.4} $$
 #
-# for $o$ windows of $k$ pixels, stride $s$, $n$ pixels and $b$ pads before. Here $(4 - 1) \cdot 2 + 3 - 6 - 1 = 2$.
+# for $o$ windows of $k$ pixels, stride $s$, $n$ pixels and $b$ pads before.
+# Here $(4 - 1) \cdot 2 + 3 - 6 - 1 = 2$.
 
 # %% tags=["deep"]
 show(operators.pool)
@@ -254,11 +296,15 @@ export.Network(pool_file)(square)[0, 0, 0].tolist()
 # %% [markdown] tags=["deep", "slide"]
 # ## Why seven bits, when a byte has eight?
 #
-# Before VNNI, an x86 processor multiplied bytes by int8 in pairs, and added the two products in 16 bits *with saturation*:
+# Before VNNI, an x86 processor multiplied bytes by int8 in pairs,
+# and added the two products in 16 bits *with saturation*:
 #
 # $$ p = \mathrm{clamp}\bigl(q_{x,1}\, q_{w,1} + q_{x,2}\, q_{w,2},\ -2^{15},\ 2^{15} - 1\bigr) \tag{22.5} $$
 #
-# By hand: $255 \cdot 127 + 255 \cdot 127 = 64{,}770$, but 16 bits end at 32,767. Half of the sum is lost, in silence. With weights up to 63, that is 7 bits, the worst is $32{,}130$. It fits.
+# By hand: $255 \cdot 127 + 255 \cdot 127 = 64{,}770$, but 16 bits end at 32,767.
+# Half of the sum is lost, in silence.
+# With weights up to 63, that is 7 bits, the worst is $32{,}130$.
+# It fits.
 
 # %% tags=["deep", "slide"]
 print("this machine saturates" if export.saturates() else "this machine adds in 32 bits")
@@ -268,17 +314,22 @@ for largest in (127, 63):
     print(f"weights up to {largest}: {pair} becomes {min(pair, 2**15 - 1)}")
 
 # %% [markdown] tags=["deep"]
-# One file has to serve every machine, so the files in `data/weights` hold 7 bits. What the bit costs in AP stands in a figure below.
+# One file has to serve every machine, so the files in `data/weights` hold 7 bits.
+# What the bit costs in AP stands in a figure below.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How small is the file?
 #
-# A float has 4 bytes. In the int8 file a weight has one. But each filter also has its step $s_w$ (4 bytes), its bias (4) and the step of the bias (4):
+# A float has 4 bytes.
+# In the int8 file a weight has one.
+# But each filter also has its step $s_w$ (4 bytes), its bias (4) and the step of the bias (4):
 #
 # $$ \mathrm{bytes} \approx \sum_{\text{layers}} F \,(C k^2 / g + 12) \tag{22.6} $$
 #
-# for $F$ filters over $C$ channels, $k \times k$ pixels, in $g$ groups. By hand, for a dense 3x3 of 32 on 32 channels: $32 \cdot (288 + 12) = 9600$, against
-# $32 \cdot (4 \cdot 288 + 4) = 36{,}992$ in floats: 3.85 times. And depthwise: $32 \cdot (9 + 12) = 672$ against $32 \cdot 40 = 1280$, only 1.9 times.
+# for $F$ filters over $C$ channels, $k \times k$ pixels, in $g$ groups.
+# By hand, for a dense 3x3 of 32 on 32 channels: $32 \cdot (288 + 12) = 9600$,
+# against $32 \cdot (4 \cdot 288 + 4) = 36{,}992$ in floats: 3.85 times.
+# And depthwise: $32 \cdot (9 + 12) = 672$ against $32 \cdot 40 = 1280$, only 1.9 times.
 
 # %% tags=["core", "slide"]
 layers = qat.layers(fake).values()
@@ -293,8 +344,11 @@ measured("int8, plain: times smaller than the float file", sizes[1] / sizes[0], 
 # %% [markdown] tags=["core", "slide"]
 # ## Does it still see?
 #
-# First by eye. These boxes come from the int8 file; `detect` does not notice that there is no model behind it. The file also carries the size of the picture, the mean and the anchors.
-# Anchors and NMS themselves stay in Python: how many boxes survive depends on the picture, and a graph has fixed shapes (chapter 15).
+# First by eye.
+# These boxes come from the int8 file; `detect` does not notice that there is no model behind it.
+# The file also carries the size of the picture, the mean and the anchors.
+# Anchors and NMS themselves stay in Python: how many boxes survive depends on the picture,
+# and a graph has fixed shapes (chapter 15).
 
 # %% tags=["core", "slide"]
 int8_network = export.Network(integers)
@@ -320,10 +374,15 @@ measured("AP that int8 loses", aps["floats, file"] - aps["int8, file"])
 plots.bars(aps, y_label="AP on 100 test scenes")
 
 # %% [markdown] tags=["core"]
-# The last two should be close. They need not be equal: a sum of floats is a little off, near a tie it rounds the other way, and one step early in the network moves others later. Operator by operator
-# they agree within one step, and exactly on at least 99.9 % of the values (the tests check each one).
+# The last two should be close.
+# They need not be equal: a sum of floats is a little off, near a tie it rounds the other way,
+# and one step early in the network moves others later.
+# Operator by operator they agree within one step, and exactly on at least 99.9 % of the values (the tests check each
+# one).
 #
-# A hundred scenes are few, and one set of scenes is easier than another. So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same scenes*.
+# A hundred scenes are few, and one set of scenes is easier than another.
+# So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same
+# scenes*.
 
 # %% tags=["core"]
 recorded = lib.ROOT / "data" / "ablations" / "deployment.jsonl"
@@ -342,7 +401,9 @@ says = f"Recorded: the worst of all {3 * len(change)} changes is {lowest:+.4f}."
 plots.points(change, y_label="AP minus that of the floats", says=says)
 
 # %% [markdown] tags=["core"]
-# Two detectors can have one AP and find different things. So the same runs also looked at single detections: of those above 0.3 that our fake-quantized model finds in PyTorch, which share has one of the same class in its place (IoU of 0.9 or more) from the file?
+# Two detectors can have one AP and find different things.
+# So the same runs also looked at single detections: of those above 0.3 that our fake-quantized model finds in PyTorch,
+# which share has one of the same class in its place (IoU of 0.9 or more) from the file?
 
 # %% tags=["core"]
 shares = {}
@@ -355,8 +416,12 @@ table(head, [(name, *values) for name, values in shares.items()])
 # %% [markdown] tags=["core", "slide"]
 # ## And is it faster?
 #
-# The question has a trap. Eager PyTorch asks Python what to do before each operator. onnxruntime read the whole graph once, fused it and chose layouts. So floats alone get faster, and whoever
-# compares int8 in onnxruntime with floats in PyTorch sells that as a merit of int8. We change one thing at a time, one thread, in turns.
+# The question has a trap.
+# Eager PyTorch asks Python what to do before each operator. onnxruntime read the whole graph once,
+# fused it and chose layouts.
+# So floats alone get faster, and whoever compares int8 in onnxruntime with floats in PyTorch sells that as a merit of
+# int8.
+# We change one thing at a time, one thread, in turns.
 
 # %% tags=["core", "slide"]
 picture = torch.randn(1, 3, 128, 128)
@@ -375,7 +440,9 @@ medians = {name: each.latency.median for name, each in times.items()}
 plots.bars(medians, y_label="milliseconds, one thread")
 
 # %% [markdown] tags=["core"]
-# And `lite`, the form that was made for small devices? It has far fewer multiply-adds. Do you stay with your guess?
+# And `lite`, the form that was made for small devices?
+# It has far fewer multiply-adds.
+# Do you stay with your guess?
 
 # %% tags=["core", "slide"]
 lite = detectors.shipped("lite")
@@ -394,7 +461,10 @@ both = {f"{name}, {form}": t[form].latency.median for form in ("fp32", "int8")
 plots.bars(both, y_label="milliseconds, one thread")
 
 # %% [markdown] tags=["core"]
-# Your machine may be busy, so here are recorded times too: three runs of each on an idle machine, one thread. Move through the models. Which of them gain nothing? `b0` is EfficientNet-B0 with SiLU and squeeze-excite, `b0 lite` is the same without.
+# Your machine may be busy, so here are recorded times too: three runs of each on an idle machine, one thread.
+# Move through the models.
+# Which of them gain nothing?
+# `b0` is EfficientNet-B0 with SiLU and squeeze-excite, `b0 lite` is the same without.
 
 # %% tags=["core", "slide"]
 speeds = {}
@@ -416,14 +486,21 @@ widgets.slider(ratios, name="model", values=list(speeds), label="model and size"
 # %% [markdown] tags=["core", "slide"]
 # ## Why does the small network gain so little?
 #
-# A layer takes at least the time of its arithmetic, and at least the time of its traffic with memory. This is the *roofline*:
+# A layer takes at least the time of its arithmetic, and at least the time of its traffic with memory.
+# This is the *roofline*:
 #
-# $$ t \ge \max\Bigl(\frac{\text{multiply-adds}}{\text{peak rate}},\ \frac{\text{bytes}}{\text{bandwidth}}\Bigr) \tag{22.7} $$
+# $$ t \ge \max\Bigl(\frac{\text{multiply-adds}}{\text{peak rate}},\ \frac{\text{bytes}}{\text{bandwidth}}\Bigr)
+#    \tag{22.7} $$
 #
-# What counts is the number of multiply-adds for each byte. By hand, 32 channels on $32 \times 32$ pixels in floats. Dense 3x3: $9{,}437{,}184$ multiply-adds, and maps in and out and weights are $4 \cdot (65{,}536 + 9216) = 299{,}008$
-# bytes: 31.6 a byte. Depthwise 3x3: $294{,}912$ over $263{,}296$ bytes: 1.1 a byte. Eight bits make arithmetic several times faster; where arithmetic is not what we wait for, that buys less.
+# What counts is the number of multiply-adds for each byte.
+# By hand, 32 channels on $32 \times 32$ pixels in floats.
+# Dense 3x3: $9{,}437{,}184$ multiply-adds, and maps in and out and weights are $4 \cdot (65{,}536 + 9216) = 299{,}008$
+# bytes: 31.6 a byte.
+# Depthwise 3x3: $294{,}912$ over $263{,}296$ bytes: 1.1 a byte.
+# Eight bits make arithmetic several times faster; where arithmetic is not what we wait for, that buys less.
 #
-# onnxruntime can write down how long each operator took. Which kind gains?
+# onnxruntime can write down how long each operator took.
+# Which kind gains?
 
 # %% tags=["core"]
 show(export.profile)
@@ -439,7 +516,8 @@ for form, each in spent.items():
 plots.bars(shown, y_label="milliseconds, lite")
 
 # %% [markdown] tags=["core"]
-# The same with one large layer of each kind: how many multiply-adds does it do in a second, and how many bytes does it move?
+# The same with one large layer of each kind: how many multiply-adds does it do in a second,
+# and how many bytes does it move?
 
 # %% tags=["core"]
 def two_files(layer, example):
@@ -465,14 +543,24 @@ plots.bars(rates, y_label="billion multiply-adds a second, one thread")
 plots.bars(traffic, y_label="GB moved in a second, one thread")
 
 # %% [markdown] tags=["core"]
-# Dense and 1x1 layers wait for arithmetic, and gain. A depthwise layer does few multiply-adds in the time it takes. In int8 it moves a quarter of the bytes, so by Eq. 22.7 it should still gain. It does not: it comes nowhere near
-# either limit. Eq. 22.7 says "at least", and an integer layer has one more thing to do. Eq. 22.2 multiplies, rounds and clamps every value that it writes, and here there are only nine products to share that. So `lite` saved
-# multiply-adds where they had become cheap. Starting many small convolutions is not the reason: at 512 x 512 pixels starts hardly count, and `lite` still gains far less than `plain` (see the slider above).
+# Dense and 1x1 layers wait for arithmetic, and gain.
+# A depthwise layer does few multiply-adds in the time it takes.
+# In int8 it moves a quarter of the bytes, so by Eq. 22.7 it should still gain.
+# It does not: it comes nowhere near either limit.
+# Eq. 22.7 says "at least", and an integer layer has one more thing to do.
+# Eq. 22.2 multiplies, rounds and clamps every value that it writes,
+# and here there are only nine products to share that.
+# So `lite` saved multiply-adds where they had become cheap.
+# Starting many small convolutions is not the reason: at 512 x 512 pixels starts hardly count,
+# and `lite` still gains far less than `plain` (see the slider above).
 #
-# Look at the bars again: a network with far fewer multiply-adds is hardly faster, or not at all, once both are int8. Count multiply-adds to plan; take a clock to decide.
+# Look at the bars again: a network with far fewer multiply-adds is hardly faster, or not at all, once both are int8.
+# Count multiply-adds to plan; take a clock to decide.
 
 # %% [markdown] tags=["deep", "slide"]
-# Multiply-adds mislead in one more way. Kernels take channels in handfuls: onnxruntime's fast int8 kernel four at a time, its float layout up to 16. What would you expect of 30 channels instead of 32, 12 % fewer multiply-adds?
+# Multiply-adds mislead in one more way.
+# Kernels take channels in handfuls: onnxruntime's fast int8 kernel four at a time, its float layout up to 16.
+# What would you expect of 30 channels instead of 32, 12 % fewer multiply-adds?
 
 # %% tags=["deep", "slide"]
 widths = {}
@@ -488,7 +576,9 @@ plots.bars(widths, y_label="milliseconds of a 3x3 layer")
 # %% [markdown] tags=["core", "slide"]
 # ## What do the shipped files reach?
 #
-# `data/weights` holds two int8 files: `plain`, and `plain` with half of its multiply-adds pruned away (chapter 18). Grids were chosen as above, with 128 scenes instead of 64. `export.Network` finds both by name.
+# `data/weights` holds two int8 files: `plain`, and `plain` with half of its multiply-adds pruned away (chapter 18).
+# Grids were chosen as above, with 128 scenes instead of 64.
+# `export.Network` finds both by name.
 
 # %% tags=["core", "slide"]
 shipped = {name: export.Network(f"detector_{name}_int8") for name in ("plain", "pruned")}
@@ -509,21 +599,36 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **The runtime does not know your operator.** NVIDIA/TensorRT#1114: calibrated to int8 after training, YOLOv5s fell from mAP 0.362 to 0.054, with SiLU in the file as two operators, a sigmoid and a product. With SiLU as one operator of its own
-#   it fell to 0.316. Each operator that you write down is one more place to round.
-# - **A window more, or one less.** pytorch/pytorch#71549, and after a change again #131272: average pools with `ceil_mode` came out with another size in ONNX, because the two counted windows that begin in the pads differently. pytorch/pytorch#183528: and about what the last
-#   average divides by. Write pads, not modes.
-# - **The batch is a constant.** pytorch/pytorch#157621 and #149065: exported with a dynamic batch, and the file says 1. Test with a batch that the example did not have.
-# - **Quantized, and slower.** microsoft/onnxruntime#12854 and #16009: `quantize_dynamic` on convolutions. #17389: a file of an opset too old for fusion, on processors without VNNI. Count the operators after fusion before you blame the clock.
-# - **NMS in the graph.** rwightman/efficientdet-pytorch#89: the export to ONNX fails on it, among other things. zylo117/Yet-Another-EfficientDet-Pytorch#425: a user gets the file by leaving NMS out. Export the network, decode outside.
+# - **The runtime does not know your operator.**
+#   NVIDIA/TensorRT#1114: calibrated to int8 after training, YOLOv5s fell from mAP 0.362 to 0.054,
+#   with SiLU in the file as two operators, a sigmoid and a product.
+#   With SiLU as one operator of its own it fell to 0.316.
+#   Each operator that you write down is one more place to round.
+# - **A window more, or one less.** pytorch/pytorch#71549, and after a change again #131272:
+#   average pools with `ceil_mode` came out with another size in ONNX,
+#   because the two counted windows that begin in the pads differently. pytorch/pytorch#183528:
+#   and about what the last average divides by.
+#   Write pads, not modes.
+# - **The batch is a constant.** pytorch/pytorch#157621 and #149065: exported with a dynamic batch, and the file says 1.
+#   Test with a batch that the example did not have.
+# - **Quantized, and slower.** microsoft/onnxruntime#12854 and #16009: `quantize_dynamic` on convolutions. #17389:
+#   a file of an opset too old for fusion, on processors without VNNI.
+#   Count the operators after fusion before you blame the clock.
+# - **NMS in the graph.** rwightman/efficientdet-pytorch#89: the export to ONNX fails on it,
+#   among other things. zylo117/Yet-Another-EfficientDet-Pytorch#425: a user gets the file by leaving NMS out.
+#   Export the network, decode outside.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A file holds operators and weights. Ours come from the flat graph, one rule for each operator, with pads and sizes written out.
-# - Q and DQ say where values are rounded (Eq. 22.1), with the scales that were trained. A runtime turns DQ, convolution, Q into integers (Eq. 22.2).
-# - int8 is nearly four times smaller where filters are large (Eq. 22.6), and faster where arithmetic was the bottleneck (Eq. 22.7).
-# - Compare int8 with floats *in the same runtime*. Eager PyTorch stands beside it, never instead.
+# - A file holds operators and weights.
+#   Ours come from the flat graph, one rule for each operator, with pads and sizes written out.
+# - Q and DQ say where values are rounded (Eq. 22.1), with the scales that were trained.
+#   A runtime turns DQ, convolution, Q into integers (Eq. 22.2).
+# - int8 is nearly four times smaller where filters are large (Eq. 22.6),
+#   and faster where arithmetic was the bottleneck (Eq. 22.7).
+# - Compare int8 with floats *in the same runtime*.
+#   Eager PyTorch stands beside it, never instead.
 # - What has no integer kernel (SiLU, gates, weighted fusion) leaves pairs behind, and they cost time.
 
 # %% [markdown] tags=["core"]
@@ -532,11 +637,13 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 22.1 · Predict · kilobytes · 5 min · ●○○ · 1 point
 #
-# A convolution has 64 filters over 32 channels, 3 x 3 pixels, each with a bias. How many kB (of 1,000 bytes) does Eq. 22.6 give for it in int8?
+# A convolution has 64 filters over 32 channels, 3 x 3 pixels, each with a bias.
+# How many kB (of 1,000 bytes) does Eq. 22.6 give for it in int8?
 #
 # <details><summary>Answer</summary>
 #
-# $64 \cdot (32 \cdot 9 + 12) = 64 \cdot 300 = 19{,}200$ bytes: 19.2 kB. In floats: 74.0 kB.
+# $64 \cdot (32 \cdot 9 + 12) = 64 \cdot 300 = 19{,}200$ bytes: 19.2 kB.
+# In floats: 74.0 kB.
 #
 # </details>
 
@@ -549,7 +656,10 @@ check("export.kilobytes", answer)
 # %% [markdown] tags=["core"]
 # ### 22.2 · Measure · first_bits · 8 min · ●●○ · 2 points
 #
-# Another kernel adds *four* products with bytes in 16 bits, where Eq. 22.5 adds two. How many bits can weights have at most, if the sum must never overflow? Change `bits` and look. Weights are symmetric, as in chapter 19.
+# Another kernel adds *four* products with bytes in 16 bits, where Eq. 22.5 adds two.
+# How many bits can weights have at most, if the sum must never overflow?
+# Change `bits` and look.
+# Weights are symmetric, as in chapter 19.
 
 # %% tags=["core"]
 bits = 8  # change me
@@ -564,8 +674,11 @@ check("export.first_bits", answer)
 # %% [markdown] tags=["core"]
 # ### 22.3 · Build · requantize · 15 min · ●●○ · 3 points
 #
-# The last step of Eq. 22.2. `total` holds integer sums, one row for each filter (C, N); `x_scale` and `y_scale` are numbers, `w_scale` has one value for each filter (C,), `y_zero` is an integer. Return the bytes as whole numbers in a float32 tensor. By hand: scales 0.5, (0.25) and 0.5, zero 1:
-# sums 23, -40 and 4000 give 7, 0 and 255.
+# The last step of Eq. 22.2.
+# `total` holds integer sums, one row for each filter (C, N); `x_scale` and `y_scale` are numbers,
+# `w_scale` has one value for each filter (C,), `y_zero` is an integer.
+# Return the bytes as whole numbers in a float32 tensor.
+# By hand: scales 0.5, (0.25) and 0.5, zero 1: sums 23, -40 and 4000 give 7, 0 and 255.
 
 # %% tags=["core"]
 def requantize(total, x_scale, w_scale, y_scale, y_zero):
@@ -579,8 +692,12 @@ check("export.requantize", requantize)
 # %% [markdown] tags=["core"]
 # ### 22.4 · Build · pads_behind · 15 min · ●●○ · 3 points
 #
-# Eq. 22.4 needs the number of windows. PyTorch's `ceil_mode` counts $\lceil (n + 2b - k) / s \rceil + 1$ of them, less the last one if it would begin at $n + b$ or later, counted from the first pad. Return the pads behind, at least 0. By hand: `pads_behind(9, 2, 2, 0)` is 1,
-# and `pads_behind(5, 2, 2, 1)` is 0: its fourth window would begin in the pads.
+# Eq. 22.4 needs the number of windows.
+# PyTorch's `ceil_mode` counts $\lceil (n + 2b - k) / s \rceil + 1$ of them,
+# less the last one if it would begin at $n + b$ or later, counted from the first pad.
+# Return the pads behind, at least 0.
+# By hand: `pads_behind(9, 2, 2, 0)` is 1, and `pads_behind(5, 2, 2, 1)` is 0:
+# its fourth window would begin in the pads.
 
 # %% tags=["core"]
 def pads_behind(size, kernel, stride, before):
@@ -594,8 +711,11 @@ check("export.pads_behind", pads_behind)
 # %% [markdown] tags=["optional"]
 # ### 22.5 · Further · 60 min · ●●● · 0 points
 #
-# The first convolution has 3 channels, and onnxruntime's fast int8 kernel wants multiples of 4. Give the quantized input a fourth channel of zeros (a `Pad` behind the first Q) and the filters a fourth slice of zeros, check that nothing changes, and measure what it buys. Then read
-# [the paper that made int8 inference common](https://arxiv.org/abs/1712.05877), section 2, with Eq. 22.2 beside it.
+# The first convolution has 3 channels, and onnxruntime's fast int8 kernel wants multiples of 4.
+# Give the quantized input a fourth channel of zeros (a `Pad` behind the first Q) and the filters a fourth slice of
+# zeros, check that nothing changes, and measure what it buys.
+# Then read [the paper that made int8 inference common](https://arxiv.org/abs/1712.05877), section 2,
+# with Eq. 22.2 beside it.
 
 # %% [markdown] tags=["core"]
 # ## Quiz
@@ -606,11 +726,15 @@ quiz("export")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Every tool has been tried alone. Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped, and one plot with all the stops.
+# Every tool has been tried alone.
+# Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped,
+# and one plot with all the stops.
 
 # %% [markdown] tags=["core"]
 # ## References
 #
 # - [ONNX operators](https://onnx.ai/onnx/operators/): Q, DQ, and the rules of every other one.
-# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877), 2017: Eq. 22.2 and 22.3.
-# - Nagel and others, [A White Paper on Neural Network Quantization](https://arxiv.org/abs/2106.08295), 2021: where to put the roundings.
+# - Jacob and others, [Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+#   Inference](https://arxiv.org/abs/1712.05877), 2017: Eq. 22.2 and 22.3.
+# - Nagel and others, [A White Paper on Neural Network Quantization](https://arxiv.org/abs/2106.08295), 2021:
+#   where to put the roundings.
