@@ -11,7 +11,7 @@ from torch import nn
 
 from lib.basics import profiling
 from lib.detection import anchors, bifpn, efficientdet, efficientnet
-from lib.nas import cells, search_space
+from lib.nas import cells, nasnet, search_space
 from tests import parity
 
 with warnings.catch_warnings():  # effdet 0.4.1 scripts functions at import, torch warns
@@ -331,7 +331,7 @@ def test_any_backbone_and_any_levels(size, levels):
 @pytest.mark.parametrize("size", [(128, 128), (65, 90)])
 def test_cells_become_a_backbone(text, repeats, size):
     genotype = getattr(search_space, text)
-    backbone = efficientdet.NasnetLevels(genotype, 4, repeats).eval()
+    backbone = nasnet.NasnetLevels(genotype, 4, repeats).eval()
     sizes = bifpn.level_sizes(size, 2, 5)
     found = backbone(torch.randn(1, 3, *size))
     assert [tuple(f.shape[2:]) for f in found] == sizes
@@ -348,7 +348,7 @@ def test_a_detector_of_cells_learns_with_every_filter(topology, fusion):
         anchors=anchors.AnchorConfig(levels=(2, 5)), topology=topology, fusion=fusion
     )
     torch.manual_seed(0)
-    backbone = efficientdet.NasnetLevels(search_space.FOUND, 4)
+    backbone = nasnet.NasnetLevels(search_space.FOUND, 4)
     model = efficientdet.Detector(backbone, config)
     classes, codes = model(torch.randn(2, 3, 64, 64))
     sum(o.square().mean() for o in classes + codes).backward()
@@ -491,9 +491,7 @@ def test_other_networks_weights_are_refused(published, target):
         r"'class_net.predict.conv_pw.weight' has shape \(810, 64, 1, 1\)",
     )  # fmt: skip
     refused(efficientdet.efficientdet("d1"), published, "is missing")
-    own = efficientdet.Detector(
-        efficientdet.NasnetLevels(search_space.FOUND, 4), small()
-    )
+    own = efficientdet.Detector(nasnet.NasnetLevels(search_space.FOUND, 4), small())
     refused(own, published, "backbone is NasnetLevels; official weights are for")
 
 
@@ -535,7 +533,7 @@ def test_the_network_can_be_exported_for_any_batch(name):
         model = efficientdet.efficientdet("d0", num_classes=3).eval()
     else:
         config = small(anchors=anchors.AnchorConfig(levels=(2, 5)))
-        backbone = efficientdet.NasnetLevels(search_space.FOUND, 4)
+        backbone = nasnet.NasnetLevels(search_space.FOUND, 4)
         model = efficientdet.Detector(backbone, config).eval()
     images = torch.randn(3, 3, 128, 128)
     batch = ({0: torch.export.Dim("batch", min=1, max=64)},)

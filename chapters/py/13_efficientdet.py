@@ -56,7 +56,7 @@ from lib.basics import data, profiling
 from lib.book import plots, widgets
 from lib.book.notebook import check, hint, quiz, setup, show, solution, table
 from lib.detection import anchors, efficientdet, efficientnet
-from lib.nas import search_space
+from lib.nas import nasnet, search_space
 
 device = setup("13_efficientdet", seed=0)
 
@@ -500,11 +500,11 @@ for name, source in cases.items():
 # A `Detector` wants two things from it: `channels`, and a list of maps, finest first,
 # each half as fine as the one before.
 # Chapters 04 to 09 searched for a cell.
-# `NasnetLevels` stacks it until it gives levels: a 3x3 convolution with stride 2,
+# `nasnet.NasnetLevels` stacks it until it gives levels: a 3x3 convolution with stride 2,
 # then for each level a reduction cell and some normal ones.
 
 # %% tags=["core"]
-show(efficientdet.NasnetLevels)
+show(nasnet.NasnetLevels)
 
 # %% [markdown] tags=["core"]
 # Our scenes have 128 pixels a side and digits from 14 pixels on.
@@ -516,7 +516,7 @@ course = efficientdet.Config(
     anchors=anchors.AnchorConfig(scale=3, levels=(2, 5)),
 )
 torch.manual_seed(0)
-found = efficientdet.NasnetLevels(search_space.FOUND, filters=12)
+found = nasnet.NasnetLevels(search_space.FOUND, filters=12)
 detector = efficientdet.Detector(found, course).eval()
 with torch.no_grad():
     classes, codes = detector(scenes)
@@ -532,8 +532,8 @@ print([tuple(c.shape[2:]) for c in classes], profiling.parameters(detector), "pa
 # %% tags=["core", "slide"]
 with torch.device("meta"):
     backbones = {
-        "found cell": efficientdet.NasnetLevels(search_space.FOUND, filters=12),
-        "NASNet-A": efficientdet.NasnetLevels(search_space.NASNET_A, filters=8),
+        "found cell": nasnet.NasnetLevels(search_space.FOUND, filters=12),
+        "NASNet-A": nasnet.NasnetLevels(search_space.NASNET_A, filters=8),
         "B0, half as wide": efficientnet.features("b0", levels=4, width=0.5),
     }
     picture = torch.zeros(1, 3, 128, 128)

@@ -40,8 +40,8 @@ import transfer  # noqa: E402
 
 from lib.basics import data, profiling, training  # noqa: E402
 from lib.detection import bifpn, detectors, efficientnet  # noqa: E402
-from lib.nas import one_shot, search_space, tabular  # noqa: E402
-from lib.detection.efficientdet import Detector, NasnetLevels  # noqa: E402
+from lib.detection.efficientdet import Detector  # noqa: E402
+from lib.nas import nasnet, one_shot, search_space, tabular  # noqa: E402
 
 ROWS = HERE / "detectors.jsonl"
 SEEDS = (0, 1, 2)
@@ -58,8 +58,8 @@ STAGES = (  # EfficientNet's kind, with as many parameters as the cell's backbon
 )
 
 
-def cell_levels(text: str) -> NasnetLevels:
-    return NasnetLevels(search_space.from_text(text), filters=12, levels=3)
+def cell_levels(text: str) -> nasnet.NasnetLevels:
+    return nasnet.NasnetLevels(search_space.from_text(text), filters=12, levels=3)
 
 
 def mbconv_levels() -> efficientnet.Features:

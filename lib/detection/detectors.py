@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from lib.basics import checkpoints, data
 from lib.detection import bifpn, efficientnet
 from lib.detection.anchors import AnchorConfig
-from lib.detection.efficientdet import Config, Detector, NasnetLevels
-from lib.nas import search_space
+from lib.detection.efficientdet import Config, Detector
+from lib.nas import nasnet, search_space
 
 DIFFICULTY = 0.2  # the crops' default is 0.5; see data/weights/README.md
 
@@ -104,7 +104,7 @@ def backbone(name: str) -> nn.Module:
     if name == "plain":
         return PlainLevels()
     if name == "course":
-        return NasnetLevels(search_space.FOUND, filters=12, levels=3)
+        return nasnet.NasnetLevels(search_space.FOUND, filters=12, levels=3)
     rows = {"stages": LITE_STAGES, "stem_filters": 16}
     return efficientnet.features("lite0", **rows, drop_path=0.0)
 

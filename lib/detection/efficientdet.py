@@ -4,7 +4,7 @@ A head is a short stack of convolutions that runs over every level with the same
 filters; only the batch norms know on which level they are. One head gives the logits of
 K classes for each anchor, the other one four codes that move the anchor onto an object.
 D0 to D7x are rows of a table, `CONFIGS`; `from_phi` is the rule that the paper prints.
-A detector takes any backbone that gives levels: `NasnetLevels` makes one of cells.
+A detector takes any backbone that gives levels, as `nasnet.NasnetLevels` does of cells.
 
 Paper: Tan, Pang, Le, arXiv 1911.09070; details as in the networks its authors released.
 Chapter 13.
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from lib.basics import official
 from lib.detection import bifpn, efficientnet
 from lib.detection.anchors import AnchorConfig
-from lib.nas import cells
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and spread of a channel
 PRIOR = 0.01  # what an untrained detector says about every class at every anchor
@@ -234,43 +233,3 @@ def load_official(model: Detector, source: str | PathLike | dict) -> Detector:
         kind = type(model.backbone).__name__
         raise ValueError(f"backbone is {kind}; official weights are for EfficientNets")
     return official.load(model, source, official_names(model))
-
-
-class NasnetLevels(nn.Module):
-    """A backbone of cells: levels of stride 4, 8, 16, and so on, finest first.
-
-    A 3x3 convolution halves the picture; then every level is a reduction cell and
-    `repeats` normal ones, with F = `filters`, twice as many for each further level. A
-    cell reads the two states before it, as in `nasnet`.
-    """
-
-    def __init__(self, genotype, filters: int, repeats: int = 1, levels: int = 4):
-        super().__init__()
-        self.stem = efficientnet.conv_norm(3, 3 * filters, 3, 2)
-        self.cells, self.taps = nn.ModuleList(), []
-        widths: list = [None, 3 * filters]  # of the states; the first has none before
-        for level in range(levels):
-            for i in range(1 + repeats):
-                kind = genotype.normal if i else genotype.reduction
-                # h_{i-1} is twice as large in the cell that follows a reduction.
-                after = i == 1 or (repeats == 0 and level > 0)
-                cell = cells.Cell(
-                    kind, filters * 2**level, widths[-1], widths[-2], 1 if i else 2,
-                    halve_previous=after,
-                )  # fmt: skip
-                self.cells.append(cell)
-                widths.append(cell.channels)
-            self.taps.append(len(self.cells) - 1)
-        self.channels = tuple(self.cells[i].channels for i in self.taps)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        previous, current, found = None, self.stem(images), []
-        for i, cell in enumerate(self.cells):
-            previous, current = current, cell(current, previous)
-            if i in self.taps:
-                found.append(current)
-        return found
