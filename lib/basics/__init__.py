@@ -1,5 +1,7 @@
 """Part I, tools: pixels and boxes, a training, and what a network costs.
 
+arguments           wrong kinds and ranges, refused by the argument's name;
+                    for every chapter
 drawing             digits on grounds, in integers; for data
 coco                photographs and boxes from any COCO folder, checked; for data
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter

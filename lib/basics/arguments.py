@@ -1,0 +1,219 @@
+"""What a caller passed is checked where it comes in, and refused by its name.
+
+Each function takes the argument's name and its value. It gives the value back, of the
+kind that the rest of the code expects, or raises a ValueError that says three things:
+which argument, what it is, what it has to be. Otherwise a wrong kind is met far from
+the call, as an error of Python, NumPy or torch that names neither:
+
+    budget = arguments.whole_number("budget", budget, least=1)
+    lr = arguments.real_number("lr", lr, above=0)
+    arguments.instance("space", space, Space)
+
+For all wings: whatever is public checks what it was given before it works, and before
+it changes anything. Inside, between our own functions, nothing is checked twice.
+"""
+
+import math
+import numbers
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LONGEST = 80  # characters of a value in a message
+Bound = float | int | None
+
+
+def refuse(name: str, value: Any, wanted: str) -> ValueError:
+    """The error to raise: "budget is -3; it must be a whole number, 1 or more"."""
+    return ValueError(f"{name} is {shown(value)}; it must be {wanted}")
+
+
+def shown(value: Any) -> str:
+    """A value in a few words: large things by kind and shape, long ones cut."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim:
+        kind = type(value).__name__
+        return f"a {kind} of shape {tuple(value.shape)}, {value.dtype}"
+    if isinstance(value, torch.nn.Module):  # prints itself over many lines
+        return f"a {type(value).__name__}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
+def whole_number(
+    name: str, value: Any, least: int | None = None, most: int | None = None
+) -> int:
+    """`value` as an int, `least` to `most`, both allowed.
+
+    NumPy's integers and tensors of one whole number are such; True and 2.0 are not.
+
+    >>> whole_number("seed", np.int64(3))
+    3
+    """
+    number = _alone(value)
+    whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+    too_low = whole and least is not None and number < least
+    too_high = whole and most is not None and number > most
+    if not whole or too_low or too_high:
+        raise refuse(name, value, "a whole number" + _range(least, most))
+    return int(number)
+
+
+def real_number(
+    name: str, value: Any, least: Bound = None, most: Bound = None, *,
+    above: Bound = None, below: Bound = None, infinite: bool = False,
+) -> float:  # fmt: skip
+    """`value` as a float; `least` and `most` are allowed, `above` and `below` not.
+
+    NaN never is, infinity only if `infinite`. NumPy's numbers and tensors of one
+    number are such; True and "0.5" are not.
+
+    >>> real_number("keep", 1, above=0, most=1)
+    1.0
+    """
+    number = _alone(value)
+    good = isinstance(number, numbers.Real) and not isinstance(number, bool)
+    if good:
+        try:
+            number = float(number)
+        except OverflowError:  # a whole number beyond 1.8e308
+            number = math.inf
+        good = not math.isnan(number) and (infinite or math.isfinite(number))
+    if good:
+        good = (
+            (least is None or number >= least)
+            and (most is None or number <= most)
+            and (above is None or number > above)
+            and (below is None or number < below)
+        )
+    if not good:
+        kind = "a number" if infinite else "a finite number"
+        raise refuse(name, value, kind + _range(least, most, above, below))
+    return number
+
+
+def seed(value: Any, name: str = "seed", least: int = -(2**63)) -> int:
+    """A seed of `random` and of torch, as an int; NumPy's has to be 0 or more."""
+    return whole_number(name, value, least, 2**63 - 1)
+
+
+def whole_numbers(name: str, values: Any, least: int | None = None) -> tuple[int, ...]:
+    """Several whole numbers, one or more, as a tuple: a list, an array, a range."""
+    wanted = "a list of whole numbers" + _range(least, None)
+    items = sequence(name, values, wanted)
+    return tuple(whole_number(f"{name}[{i}]", v, least) for i, v in enumerate(items))
+
+
+def real_array(name: str, values: Any, sides: int) -> np.ndarray:
+    """Finite numbers as an array of float64 with so many sides (1 a list, 2 a table).
+
+    >>> real_array("points", [[1, 2], [3, 4]], sides=2).shape
+    (2, 2)
+    """
+    wanted = f"finite numbers in an array of {sides} side{'s' * (sides > 1)}"
+    try:
+        given = values.detach().cpu() if isinstance(values, Tensor) else values
+        array = np.asarray(given)
+        fits = array.dtype.kind in "iuf" and array.ndim == sides
+        array = array.astype(np.float64) if fits else array
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        fits = False
+    if not fits or not np.isfinite(array).all():
+        raise refuse(name, values, wanted)
+    return array
+
+
+def sequence(name: str, values: Any, wanted: str = "a list") -> list:
+    """One or more items in order, as a list; a text is none, nor is a dictionary."""
+    plain = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
+    if not plain or (isinstance(values, Tensor | np.ndarray) and not values.ndim):
+        raise refuse(name, values, wanted)
+    items = list(values)
+    if not items:
+        raise refuse(name, values, f"{wanted}, and not empty")
+    return items
+
+
+def instance(name: str, value: Any, kind: type | tuple[type, ...], hint: str = ""):
+    """`value`, which has to be of the class `kind`; `hint` says how to get one."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(f"a {k.__name__}" for k in kinds)
+        raise refuse(name, value, wanted + (f" ({hint})" if hint else ""))
+    return value
+
+
+def function(name: str, value: Any, call: str) -> Callable:
+    """`value`, which has to be callable as in `call`: "evaluate(genotype) -> float"."""
+    if not callable(value):
+        raise refuse(name, value, f"a function, {call}")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, NumPy's too; neither 1 nor "no", whose truth surprises."""
+    if not isinstance(value, bool | np.bool_):
+        raise refuse(name, value, "True or False")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, known: Sequence) -> Any:
+    """`value`, which has to be one of a few.
+
+    >>> one_of("split", "test", ["train", "test"])
+    'test'
+    """
+    # Compared by kind too: 1 is not True, and an array equals nothing here.
+    if not any(type(value) is type(k) and value == k for k in known):
+        raise refuse(name, value, "one of " + ", ".join(map(repr, known)))
+    return value
+
+
+def path(name: str, value: Any) -> str:
+    """A path as text: a str or a pathlib.Path."""
+    if not isinstance(value, str | os.PathLike) or "\0" in os.fspath(value):
+        raise refuse(name, value, "a path: a text or a pathlib.Path")
+    return os.fspath(value)
+
+
+def tensor(name: str, value: Any, shape: str, *kinds: torch.dtype) -> Tensor:
+    """`value`, a tensor of this shape and, if any are named, of one of these dtypes.
+
+    `shape` names each side, "N 4" or "B C H W"; a number there has to be met. "..."
+    alone is any shape.
+
+    >>> tensor("boxes", torch.zeros(7, 4), "N 4").shape
+    torch.Size([7, 4])
+    """
+    sides = shape.split()
+    fits = isinstance(value, Tensor)
+    if fits and sides != ["..."]:
+        pairs = zip(sides, value.shape, strict=False)
+        met = (not s.isdigit() or int(s) == size for s, size in pairs)
+        fits = value.ndim == len(sides) and all(met)
+    if not fits or (kinds and value.dtype not in kinds):
+        dtypes = " or ".join(str(kind) for kind in kinds)
+        of = "any shape" if sides == ["..."] else f"shape ({', '.join(sides)})"
+        raise refuse(name, value, f"a tensor of {of}" + (f", {dtypes}" * bool(kinds)))
+    return value
+
+
+def _alone(value: Any) -> Any:
+    """A tensor or array of one number without sides as that number."""
+    if isinstance(value, Tensor | np.ndarray) and not value.ndim:
+        return value.item() if not getattr(value, "is_meta", False) else value
+    return value.item() if isinstance(value, np.bool_) else value
+
+
+def _range(least, most, above=None, below=None) -> str:
+    """ ", 1 or more", ", 0 to 9", ", above 0": what `refuse` says after the kind."""
+    if above is None and below is None and None not in (least, most):
+        return f", {least} to {most}"
+    words = [f"{least} or more"] * (least is not None)
+    words += [f"above {above}"] * (above is not None)
+    words += [f"{most} or less"] * (most is not None)
+    words += [f"below {below}"] * (below is not None)
+    return "".join([", ", " and ".join(words)]) if words else ""

@@ -1,0 +1,126 @@
+"""What a caller may pass: the checks, each on values whose answer is known by hand."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.basics import arguments
+
+NO_NUMBERS = [None, "0.5", b"1", [1], {}, object(), True, np.bool_(True), 1j, "nan"]
+
+
+@pytest.mark.parametrize(
+    "value", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3)]
+)
+def test_a_whole_number_of_any_library_becomes_an_int(value):
+    number = arguments.whole_number("budget", value, least=3, most=3)
+    assert number == 3 and type(number) is int
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, 2.0, float("nan"), torch.tensor(2.0)])
+def test_other_kinds_are_no_whole_number(value):
+    with pytest.raises(ValueError, match=r"^budget is .*must be a whole number"):
+        arguments.whole_number("budget", value)
+
+
+def test_a_range_is_part_of_the_message():
+    with pytest.raises(ValueError) as error:
+        arguments.whole_number("budget", 0, least=1)
+    assert str(error.value) == "budget is 0; it must be a whole number, 1 or more"
+    with pytest.raises(ValueError, match="bits is 9; .* whole number, 2 to 8$"):
+        arguments.whole_number("bits", 9, 2, 8)
+    with pytest.raises(ValueError, match="lr is -1; .*finite number, above 0$"):
+        arguments.real_number("lr", -1, above=0)
+    with pytest.raises(ValueError, match="ratio is 1; .*, 0 or more and below 1$"):
+        arguments.real_number("ratio", 1, least=0, below=1)
+
+
+@pytest.mark.parametrize(
+    "value", [0.5, Fraction(1, 2), np.float32(0.5), torch.tensor(0.5), np.array(0.5)]
+)
+def test_a_number_of_any_library_becomes_a_float(value):
+    number = arguments.real_number("keep", value, above=0.25, below=0.75)
+    assert number == 0.5 and type(number) is float
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, float("nan"), float("inf"), 10**400])
+def test_other_kinds_are_no_number(value):
+    with pytest.raises(ValueError, match=r"^price is .*must be a finite number"):
+        arguments.real_number("price", value)
+
+
+def test_infinity_is_a_number_only_where_that_is_said():
+    assert arguments.real_number("clip", float("inf"), infinite=True) == float("inf")
+    with pytest.raises(ValueError, match="clip is nan; it must be a number$"):
+        arguments.real_number("clip", float("nan"), infinite=True)
+
+
+def test_seeds_reach_as_far_as_torch_takes_them():
+    for value in (-(2**63), 2**63 - 1, np.int64(7)):
+        torch.Generator().manual_seed(arguments.seed(value))
+    with pytest.raises(ValueError, match="seed is"):
+        arguments.seed(2**64)
+    with pytest.raises(ValueError, match="seed is -1; .*0 to"):
+        arguments.seed(-1, least=0)
+
+
+def test_lists_of_numbers():
+    for values in ([1, 3], (1, 3), np.array([1, 3]), torch.tensor([1, 3])):
+        assert arguments.whole_numbers("rungs", values) == (1, 3)
+    for values in (3, None, "13", [], {1: 2}, torch.tensor(3), np.array(3)):
+        with pytest.raises(ValueError, match="^rungs is .*list of whole numbers"):
+            arguments.whole_numbers("rungs", values)
+    with pytest.raises(ValueError, match=r"^rungs\[1\] is 0.5"):
+        arguments.whole_numbers("rungs", [1, 0.5])
+    array = arguments.real_array("points", torch.ones(2, 3), 2)
+    assert array.dtype == np.float64 and array.shape == (2, 3)
+    wrong = [None, "ab", [[1], [1, 2]], [[np.nan]], [1.0], [["a"]], [[True]], {}]
+    for values in [*wrong, torch.ones(2, 2, device="meta")]:
+        with pytest.raises(ValueError, match="^points is .*array of 2 sides"):
+            arguments.real_array("points", values, 2)
+
+
+def test_instances_functions_flags_and_choices():
+    assert arguments.instance("folder", Path("a"), Path) == Path("a")
+    with pytest.raises(ValueError, match=r"^folder is 'a'; .* a Path \(call Path\)"):
+        arguments.instance("folder", "a", Path, "call Path")
+    assert arguments.function("evaluate", len, "evaluate(genotype)") is len
+    with pytest.raises(ValueError, match=r"^evaluate is 3; .*, evaluate\(genotype\)"):
+        arguments.function("evaluate", 3, "evaluate(genotype)")
+    assert arguments.flag("sorted", np.bool_(False)) is False
+    for value in (0, "no", None, torch.tensor(True)):
+        with pytest.raises(ValueError, match="^sorted is .*True or False"):
+            arguments.flag("sorted", value)
+    assert arguments.one_of("split", "b", ("a", "b")) == "b"
+    for value in ("c", None, ["a"], np.array(["a", "b"])):
+        with pytest.raises(ValueError, match="^split is .*one of 'a', 'b'"):
+            arguments.one_of("split", value, ("a", "b"))
+    with pytest.raises(ValueError, match="^seed is True; .*one of 0, 1"):
+        arguments.one_of("seed", True, (0, 1))
+    assert arguments.path("file", Path("a") / "b") == str(Path("a") / "b")
+    for value in (None, 3, b"a", "a\0b"):
+        with pytest.raises(ValueError, match="^file is .*a path"):
+            arguments.path("file", value)
+
+
+def test_tensors_have_shape_and_kind():
+    boxes = torch.zeros(7, 4)
+    assert arguments.tensor("boxes", boxes, "N 4", torch.float32) is boxes
+    assert arguments.tensor("boxes", boxes, "...") is boxes
+    for value in (None, [[1, 2, 3, 4]], np.zeros((7, 4)), boxes[0], torch.zeros(7, 5)):
+        with pytest.raises(ValueError, match=r"^boxes is .*tensor of shape \(N, 4\)$"):
+            arguments.tensor("boxes", value, "N 4")
+    with pytest.raises(ValueError) as error:
+        arguments.tensor("labels", boxes, "N 4", torch.int64)
+    assert str(error.value) == (
+        "labels is a Tensor of shape (7, 4), torch.float32;"
+        " it must be a tensor of shape (N, 4), torch.int64"
+    )
+
+
+def test_long_values_are_cut_in_messages():
+    assert len(arguments.shown("x" * 1000)) == arguments.LONGEST
+    assert arguments.shown(torch.nn.ReLU()) == "a ReLU"
