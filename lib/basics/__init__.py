@@ -5,6 +5,8 @@ arguments           wrong kinds and ranges, refused by the argument's name;
 drawing             digits on grounds, in integers; for data
 coco                photographs and boxes from any COCO folder, checked; for data
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter
+memory              how maps lie in memory, for speed; for training, nasnet,
+                    efficientnet, efficientdet, detectors, tabular
 checkpoints         files that survive a kill, weights that are what they say;
                     for training
 training        02  y = f(x; theta): fit, schedules, moving averages
