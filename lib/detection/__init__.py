@@ -3,6 +3,8 @@
 efficientnet    10  MBConv, squeeze-excite, compound scaling, B0 to B7, Lite
 bifpn           11  the road from FPN to PANet to BiFPN, weighted fusion
 anchors         12  anchors, IoU, box codes, which anchor learns what
+categories          id and name of what each output means; for efficientdet,
+                    coco_eval
 efficientdet    13  heads, D0 to D7x and Lite, official weights, any backbone
 detectors           three small ones, shipped, for all that comes after; for
                     coco_eval

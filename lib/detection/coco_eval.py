@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lib.detection import decoding
+from lib.detection import categories, decoding
 
 IOUS = np.linspace(0.5, 0.95, 10)  # T; not arange, whose steps drift upwards
 RECALLS = np.linspace(0, 1, 101)  # R
@@ -86,11 +86,13 @@ def detections(
 ) -> list[dict]:
     """What a detector finds in all pictures of a dataset, in the form of `evaluate`.
 
-    `dataset` gives `Sample`s: scenes, or a `CocoFolder`. A label becomes the category
-    id that the dataset has for it, else (scenes) label + 1. `how` goes to
-    `decoding.postprocess`: `suppress=decoding.soft_nms` gives a little more AP.
+    `dataset` gives `Sample`s: scenes, or a `CocoFolder`. A label becomes the id that
+    the dataset has for the detector's category (`categories.ids_of_outputs`); what it
+    has no category for is left out. `how` goes to `decoding.postprocess`:
+    `suppress=decoding.soft_nms` gives a little more AP. Raises ValueError with both
+    lists if detector and dataset do not agree.
     """
-    ids = getattr(dataset, "category_ids", range(1, model.config.num_classes + 1))
+    ids = categories.ids_of_outputs(model.config, dataset)
     how |= {"threshold": threshold, "candidates": candidates}
     results = []
     for first in range(0, len(dataset), batch_size):
@@ -104,6 +106,7 @@ def detections(
                 {"image_id": sample.image_id, "category_id": ids[label], "bbox": box,
                  "score": score}
                 for box, score, label in rows
+                if ids[label] is not None
             ]  # fmt: skip
     return results
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.basics import checkpoints, data
-from lib.detection import bifpn, efficientnet
+from lib.detection import bifpn, categories, efficientnet
 from lib.detection.anchors import AnchorConfig
 from lib.detection.efficientdet import Config, Detector
 from lib.nas import nasnet, search_space
@@ -145,4 +145,7 @@ def shipped(name: str, weights: str = "detector") -> Detector:
     model = detector(name)
     part = model if weights == "detector" else model.backbone
     checkpoints.load_weights(part, f"{weights}_{name}")
+    if weights == "detector":
+        digits = categories.numbered(data.Scenes.names)
+        model.config = replace(model.config, categories=digits)
     return model.eval()

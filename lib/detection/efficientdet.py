@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from lib.basics import official
 from lib.detection import bifpn, efficientnet
 from lib.detection.anchors import AnchorConfig
+from lib.detection.categories import COCO, Category, listed
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and spread of a channel
 PRIOR = 0.01  # what an untrained detector says about every class at every anchor
@@ -34,6 +35,7 @@ class Config:
     `conv(channels, filters)` and `activation` make the convolutions of BiFPN and heads,
     `topology` and `fusion` are BiFPN's. `backbone` is a row of `efficientnet.CONFIGS`;
     only `efficientdet` reads it. Pixels in [0, 1] become (pixel - mean) / std.
+    `categories` says what each output means (None: nothing); () if nobody knows.
     """
 
     image_size: tuple[int, int] = (512, 512)  # height, width; what it was trained at
@@ -49,6 +51,7 @@ class Config:
     activation: Callable[..., nn.Module] = nn.SiLU
     mean: tuple[float, ...] = IMAGENET[0]
     std: tuple[float, ...] = IMAGENET[1]
+    categories: tuple[Category | None, ...] = ()
 
     def __post_init__(self):
         for field in ("width", "cells", "repeats", "num_classes"):
@@ -56,6 +59,9 @@ class Config:
                 raise ValueError(f"{field} is {getattr(self, field)}; 1 or more")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise ValueError(f"image_size is {self.image_size}; give (height, width)")
+        if self.categories and len(self.categories) != self.num_classes:
+            told = listed(self.categories)
+            raise ValueError(f"categories: {told} for {self.num_classes} outputs")
 
     @property
     def levels(self) -> int:
@@ -227,9 +233,13 @@ def load_official(model: Detector, source: str | PathLike | dict) -> Detector:
 
     `source` is a file (.pth, .safetensors) or a state dict with effdet's names
     (`tf_efficientdet_d0` and its relatives). ValueError names the first key that does
-    not fit, and nothing is loaded. Returns the model.
+    not fit, and nothing is loaded. Returns the model. One of 90 outputs then says in
+    `config.categories` which of COCO's categories they are.
     """
     if not isinstance(model.backbone, efficientnet.Features):
         kind = type(model.backbone).__name__
         raise ValueError(f"backbone is {kind}; official weights are for EfficientNets")
-    return official.load(model, source, official_names(model))
+    official.load(model, source, official_names(model))
+    if model.config.num_classes == len(COCO):
+        model.config = replace(model.config, categories=COCO)
+    return model

@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from lib.basics import checkpoints, data, training
-from lib.detection import anchors, coco_eval, detectors, efficientdet
+from lib.detection import anchors, categories, coco_eval, detectors, efficientdet
 from lib.detection.detection_loss import detection_loss
 
 LAYOUTS = (  # json and pictures; {} is "train" or "val"
@@ -100,11 +100,7 @@ def open_folder(folder) -> tuple[Some, Some]:
         train, val = ([folder / p.format(s) for p in layout] for s in ("train", "val"))
         if train[0].is_file() and val[0].is_file():
             learn, judge = data.CocoFolder(*train), data.CocoFolder(*val)
-            if learn.category_ids != judge.category_ids:
-                raise ValueError(
-                    f"{val[0]} has categories {judge.category_ids}, {train[0]} has"
-                    f" {learn.category_ids}; they must be the same"
-                )
+            categories.insist_same(learn, judge, (str(train[0]), str(val[0])))
             return Some(learn, range(len(learn))), Some(judge, range(len(judge)))
         sought += [train[0], val[0]]
     if not sought[0].is_file():
