@@ -93,7 +93,7 @@ def test_a_global_threshold_by_hand():
     assert masks["1.weight"].tolist() == [[False, True]]
     sparsity.apply(model, masks)
     assert model[0].weight.tolist() == [[0, 0], [3, 4]]
-    assert sparsity.zeros(model) == 0.5
+    assert sparsity.share_of_zeros(model) == 0.5
 
 
 def test_a_batch_norm_makes_sizes_meaningless():
@@ -122,7 +122,7 @@ def test_the_shipped_detector_is_pruned_like_torch_prunes_it():
     mine = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     for one, other in zip(mine, modules, strict=True):
         assert torch.equal(one.weight, other.weight)
-    assert math.isclose(sparsity.zeros(model), 0.8, abs_tol=1e-6)
+    assert math.isclose(sparsity.share_of_zeros(model), 0.8, abs_tol=1e-6)
 
 
 def test_shared_weights_count_once_and_bias_and_norm_stay():
@@ -248,7 +248,7 @@ def test_gradual_pruning_reaches_its_goal_and_no_zero_comes_back(choose):
     def on_step(step, logs):
         gradual(step, logs)
         seen.append({k: w == 0 for k, w in sparsity.prunable(model).items()})
-        shares.append(sparsity.zeros(model))
+        shares.append(sparsity.share_of_zeros(model))
 
     fitted(model, on_step, steps=24)
     for step, share in enumerate(shares):
@@ -264,7 +264,7 @@ def test_gradual_pruning_begins_wherever_a_run_begins():
     model = network()
     gradual = sparsity.Gradual(model, lambda step: 0.5, every=10)
     gradual(3)
-    assert sparsity.zeros(model) == pytest.approx(0.5, abs=0.01)
+    assert sparsity.share_of_zeros(model) == pytest.approx(0.5, abs=0.01)
 
 
 # ----------------------------------------------------------------- scan and tickets

@@ -137,8 +137,8 @@ scenes = detectors.scenes("test", 100)
 
 
 def ap(model):
-    found = coco_eval.detections(model, scenes)
-    return round(coco_eval.evaluate(scenes.coco(), found).ap, 3)
+    detections = coco_eval.detections(model, scenes)
+    return round(coco_eval.evaluate(scenes.coco(), detections).ap, 3)
 
 
 def pruned(model, masks):
@@ -217,7 +217,7 @@ two[1].weight.data = torch.tensor([[0.1, -0.5]])
 stay = sparsity.global_masks(two, 0.5)
 assert stay["0.weight"].tolist() == [[False, True], [True, True]]  # by hand
 assert stay["1.weight"].tolist() == [[False, False]]
-sparsity.zeros(sparsity.apply(two, stay))
+sparsity.share_of_zeros(sparsity.apply(two, stay))
 
 # %% [markdown] tags=["core"]
 # A layer with much to spare can give more, so one threshold should be better.
@@ -257,12 +257,13 @@ plots.bars(gone, y_label="share of zeros", says=says)
 spared = {name: mask for name, mask in stay.items() if short(name) != worst}
 rules = {"each layer": sparsity.layer_masks(model, 0.5), "one threshold": stay}
 rules[f"one threshold, {worst} whole"] = spared
-found = []
+lines = []
 for rule, masks in rules.items():
     thinned = pruned(model, masks)
-    found.append((rule, f"{sparsity.zeros(thinned):.1%}", f"{ap(thinned):.3f}"))
-    found[-1] += (f"{ap(refreshed(thinned)):.3f}",)
-table(("rule", "zeros", "AP as trained", "with statistics anew"), found)
+    zeros = sparsity.share_of_zeros(thinned)
+    lines.append((rule, f"{zeros:.1%}", f"{ap(thinned):.3f}"))
+    lines[-1] += (f"{ap(refreshed(thinned)):.3f}",)
+table(("rule", "zeros", "AP as trained", "with statistics anew"), lines)
 
 # %% [markdown] tags=["core"]
 # Nearly all of the loss came from it.
@@ -384,10 +385,11 @@ plots.bars(accuracy, y_label="accuracy, 2,000 test crops")
 
 # %% tags=["core", "slide"]
 careless = pruned(reader, keep)
-before = sparsity.zeros(careless)
+before = sparsity.share_of_zeros(careless)
 fit(careless, None)
-print(f"zeros before {before:.1%}, after 300 steps {sparsity.zeros(careless):.1%}")
-assert sparsity.zeros(careless) < 0.6
+after = sparsity.share_of_zeros(careless)
+print(f"zeros before {before:.1%}, after 300 steps {after:.1%}")
+assert after < 0.6
 
 # %% [markdown] tags=["core"]
 # The gradient of a weight does not vanish because the weight is zero.
@@ -432,11 +434,11 @@ plots.points(groups, y_label="AP, 200 test scenes")
 
 # %% tags=["deep"]
 some = [("one threshold", "global", 0.9), ("each layer", "layer", 0.9), ("2:4", "2:4", 0.5)]
-found = []
+lines = []
 for name, scope, s in some:
     aps = [f"{r['ap']:.3f}" for r in recorded("tuned", scope=scope, sparsity=s)]
-    found.append((name, f"{s:.0%}", *aps))
-table(("masks", "zeros", "seed 0", "seed 1", "seed 2"), found)
+    lines.append((name, f"{s:.0%}", *aps))
+table(("masks", "zeros", "seed 0", "seed 1", "seed 2"), lines)
 
 # %% [markdown] tags=["deep"]
 # One threshold stays behind, whatever training repairs.
@@ -566,8 +568,8 @@ picture = training.normalise(scenes[0].image[None])
 ninety = pruned(model, sparsity.layer_masks(model, 0.9))
 turns = profiling.compare({"whole": model, "90 % zeros": ninety}, picture, repeats=45)
 measured("speed-up by 90 % zeros", 1 / turns["90 % zeros"].ratio, "x")
-found = [(k, f"{c.latency.median:.2f}", f"{c.ratio:.2f}") for k, c in turns.items()]
-table(("detector", "milliseconds a picture", "of the whole, in pairs"), found)
+lines = [(k, f"{c.latency.median:.2f}", f"{c.ratio:.2f}") for k, c in turns.items()]
+table(("detector", "milliseconds a picture", "of the whole, in pairs"), lines)
 
 # %% [markdown] tags=["core"]
 # Nothing, but for noise.
@@ -620,8 +622,8 @@ plots.lines(points, times, **axes, log_y=True, says=says)
 # with a dense matrix: the patches are written out, then comes one product.
 
 # %% tags=["core", "slide"]
-def middle(found, key, inner=None):
-    values = [r[key][inner] if inner else r[key] for r in found]
+def middle(chosen, key, inner=None):
+    values = [r[key][inner] if inner else r[key] for r in chosen]
     return round(100 * statistics.median(values), 1)
 
 

@@ -94,7 +94,7 @@ def one_shot(job, settings):
         n = settings["looked at"]
         scenes = detectors.scenes("train", n)
         measured_anew(model, torch.stack([scenes[i].image for i in range(n)]))
-    found = {"zeros": sparsity.zeros(model)}
+    found = {"zeros": sparsity.share_of_zeros(model)}
     return found | {"ap": ap(model, settings["judged"], seed=job["seed"])}
 
 
@@ -117,7 +117,7 @@ def tuned(job, settings):
         on_step=gradual, seed=job["seed"], every=10**9, progress=False,
     )  # fmt: skip
     sparsity.apply(average.model, gradual.masks)
-    found = {"zeros": sparsity.zeros(average.model)}
+    found = {"zeros": sparsity.share_of_zeros(average.model)}
     shares = {
         name: round(1 - mask.float().mean().item(), 4)
         for name, mask in gradual.masks.items()

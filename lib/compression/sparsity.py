@@ -9,14 +9,16 @@ that do: n of every m neighbours stay, packed as values and places.
 Chapter 17. arXiv 1710.01878 (schedule), 1803.03635 (rewinding), 2104.08378 (2:4).
 """
 
-import copy
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
+
+from lib.compression import copying
 
 Masks = dict[str, Tensor]  # weight name -> bool, True where a weight stays
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)  # biases and norms are few: they stay
@@ -28,7 +30,9 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
 
     ValueError where there is none; it names a weight that has no finite values.
     """
-    found, seen = {}, set()
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is a {type(model).__name__}; needed is a nn.Module")
+    weights, seen = {}, set()
     for prefix, module in model.named_modules():
         if not isinstance(module, KINDS) or id(module.weight) in seen:
             continue
@@ -37,42 +41,57 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
             raise ValueError(f"{name} is on meta or parametrized: it holds no values")
         _insist_on_numbers(weight, name)
         seen.add(id(weight))
-        found[name] = weight
-    if not found:
+        weights[name] = weight
+    if not weights:
         raise ValueError(f"{type(model).__name__} has no convolution or linear layer")
-    return found
+    return weights
 
 
 def _insist_on_numbers(weight: Tensor, name: str = "the weight") -> None:
+    if not isinstance(weight, Tensor):
+        raise ValueError(f"{name} is a {type(weight).__name__}; needed is a tensor")
     if not weight.isfinite().all():
         raise ValueError(f"{name} holds NaN or infinity: magnitudes have no order")
 
 
-def zeros(model: nn.Module) -> float:
+def _insist_on_share(sparsity: float) -> None:
+    is_number = isinstance(sparsity, Real) and not isinstance(sparsity, bool)
+    if not is_number or not 0 <= sparsity < 1:  # the comparison also refuses NaN
+        raise ValueError(f"sparsity is {sparsity!r}: the share of zeros, 0 <= it < 1")
+
+
+def share_of_zeros(model: nn.Module) -> float:
     """The share of prunable weights that are exactly zero."""
-    weights = torch.cat([w.detach().flatten() for w in prunable(model).values()])
-    return 1 - int(weights.count_nonzero()) / weights.numel()
+    flat = [weight.detach().flatten() for weight in prunable(model).values()]
+    together = torch.cat(flat)
+    nonzero = int(together.count_nonzero())
+    return 1 - nonzero / together.numel()
 
 
 def magnitude_mask(weight: Float[Tensor, "*n"], sparsity: float) -> Bool[Tensor, "*n"]:
     """False at the smallest magnitudes, `sparsity` of all, rounded; one always stays.
 
     Among equals the first goes first. ValueError outside [0, 1), or for NaN.
+
+    >>> weight = torch.tensor([0.5, -0.1, 0.2, -0.8])
+    >>> magnitude_mask(weight, 0.5)  # half of the four: 0.1 and 0.2 are the smallest
+    tensor([ True, False, False,  True])
     """
-    if not 0 <= sparsity < 1:  # also refuses NaN
-        raise ValueError(f"sparsity is {sparsity}: the share of zeros, 0 <= it < 1")
+    _insist_on_share(sparsity)
     _insist_on_numbers(weight)
-    size = weight.numel()
-    gone = min(round(sparsity * size), size - 1)
-    order = weight.detach().abs().flatten().argsort(stable=True)
-    mask = torch.ones(size, dtype=torch.bool, device=weight.device)
-    mask[order[:gone]] = False  # Eq. 17.1
+    magnitude = weight.detach().abs().flatten()
+    count = len(magnitude)
+    pruned = min(round(sparsity * count), count - 1)
+    order = magnitude.argsort(stable=True)
+    mask = torch.ones_like(magnitude, dtype=torch.bool)
+    mask[order[:pruned]] = False  # Eq. 17.1
     return mask.view(weight.shape)
 
 
 def layer_masks(model: nn.Module, sparsity: float) -> Masks:
     """`magnitude_mask` in each layer by itself: all get the same share of zeros."""
-    return {k: magnitude_mask(w, sparsity) for k, w in prunable(model).items()}
+    weights = prunable(model)
+    return {name: magnitude_mask(weights[name], sparsity) for name in weights}
 
 
 def global_masks(model: nn.Module, sparsity: float) -> Masks:
@@ -82,11 +101,15 @@ def global_masks(model: nn.Module, sparsity: float) -> Masks:
     layer's weights means nothing, which this comparison trusts.
     """
     weights = prunable(model)
-    together = torch.cat([w.detach().flatten() for w in weights.values()])
-    sizes = [w.numel() for w in weights.values()]
-    parts = magnitude_mask(together, sparsity).split(sizes)  # Eq. 17.2
-    named = zip(weights.items(), parts, strict=True)
-    return {name: part.view(w.shape) for (name, w), part in named}
+    flat = [weight.detach().flatten() for weight in weights.values()]
+    together = torch.cat(flat)
+    mask = magnitude_mask(together, sparsity)  # Eq. 17.2
+    # One long mask is cut where one layer ends and the next begins.
+    parts = mask.split([len(part) for part in flat])
+    masks = {}
+    for name, part in zip(weights, parts, strict=True):
+        masks[name] = part.view(weights[name].shape)
+    return masks
 
 
 @torch.no_grad()
@@ -99,11 +122,15 @@ def apply(model: nn.Module, masks: Masks) -> nn.Module:
     for name, mask in masks.items():
         if name not in weights:
             raise ValueError(f"{name}: no such weight; there is {', '.join(weights)}")
-        has, needs = (mask.dtype, mask.shape), (torch.bool, weights[name].shape)
-        if has != needs:
-            raise ValueError(f"{name}: the mask is {has}; needed is {needs}")
+        if not isinstance(mask, Tensor):
+            raise ValueError(f"{name}: the mask is a {type(mask).__name__}, no tensor")
+        given = mask.dtype, mask.shape
+        needed = torch.bool, weights[name].shape
+        if given != needed:
+            raise ValueError(f"{name}: the mask is {given}; needed is {needed}")
     for name, mask in masks.items():
-        weights[name].masked_fill_(~mask.to(weights[name].device), 0)
+        weight = weights[name]
+        weight.masked_fill_(~mask.to(weight.device), 0)
     return model
 
 
@@ -111,8 +138,9 @@ def cubic(step: int, begin: int, end: int, final: float, initial: float = 0.0) -
     """Sparsity at a step, from `begin` to `end`: slower as fewer weights are left."""
     if not 0 <= begin < end:
         raise ValueError(f"a schedule needs 0 <= begin < end; got {begin=}, {end=}")
-    left = 1 - min(max((step - begin) / (end - begin), 0.0), 1.0)
-    return final + (initial - final) * left**3  # Eq. 17.3
+    progress = (step - begin) / (end - begin)
+    remaining = 1 - min(max(progress, 0.0), 1.0)
+    return final + (initial - final) * remaining**3  # Eq. 17.3
 
 
 class Gradual:
@@ -130,33 +158,43 @@ class Gradual:
         choose: Callable[[nn.Module, float], Masks] = global_masks,
         every: int = 10,
     ):
-        self.model, self.schedule, self.choose = model, schedule, choose
-        self.every, self.masks = every, {}
+        if not callable(schedule):
+            raise ValueError(f"schedule is {schedule!r}: a function of the step")
+        if not isinstance(every, Integral) or every < 1:
+            raise ValueError(f"every is {every!r}: a number of steps, from 1 on")
+        self.model, self.schedule = model, schedule
+        self.choose, self.every = choose, every
+        self.masks: Masks = {}
 
     def __call__(self, step: int, logs: dict | None = None) -> None:
+        # Momentum moves even those whose gradient is zero: put them back each time.
         apply(self.model, self.masks)
         if not self.masks or step % self.every == 0:
-            self.masks = self.choose(self.model, self.schedule(step))
+            sparsity = self.schedule(step)
+            self.masks = self.choose(self.model, sparsity)
             apply(self.model, self.masks)
 
 
 @torch.no_grad()
-def sensitivity(model: nn.Module, sparsities: Sequence[float], score: Callable) -> dict:
+def sensitivity(model: nn.Module, sparsities: Iterable[float], score: Callable) -> dict:
     """For each layer, by name: `score(model)` at each sparsity of this layer alone.
 
     The model is as it was afterwards, also where `score` fails.
     """
-    found = {}
+    sparsities = list(sparsities)  # every layer asks for all of them again
+    scores: dict[str, list] = {}
     for name, weight in prunable(model).items():
-        masks = [magnitude_mask(weight, s) for s in sparsities]
-        kept, found[name] = weight.detach().clone(), []
+        masks = [magnitude_mask(weight, sparsity) for sparsity in sparsities]
+        whole = weight.detach().clone()
+        scores[name] = []
         try:
             for mask in masks:
-                weight.copy_(kept.masked_fill(~mask, 0))
-                found[name].append(score(model))
+                pruned = whole.masked_fill(~mask, 0)
+                weight.copy_(pruned)
+                scores[name].append(score(model))
         finally:
-            weight.copy_(kept)
-    return found
+            weight.copy_(whole)
+    return scores
 
 
 def rewind(model: nn.Module, state: dict, masks: Masks) -> nn.Module:
@@ -165,7 +203,7 @@ def rewind(model: nn.Module, state: dict, masks: Masks) -> nn.Module:
     `state` is a `state_dict` from before training (a lottery ticket), or from another
     draw: the control that a ticket has to beat.
     """
-    ticket = copy.deepcopy(model)
+    ticket = copying.copied(model)
     ticket.load_state_dict(state)
     return apply(ticket, masks)  # Eq. 17.4
 
@@ -180,12 +218,28 @@ class FileSizes(NamedTuple):
 
 
 def file_sizes(weight: Tensor) -> FileSizes:
-    """Bytes that a weight (R, ...) takes as it is, deflated, and without its zeros."""
-    raw = weight.detach().cpu().contiguous().numpy().tobytes()
-    size, item, left = weight.numel(), weight.itemsize, int(weight.count_nonzero())
-    csr = left * (item + 4) + 4 * (len(weight) + 1)  # Eq. 17.5
-    bitmap = (size + 7) // 8 + left * item
-    return FileSizes(len(raw), len(zlib.compress(raw)), bitmap, csr)
+    """Bytes that a weight (R, ...) takes as it is, deflated, and without its zeros.
+
+    >>> sizes = file_sizes(torch.tensor([[0.0, 7, 0, 0], [0, 0, 0, 5]]))
+    >>> sizes.dense, sizes.bitmap, sizes.csr  # 8 floats; 1 + 2 * 4; 2 * 8 + 3 * 4
+    (32, 9, 28)
+    """
+    rows, places = len(weight), weight.numel()
+    nonzero = int(weight.count_nonzero())
+    values = nonzero * weight.itemsize
+    columns = nonzero * 4
+    row_starts = 4 * (rows + 1)
+    raw = _raw_bytes(weight)
+    deflated = zlib.compress(raw)
+    bitmap = (places + 7) // 8 + values
+    csr = values + columns + row_starts  # Eq. 17.5
+    return FileSizes(len(raw), len(deflated), bitmap, csr)
+
+
+def _raw_bytes(weight: Tensor) -> bytes:
+    # As bytes, for NumPy has no bfloat16; in reading order, whatever the memory's is.
+    flat = weight.detach().cpu().contiguous().flatten()
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def nm_mask(
@@ -195,16 +249,24 @@ def nm_mask(
 
     A kernel adds up over input channels, so there it can skip. Among equals the first
     stays. ValueError where m does not divide the input channels.
+
+    >>> weight = torch.tensor([[0.1, -0.9, 0.5, 0.2, 3.0, 2.0, -1.0, -4.0]])
+    >>> nm_mask(weight, 2, 4)  # of the first four 0.9 and 0.5, then 3 and 4
+    tensor([[False,  True,  True, False,  True, False, False,  True]])
     """
-    if not 0 < n < m or weight.shape[1] % m:
+    whole = isinstance(n, Integral) and isinstance(m, Integral)
+    if not whole or not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:
         raise ValueError(
             f"{n}:{m} of {tuple(weight.shape)}: 0 < n < m, and m divides dimension 1"
         )
     _insist_on_numbers(weight)
-    groups = weight.detach().abs().movedim(1, -1).unflatten(-1, (-1, m))  # ... I/m m
-    best = groups.argsort(dim=-1, descending=True, stable=True)[..., :n]
-    mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, best, True)
-    return mask.flatten(-2).movedim(-1, 1).contiguous()  # Eq. 17.6
+    channels_last = weight.detach().abs().movedim(1, -1)
+    groups = channels_last.unflatten(-1, (-1, m))  # ... I/m m
+    order = groups.argsort(dim=-1, descending=True, stable=True)
+    largest = order[..., :n]
+    mask = torch.zeros_like(groups, dtype=torch.bool)
+    mask.scatter_(-1, largest, True)  # Eq. 17.6
+    return mask.flatten(-2).movedim(-1, 1).contiguous()
 
 
 class Packed(NamedTuple):
@@ -220,25 +282,44 @@ def pack(weight: Float[Tensor, "R C"], n: int = 2) -> Packed:
 
     ValueError that names the first group with more than n values.
     """
-    if not 0 < n < 4 or weight.shape[1] % 4:
-        raise ValueError(f"{n}:4 of {weight.shape[1]} columns: 0 < n < 4, groups of 4")
-    groups = weight.detach().unflatten(1, (-1, 4))  # R G 4
-    for row, group in ((groups != 0).sum(-1) > n).nonzero().tolist():
+    groups = _groups_of_four(weight, n)  # R G 4
+    # Values first, and zeros where a group has fewer than n; then left to right.
+    is_zero = (groups == 0).byte()
+    values_first = is_zero.argsort(dim=-1, stable=True)
+    places = values_first[..., :n].sort(-1).values  # R G n
+    values = groups.gather(-1, places)  # R G n
+    return Packed(values.flatten(1), _in_bytes(places), n)
+
+
+def _groups_of_four(weight: Tensor, n: int) -> Tensor:
+    """(R, G, 4), after a look whether no group has more than n values."""
+    if weight.dim() != 2:
+        raise ValueError(f"weight has shape {tuple(weight.shape)}: a matrix is needed")
+    columns = weight.shape[1]
+    if not isinstance(n, Integral) or not 0 < n < 4 or columns % 4:
+        raise ValueError(f"{n}:4 of {columns} columns: 0 < n < 4, groups of 4")
+    groups = weight.detach().unflatten(1, (-1, 4))
+    crowded = (groups != 0).sum(-1) > n
+    for row, group in crowded.nonzero().tolist():
         where = f"row {row}, columns {4 * group} to {4 * group + 3}"
         raise ValueError(f"{where}: more than {n} values; apply an {n}:4 mask first")
-    # Values first, and zeros where a group has fewer than n; then left to right.
-    order = (groups == 0).byte().argsort(dim=-1, stable=True)
-    places = order[..., :n].sort(-1).values  # R G n
-    four = nn.functional.pad(places.flatten(), (0, -places.numel() % 4)).view(-1, 4)
-    bits = (four.byte() << SHIFTS.to(four.device)).sum(1)
-    return Packed(groups.gather(-1, places).flatten(1), bits.byte(), n)
+    return groups
+
+
+def _in_bytes(places: Tensor) -> Tensor:
+    """Numbers from 0 to 3, four in a byte, the first one lowest."""
+    flat = places.flatten().byte()
+    filled = nn.functional.pad(flat, (0, -len(flat) % 4))
+    shifted = filled.view(-1, 4) << SHIFTS.to(flat.device)
+    return shifted.sum(1).byte()
 
 
 def unpack(packed: Packed) -> Float[Tensor, "R C"]:
     """The matrix that was packed."""
     values = packed.values.unflatten(1, (-1, packed.n))  # R G n
-    places = packed.places[:, None] >> SHIFTS.to(packed.places.device) & 3
-    places = places.flatten()[: values.numel()].view_as(values).long()
+    shifted = packed.places[:, None] >> SHIFTS.to(packed.places.device)
+    flat = (shifted & 3).flatten()  # the last byte may hold more than were packed
+    places = flat[: values.numel()].view_as(values).long()
     groups = values.new_zeros(*values.shape[:2], 4)
     return groups.scatter_(-1, places, values).flatten(1)
 
