@@ -27,7 +27,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo "make lab                JupyterLab on your copies in work/ (never overwritten)"
-	@echo "make update             what changed in the chapters since you copied them"
+	@echo "make update             newer chapters beside your copies, with your answers in them"
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"

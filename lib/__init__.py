@@ -12,9 +12,12 @@ it, one line a module: `python -m lib` prints all six. Importing `lib` itself im
 none of them. It only prepares the threads, so it has to come before torch.
 """
 
+import importlib
+import importlib.util
 import math
 import os
 import sys
+import warnings
 from pathlib import Path
 
 # The folder that holds the course: data, chapters and a learner's own work.
@@ -60,3 +63,71 @@ def cpus() -> int:
 # import, and whoever set them before keeps their own choice.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", str(cpus()))
+
+
+# -------------------------------------------------------- names from before the wings
+# A learner's copy may be older than this: it says `from lib import bifpn` and
+# `from lib.notebook import check`. Such a name is answered by the module of today.
+_told = False
+
+
+def _place_of(name: str) -> str | None:
+    """Where the module stands that once was `lib.name`: "lib.detection.bifpn"."""
+    for wing in ("basics", "nas", "detection", "compression", "book"):
+        if Path(__file__).with_name(wing).joinpath(f"{name}.py").is_file():
+            return f"lib.{wing}.{name}"
+    return None
+
+
+def _answer(name: str, place: str):
+    """The module, with one warning in all that says what to do about the old name."""
+    global _told
+    if not _told:
+        _told = True
+        warnings.warn(
+            f"lib.{name} is {place} now: this copy of a chapter is older than the"
+            " course beside it. It still works. `make update` writes the new chapter"
+            " beside it and takes your answers over.",
+            FutureWarning,
+            stacklevel=3,
+        )
+    return importlib.import_module(place)
+
+
+def __getattr__(name: str):
+    """Answers `from lib import bifpn`, as chapters said before there were wings."""
+    place = _place_of(name)
+    if place is None:
+        raise AttributeError(f"module 'lib' has no attribute {name!r}")
+    return _answer(name, place)
+
+
+class _OldName:
+    """Finds and loads `lib.notebook` and its like: `import lib.notebook`."""
+
+    def __init__(self, name: str = "", place: str = ""):
+        self.name, self.place, self.spec = name, place, None
+
+    @classmethod
+    def find_spec(cls, fullname: str, path=None, target=None):
+        parent, _, name = fullname.rpartition(".")
+        place = _place_of(name) if parent == "lib" else None
+        if place is None:
+            return None
+        return importlib.util.spec_from_loader(fullname, cls(name, place))
+
+    def create_module(self, spec):
+        module = _answer(self.name, self.place)
+        self.spec = module.__spec__  # the import system writes the old name over it
+        return module
+
+    def exec_module(self, module):
+        module.__spec__ = self.spec
+
+    def get_code(self, fullname: str):
+        """For `python -m lib.course`, which yesterday's first cell on Colab calls."""
+        real = importlib.util.find_spec(self.place)
+        return real.loader.get_code(self.place)
+
+
+sys.meta_path.append(_OldName)

@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 
-from lib.book import course, publish
+from lib.book import copies, course, publish
 
 HEADER = """# # {number} · Toy
 #
@@ -49,10 +49,11 @@ README = "<!-- badges -->x<!-- /badges -->" + "".join(
 def toy(tmp_path, monkeypatch):
     """A course of two small chapters in a folder of its own."""
     chapters = tmp_path / "chapters"
-    for module in (course, publish):
+    for module in (course, publish, copies):
         monkeypatch.setattr(module, "CHAPTERS", chapters)
+    for module in (course, publish):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(course, "WORK", tmp_path / "work")
+    monkeypatch.setattr(copies, "WORK", tmp_path / "work")
     monkeypatch.setattr(course, "BUILD", tmp_path / "build")
     (chapters / "py").mkdir(parents=True)
     for number, line in (("01", "print(6 * 7)"), ("02", "1 / 0")):
@@ -82,67 +83,6 @@ def test_names_and_their_choice(toy):
     assert course.names(drafts=True) == ["01_toy", "02_toy"]
     with pytest.raises(ValueError, match="no chapter for '7'; there are: 01_toy"):
         course.names("7")
-
-
-def test_copies_are_made_once_and_never_overwritten(toy):
-    assert course.copy_missing() == ["01_toy", "02_toy"]
-    copy = toy / "work" / "01_toy.ipynb"
-    edit(copy, "print(6 * 7)", "print(6 * 9)")
-    (toy / "work" / "02_toy.ipynb").unlink()
-    write_chapter(toy / "chapters", "01", "print('new upstream')")
-    assert course.copy_missing() == ["02_toy"]
-    assert "6 * 9" in copy.read_text()
-
-
-def test_update_says_what_changed_and_changes_nothing(toy):
-    assert all("new; `make lab` copies it" in line for line in course.update())
-    course.copy_missing()
-    edit(toy / "work" / "01_toy.ipynb", "print(6 * 7)", "print(6 * 9)")
-    before = {p: p.read_bytes() for p in (toy / "work").iterdir()}
-    assert course.update() == [
-        "01_toy: up to date, with your edits",
-        "02_toy: up to date, without edits",
-    ]
-    write_chapter(toy / "chapters", "01", "print('new upstream')")
-    said = course.update()[0]
-    assert said.startswith(
-        "01_toy: 1 cell changed upstream; your copy, with your edits"
-    )
-    assert "rename work/01_toy.ipynb" in said
-    assert before == {p: p.read_bytes() for p in (toy / "work").iterdir()}
-
-
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 1}', '[{"cells": []}]'])
-def test_a_damaged_copy_is_named_and_kept(toy, damage):
-    course.copy_missing()
-    copy = toy / "work" / "01_toy.ipynb"
-    copy.write_text(damage)
-    assert course.copy_missing() == []
-    first, second = course.update()
-    assert "01_toy: your copy is no readable notebook" in first
-    assert "rename work/01_toy.ipynb" in first
-    assert second == "02_toy: up to date, without edits"
-    assert copy.read_text() == damage
-
-
-@pytest.mark.parametrize("damage", ["", "{", "[]", None])
-def test_a_damaged_record_of_origins_stops_nobody(toy, damage):
-    course.copy_missing()
-    edit(toy / "work" / "01_toy.ipynb", "print(6 * 7)", "print(6 * 9)")
-    (toy / "work" / "02_toy.ipynb").unlink()
-    origin = toy / "work" / ".origin.json"
-    origin.unlink() if damage is None else origin.write_text(damage)
-    assert course.copy_missing() == ["02_toy"]
-    first, second = course.update()
-    assert first.startswith("01_toy: differs from the chapter; your copy is kept")
-    assert second == "02_toy: up to date, without edits"
-
-
-def test_a_new_measurement_is_no_change_upstream(toy):
-    course.copy_missing()
-    for path in (toy / "chapters").glob("*.ipynb"):
-        edit(path, "not measured yet", "0.1 min")
-    assert all("up to date, without edits" in line for line in course.update())
 
 
 def test_run_and_execute(toy):

@@ -373,7 +373,7 @@ def test_gradients_of_strided_1x1_filters_survive_two_threads():
     """In a process of its own: the fault this guards against is a crash."""
     code = """
 import lib, torch
-from lib import cells
+from lib.nas import cells
 layer = cells.SameConv(12, 12, 1, stride=2).to(memory_format=torch.channels_last)
 for _ in range(300):
     x = torch.randn(3, 12, 10, 8).contiguous(memory_format=torch.channels_last)

@@ -43,7 +43,7 @@ def test_setup_prints_one_line_and_seeds(capsys):
     ("first", "late"), [("import lib, torch", False), ("import torch, lib", True)]
 )
 def test_setup_says_if_torch_came_first(first, late):
-    code = f"{first}; from lib import notebook; notebook.setup('01_data')"
+    code = f"{first}; from lib.book import notebook; notebook.setup('01_data')"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -76,9 +76,8 @@ def test_show_prints_the_live_source_with_its_place(shown):
     text = shown[0]["text/plain"]
     assert text.startswith("# lib/basics/training.py, line ")
     line = int(text.splitlines()[0].split()[-1])
-    source = (
-        (notebook.ROOT / "lib" / "training.py").read_text(encoding="utf-8").splitlines()
-    )
+    file = notebook.ROOT / "lib" / "basics" / "training.py"
+    source = file.read_text(encoding="utf-8").splitlines()
     assert source[line - 1] == text.splitlines()[1]
     assert "<figcaption>" in shown[0]["text/html"]
 

@@ -32,12 +32,14 @@ import os
 import sys
 
 REPO = ""  # owner/name; written by `make badges REPO=owner/name`
-if "google.colab" in sys.modules and not os.path.exists("course"):
+if "google.colab" in sys.modules:  # run it again, and a first try that failed is mended
     import subprocess
 
     assert REPO, "this copy of the course does not know its public address yet"
     address = f"https://github.com/{REPO}"
-    subprocess.run(["git", "clone", "-q", "--depth=1", address, "course"], check=True)
+    if not os.path.exists("course"):
+        clone = ["git", "clone", "-q", "--depth=1", address, "course"]
+        subprocess.run(clone, check=True)
     sys.path.insert(0, os.path.abspath("course"))
     command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)

@@ -7,5 +7,6 @@ widgets             sliders, each with a static twin; for every chapter
 environment         what this machine offers the course; for 00_start_here
 notebook            setup, show, check, hint, solution, quiz; for every chapter
 publish             measured headers, badges, the first cell for Colab; for course
-course              the learner's copies, headless runs; for the Makefile
+copies              a learner's copies, and what new chapters take over; for course
+course              headless runs, the command line; for the Makefile
 """

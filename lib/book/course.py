@@ -1,16 +1,14 @@
-"""The course as a whole: learner's copies, headless runs, measured headers, badges.
+"""The course as a whole: headless runs, measured headers, the command line.
 
-`python -m lib.book.course COMMAND` is what the Makefile calls. Learners work in copies
-in `work/`, which nothing here ever overwrites. `run` executes chapters into `build/`;
-only `execute` writes outputs into `chapters/`, and with them the measured cost that
-stands in each header and in the README.
+`python -m lib.book.course COMMAND` is what the Makefile calls. `run` executes chapters
+into `build/`; only `execute` writes outputs into `chapters/`, and with them the
+measured cost that stands in each header and in the README.
 """
 
 import argparse
 import contextlib
 import json
 import os
-import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +18,9 @@ from pathlib import Path
 import psutil
 
 import lib
-from lib.book import publish
+from lib.book import copies, publish
 from lib.book.publish import CHAPTERS, ROOT
 
-WORK = ROOT / "work"
 BUILD = ROOT / "build"
 WALL_LIMIT = 1200  # seconds a cell may take: catches hangs, judges nothing
 
@@ -81,71 +78,6 @@ def names(only: str = "", drafts: bool = False) -> list[str]:
     if len(chosen) != len(set(wanted)):
         raise ValueError(f"no chapter for {only!r}; there are: {', '.join(every)}")
     return chosen
-
-
-# ------------------------------------------------------------------ learner's copies
-
-
-def _sources(path: Path) -> list[str]:
-    """The cells' sources, without what `publish` measures and writes into them."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    written = re.compile(r"(<!-- (\w+) -->).*?(<!-- /\2 -->)", re.DOTALL)
-    return [written.sub(r"\1\3", "".join(cell["source"])) for cell in cells]
-
-
-def _origins() -> dict:
-    """What the copies were when they were made; empty if that record is damaged."""
-    try:
-        known = json.loads((WORK / ".origin.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def copy_missing() -> list[str]:
-    """Copy the chapters that `work/` lacks; return their names."""
-    origins, copied = _origins(), []
-    for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
-        target = WORK / source.name
-        if target.exists():
-            continue
-        # The origin first: a copy whose origin is unknown could not be compared.
-        origins[source.stem] = _sources(source)
-        publish.write(WORK / ".origin.json", json.dumps(origins, indent=1))
-        publish.write(target, source.read_text(encoding="utf-8"))
-        copied.append(source.stem)
-    return copied
-
-
-def update() -> list[str]:
-    """One line a chapter: is the copy in `work/` behind its original?"""
-    origins, lines = _origins(), []
-    for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
-        name, copy = source.stem, WORK / source.name
-        if not copy.exists():
-            lines.append(f"{name}: new; `make lab` copies it")
-            continue
-        lines.append(f"{name}: {_compared(copy, _sources(source), origins.get(name))}")
-    return lines
-
-
-def _compared(copy: Path, new: list[str], origin: list[str] | None) -> str:
-    """A copy against the chapter of today and against what it was copied from."""
-    renew = f"To get the new one, rename work/{copy.name} and run `make lab`"
-    try:
-        mine = _sources(copy)
-    except (ValueError, KeyError, TypeError) as error:
-        return f"your copy is no readable notebook ({error}) and is kept. {renew}"
-    if mine == new:
-        return "up to date, without edits"
-    if origin is None:  # its record is lost: edits and changes look alike
-        return f"differs from the chapter; your copy is kept. {renew}"
-    yours = "without edits" if mine == origin else "with your edits"
-    if origin == new:
-        return f"up to date, {yours}"
-    changed = max(len(set(new) - set(origin)), len(set(origin) - set(new)))
-    what = {0: "the order of cells", 1: "1 cell"}.get(changed, f"{changed} cells")
-    return f"{what} changed upstream; your copy, {yours}, is kept. {renew}"
 
 
 # --------------------------------------------------------------------- headless runs
@@ -321,10 +253,10 @@ def main() -> int:
                 print("see", ", ".join(f"build/{name}.ipynb" for name in failed))
             return 1 if failed else 0
         if args.command == "copy":
-            copied = copy_missing()
+            copied = copies.copy_missing()
             print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
         elif args.command == "update":
-            print("\n".join(update()))
+            print("\n".join(copies.update()))
         elif args.command == "badges":
             publish.write_badges(args.repo)
         else:
