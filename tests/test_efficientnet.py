@@ -377,6 +377,11 @@ def test_an_unknown_name_is_refused():
         efficientnet.efficientnet("b8")
 
 
+def test_no_classes_are_refused():
+    with pytest.raises(ValueError, match="num_classes is 0"):
+        efficientnet.efficientnet("b0", num_classes=0, width=0.1)
+
+
 # ------------------------------------------------------------- the recorded comparison
 
 

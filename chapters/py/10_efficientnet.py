@@ -353,7 +353,7 @@ costs = {"Eq. 10.4": [], "built": []}
 for shape in (efficientnet.CONFIGS[f"b{i}"] for i in range(8)):
     side = shape.image_size
     with torch.device("meta"):
-        model = efficientnet.Network(shape)
+        model = efficientnet.EfficientNet(shape)
         costs["built"].append(profiling.macs(model, torch.zeros(1, 3, side, side)))
     scale = efficientnet.relative_cost(shape.depth, shape.width, side / 224)
     costs["Eq. 10.4"].append(scale * costs["built"][0])
@@ -394,7 +394,7 @@ plots.lines(range(1, 8), claims, says=says, **labels)
 two = {"formula": efficientnet.Config.from_phi(7), "table": efficientnet.CONFIGS["b7"]}
 for name, shape in two.items():
     with torch.device("meta"):
-        count = profiling.parameters(efficientnet.Network(shape))
+        count = profiling.parameters(efficientnet.EfficientNet(shape))
     depth, width = round(shape.depth, 2), round(shape.width, 2)
     print(f"{name}: depth {depth}, width {width}, {shape.image_size} pixels, {count:,}")
 

@@ -12,13 +12,14 @@ from 1709.01507. Details as in the networks the authors released. Chapter 10.
 import math
 from collections import namedtuple
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.basics import official
+from lib.basics import memory, official
 from lib.nas.cells import SameConv, drop_path
 
 Number = int | float
@@ -38,8 +39,16 @@ STAGES = (  # of B0; found by a search, like NASNet's cells, but one row a stage
 def compound(
     phi: Number, alpha: Number = 1.2, beta: Number = 1.1, gamma: Number = 1.15
 ) -> tuple[Number, Number, Number]:
-    """Depth, width and resolution, as multiples of the base network's."""
-    return alpha**phi, beta**phi, gamma**phi  # Eq. 10.5
+    """Depth, width and resolution, as multiples of the base network's.
+
+    >>> depth, width, resolution = compound(1)
+    >>> round(depth * width**2 * resolution**2, 5)  # 1.2 * 1.21 * 1.3225
+    1.92027
+    """
+    depth = alpha**phi  # Eq. 10.5
+    width = beta**phi
+    resolution = gamma**phi
+    return depth, width, resolution
 
 
 def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
@@ -48,10 +57,28 @@ def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
 
 
 def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
-    """Channels times width, to the nearest multiple of 8, never below 90 % of it."""
+    """Channels times width, to the nearest multiple of 8, never below 90 % of it.
+
+    >>> scaled_filters(32, 1.2)  # 38.4: 40 is the nearest
+    40
+    >>> scaled_filters(18, 1.1)  # 19.8: 16 is the nearest, but 81 % of it
+    24
+    """
     wanted = filters * width
-    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)  # Eq. 10.6
-    return rounded + divisor if rounded < 0.9 * wanted else rounded
+    multiples = int(wanted + divisor / 2) // divisor
+    rounded = max(divisor, multiples * divisor)  # Eq. 10.6
+    if rounded < 0.9 * wanted:
+        rounded += divisor
+    return rounded
+
+
+def scaled_repeats(repeats: int, depth: Number) -> int:
+    """Blocks of a stage times depth, rounded up: a stage never loses a block.
+
+    >>> scaled_repeats(2, 1.1)  # 2.2
+    3
+    """
+    return math.ceil(repeats * depth)  # Eq. 10.7
 
 
 class SiLU(nn.SiLU):
@@ -109,29 +136,35 @@ class Config:
 
     def rows(self) -> tuple[Stage, ...]:
         """The stages as they are built: scaled channels, scaled repeats."""
-        rows, last = [], len(self.stages) - 1
+        rows = []
+        last = len(self.stages) - 1
         for i, row in enumerate(self.stages):
-            *shape, filters, repeats = row
-            depth = self.depth if self.scale_ends or 0 < i < last else 1.0
-            repeats = math.ceil(repeats * depth)  # Eq. 10.7
+            kernel, stride, expansion, filters, repeats = row
             filters = scaled_filters(filters, self.width, self.divisor)
-            rows.append(Stage(*shape, filters, repeats))
+            if self.scale_ends or 0 < i < last:
+                repeats = scaled_repeats(repeats, self.depth)
+            else:
+                repeats = scaled_repeats(repeats, 1.0)
+            rows.append(Stage(kernel, stride, expansion, filters, repeats))
         return tuple(rows)
 
 
-_TABLE = {  # width, depth, image size, dropout
-    "b0": (1.0, 1.0, 224, 0.2), "b1": (1.0, 1.1, 240, 0.2),
-    "b2": (1.1, 1.2, 260, 0.3), "b3": (1.2, 1.4, 300, 0.3),
-    "b4": (1.4, 1.8, 380, 0.4), "b5": (1.6, 2.2, 456, 0.4),
-    "b6": (1.8, 2.6, 528, 0.5), "b7": (2.0, 3.1, 600, 0.5),
-    "lite0": (1.0, 1.0, 224, 0.2), "lite1": (1.0, 1.1, 240, 0.2),
-    "lite2": (1.1, 1.2, 260, 0.3), "lite3": (1.2, 1.4, 280, 0.3),
-    "lite4": (1.4, 1.8, 300, 0.3),
-}  # fmt: skip
-_LITE = {"scale_ends": False, "squeeze": 0.0, "activation": nn.ReLU6}
-CONFIGS = {
-    name: Config(STAGES, *row, **(_LITE if name[0] == "l" else {}))
-    for name, row in _TABLE.items()
+# Lite: no gate, ReLU6, and ends that stay as small as B0's.
+_lite = partial(Config, STAGES, scale_ends=False, squeeze=0.0, activation=nn.ReLU6)
+CONFIGS = {  # width, depth, image size, dropout
+    "b0": Config(STAGES, 1.0, 1.0, 224, 0.2),
+    "b1": Config(STAGES, 1.0, 1.1, 240, 0.2),
+    "b2": Config(STAGES, 1.1, 1.2, 260, 0.3),
+    "b3": Config(STAGES, 1.2, 1.4, 300, 0.3),
+    "b4": Config(STAGES, 1.4, 1.8, 380, 0.4),
+    "b5": Config(STAGES, 1.6, 2.2, 456, 0.4),
+    "b6": Config(STAGES, 1.8, 2.6, 528, 0.5),
+    "b7": Config(STAGES, 2.0, 3.1, 600, 0.5),
+    "lite0": _lite(1.0, 1.0, 224, 0.2),
+    "lite1": _lite(1.0, 1.1, 240, 0.2),
+    "lite2": _lite(1.1, 1.2, 260, 0.3),
+    "lite3": _lite(1.2, 1.4, 280, 0.3),
+    "lite4": _lite(1.4, 1.8, 300, 0.3),
 }
 
 
@@ -141,6 +174,18 @@ def conv_norm(channels, filters, kernel=1, stride=1, groups=1, activation=None):
     # In place is safe: nobody else holds what the norm gives out.
     last = [activation(inplace=True)] if activation else []
     return nn.Sequential(conv, nn.BatchNorm2d(filters), *last)
+
+
+def spatial_mean(x: Tensor) -> Tensor:
+    """Mean over all places: (B, C, H, W) becomes (B, C, 1, 1).
+
+    A sum, divided afterwards: the gradient of `mean` fills a whole map first, and a sum
+    of many in half precision overflows at 65504.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    total = x.sum((2, 3), keepdim=True, dtype=wide)  # B C 1 1
+    places = x.shape[2] * x.shape[3]
+    return (total / places).to(x.dtype)
 
 
 class SqueezeExcite(nn.Module):
@@ -153,12 +198,19 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A sum, divided afterwards: the gradient of `mean` fills a whole picture first.
-        wide = torch.promote_types(x.dtype, torch.float32)  # half overflows at 65504
-        total = x.sum((2, 3), keepdim=True, dtype=wide)  # B C 1 1
-        mean = (total / (x.shape[2] * x.shape[3])).to(x.dtype)
-        gate = torch.sigmoid(self.expand(self.activation(self.reduce(mean))))
-        return x * gate  # Eq. 10.3
+        """(B, C, H, W) in, the same shape out.
+
+        >>> gate = SqueezeExcite(channels=1, hidden=1, activation=nn.ReLU)
+        >>> for value, number in zip(gate.parameters(), (1, -3, math.log(3), 0)):
+        ...     _ = nn.init.constant_(value, number)
+        >>> x = torch.tensor([[[[0.0, 4], [4, 8]]]])  # mean 4, hidden 4 - 3, gate 3/4
+        >>> gate(x).flatten().round(decimals=4).tolist()
+        [0.0, 3.0, 3.0, 6.0]
+        """
+        mean = spatial_mean(x)  # B C 1 1
+        hidden = self.activation(self.reduce(mean))  # B h 1 1
+        gate = torch.sigmoid(self.expand(hidden))  # B C 1 1
+        return x * gate  # B C H W, Eq. 10.3
 
 
 class MBConv(nn.Module):
@@ -169,24 +221,34 @@ class MBConv(nn.Module):
     """
 
     def __init__(
-        self, channels: int, row: Stage, squeeze: Number = 0.25, activation=SiLU,
+        self,
+        channels: int,
+        row: Stage,
+        squeeze: Number = 0.25,
+        activation=SiLU,
         keep: Number = 1.0,
-    ):  # fmt: skip
+    ):
         super().__init__()
         kernel, stride, expansion, filters, _ = row
-        wide, self.keep = channels * expansion, keep
-        self.expand = self.squeeze = nn.Identity()
+        wide = channels * expansion
+        self.keep = keep
+        self.expand = nn.Identity()
+        self.squeeze = nn.Identity()
         if expansion > 1:
             self.expand = conv_norm(channels, wide, activation=activation)
         self.depthwise = conv_norm(wide, wide, kernel, stride, wide, activation)
-        if squeeze:  # hidden channels count from the block's input, not from `wide`
+        if squeeze:
+            # Hidden channels are a share of the block's input, not of the wide middle.
             hidden = max(1, int(channels * squeeze))
             self.squeeze = SqueezeExcite(wide, hidden, activation)
         self.project = conv_norm(wide, filters)
         self.shortcut = stride == 1 and channels == filters
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.project(self.squeeze(self.depthwise(self.expand(x))))  # Eq. 10.2
+        wide = self.expand(x)  # B eC H W
+        filtered = self.depthwise(wide)  # B eC H/s W/s
+        gated = self.squeeze(filtered)
+        y = self.project(gated)  # B F H/s W/s, Eq. 10.2
         if not self.shortcut:
             return y
         if self.training and self.keep < 1:
@@ -204,22 +266,24 @@ class Features(nn.Module):
 
     def __init__(self, config: Config, levels: int = 3):
         super().__init__()
-        self.config, rows = config, config.rows()
-        channels, activation = config.ends()[0], config.activation
+        self.config = config
+        rows, activation = config.rows(), config.activation
+        channels, _ = config.ends()
         self.stem = conv_norm(3, channels, 3, config.stem_stride, 1, activation)
         self.stages = nn.ModuleList()
-        done, total = 0, sum(row.repeats for row in rows)
+        built, total = 0, sum(row.repeats for row in rows)
         for row in rows:
-            blocks = []
+            blocks = nn.Sequential()
             for i in range(row.repeats):
-                this = row._replace(stride=row.stride if i == 0 else 1)
-                keep = 1 - config.drop_path * done / total
-                blocks += [MBConv(channels, this, config.squeeze, activation, keep)]
-                channels, done = row.filters, done + 1
-            self.stages.append(nn.Sequential(*blocks))
-        ends = [i for i, row in enumerate(rows[1:]) if row.stride == 2] + [
-            len(rows) - 1
-        ]
+                block_row = row if i == 0 else row._replace(stride=1)
+                keep = 1 - config.drop_path * built / total  # falls with depth
+                block = MBConv(channels, block_row, config.squeeze, activation, keep)
+                blocks.append(block)
+                channels, built = row.filters, built + 1
+            self.stages.append(blocks)
+        # The last stage before each halving, and the last of all.
+        ends = [i for i, row in enumerate(rows[1:]) if row.stride == 2]
+        ends.append(len(rows) - 1)
         if not 1 <= levels <= len(ends):
             raise ValueError(f"levels is {levels}; these stages give 1 to {len(ends)}")
         self.taps = ends[-levels:]
@@ -227,20 +291,24 @@ class Features(nn.Module):
         _prepare(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x, found = self.stem(images), []
+        x = self.stem(images)  # B C H/2 W/2
+        levels = []
         for i, stage in enumerate(self.stages):
-            x = stage(x)
+            x = stage(x)  # B F H/s W/s
             if i in self.taps:
-                found.append(x)
-        return found
+                levels.append(x)
+        return levels
 
 
-class Network(nn.Module):
+class EfficientNet(nn.Module):
     """The classifier: `forward(images B 3 H W) -> logits B K`."""
 
     def __init__(self, config: Config, num_classes: int = 1000):
         super().__init__()
-        self.config, self.features = config, Features(config, levels=1)
+        if num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}; a classifier needs 1")
+        self.config = config
+        self.features = Features(config, levels=1)
         channels, filters = self.features.channels[-1], config.ends()[1]
         self.head = conv_norm(channels, filters, activation=config.activation)
         self.dropout = nn.Dropout(config.dropout)
@@ -248,8 +316,9 @@ class Network(nn.Module):
         _prepare(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.head(self.features(images)[-1]).mean((2, 3))  # B C
-        return self.classifier(self.dropout(x))
+        (coarsest,) = self.features(images)  # B C H/32 W/32
+        means = self.head(coarsest).mean((2, 3))  # B F
+        return self.classifier(self.dropout(means))  # B K
 
 
 @torch.no_grad()
@@ -263,8 +332,7 @@ def _prepare(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.eps, module.momentum = model.config.eps, model.config.momentum
-    # Pixel by pixel, not plane by plane: depthwise filters run faster on a CPU.
-    model.to(memory_format=torch.channels_last)
+    memory.channels_last(model)
 
 
 def variant(name: str, **fields) -> Config:
@@ -274,13 +342,13 @@ def variant(name: str, **fields) -> Config:
     return replace(CONFIGS[name], **fields)
 
 
-def efficientnet(name: str, num_classes: int = 1000, **fields) -> Network:
+def efficientnet(name: str, num_classes: int = 1000, **fields) -> EfficientNet:
     """A classifier by its name; `fields` are those of `Config`, for variants of it.
 
     For example `efficientnet("b0", 10, stages=rows, stem_stride=1, width=0.5)`. The
     weights are random; see `load_official` for trained ones.
     """
-    return Network(variant(name, **fields), num_classes)
+    return EfficientNet(variant(name, **fields), num_classes)
 
 
 def features(name: str, levels: int = 3, **fields) -> Features:
@@ -298,7 +366,7 @@ _PARTS = {
 _PLAIN = {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}
 
 
-def official_names(model: Features | Network, prefix: str = "") -> dict[str, str]:
+def official_names(model: Features | EfficientNet, prefix: str = "") -> dict[str, str]:
     """The published name of each of our tensors: timm's, after `prefix`.
 
     effdet's are the same with the prefix "backbone.".
@@ -320,8 +388,8 @@ def official_names(model: Features | Network, prefix: str = "") -> dict[str, str
 
 
 def load_official(
-    model: Features | Network, source: str | PathLike | dict
-) -> Features | Network:
+    model: Features | EfficientNet, source: str | PathLike | dict
+) -> Features | EfficientNet:
     """Published weights into a model of `efficientnet` or `features`, in place.
 
     `source` is a file (.pth, .safetensors) or a state dict with the names of timm's
