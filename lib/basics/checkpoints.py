@@ -24,7 +24,7 @@ import lib
 WEIGHTS = lib.ROOT / "data" / "weights"
 
 
-class Run:
+class ResumableRun:
     """The parts of a training run that a step changes, saved and put back together.
 
     `parts` maps names to objects with `state_dict` and `load_state_dict`; the state of

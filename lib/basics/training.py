@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from tqdm import auto, std
 
-from lib.basics.checkpoints import Run, describe, load_weights, save_weights
+from lib.basics.checkpoints import ResumableRun, describe, load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
 
@@ -257,7 +257,7 @@ def fit(
     model.train()
     with torch.random.fork_rng([device] * cuda), _bar(total, progress) as bar:
         torch.manual_seed(seed)  # forked: the caller's random numbers stay put
-        run = Run(parts, checkpoint, settings)
+        run = ResumableRun(parts, checkpoint, settings)
         history.resumed_at = start = run.resume()
         bar.update(start)
         for step in range(start, total):
@@ -282,7 +282,9 @@ def fit(
     return history
 
 
-def _insist(run: Run, fresh: dict | None, step: int, rate: float, loss: float) -> None:
+def _insist(
+    run: ResumableRun, fresh: dict | None, step: int, rate: float, loss: float
+) -> None:
     """Keep a fresh state once the loss after it is finite; else go back and raise."""
     weights = fresh["model"] if fresh else {}
     broken = [k for k, v in weights.items() if not v.isfinite().all()]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torchvision
 from jaxtyping import Float, Int64, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from lib.basics import coco, data
@@ -204,16 +204,8 @@ def detect(model, image, threshold=0.3, **how) -> Detections:
 
 def read(image) -> UInt8[Tensor, "3 H W"]:
     """A path, a PIL picture or a uint8 tensor as an upright RGB tensor."""
-    if isinstance(image, str | PathLike):
-        try:
-            return coco.read_image(image)
-        except Image.DecompressionBombError as error:  # PIL's guard, 179 megapixels
-            raise ValueError(f"{image}: {error}; make it smaller first") from error
-    if isinstance(image, Image.Image):
-        image = ImageOps.exif_transpose(image)
-        if image.mode == "F":
-            raise ValueError("image has float pixels (mode F); which one is white?")
-        return coco.as_rgb(image)
+    if isinstance(image, str | PathLike | Image.Image):
+        return coco.read_image(image)
     if not isinstance(image, Tensor):
         raise ValueError(
             f"image is of type {type(image).__name__}; give the path of a picture, a"

@@ -285,7 +285,7 @@ def _run(settings: Settings, out: Path, names, rank: int, world: int, device):
     parts = dict(zip(PARTS, (model, optimizer, scaler, ema), strict=True))
     about = {"names": names, "settings": dataclasses.asdict(settings)}
     told = {k: v for k, v in about["settings"].items() if k not in FREE}
-    run, wrapped = checkpoints.Run(parts, out / "checkpoint.pt", told), model
+    run, wrapped = checkpoints.ResumableRun(parts, out / "checkpoint.pt", told), model
     run.resume()
     if world > 1:
         wrapped = DistributedDataParallel(model, [device] if cuda else None)
