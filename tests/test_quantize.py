@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from lib.book import course
-from lib.compression import deployed, quantize
+from lib.compression import deployed, histograms, quantize
 from lib.detection import coco_eval, detectors, efficientdet
 
 TIES = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
@@ -283,7 +283,7 @@ def test_percentile_is_onnxruntimes():
     least, most = theirs.compute_percentile()["x"][:2]
     mine = quantize.Percentile(keep=0.99)
     mine.observe(x)
-    width = float(mine.reach) / quantize.BINS
+    width = float(mine.histogram.reach) / quantize.BINS
     found = [float(v) for v in mine.limits(8, False, True)]
     assert found == pytest.approx([float(least), float(most)], abs=2 * width)
 
@@ -344,11 +344,11 @@ def test_divergence_by_hand():
     """
     counts = torch.tensor([4.0, 2.0, 1.0, 1.0], dtype=torch.float64)
     whole = math.log(4 / 3) / 2 + math.log(2 / 3) / 4
-    assert float(quantize.divergence(counts, 4, 2)) == pytest.approx(whole)
+    assert float(histograms.divergence(counts, 4, 2)) == pytest.approx(whole)
     cut = math.log((1 / 2) / (2 / 3)) / 2 + math.log((1 / 2) / (1 / 3)) / 2
-    assert float(quantize.divergence(counts, 2, 2)) == pytest.approx(cut)
+    assert float(histograms.divergence(counts, 2, 2)) == pytest.approx(cut)
     empty = torch.tensor([3.0, 0.0, 0.0, 1.0], dtype=torch.float64)
-    assert float(quantize.divergence(empty, 4, 2)) == pytest.approx(0, abs=1e-12)
+    assert float(histograms.divergence(empty, 4, 2)) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.equation("19.11")

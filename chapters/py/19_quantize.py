@@ -68,7 +68,7 @@ from lib.book.notebook import (
     solution,
     table,
 )  # fmt: skip
-from lib.compression import deployed, quantize  # fmt: skip
+from lib.compression import deployed, histograms, quantize  # fmt: skip
 from lib.detection import coco_eval, detectors  # fmt: skip
 
 device = setup("19_quantize", seed=0)
@@ -613,11 +613,11 @@ plots.points(found, y_label="SQNR with 8 bits, dB")
 # Divided by 8, $D = \tfrac12 \ln \tfrac43 + \tfrac14 \ln \tfrac23 = 0.042$.
 
 # %% tags=["core"]
-show(quantize.divergence)
+show(histograms.divergence)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 counts = torch.tensor([4.0, 2.0, 1.0, 1.0], dtype=torch.float64)
-distance = quantize.divergence(counts, end=4, levels=2).item()
+distance = histograms.divergence(counts, end=4, levels=2).item()
 assert abs(distance - (math.log(4 / 3) / 2 + math.log(2 / 3) / 4)) < 1e-12
 round(distance, 3)
 

@@ -8,6 +8,7 @@ tracing             a network runs once, and tells which channels are one;
                     for channel_pruning
 channel_pruning 18  groups, importance, a smaller network, equal to its mask
 deployed            a flat graph without batch norms; for quantize, qat, integer, export
+histograms          values counted in bins that grow; for quantize
 quantize        19  grids for numbers: scale, zero point, granularity, observers
 grids               which value of a flat graph stands on which grid; for qat
 qat             20  fake quantization, straight-through, learned steps, mixed bits

@@ -10,13 +10,16 @@ Sources: arXiv 1712.05877 (the scheme), 1806.08342 and 2106.08295 (granularity, 
 2004.09602 (entropy and percentile). Chapter 19.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lib.compression import histograms
+from lib.compression.histograms import BINS
+
 MAX_BITS = 16  # float32 holds every integer of this size, and sums of many
-BINS = 2048  # of a histogram, on each side of 0
 
 
 class QParams(NamedTuple):
@@ -34,10 +37,18 @@ class QParams(NamedTuple):
     group: int | None = None
 
 
+# ------------------------------------------------------------------------------- grids
+
+
 def integer_range(bits: int, symmetric: bool, signed: bool) -> tuple[int, int]:
     """The smallest and the largest integer: -128, 127 or 0, 255 for eight bits.
 
     A symmetric signed range leaves out -128, so that it has as many steps on each side.
+
+    >>> integer_range(8, symmetric=False, signed=False)
+    (0, 255)
+    >>> integer_range(8, symmetric=True, signed=True)
+    (-127, 127)
     """
     if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= MAX_BITS:
         raise ValueError(f"bits is {bits!r}; a whole number from 2 to {MAX_BITS}")
@@ -54,33 +65,79 @@ def from_range(
 
     Both are numbers or tensors, one value for each grid. ValueError for a range that is
     not finite, upside down or of no width.
+
+    From -1 to 2 in 4 bits: 15 steps of 3 / 15 = 0.2, and zero is 1 / 0.2 = 5 steps up.
+
+    >>> grid = from_range(-1.0, 2.0, bits=4, signed=False)
+    >>> round(grid.scale.item(), 4), grid.zero_point.item(), grid.low, grid.high
+    (0.2, 5, 0, 15)
     """
     low, high = integer_range(bits, symmetric, signed)
-    least, most = (torch.as_tensor(v, dtype=torch.float32) for v in (least, most))
+    least, most = _range(least, most)
+    if symmetric:
+        largest = torch.maximum(-least, most)
+        steps = high if signed else (high - low) // 2  # on one side of 0
+        scale = largest / steps  # Eq. 19.5
+    else:
+        scale = (most - least) / (high - low)  # Eq. 19.3
+    scale = _without_empty(scale)
+    if not symmetric:
+        zero_point = low - torch.round(least / scale)  # Eq. 19.4
+        zero_point = zero_point.clamp(low, high)
+    else:
+        middle = 0 if signed else (low + high + 1) // 2
+        zero_point = torch.full_like(scale, middle)
+    return QParams(scale, zero_point.to(torch.int32), low, high, axis, group)
+
+
+def _range(least, most) -> tuple[Tensor, Tensor]:
+    """Both ends in float32, moved outwards until 0 lies between them."""
+    least = torch.as_tensor(least, dtype=torch.float32)
+    most = torch.as_tensor(most, dtype=torch.float32)
     if not (most - least).isfinite().all():
         raise ValueError("the range holds NaN or infinity: look at the data first")
     if (least > most).any():
         raise ValueError("the range is upside down: its least value is above its most")
-    least, most = least.clamp(max=0), most.clamp(min=0)
-    if symmetric:
-        reach = torch.maximum(-least, most)
-        scale = reach / high if signed else reach / ((high - low) // 2)  # Eq. 19.5
-    else:
-        scale = (most - least) / (high - low)  # Eq. 19.3
+    return least.clamp(max=0), most.clamp(min=0)
+
+
+def _without_empty(scale: Tensor) -> Tensor:
+    """Grids of no width get the largest step; ValueError if there are no others.
+
+    A filter of zeros beside others was pruned, or is dead: any step holds its zeros.
+    """
     empty = scale < torch.finfo(torch.float32).tiny
     if empty.all():
         raise ValueError("the range has no width, all values are 0: there is no step")
-    # A filter of zeros beside others (pruned, or dead): any step holds its zeros.
-    scale = torch.where(empty, scale.max(), scale)
-    if symmetric:
-        zero_point = torch.full_like(scale, 0 if signed else (low + high + 1) // 2)
-    else:
-        zero_point = (low - torch.round(least / scale)).clamp(low, high)  # Eq. 19.4
-    return QParams(scale, zero_point.to(torch.int32), low, high, axis, group)
+    return torch.where(empty, scale.max(), scale)
 
 
-def _grids(x: Tensor, axis: int | None, group: int | None) -> Tensor:
-    """A view or copy of x with one row for each grid: (..., values of the grid)."""
+def choose_qparams(
+    x: Tensor, bits: int = 8, symmetric: bool = False, signed: bool = True,
+    axis: int | None = None, group: int | None = None,
+) -> QParams:  # fmt: skip
+    """The grid that holds all of `x`: its least and its largest value, and 0.
+
+    `axis` gives every channel along it a grid of its own, `group` every so many
+    neighbours inside a channel. ValueError as of `from_range`, or for an empty x.
+
+    The largest is 6.35, and a symmetric grid has 127 steps up to it: 6.35 / 127 = 0.05.
+
+    >>> grid = choose_qparams(torch.tensor([-1.0, 0.5, 6.35]), symmetric=True)
+    >>> round(grid.scale.item(), 4), grid.zero_point.item()
+    (0.05, 0)
+    """
+    if x.numel() == 0:
+        raise ValueError(f"x is empty, of shape {tuple(x.shape)}: it has no range")
+    rows = _one_row_a_grid(x.detach(), axis, group)
+    least, most = rows.aminmax(dim=-1)
+    if axis is not None:
+        axis = axis % x.dim()  # -1 is the last
+    return from_range(least, most, bits, symmetric, signed, axis, group)
+
+
+def _one_row_a_grid(x: Tensor, axis: int | None, group: int | None) -> Tensor:
+    """A view or copy of x: (values), (C, values of a channel) or (C, groups, group)."""
     if axis is None:
         if group is not None:
             raise ValueError(f"group is {group}, axis None; groups divide channels")
@@ -96,39 +153,23 @@ def _grids(x: Tensor, axis: int | None, group: int | None) -> Tensor:
     return rows.unflatten(1, (-1, group))
 
 
-def choose_qparams(
-    x: Tensor, bits: int = 8, symmetric: bool = False, signed: bool = True,
-    axis: int | None = None, group: int | None = None,
-) -> QParams:  # fmt: skip
-    """The grid that holds all of `x`: its least and its largest value, and 0.
-
-    `axis` gives every channel along it a grid of its own, `group` every so many
-    neighbours inside a channel. ValueError as of `from_range`, or for an empty x.
-    """
-    if x.numel() == 0:
-        raise ValueError(f"x is empty, of shape {tuple(x.shape)}: it has no range")
-    least, most = _grids(x.detach(), axis, group).aminmax(dim=-1)
-    axis = None if axis is None else axis % x.dim()
-    return from_range(least, most, bits, symmetric, signed, axis, group)
-
-
-def _spread(qparams: QParams, x: Tensor) -> tuple[Tensor, Tensor]:
+def _beside(x: Tensor, qparams: QParams) -> tuple[Tensor, Tensor]:
     """Scale and zero point in a shape that broadcasts to x."""
     scale, zero_point, *_, axis, group = qparams
     if axis is None:
         return scale, zero_point
-    grids = _grids(x, axis, group)
-    if scale.shape != grids.shape[:-1]:
+    rows = _one_row_a_grid(x, axis, group)
+    if scale.shape != rows.shape[:-1]:
         raise ValueError(
             f"there are {tuple(scale.shape)} grids; x of shape {tuple(x.shape)} needs"
-            f" {tuple(grids.shape[:-1])}"
+            f" {tuple(rows.shape[:-1])}"
         )
     if group is None:
         shape = [1] * x.dim()
         shape[axis] = -1
         return scale.reshape(shape), zero_point.reshape(shape)
     moved = x.movedim(axis, 0).shape
-    full = [v[..., None].expand(grids.shape) for v in (scale, zero_point)]
+    full = [v[..., None].expand(rows.shape) for v in (scale, zero_point)]
     return tuple(v.reshape(moved).movedim(0, axis) for v in full)
 
 
@@ -136,28 +177,52 @@ def quantize(x: Tensor, qparams: QParams) -> Tensor:
     """The nearest point of the grid for each real number, int32; ties to even.
 
     What lies outside becomes `low` or `high`.
+
+    In steps of 0.5, with zero at 3: -0.4 is -0.8 steps, 1.25 is 2.5 and a tie, 9 is 18.
+
+    >>> grid = QParams(torch.tensor(0.5), torch.tensor(3), 0, 15)
+    >>> quantize(torch.tensor([-0.4, 0.0, 1.25, 9.0]), grid).tolist()
+    [2, 3, 5, 15]
     """
-    scale, zero_point = _spread(qparams, x)
+    scale, zero_point = _beside(x, qparams)
     # Times 1 / scale, as torch's kernels do: a division can round a tie the other way.
-    q = torch.round(x * (1 / scale)) + zero_point  # Eq. 19.1
+    steps = x * (1 / scale)
+    q = torch.round(steps) + zero_point  # Eq. 19.1
     if q.isnan().any():
         raise ValueError("x holds NaN, which no integer stands for")
-    return q.clamp(qparams.low, qparams.high).to(torch.int32)
+    q = q.clamp(qparams.low, qparams.high)
+    return q.to(torch.int32)
 
 
 def dequantize(q: Tensor, qparams: QParams) -> Tensor:
-    """The real numbers that integers stand for, float32."""
-    scale, zero_point = _spread(qparams, q)
+    """The real numbers that integers stand for, float32.
+
+    >>> grid = QParams(torch.tensor(0.5), torch.tensor(3), 0, 15)
+    >>> dequantize(torch.tensor([2, 3, 5, 15]), grid).tolist()
+    [-0.5, 0.0, 1.0, 6.0]
+    """
+    scale, zero_point = _beside(q, qparams)
     return (q - zero_point) * scale  # Eq. 19.2
+
+
+# ---------------------------------------------------------------------------- decibels
 
 
 def sqnr(x: Tensor, y: Tensor) -> float:
     """Signal to quantization noise in decibels, of x and its approximation y.
 
     10 dB is a tenth of the power; infinite where nothing is lost.
+
+    Powers 9 + 16 = 25 and 0.5 ** 2 = 0.25, a hundredth:
+
+    >>> sqnr(torch.tensor([3.0, 4.0]), torch.tensor([3.5, 4.0]))
+    20.0
     """
-    noise = (x.double() - y.double()).square().sum()
-    return float(10 * torch.log10(x.double().square().sum() / noise))  # Eq. 19.6
+    error = x.double() - y.double()
+    signal = x.double().square().sum()
+    noise = error.square().sum()
+    ratio = signal / noise
+    return float(10 * ratio.log10())  # Eq. 19.6
 
 
 def expected_sqnr(x: Tensor, qparams: QParams) -> float:
@@ -165,9 +230,11 @@ def expected_sqnr(x: Tensor, qparams: QParams) -> float:
 
     Their square is then scale ** 2 / 12 in the mean: 6.02 dB for each further bit.
     """
-    scale = _spread(qparams, x)[0].double().expand(x.shape)
-    noise = scale.square().sum() / 12
-    return float(10 * torch.log10(x.double().square().sum() / noise))  # Eq. 19.7
+    scale, _ = _beside(x, qparams)
+    steps = scale.double().expand(x.shape)
+    signal = x.double().square().sum()
+    noise = steps.square().sum() / 12
+    return float(10 * torch.log10(signal / noise))  # Eq. 19.7
 
 
 # --------------------------------------------------------------------------- observers
@@ -188,17 +255,20 @@ class MinMax:
     def observe(self, x: Tensor) -> None:
         if x.numel() == 0:
             raise ValueError(f"x is empty, of shape {tuple(x.shape)}")
-        rows = _grids(x.detach().float(), self.axis, None)
-        rows = rows[None] if self.axis is None else rows
+        rows = _one_row_a_grid(x.detach().float(), self.axis, None)
+        if self.axis is None:
+            rows = rows[None]
         if not rows.isfinite().all():
             bad = int((~rows.isfinite()).sum())
             raise ValueError(f"x holds NaN or infinity {bad} times, of {x.numel()}")
         least, most = rows.aminmax(dim=1)
-        if self.least is not None and len(self.least) != len(least):
+        if self.least is None:
+            self.least, self.most = least, most
+        elif len(self.least) != len(least):
             raise ValueError(f"x has {len(least)} channels, before {len(self.least)}")
-        first = self.least is None
-        self.least = least if first else torch.minimum(self.least, least)
-        self.most = most if first else torch.maximum(self.most, most)
+        else:
+            self.least = torch.minimum(self.least, least)
+            self.most = torch.maximum(self.most, most)
         self._count(rows)
 
     def _count(self, rows: Tensor) -> None:
@@ -225,36 +295,17 @@ class MinMax:
         return from_range(least, most, bits, symmetric, signed, self.axis)
 
 
-class Histogram(MinMax):
-    """Counts values in equal bins on both sides of 0; the base of what follows.
+class HistogramObserver(MinMax):
+    """Counts values in bins as well; the base of the observers that give up some."""
 
-    When a value lies outside, neighbours are merged and the bins are twice as wide:
-    nothing is lost, nothing has to be known ahead. Exact zeros are counted apart, they
-    are on every grid.
-    """
+    def __init__(self, axis: int | None = None):
+        super().__init__(axis)
+        self.histogram = None
 
     def _count(self, rows: Tensor) -> None:
-        if not hasattr(self, "counts"):
-            shape = len(rows), 2 * BINS
-            self.counts = torch.zeros(shape, dtype=torch.float64, device=rows.device)
-            self.reach = rows.new_zeros(len(rows))  # the bins go from -reach to reach
-            self.zeros = self.reach.double()
-        needed = rows.abs().amax(1)
-        fresh = self.counts.sum(1) == 0
-        self.reach = torch.where(fresh, needed, self.reach)
-        while (short := needed > self.reach).any():
-            merged = self.counts[short].unflatten(1, (-1, 2)).sum(2)
-            self.counts[short] = torch.nn.functional.pad(merged, (BINS // 2, BINS // 2))
-            self.reach[short] *= 2
-        reach = self.reach.clamp(min=torch.finfo(torch.float32).tiny)[:, None]
-        place = ((rows / reach + 1) * BINS).long().clamp(0, 2 * BINS - 1)
-        self.counts.scatter_add_(1, place, (rows != 0).double())
-        self.zeros += (rows == 0).sum(1)
-
-    def centres(self) -> Tensor:
-        """The middle of each bin: (grids, bins)."""
-        steps = torch.arange(2 * BINS, device=self.reach.device) + 0.5
-        return (steps / BINS - 1) * self.reach[:, None]
+        if self.histogram is None:
+            self.histogram = histograms.Histogram(len(rows), rows.device)
+        self.histogram.add(rows)
 
     def _clamped(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
         """Inside of what was seen: bins are coarse, the extremes are known exactly."""
@@ -262,7 +313,7 @@ class Histogram(MinMax):
         return least, torch.minimum(most, self.most.clamp(min=0))
 
 
-class Percentile(Histogram):
+class Percentile(HistogramObserver):
     """Leaves out a share of the values at each end: outliers, however far they lie."""
 
     def __init__(self, axis: int | None = None, keep: float = 0.9999):
@@ -272,79 +323,95 @@ class Percentile(Histogram):
         self.keep = keep
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
-        below, above = self.counts.split(BINS, 1)
-        counts = torch.cat([below, self.zeros[:, None], above], 1)
+        zeros = self.histogram.zeros[:, None]
+        below, above = self.histogram.counts.split(BINS, 1)
+        counts = torch.cat([below, zeros, above], 1)
         share = counts.cumsum(1) / counts.sum(1, keepdim=True)
         first = (share <= 1 - self.keep).sum(1)  # bins that are left out below
         last = (share < self.keep).sum(1)  # the bin that reaches the share
+        # Edges in bins from 0: bin 1 goes from 0 to 1, bin -1 from -1 to 0, and the
+        # zeros between them have no width.
         place = torch.arange(-BINS, BINS + 1, device=counts.device)
-        starts, ends = place - place.gt(0).long(), place + place.lt(0)  # zeros: 0 wide
-        least, most = (v * self.reach / BINS for v in (starts[first], ends[last]))
+        starts = place - place.gt(0).long()
+        ends = place + place.lt(0).long()
+        least = starts[first] * self.histogram.reach / BINS
+        most = ends[last] * self.histogram.reach / BINS
         return self._clamped(least, most)
 
 
-class MSE(Histogram):
+class MSE(HistogramObserver):
     """The range with the least squared error, of what is cut off and of rounding."""
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
-        found = []
-        shares = torch.arange(1, 101, device=self.reach.device) / 100
-        for row, values in enumerate(self.centres()):
-            used = self.counts[row] > 0
-            wide = values[used].expand(100, -1)
-            counts = self.counts[row, used].float()
-            full = self.least[row].clamp(max=0), self.most[row].clamp(min=0)
-            ends, lowest = full, torch.inf
-            short = int(full[1] <= -full[0])  # this end moves in eighths, the other
-            parts = [None]  # in hundredths; None: both together
-            if not symmetric and full[short] != 0:
-                parts += [i / 8 for i in range(9)]
-            for part in parts if used.any() else ():
-                tried = [end * shares for end in full]
-                if part is not None:
-                    tried[short] = (full[short] * part).expand(100)
-                grid = from_range(*tried, bits, symmetric, signed, axis=0)
-                rounded = dequantize(quantize(wide, grid), grid)
-                error = (rounded - wide).square() @ counts
-                best = error.argmin()  # Eq. 19.10
-                if error[best] < lowest:
-                    ends, lowest = [end[best] for end in tried], error[best]
-            found.append(ends)
-        return tuple(torch.stack(end) for end in zip(*found, strict=True))
+        how = bits, symmetric, signed
+        ranges = [self._best_range(row, *how) for row in range(len(self.least))]
+        least, most = zip(*ranges, strict=True)
+        return torch.stack(least), torch.stack(most)
+
+    def _best_range(self, row: int, bits, symmetric, signed) -> tuple[Tensor, Tensor]:
+        """The least and the largest number of one grid."""
+        counts = self.histogram.counts[row]
+        filled = counts > 0
+        values = self.histogram.centres()[row, filled]
+        counts = counts[filled].float()
+        best = self.least[row].clamp(max=0), self.most[row].clamp(min=0)
+        lowest_error = torch.inf
+        for least, most in _ranges_inside(*best, symmetric) if len(values) else ():
+            grids = from_range(least, most, bits, symmetric, signed, axis=0)
+            errors = _squared_errors(values, counts, grids)
+            place = errors.argmin()  # Eq. 19.10
+            if errors[place] < lowest_error:
+                lowest_error = errors[place]
+                best = least[place], most[place]
+        return best
 
 
-class Entropy(Histogram):
+def _ranges_inside(
+    least: Tensor, most: Tensor, symmetric: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ranges to try, 100 at a time: (100), (100).
+
+    First both ends shrink together, in hundredths. If the grid need not be symmetric,
+    then also each by itself: the end that is nearer to 0 in eighths.
+    """
+    shares = torch.arange(1, 101, device=least.device) / 100
+    lows, highs = least * shares, most * shares
+    yield lows, highs
+    nearer = most if most <= -least else least
+    if symmetric or nearer == 0:
+        return
+    for eighths in range(9):
+        fixed = (nearer * (eighths / 8)).expand(100)
+        yield (lows, fixed) if most <= -least else (fixed, highs)
+
+
+def _squared_errors(values: Tensor, counts: Tensor, grids: QParams) -> Tensor:
+    """The error of each of many grids on values that came so often: (grids)."""
+    rows = values.expand(len(grids.scale), -1)  # grids, values
+    rounded = dequantize(quantize(rows, grids), grids)
+    return (rounded - rows).square() @ counts
+
+
+class Entropy(HistogramObserver):
     """The range whose rounded histogram tells least apart from the true one (KL).
 
     As TensorRT calibrates: magnitudes only, what is cut off counts at the edge.
     """
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
-        most = []
-        for row, both in enumerate(self.counts):
-            counts = both[BINS:] + both[:BINS].flip(0)
-            reach = torch.maximum(-self.least[row], self.most[row])
-            width = self.most[row].clamp(min=0) - self.least[row].clamp(max=0)
-            # The points of the grid on the longer side of 0.
-            share = 0.5 if symmetric and signed or width == 0 else float(reach / width)
-            levels = min(max(2, round(2**bits * share)), BINS)
+        ranges = []
+        for row, counts in enumerate(self.histogram.magnitudes()):
+            levels = self._levels(row, bits, symmetric and signed)
             ends = range(levels, BINS + 1, max(1, (BINS - levels) // 128))
-            distance = torch.stack([divergence(counts, end, levels) for end in ends])
-            most.append(self.reach[row] * ends[int(distance.argmin())] / BINS)
-        most = torch.stack(most)
+            distances = [histograms.divergence(counts, end, levels) for end in ends]
+            end = ends[int(torch.stack(distances).argmin())]
+            ranges.append(self.histogram.reach[row] * end / BINS)
+        most = torch.stack(ranges)
         return self._clamped(-most, most)
 
-
-def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
-    """KL of a histogram cut at `end` from itself rounded to `levels` values."""
-    seen = counts[:end].clone()
-    true = seen.clone()
-    true[-1] += counts[end:].sum()
-    level = torch.arange(end, device=counts.device) * levels // end
-    full = (true > 0).to(seen.dtype)
-    total = seen.new_zeros(levels).scatter_add_(0, level, seen)
-    bins = seen.new_zeros(levels).scatter_add_(0, level, full)
-    rounded = full * (total / bins.clamp(min=1))[level]
-    p, q = true / true.sum(), rounded / rounded.sum().clamp(min=1)
-    inside = p > 0
-    return (p * (p / q.clamp(min=1e-9)).log())[inside].sum()  # Eq. 19.11
+    def _levels(self, row: int, bits: int, two_sided: bool) -> int:
+        """How many points of the grid stand on the longer side of 0."""
+        longer = torch.maximum(-self.least[row], self.most[row])
+        width = self.most[row].clamp(min=0) - self.least[row].clamp(max=0)
+        share = 0.5 if two_sided or width == 0 else float(longer / width)
+        return min(max(2, round(2**bits * share)), BINS)

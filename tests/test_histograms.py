@@ -1,0 +1,70 @@
+"""Counts against torch.histc, growing bins, and rounded histograms by hand."""
+
+import math
+
+import pytest
+import torch
+
+from lib.compression import histograms
+from lib.compression.histograms import BINS, Histogram
+
+
+def values(n=4000, seed=0):
+    return torch.randn(n, generator=torch.Generator().manual_seed(seed))
+
+
+def test_counts_are_those_of_torch():
+    x = values()
+    mine = Histogram(1)
+    mine.add(x[None])
+    largest = float(x.abs().max())
+    wanted = torch.histc(x.double(), 2 * BINS, -largest, largest)
+    # In float32 and in float64 a value near an edge may fall on either side of it.
+    assert mine.reach.item() == largest and mine.counts.sum() == len(x)
+    assert (mine.counts[0] - wanted).abs().sum() <= 8
+
+
+def test_zeros_are_counted_apart_and_rows_by_themselves():
+    rows = torch.tensor([[0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.0, 0.0]])
+    mine = Histogram(2)
+    mine.add(rows)
+    mine.add(rows)
+    assert mine.zeros.tolist() == [4, 8]
+    assert mine.counts.sum(1).tolist() == [4, 0]
+    assert mine.counts[0, [0, -1]].tolist() == [2, 2]  # the outermost bins
+    assert mine.magnitudes()[0, -1] == 4
+
+
+def test_bins_that_grow_are_those_of_the_wide_ones():
+    """1, then 3.5: the reach doubles twice, and nothing that was counted is lost."""
+    small, large = values().clamp(-1, 1), torch.tensor([3.5])
+    grown = Histogram(1)
+    grown.add(torch.cat([small, torch.tensor([1.0])])[None])
+    grown.add(large[None])
+    assert grown.reach.item() == 4
+    whole = torch.histc(torch.cat([small, torch.tensor([1.0]), large]), 2 * BINS, -4, 4)
+    # Values on an edge of a bin, as -1 and 1 are, belong to its neighbour afterwards.
+    off = (grown.counts[0] - whole).abs()
+    assert off.sum() <= 2 * (small.abs() == 1).sum() + 4
+    assert grown.counts.sum() == len(small) + 2
+
+
+def test_centres_stand_in_the_middle():
+    mine = Histogram(1)
+    mine.add(torch.tensor([[4.0]]))
+    assert mine.centres()[0, [0, -1]].tolist() == [-4 + 2 / BINS, 4 - 2 / BINS]
+
+
+def test_levels_share_their_counts_among_filled_bins():
+    seen = torch.tensor([6.0, 0.0, 2.0, 1.0, 0.0, 5.0])
+    rounded = histograms.rounded_to_levels(seen, seen > 0, levels=2)
+    assert rounded.tolist() == [4, 0, 4, 3, 0, 3]
+
+
+def test_rows_are_compared_one_by_one():
+    counts = torch.tensor([[4.0, 2.0, 1.0, 1.0], [3.0, 3.0, 1.0, 1.0]]).double()
+    both = histograms.divergence(counts, end=4, levels=2)
+    assert both[0].item() == pytest.approx(
+        math.log(4 / 3) / 2 + math.log(2 / 3) / 4, abs=1e-12
+    )
+    assert both[1].item() == pytest.approx(0, abs=1e-12)  # rounding changes nothing
