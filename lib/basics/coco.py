@@ -127,9 +127,10 @@ def _upright_rgb(picture: Image.Image) -> UInt8[Tensor, "3 H W"]:
 
 def _load(picture: Image.Image) -> None:
     """Decode the pixels, if nobody has done so yet."""
-    name = getattr(picture, "filename", None)
-    if name is None:
-        return picture.load()
+    if not hasattr(picture, "filename"):  # it never was a file
+        picture.load()
+        return
+    name = picture.filename
     # A file with a name is mapped into memory, and then PIL 13 takes the height of a
     # turned grey TIFF for its width. A file without a name is read.
     picture.filename = ""
