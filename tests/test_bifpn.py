@@ -299,7 +299,7 @@ def test_learned_shares_go_to_the_inverse_of_the_noise():
 @pytest.mark.parametrize("width", [8, 64])
 def test_the_price_of_a_node_by_hand(width):
     for conv, weights in (
-        (bifpn.Separable, 9 * width + width * width + width),
+        (bifpn.SeparableConv, 9 * width + width * width + width),
         (bifpn.Dense, 9 * width * width + width),
     ):
         parts = dict(activation=nn.SiLU, conv=conv, norm=bifpn.BatchNorm)
@@ -439,7 +439,7 @@ def test_initial_weights():
 
 
 @pytest.mark.parametrize("topology", [bifpn.fpn, bifpn.panet, bifpn.bifpn])
-@pytest.mark.parametrize("conv", [bifpn.Separable, bifpn.Dense])
+@pytest.mark.parametrize("conv", [bifpn.SeparableConv, bifpn.Dense])
 @pytest.mark.parametrize("inputs, levels", [(1, 2), (1, 4), (3, 3), (4, 5)])
 def test_any_number_of_levels_in_and_out(topology, conv, inputs, levels):
     model = bifpn.BiFPN(

@@ -206,7 +206,7 @@ plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound co
 # This is the habit of the course: **a claim stands beside a check**.
 #
 # The paper has two more formulas: $512 + 128\,\phi$ for the side of the picture,
-# and $3 + \phi$ for the number of BiFPN cells $D$.
+# and $3 + \phi$ for the number of BiFPN layers $D$.
 # Move the slider.
 # Each position is one of the eight models as the formulas would have it.
 # Which of the three grows fastest?

@@ -312,7 +312,7 @@ plots.graph(*bifpn.bifpn(3).graph(), title="BiFPN")
 # %% [markdown] tags=["core"]
 # The third step is the shortest: do the whole thing again.
 # PANet went down and up once.
-# BiFPN is a *cell*, and D0 stacks three of them, D7 eight.
+# The nodes of one such pass are a **BiFPN layer**, and D0 stacks three of them, D7 eight.
 #
 # Here is the whole road.
 # The first slider goes back step by step, the second takes fewer levels.
@@ -327,10 +327,10 @@ road = {
 
 
 def drawn(step, levels):
-    cell = road[step](levels)
-    edges = sum(len(node.inputs) for node in cell.nodes)
-    says = f"{step[2:]}, {levels} levels: {len(cell.nodes)} nodes that read {edges} maps."
-    return plots.graph(*cell.graph(), says=says)
+    layer = road[step](levels)
+    edges = sum(len(node.inputs) for node in layer.nodes)
+    says = f"{step[2:]}, {levels} levels: {len(layer.nodes)} nodes that read {edges} maps."
+    return plots.graph(*layer.graph(), says=says)
 
 
 widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])
@@ -345,15 +345,15 @@ widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])
 
 
 # %% tags=["core", "slide", "nbval-check-output"]
-def output_of(cell, level):
-    for n in reversed(range(len(cell.nodes))):
-        if cell.nodes[n].level == level:
-            found = cell.levels + n
-    return found
+def output_of(layer, level):
+    for n in reversed(range(len(layer.nodes))):
+        if layer.nodes[n].level == level:
+            output = layer.levels + n
+    return output
 
 
-cell = bifpn.bifpn(5)
-print([output_of(cell, level) for level in range(5)], "should be", cell.outputs)
+layer = bifpn.bifpn(5)
+print([output_of(layer, level) for level in range(5)], "should be", layer.outputs)
 
 # %% [markdown] tags=["core"]
 # A `break` behind the last assignment.
@@ -499,7 +499,7 @@ for fusion in (bifpn.FastFusion, Forgetful):
 
 # %% [markdown] tags=["core"]
 # This trains without a word of complaint, with plain means for ever.
-# The count gives it away: 57 parameters are missing, one for each of the 19 maps that a cell reads, in three cells.
+# The count gives it away: 57 parameters are missing, one for each of the 19 maps that a layer reads, in three layers.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a node cost?
@@ -523,7 +523,7 @@ def node(conv):
     return bifpn.Fuse({0: 64, 1: 64}, 64, conv=conv, **parts)
 
 
-counts = [profiling.parameters(node(c)) for c in (bifpn.Separable, bifpn.Dense)]
+counts = [profiling.parameters(node(c)) for c in (bifpn.SeparableConv, bifpn.Dense)]
 assert counts == [4864, 37056]  # by hand, above
 counts
 
@@ -548,7 +548,7 @@ plots.bars(per_number, y_label="multiply-adds per number moved", says=says)
 # Measure, in turns, as in chapter 03: a dense and a separable convolution on P3 and on P5 of D0.
 
 # %% tags=["core", "slide"]
-pair = {"dense": bifpn.Dense(64, 64), "separable": bifpn.Separable(64, 64)}
+pair = {"dense": bifpn.Dense(64, 64), "separable": bifpn.SeparableConv(64, 64)}
 gains = {"by arithmetic": 9 * 64 / (9 + 64)}
 for name, side in {"measured on P3": 64, "measured on P5": 16}.items():
     maps = torch.randn(1, 64, side, side)
@@ -573,7 +573,7 @@ plots.bars(gains, y_label="dense / separable", says=says)
 # Do we get there by hand?
 # $W = 64$; the backbone gives 40, 112 and 320 channels.
 #
-# - 3 cells of 8 nodes: $24 \cdot 4864 = 116{,}736$.
+# - 3 BiFPN layers of 8 nodes: $24 \cdot 4864 = 116{,}736$.
 # - fusion weights: $3 \cdot 19 = 57$.
 # - A 1x1 from $C$ channels to $W$, with bias and norm, has $C W + 3 W$.
 #   $P_3$: 2752.
@@ -604,12 +604,12 @@ published = {
     "D7x": ((80, 224, 640), 384, 8, 6, 13112064),
 }
 rows = []
-for name, (channels, width, cells, n, count) in published.items():
+for name, (channels, width, depth, n, count) in published.items():
     fusion = bifpn.SumFusion if name >= "D6" else bifpn.FastFusion
     with torch.device("meta"):
-        ours = profiling.parameters(bifpn.BiFPN(channels, width, cells, n, fusion))
-    rows.append((name, width, cells, n, f"{count:,}", f"{ours:,}"))
-table(("model", "width", "cells", "levels", "published", "ours"), rows)
+        ours = profiling.parameters(bifpn.BiFPN(channels, width, depth, n, fusion))
+    rows.append((name, width, depth, n, f"{count:,}", f"{ours:,}"))
+table(("model", "width", "layers", "levels", "published", "ours"), rows)
 
 # %% [markdown] tags=["core"]
 # **Break it.**
@@ -636,7 +636,7 @@ plots.bars(gaps, y_label="largest difference, % of largest value", says=says)
 # The official weights do not fit such a pyramid, and cutting them to fit gives other outputs.
 #
 # What does each step of the road cost?
-# One cell, five levels, one width:
+# One layer, five levels, one width:
 
 # %% tags=["core", "slide", "nbval-check-output"]
 rows = []
@@ -648,10 +648,10 @@ for name, topology in road.items():
     nodes = topology(5).nodes
     edges, count = sum(len(node.inputs) for node in nodes), profiling.parameters(one)
     rows.append((name[2:], len(nodes), edges, f"{count:,}", f"{macs / 1e6:.1f}"))
-table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), rows)
+table(("layer", "nodes", "maps read", "parameters", "million multiply-adds"), rows)
 
 # %% [markdown] tags=["core"]
-# A BiFPN cell has a fifth fewer parameters than PANet's and more than a third fewer multiply-adds,
+# A BiFPN layer has a fifth fewer parameters than PANet's and more than a third fewer multiply-adds,
 # for one of the two nodes that went stood at $P_3$, where three quarters of the work is.
 # And it reads more.
 # Whether it also *detects* better is a matter for measurement, at equal time: chapter 16 does that.
@@ -718,7 +718,7 @@ table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), row
 #
 # ### 11.1 · Predict · fusion_weights · 5 min · ●○○ · 1 point
 #
-# D7x has six levels and eight cells.
+# D7x has six levels and eight BiFPN layers.
 # It takes the plain sum.
 # If it had fast fusion instead, how many fusion weights would there be?
 # Answer before you build anything.
@@ -726,7 +726,7 @@ table(("cell", "nodes", "maps read", "parameters", "million multiply-adds"), row
 # <details><summary>Answer</summary>
 #
 # Five nodes down that read 2 maps, four nodes up that read 3, and the last one reads 2: $10 + 12 + 2 = 24$.
-# Eight cells: 192.
+# Eight layers: 192.
 #
 # </details>
 

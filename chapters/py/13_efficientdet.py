@@ -66,7 +66,7 @@ device = setup("13_efficientdet", seed=0)
 # Three parts are on the table.
 # EfficientNet turns a picture into three maps (chapter 10).
 # BiFPN makes five levels of them that know of each other (chapter 11).
-# On every cell of every level stand nine anchors (chapter 12).
+# At every place of every level stand nine anchors (chapter 12).
 # Nobody has said yet what is in them.
 #
 # That is the work of two small networks, the **heads**.
@@ -95,7 +95,7 @@ plots.grid(channels, x_label="class k", y_label="anchor a", says=says)
 
 # %% [markdown] tags=["core"]
 # The anchors of chapter 12 come as one long list: level by level, row by row,
-# and the anchors of one cell next to each other.
+# and the anchors of one place next to each other.
 # `flatten` brings the maps into that order.
 # Then row $i$ of the list belongs to anchor $i$, and nothing needs to be looked up any more.
 
@@ -103,8 +103,8 @@ plots.grid(channels, x_label="class k", y_label="anchor a", says=says)
 show(anchors.flatten)
 
 # %% [markdown] tags=["core"]
-# By hand: one level of two cells side by side, six channels, and channel $c$ of cell $x$ holds the number $2c + x$.
-# The last row is cell 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
+# By hand: one level of two places side by side, six channels, and channel $c$ of place $x$ holds the number $2c + x$.
+# The last row is place 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 maps = torch.arange(12.0).reshape(1, 6, 1, 2)
@@ -285,7 +285,7 @@ plots.histogram(claims, bins=40, x_label="probability", y_label="logits", says=s
 # ## How does one number scale everything?
 #
 # EfficientNet grows depth, width and resolution together.
-# A detector has more that can grow: the backbone, the width of the pyramid and its cells, the depth of the heads,
+# A detector has more that can grow: the backbone, the width of the pyramid and its layers, the depth of the heads,
 # the picture.
 # The paper ties all of it to one number, the **compound coefficient** $\varphi = 0, 1, 2, \dots$ The backbone is
 # B$\varphi$, and
@@ -298,7 +298,8 @@ plots.histogram(claims, bins=40, x_label="probability", y_label="logits", says=s
 #
 # $$ R = 512 + 128\, \varphi \tag{13.7} $$
 #
-# for the channels $W$ of BiFPN and heads, the cells $D$, the repeats $r$ of a head, and the side $R$ of the picture.
+# for the channels $W$ of BiFPN and heads, the BiFPN layers $D$, the repeats $r$ of a head,
+# and the side $R$ of the picture.
 # By hand, $\varphi = 1$: $W = 86.4$, to a multiple of 8: 88.
 # $D = 4$, $r = 3$, $R = 640$.
 
@@ -334,7 +335,7 @@ table(("", "64 · 1.35^phi", "backbone", "W", "D", "r", "R"), lines)
 # %% [markdown] tags=["core"]
 # The heads agree everywhere.
 # Some widths were rounded by hand.
-# From D5 on the table has fewer cells; D5 and D7 have larger pictures.
+# From D5 on the table has fewer BiFPN layers; D5 and D7 have larger pictures.
 # D7 is not $\varphi = 7$ at all: it is D6 with larger pictures.
 # The rule is a direction, the table is what was trained.
 
@@ -632,7 +633,7 @@ f"largest difference {gap:.1e}"
 #
 # ### 13.1 · Predict · logits · 5 min · ●○○ · 1 point
 #
-# D1 takes pictures of 640x640, with levels P3 to P7, nine anchors a cell and 90 classes.
+# D1 takes pictures of 640x640, with levels P3 to P7, nine anchors a place and 90 classes.
 # How many logits does it give for one picture?
 # On paper, then:
 
@@ -646,7 +647,7 @@ check("efficientdet.logits", answer)
 # %% [markdown] tags=["core"]
 # <details><summary>Answer</summary>
 #
-# $80^2 + 40^2 + 20^2 + 10^2 + 5^2 = 8525$ cells, $8525 \cdot 9 = 76{,}725$ anchors, and 90 logits for each: 6,905,250.
+# $80^2 + 40^2 + 20^2 + 10^2 + 5^2 = 8525$ places, $8525 \cdot 9 = 76{,}725$ anchors, and 90 logits for each: 6,905,250.
 #
 # </details>
 #

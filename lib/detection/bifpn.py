@@ -2,7 +2,7 @@
 
 FPN passes meaning down, from coarse maps to fine ones; PANet passes places up as well.
 BiFPN drops the nodes that fuse nothing, adds a short cut from each input, learns what
-an input is worth, and repeats the whole as a cell. Each of the three is a table of
+an input is worth, and repeats the whole: a BiFPN layer. Each of the three is a table of
 nodes, a value, and one class builds the layers of any table.
 
 Papers: 1612.03144, 1803.01534, 1911.09070; details as in the networks released with
@@ -37,7 +37,7 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Topology:
-    """The nodes of one cell; a level's output is the last node at that level.
+    """The nodes of one layer; a level's output is the last node at that level.
 
     ValueError names the node that reads something unknown, or the level without one.
     """
@@ -77,39 +77,56 @@ class Topology:
 
 
 def fpn(levels: int) -> Topology:
-    """Top-down: every level reads its own input and the node above it."""
-    nodes = [Node(levels - 1, (levels - 1,))]
-    for level in reversed(range(levels - 1)):
-        nodes.append(Node(level, (level, levels + len(nodes) - 1)))  # Eq. 11.4
+    """Top-down: every level reads its own input and the node above it.
+
+    >>> for node in fpn(3).nodes:  # ids: levels 0, 1, 2, then these nodes: 3, 4, 5
+    ...     print(node)
+    Node(level=2, inputs=(2,))
+    Node(level=1, inputs=(1, 3))
+    Node(level=0, inputs=(0, 4))
+    """
+    coarsest = levels - 1
+    nodes = [Node(coarsest, (coarsest,))]
+    for level in reversed(range(coarsest)):
+        above = levels + len(nodes) - 1  # the id of the node before
+        nodes.append(Node(level, (level, above)))  # Eq. 11.4
     return Topology(levels, tuple(nodes))
 
 
 def panet(levels: int) -> Topology:
     """FPN, then bottom-up: every level reads its top-down node and the node below."""
-    down = fpn(levels)
-    nodes = [*down.nodes, Node(0, (down.outputs[0],))]
+    top_down = fpn(levels)
+    nodes = list(top_down.nodes)
+    finest = top_down.outputs[0]
+    nodes.append(Node(0, (finest,)))
     for level in range(1, levels):
-        below = levels + len(nodes) - 1
-        nodes.append(Node(level, (down.outputs[level], below)))  # Eq. 11.5
+        own = top_down.outputs[level]
+        below = levels + len(nodes) - 1  # the id of the node before
+        nodes.append(Node(level, (own, below)))  # Eq. 11.5
     return Topology(levels, tuple(nodes))
 
 
 def without_single_inputs(table: Topology) -> Topology:
     """Take out the nodes with one input: whoever reads one reads that input instead."""
-    stands_for, kept = list(range(table.levels)), []  # the new id of each old one
+    new_ids = list(range(table.levels))  # of each old id, in their order
+    kept = []
     for level, inputs in table.nodes:
-        inputs = tuple(stands_for[i] for i in inputs)
+        inputs = tuple(new_ids[i] for i in inputs)
         if len(inputs) == 1:
-            stands_for += inputs
+            new_ids.append(inputs[0])
         else:
-            stands_for.append(table.levels + len(kept))
+            new_ids.append(table.levels + len(kept))
             kept.append(Node(level, inputs))
     return Topology(table.levels, tuple(kept))
 
 
 def with_shortcuts(table: Topology) -> Topology:
     """Let every node read its level's input too, as the first of its inputs."""
-    nodes = [(i, ids if i in ids else (i, *ids)) for i, ids in table.nodes]
+    nodes = []
+    for level, inputs in table.nodes:
+        if level not in inputs:
+            inputs = (level, *inputs)
+        nodes.append(Node(level, inputs))
     return Topology(table.levels, tuple(nodes))
 
 
@@ -118,11 +135,21 @@ def bifpn(levels: int) -> Topology:
     return with_shortcuts(without_single_inputs(panet(levels)))  # Eq. 11.6
 
 
+def halved(side: int) -> int:
+    """Half of a side, rounded up: what a convolution with stride 2 leaves of it."""
+    return (side + 1) // 2  # Eq. 11.1
+
+
 def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tuple]:
-    """(height, width) of levels `first` to `last`; level 0 is the picture itself."""
+    """(height, width) of levels `first` to `last`; level 0 is the picture itself.
+
+    >>> level_sizes((320, 300), 6, 7)  # 300: 150, 75, 37.5, 19, 9.5, 5, 2.5
+    [(5, 5), (3, 3)]
+    """
     sizes = [tuple(image_size)]
     for _ in range(last):
-        sizes.append(tuple((side - 1) // 2 + 1 for side in sizes[-1]))  # Eq. 11.1
+        height, width = sizes[-1]
+        sizes.append((halved(height), halved(width)))
     return sizes[first:]
 
 
@@ -134,14 +161,22 @@ def resample(
     Windows overlap by one pixel, padding is "SAME". Pixel i of a longer side is pixel
     floor(i h / H) of the shorter.
     """
-    strides = [(x.shape[2 + i] - 1) // size[i] + 1 for i in (0, 1)]  # Eq. 11.2
+    sides = zip(x.shape[2:], size, strict=True)
+    strides = [(old - 1) // new + 1 for old, new in sides]  # Eq. 11.2, rounded up
     if max(strides) > 1:
-        windows = [s + 1 if s > 1 else 1 for s in strides]
-        pads = [same_padding(x.shape[2 + i], windows[i], strides[i]) for i in (0, 1)]
-        before = [pad[0] for pad in pads]
-        # ceil_mode lets the last window hang over the edge: no padded copy is made.
-        x = F.max_pool2d(x, windows, strides, before, ceil_mode=True)
-    return x if x.shape[2:] == torch.Size(size) else F.interpolate(x, size)  # Eq. 11.3
+        x = _max_pool(x, strides)  # a side that was too long is right now
+    if x.shape[2:] != torch.Size(size):
+        x = F.interpolate(x, size)  # B C H W, Eq. 11.3
+    return x
+
+
+def _max_pool(x: Tensor, strides: list[int]) -> Tensor:
+    """Maxima over windows that are one pixel longer than their stride."""
+    windows = [stride + 1 if stride > 1 else 1 for stride in strides]
+    sides = zip(x.shape[2:], windows, strides, strict=True)
+    before = [same_padding(*side)[0] for side in sides]
+    # ceil_mode lets the last window hang over the edge: no padded copy is made.
+    return F.max_pool2d(x, windows, strides, before, ceil_mode=True)
 
 
 def weighted_sum(x: Sequence[Tensor], shares: Float[Tensor, " n"]) -> Tensor:
@@ -156,14 +191,24 @@ def weighted_sum(x: Sequence[Tensor], shares: Float[Tensor, " n"]) -> Tensor:
 def fast_fusion(
     x: Sequence[Tensor], weights: Float[Tensor, " n"], eps: float = 1e-4
 ) -> Tensor:
-    """Mean of `n` maps by clipped weights: no exponential, and zero is possible."""
+    """Mean of `n` maps by clipped weights: no exponential, and zero is possible.
+
+    The paper calls it fast normalized fusion.
+
+    >>> x = [torch.tensor(2.0), torch.tensor(6.0)]
+    >>> fused = fast_fusion(x, torch.tensor([1.0, 3.0]))
+    >>> round(fused.item(), 6)  # (1 * 2 + 3 * 6) / 4.0001
+    4.999875
+    """
     weights = F.relu(weights)
-    return weighted_sum(x, weights / (weights.sum() + eps))  # Eq. 11.7
+    shares = weights / (weights.sum() + eps)
+    return weighted_sum(x, shares)  # Eq. 11.7
 
 
 def softmax_fusion(x: Sequence[Tensor], weights: Float[Tensor, " n"]) -> Tensor:
     """Mean of `n` maps by the softmax of the weights: every input keeps a share."""
-    return weighted_sum(x, weights.softmax(0))  # Eq. 11.8
+    shares = weights.softmax(0)
+    return weighted_sum(x, shares)  # Eq. 11.8
 
 
 class FastFusion(nn.Module):
@@ -194,7 +239,7 @@ class SumFusion(nn.Module):
         return sum(x[1:], start=x[0])
 
 
-class Separable(nn.Sequential):
+class SeparableConv(nn.Sequential):
     """Depthwise 3x3, pointwise 1x1 with bias; nothing stands between them."""
 
     def __init__(self, channels: int, filters: int):
@@ -226,22 +271,24 @@ class Fuse(nn.Module):
 
     def __init__(self, channels: dict[int, int], width, fusion, activation, conv, norm):
         super().__init__()
-        self.project = nn.ModuleDict(
-            {str(i): _project(c, width, norm) for i, c in channels.items()}
-        )
+        self.project = nn.ModuleDict()
+        for i, c in channels.items():
+            self.project[str(i)] = _project(c, width, norm)
         self.fusion = fusion(len(channels))
         self.activation = activation()
         self.conv = conv(width, width)
         self.norm = norm(width)
 
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
-        x = [  # the 1x1 first, at the old size
-            resample(project(maps[int(i)]), size) for i, project in self.project.items()
-        ]
-        return self.norm(self.conv(self.activation(self.fusion(x))))
+        x = []
+        for i, project in self.project.items():
+            projected = project(maps[int(i)])  # B C h w: the 1x1 first, at the old size
+            x.append(resample(projected, size))  # B C H W
+        fused = self.fusion(x)
+        return self.norm(self.conv(self.activation(fused)))
 
 
-class Cell(nn.Module):
+class BiFPNLayer(nn.Module):
     """All nodes of a table; levels in, levels out.
 
     A node has a 1x1 of its own for each input with other channels: P4 and P5 are read
@@ -251,21 +298,22 @@ class Cell(nn.Module):
     def __init__(self, channels: Sequence[int], width: int, table: Topology, **layers):
         super().__init__()
         self.table = table
-        channels = [*channels, *[width] * len(table.nodes)]
-        self.nodes = nn.ModuleList(
-            Fuse({i: channels[i] for i in node.inputs}, width, **layers)
-            for node in table.nodes
-        )
+        channels = [*channels, *[width] * len(table.nodes)]  # of each id
+        self.nodes = nn.ModuleList()
+        for node in table.nodes:
+            read = {i: channels[i] for i in node.inputs}
+            self.nodes.append(Fuse(read, width, **layers))
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         maps = list(levels)
-        for (level, _), fuse in zip(self.table.nodes, self.nodes, strict=True):
-            maps.append(fuse(maps, levels[level].shape[2:]))
+        for node, fuse in zip(self.table.nodes, self.nodes, strict=True):
+            size = levels[node.level].shape[2:]
+            maps.append(fuse(maps, size))  # B C H W of the node's level
         return [maps[i] for i in self.table.outputs]
 
 
 class BiFPN(nn.Module):
-    """Coarser levels made from the last map, then `cells` cells.
+    """Coarser levels made from the last map, then `cells` BiFPN layers.
 
     `in_channels` belong to the backbone's maps, the finest first, each half as large as
     the one before; `levels` maps of `width` channels come out. `topology` (`bifpn`,
@@ -282,7 +330,7 @@ class BiFPN(nn.Module):
         fusion: Callable[[int], nn.Module] = FastFusion,
         activation: Callable[[], nn.Module] = nn.SiLU,
         topology: Callable[[int], Topology] = bifpn,
-        conv: Callable[[int, int], nn.Module] = Separable,
+        conv: Callable[[int, int], nn.Module] = SeparableConv,
         norm: Callable[[int], nn.Module] = BatchNorm,
     ):
         super().__init__()
@@ -297,22 +345,25 @@ class BiFPN(nn.Module):
         self.extra = _project(in_channels[-1] if missing else width, width, norm)
         parts = dict(fusion=fusion, activation=activation, conv=conv, norm=norm)
         channels, table = [*in_channels, *[width] * missing], topology(levels)
-        self.cells = nn.Sequential(Cell(channels, width, table, **parts))
+        self.cells = nn.Sequential(BiFPNLayer(channels, width, table, **parts))
         for _ in range(1, cells):
-            self.cells.append(Cell([width] * levels, width, table, **parts))
+            self.cells.append(BiFPNLayer([width] * levels, width, table, **parts))
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 _glorot(part)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        if (found := tuple(x.shape[1] for x in features)) != self.in_channels:
+        given = tuple(x.shape[1] for x in features)
+        if given != self.in_channels:
             raise ValueError(
-                f"features have {found} channels; built for {self.in_channels}"
+                f"features have {given} channels; built for {self.in_channels}"
             )
         levels = list(features)
-        for i in range(len(levels), self.levels):
-            x = self.extra(levels[-1]) if i == len(features) else levels[-1]
-            levels.append(resample(x, level_sizes(x.shape[2:], 1, 1)[0]))
+        coarsest = self.extra(levels[-1])  # B C H W; nothing if no level is missing
+        for _ in range(len(features), self.levels):
+            (half,) = level_sizes(coarsest.shape[2:], 1, 1)
+            coarsest = resample(coarsest, half)  # B C H/2 W/2
+            levels.append(coarsest)
         return self.cells(levels)
 
 

@@ -47,7 +47,7 @@ class Config:
     anchors: AnchorConfig = AnchorConfig()  # holds the first and the last level, too
     topology: Callable[[int], bifpn.Topology] = bifpn.bifpn
     fusion: Callable[..., nn.Module] = bifpn.FastFusion
-    conv: Callable[[int, int], nn.Module] = bifpn.Separable
+    conv: Callable[[int, int], nn.Module] = bifpn.SeparableConv
     activation: Callable[..., nn.Module] = nn.SiLU
     mean: tuple[float, ...] = IMAGENET[0]
     std: tuple[float, ...] = IMAGENET[1]

@@ -11,7 +11,7 @@ from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
 
 def fusion_weights() -> int:
-    """Weights of eight BiFPN cells with six levels: one for each map that is read."""
+    """Weights of eight BiFPN layers with six levels: one for each map that is read."""
     return 8 * sum(len(node.inputs) for node in bifpn.bifpn(6).nodes)
 
 
@@ -19,7 +19,7 @@ def weights_of_five_levels() -> int:
     return 8 * 19
 
 
-def weights_of_one_cell() -> int:
+def weights_of_one_layer() -> int:
     return 24
 
 
@@ -212,12 +212,12 @@ EXERCISES = (
     Exercise(
         name="fusion_weights", number="11.1", kind="predict", minutes=5, difficulty=1,
         points=1,
-        task="Six levels, eight cells, fast fusion: how many fusion weights?",
+        task="Six levels, eight BiFPN layers, fast fusion: how many fusion weights?",
         reference=fusion_weights,
         wrong=(
-            Wrong(weights_of_five_levels, "19 a cell is right for five levels; this"
+            Wrong(weights_of_five_levels, "19 a layer is right for five levels; this"
                   " pyramid has six"),
-            Wrong(weights_of_one_cell, "right for one cell; there are eight"),
+            Wrong(weights_of_one_layer, "right for one layer; there are eight"),
             Wrong(weights_without_shortcuts, "the short cuts are missing: nodes on the"
                   " way up, but for the last, read three maps"),
             Wrong(weights_of_nodes, "that is the number of nodes; a node has a weight"
@@ -398,11 +398,11 @@ QUIZ = (
         ),
     ),
     Question(
-        "Why do P4 and P5 have two 1x1 convolutions each in the first cell, and none in"
+        "Why do P4 and P5 have two 1x1 convolutions each in the first layer, and none in"
         " the second?",
         (
             Option("Each is read by two nodes, and each node has its own.", "The second"
-                   " cell's inputs have the right width already.", True),
+                   " layer's inputs have the right width already.", True),
             Option("One is for the forward pass, one for the backward pass.", "The"
                    " backward pass uses the same weights."),
             Option("It is an oversight; one in common gives the same network.", "It"
@@ -412,7 +412,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "PANet and BiFPN with five levels, one cell each: what does BiFPN have less of,"
+        "PANet and BiFPN with five levels, one layer each: what does BiFPN have less of,"
         " and what more?",
         (
             Option("Fewer nodes, more edges.", "8 nodes in place of 10, and 19 edges in"

@@ -30,7 +30,7 @@ def logits_with_background() -> int:
     return logits(classes=91)
 
 
-def logits_of_cells() -> int:
+def logits_of_places() -> int:
     return logits() // 9
 
 
@@ -294,11 +294,11 @@ EXERCISES = (
             Wrong(logits_of_d0, "that is D0 at 512 x 512; D1 takes 640 x 640"),
             Wrong(logits_with_background, "there is no logit for the background: it is"
                   " what is left if all 90 are small"),
-            Wrong(logits_of_cells, "you have one anchor a cell; there are nine"),
+            Wrong(logits_of_places, "you have one anchor a place; there are nine"),
         ),
         hints=(
             "The sides of P3 to P7 are 80, 40, 20, 10 and 5.",
-            "The sum of their squares is the number of cells; nine anchors each, and"
+            "The sum of their squares is the number of places; nine anchors each, and"
             " 90 classes for every anchor.",
         ),
     ),
@@ -485,7 +485,7 @@ QUIZ = (
         value=lambda: efficientdet.CONFIGS["d7"].backbone.upper(),
     ),
     Question(
-        "By the paper's rule, how many BiFPN cells has phi = 5, and how many has the"
+        "By the paper's rule, how many BiFPN layers has phi = 5, and how many has the"
         " paper's own table?",
         (
             Option("7 and 7", "7 is the table. The rule is 3 + phi."),
