@@ -213,8 +213,8 @@ plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound co
 
 # %% tags=["core"]
 def sizes(phi):
-    grown = {"side of the picture": (512 + 128 * phi) / 512, "channels W": 1.35**phi, "cells D": (3 + phi) / 3}
-    said = f"By the formulas: {512 + 128 * phi} pixels a side, {64 * 1.35**phi:.1f} channels, {3 + phi} cells."
+    grown = {"side of the picture": (512 + 128 * phi) / 512, "channels W": 1.35**phi, "layers D": (3 + phi) / 3}
+    said = f"By the formulas: {512 + 128 * phi} pixels a side, {64 * 1.35**phi:.1f} channels, {3 + phi} layers."
     return plots.bars(grown, y_label="times D0", says=said)
 
 

@@ -398,8 +398,8 @@ QUIZ = (
         ),
     ),
     Question(
-        "Why do P4 and P5 have two 1x1 convolutions each in the first layer, and none in"
-        " the second?",
+        "Why do P4 and P5 have two 1x1 convolutions each in the first layer, and none"
+        " in the second?",
         (
             Option("Each is read by two nodes, and each node has its own.", "The second"
                    " layer's inputs have the right width already.", True),
@@ -412,8 +412,8 @@ QUIZ = (
         ),
     ),
     Question(
-        "PANet and BiFPN with five levels, one layer each: what does BiFPN have less of,"
-        " and what more?",
+        "PANet and BiFPN with five levels, one layer each: what does BiFPN have less"
+        " of, and what more?",
         (
             Option("Fewer nodes, more edges.", "8 nodes in place of 10, and 19 edges in"
                    " place of 18.", True),
