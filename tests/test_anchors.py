@@ -288,6 +288,16 @@ def test_a_box_without_area_is_refused_and_named():
             anchors.assign(grid, boxes, torch.tensor([0, 0]))
 
 
+def test_labels_are_counted_from_0_and_one_for_each_box():
+    """-1 and -2 are the marks of anchors without an object."""
+    grid, box = anchors.anchors((64, 64)), torch.tensor([[1.0, 1, 20, 20]])
+    for labels, words in (([-1], "label -1 is below 0"), ([-2], "-2"), ([1, 1], "1 b")):
+        with pytest.raises(ValueError, match=words):
+            anchors.insist_objects(box, torch.tensor(labels))
+    with pytest.raises(ValueError, match="label -1 is below 0"):
+        anchors.assign(grid, box, torch.tensor([-1]))
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.35])
 @pytest.mark.parametrize("size", [(128, 128), (96, 160)])
 def test_assignment_is_effdets(size, threshold):

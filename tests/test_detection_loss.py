@@ -246,6 +246,39 @@ def test_what_does_not_fit_is_refused():
         detection_loss.detection_loss(*outputs(0.0, 0.0), late, GRID)
 
 
+BOX = torch.tensor([[10.0, 10, 50, 50]])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "words"),
+    [
+        (BOX, torch.tensor([-1]), "label -1 is below 0"),
+        (BOX, torch.tensor([-2]), "label -2 is below 0"),
+        (BOX, torch.tensor([1, 2]), r"labels are torch.int64 \(2,\) for 1 boxes"),
+        (BOX, torch.zeros(0, dtype=torch.int64), r"\(0,\) for 1 boxes"),
+        (BOX, torch.tensor([1.0]), "labels are torch.float32"),
+        (BOX, torch.tensor([1], dtype=torch.int32), "labels are torch.int32"),
+        (BOX, torch.tensor([[1]]), r"torch.int64 \(1, 1\)"),
+        (BOX[0], torch.tensor([1]), r"boxes are torch.float32 \(4,\)"),
+        (BOX.long(), torch.tensor([1]), "boxes are torch.int64"),
+        (BOX[:, :3], torch.tensor([1]), r"boxes are torch.float32 \(1, 3\)"),
+        (BOX[:, [2, 3, 0, 1]], torch.tensor([1]), "box 0 is .* x1 < x2"),
+    ],
+)
+def test_targets_that_cannot_be_learned_are_named(boxes, labels, words):
+    """The first picture is sound; the message says that it is the second one."""
+    sound = PUBLISHED, torch.tensor([0, 1, 2])
+    with pytest.raises(ValueError, match=f"picture 1 of the batch: .*{words}"):
+        detection_loss.detection_loss(
+            *outputs(0.0, 0.0, 2), batch(sound, (boxes, labels)), GRID
+        )
+
+
+def test_targets_of_another_number_of_pictures_are_refused():
+    with pytest.raises(ValueError, match="outputs are of 2 pictures, targets of 1"):
+        detection_loss.detection_loss(*outputs(0.0, 0.0, 2), OBJECTS, GRID)
+
+
 def test_thresholds_and_constants_pass_through():
     """A lower threshold gives more positives; a box weight of 0 leaves the classes."""
     out = outputs(0.0, 0.0)

@@ -1,6 +1,6 @@
 """Anchors: where a detector may look, which box each one learns, and in what code.
 
-Nine boxes stand on every cell of every level. IoU says how well one fits an object;
+Nine boxes stand at every place of every level. IoU says how well one fits an object;
 `assign` gives each anchor an object or none; `encode` writes the object as four small
 numbers seen from its anchor, and `decode` reads them back. Boxes are xyxy pixels.
 
@@ -38,21 +38,29 @@ class AnchorConfig:
     levels: tuple[int, int] = (3, 7)
 
     def __post_init__(self):
-        sides = [side for ratio in self.ratios for side in ratio]
-        if not (sides and min([self.scale, self.octaves, *sides]) > 0):
+        sizes = [self.scale, self.octaves]
+        for width, height in self.ratios:
+            sizes += [width, height]
+        positive = all(size > 0 for size in sizes)
+        if not self.ratios or not positive:
             raise ValueError(f"{self}: scale, octaves and ratios must be positive")
-        if not 0 <= self.levels[0] <= self.levels[1]:
+        first, last = self.levels
+        if not 0 <= first <= last:
             raise ValueError(f"levels {self.levels} must be (first, last)")
 
     @property
     def per_cell(self) -> int:
-        """Anchors on each cell, 9 in the paper."""
+        """Anchors at each place, 9 in the paper."""
         return self.octaves * len(self.ratios)
 
     def shapes(self) -> list[tuple[float, float]]:
         """(width, height) in strides: octaves outside, ratios inside, as in TF."""
-        bases = [self.scale * 2 ** (s / self.octaves) for s in range(self.octaves)]
-        return [(base * w, base * h) for base in bases for w, h in self.ratios]
+        shapes = []
+        for octave in range(self.octaves):
+            base = self.scale * 2 ** (octave / self.octaves)
+            for width, height in self.ratios:
+                shapes.append((base * width, base * height))
+        return shapes
 
 
 class Assignment(NamedTuple):
@@ -77,45 +85,66 @@ def anchors(
     """All anchors of a picture of (height, width), level by level, row by row.
 
     Not clipped to the picture. A stride is picture over level: 320 / 3 on level 7.
+
+    >>> anchors((512, 512))[0].tolist()  # 4 strides of 8, about (4, 4)
+    [-12.0, -12.0, 20.0, 20.0]
     """
     config = config or AnchorConfig()
+    height, width = image_size
     shapes = np.array(config.shapes())  # K 2, float64: rounded once, at the end
     levels = []
     for rows, columns in level_sizes(image_size, *config.levels):
-        stride = np.array([image_size[1] / columns, image_size[0] / rows])
-        cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1)
-        centres = (cells.reshape(-1, 1, 2) + 0.5) * stride  # H*W 1 2, Eq. 12.1
+        stride = np.array([width / columns, height / rows])
+        across, down = np.meshgrid(np.arange(columns), np.arange(rows))  # H W
+        places = np.stack([across, down], -1)  # H W 2
+        centres = (places.reshape(-1, 1, 2) + 0.5) * stride  # H*W 1 2, Eq. 12.1
         half = shapes * stride / 2  # K 2
-        levels.append(np.concatenate([centres - half, centres + half], 2))  # H*W K 4
-    boxes = np.concatenate([level.reshape(-1, 4) for level in levels])
-    return torch.from_numpy(boxes.astype(np.float32)).to(device)  # A 4
+        corners = np.concatenate([centres - half, centres + half], 2)  # H*W K 4
+        levels.append(corners.reshape(-1, 4))
+    boxes = np.concatenate(levels)  # A 4
+    return torch.from_numpy(boxes.astype(np.float32)).to(device)
 
 
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
     """Outputs (B, K * size, H, W) of all levels as (B, A, size), in anchor order."""
-    rows = [o.permute(0, 2, 3, 1).reshape(len(o), -1, size) for o in outputs]
-    return torch.cat(rows, 1)
+    levels = []
+    for output in outputs:
+        by_place = output.permute(0, 2, 3, 1)  # B H W K*size
+        levels.append(by_place.reshape(len(output), -1, size))  # B H*W*K size
+    return torch.cat(levels, 1)  # B A size
 
 
 def box_area(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
     """In square pixels, without the "+ 1" of the VOC toolkit."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    x1, y1, x2, y2 = boxes.unbind(1)
+    return (x2 - x1) * (y2 - y1)
 
 
 def box_iou(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"]) -> Float[Tensor, "N M"]:
-    """Intersection over union, each `a` with each `b`; 0 where neither has an area."""
+    """Intersection over union, each `a` with each `b`; 0 where neither has an area.
+
+    >>> square = torch.tensor([[0.0, 0, 10, 10]])
+    >>> box_iou(square, square + torch.tensor([5.0, 0, 5, 0]))  # 50 / 150
+    tensor([[0.3333]])
+    """
     a_x1, a_y1, a_x2, a_y2 = a[:, None].unbind(2)  # N 1
     b_x1, b_y1, b_x2, b_y2 = b.unbind(1)  # M
-    width = (torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)).clamp(min=0)
-    height = (torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)).clamp(min=0)
-    overlap = width * height  # N M
-    union = box_area(a)[:, None] + box_area(b) - overlap
-    return overlap / union.clamp(min=torch.finfo(union.dtype).tiny)  # Eq. 12.2
+    left = torch.maximum(a_x1, b_x1)  # N M, of what both cover
+    right = torch.minimum(a_x2, b_x2)
+    top = torch.maximum(a_y1, b_y1)
+    bottom = torch.minimum(a_y2, b_y2)
+    width = (right - left).clamp(min=0)  # below 0: they do not touch
+    height = (bottom - top).clamp(min=0)
+    intersection = width * height  # N M
+    union = box_area(a)[:, None] + box_area(b) - intersection
+    tiny = torch.finfo(union.dtype).tiny  # not 0 / 0, whose gradient is NaN
+    return intersection / union.clamp(min=tiny)  # Eq. 12.2
 
 
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """(..., 2) each, in the order of codes: y, x and height, width."""
-    low, high = boxes.unflatten(-1, (2, 2)).flip(-1).unbind(-2)
+    corners = boxes.unflatten(-1, (2, 2)).flip(-1)  # ... 2 2, y first
+    low, high = corners.unbind(-2)
     return (low + high) / 2, high - low
 
 
@@ -125,23 +154,38 @@ def encode(
     """Box i seen from anchor i: [ty, tx, th, tw], y first, as in published weights.
 
     Shifts in anchor sides, sizes as logarithms, nothing divided by a "variance".
+
+    >>> anchor = torch.tensor([[0.0, 20, 40, 60]])  # 40 by 40 about (20, 40)
+    >>> box = torch.tensor([[20.0, 20, 60, 60]])  # the same, half a side to the right
+    >>> encode(box, anchor).tolist()
+    [[0.0, 0.5, 0.0, 0.0]]
     """
-    centre, size = _centre_and_size(boxes)
+    centre, size = _centre_and_size(boxes)  # A 2, y first
     anchor_centre, anchor_size = _centre_and_size(anchors)
-    size, anchor_size = size + EPS, anchor_size + EPS
-    shift = (centre - anchor_centre) / anchor_size
-    return torch.cat([shift, torch.log(size / anchor_size)], -1)  # Eq. 12.3
+    size = size + EPS
+    anchor_size = anchor_size + EPS
+    shift = (centre - anchor_centre) / anchor_size  # ty tx
+    stretch = torch.log(size / anchor_size)  # th tw
+    return torch.cat([shift, stretch], -1)  # A 4, Eq. 12.3
 
 
 def decode(
     codes: Float[Tensor, "*B A 4"], anchors: Float[Tensor, "A 4"]
 ) -> Float[Tensor, "*B A 4"]:
-    """The inverse of `encode`, in float32 at least; th and tw end at MAX_LOG_SIZE."""
+    """The inverse of `encode`, in float32 at least; th and tw end at MAX_LOG_SIZE.
+
+    >>> anchor = torch.tensor([[0.0, 20, 40, 60]])
+    >>> decode(torch.tensor([[0.0, 0.5, 0, 0]]), anchor).tolist()
+    [[20.0, 20.0, 60.0, 60.0]]
+    """
     codes = codes.to(torch.promote_types(codes.dtype, torch.float32))
-    anchor_centre, anchor_size = _centre_and_size(anchors)
-    centre = anchor_centre + codes[..., :2] * anchor_size  # Eq. 12.4
-    half = codes[..., 2:].clamp(max=MAX_LOG_SIZE).exp() * anchor_size / 2
-    return torch.stack([centre - half, centre + half], -2).flip(-1).flatten(-2)
+    shift, stretch = codes.split(2, -1)  # *B A 2: ty tx, th tw
+    stretch = stretch.clamp(max=MAX_LOG_SIZE)
+    anchor_centre, anchor_size = _centre_and_size(anchors)  # A 2, y first
+    centre = anchor_centre + shift * anchor_size  # Eq. 12.4
+    half = stretch.exp() * anchor_size / 2
+    corners = torch.stack([centre - half, centre + half], -2)  # *B A 2 2, y first
+    return corners.flip(-1).flatten(-2)  # *B A 4, x first
 
 
 def assign(
@@ -157,31 +201,66 @@ def assign(
     between the two it is ignored. Then each object takes its best anchor by force; of
     two objects that want the same one the first gets it, and the other may have none.
     Raises ValueError for a box without area: its code would be log 0.
+
+    >>> three = torch.tensor([[0.0, 0, 10, 10], [2, 0, 12, 10], [5, 0, 15, 10]])
+    >>> box, label = three[:1], torch.tensor([7])
+    >>> assign(three, box, label).labels.tolist()  # IoU 1, 8/12, 5/15
+    [7, 7, -1]
     """
-    unmatched = matched if unmatched is None else unmatched
+    if unmatched is None:
+        unmatched = matched
     if not 0 < unmatched <= matched:
         raise ValueError(f"{unmatched=} must be above 0, and {matched=} not below it")
+    insist_objects(boxes, labels)
     if len(boxes) == 0:  # a picture without objects: everything is background
         none = torch.full((len(anchors),), NEGATIVE, device=anchors.device)
         return Assignment(none, torch.zeros_like(anchors), none)
+    iou = box_iou(boxes, anchors)  # N A
+    # Rule 1: each anchor, its best object. Of equals the first.
+    best_iou, owner = iou.max(0)  # A, Eq. 12.5
+    owner = torch.where(best_iou >= matched, owner, IGNORED)
+    owner = torch.where(best_iou >= unmatched, owner, NEGATIVE)
+    # Rule 2: each object, its best anchor, by force. Two may want the same one: "amin"
+    # gives it to the first. Of two plain writes to one place no order is promised.
+    numbers = torch.arange(len(boxes), device=boxes.device)
+    nobody = torch.full_like(owner, len(boxes))
+    forced = nobody.scatter_reduce(0, iou.argmax(1), numbers, "amin")  # A
+    owner = torch.where(forced < len(boxes), forced, owner)
+    # What the owner asks of its anchors.
+    positive = owner >= 0
+    mine = owner[positive]
+    classes = owner.clone()
+    classes[positive] = labels[mine]
+    codes = torch.zeros_like(anchors)  # A 4
+    codes[positive] = encode(boxes[mine], anchors[positive])
+    return Assignment(classes, codes, owner)
+
+
+def insist_objects(boxes: Tensor, labels: Tensor, where: str = "") -> None:
+    """ValueError unless these are objects: boxes (N, 4) with area, labels (N,) from 0.
+
+    `where` begins the message. A label below 0 would be one of NEGATIVE and IGNORED.
+    """
+    if boxes.dim() != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
+        raise ValueError(
+            f"{where}boxes are {boxes.dtype} {tuple(boxes.shape)}; give floats (N, 4)"
+        )
+    if labels.dtype != torch.int64 or labels.shape != boxes.shape[:1]:
+        raise ValueError(
+            f"{where}labels are {labels.dtype} {tuple(labels.shape)} for {len(boxes)}"
+            " boxes; give int64, one for each box"
+        )
+    if len(labels) and labels.min() < 0:
+        raise ValueError(
+            f"{where}label {int(labels.min())} is below 0; labels count from 0"
+            " (is it perhaps a category id, less one too many?)"
+        )
     sound = (boxes[:, 2:] > boxes[:, :2]).all(1)
     if not sound.all():  # NaN fails too
         i = int(sound.int().argmin())
-        raise ValueError(f"box {i} is {boxes[i].tolist()}: x1 < x2 and y1 < y2 needed")
-    iou = box_iou(boxes, anchors)  # N A
-    best, owner = iou.max(0)  # Eq. 12.5; of equals the first
-    rest = torch.where(best >= unmatched, IGNORED, NEGATIVE)
-    owner = torch.where(best >= matched, owner, rest)
-    # Forced. "amin": of two plain writes to one place, which is last is left open.
-    numbers = torch.arange(len(boxes), device=boxes.device)
-    nobody = owner.new_full(owner.shape, len(boxes))
-    forced = nobody.scatter_reduce(0, iou.argmax(1), numbers, "amin")
-    owner = torch.where(forced < len(boxes), forced, owner)
-    positive, classes = owner >= 0, owner.clone()
-    mine, codes = owner[positive], torch.zeros_like(anchors)
-    codes[positive] = encode(boxes[mine], anchors[positive])
-    classes[positive] = labels[mine]
-    return Assignment(classes, codes, owner)
+        raise ValueError(
+            f"{where}box {i} is {boxes[i].tolist()}: x1 < x2 and y1 < y2 needed"
+        )
 
 
 def coverage(
@@ -190,11 +269,13 @@ def coverage(
     """Side, best IoU and positive anchors of every object; (N, 4) boxes a picture."""
     if not any(map(len, boxes)):
         raise ValueError(f"coverage: {len(boxes)} pictures, and no object in them")
-    found = []
-    for some in boxes:
-        if len(some):
-            numbers = torch.arange(len(some), device=some.device)
-            owner = assign(anchors, some, numbers, matched).matched
-            count = (owner == numbers[:, None]).sum(1)
-            found.append((box_area(some).sqrt(), box_iou(some, anchors).amax(1), count))
-    return Coverage(*map(torch.cat, zip(*found, strict=True)))
+    sides, ious, positives = [], [], []
+    for objects in boxes:
+        if len(objects) == 0:
+            continue
+        numbers = torch.arange(len(objects), device=objects.device)
+        owner = assign(anchors, objects, numbers, matched).matched  # A
+        sides.append(box_area(objects).sqrt())
+        ious.append(box_iou(objects, anchors).amax(1))
+        positives.append((owner == numbers[:, None]).sum(1))
+    return Coverage(torch.cat(sides), torch.cat(ious), torch.cat(positives))

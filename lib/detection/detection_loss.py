@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from lib.detection.anchors import IGNORED, assign, flatten
+from lib.detection.anchors import IGNORED, assign, flatten, insist_objects
 
 
 class Loss(NamedTuple):
@@ -42,6 +42,9 @@ def focal_loss(
     """Focal loss of each logit on its own: one yes-or-no question for each class.
 
     `alpha` weighs yes, 1 - `alpha` no; `gamma` = 0 is plain cross entropy.
+
+    >>> focal_loss(torch.zeros(1), torch.tensor([True]))  # 1/4 * (1/2)**1.5 * log 2
+    tensor([0.0613])
     """
     wrong = torch.where(targets, -logits, logits)  # logit of the wrong answer
     cross_entropy = F.softplus(wrong)  # -log p_t, Eq. 14.1
@@ -54,7 +57,11 @@ def focal_loss(
 def huber_loss(
     error: Float[Tensor, "*N"], delta: float | int = 0.1
 ) -> Float[Tensor, "*N"]:
-    """Half the square up to `delta`, a straight line of slope `delta` beyond."""
+    """Half the square up to `delta`, a straight line of slope `delta` beyond.
+
+    >>> huber_loss(torch.tensor([0.1, 0.5]))  # 0.1**2 / 2, and 0.1 * 0.4 more
+    tensor([0.0050, 0.0450])
+    """
     size = error.abs()
     square = size.clamp(max=delta)
     return 0.5 * square**2 + delta * (size - square)  # Eq. 14.4
@@ -81,15 +88,19 @@ def loss_of_assigned(
     normaliser = positives + 1  # Eq. 14.5
     numbers = torch.arange(logits.shape[-1], device=labels.device)  # K
     # One picture at a time stays in a CPU's cache: twice as fast as all at once.
-    classes = 0.0
-    for x, k in zip(logits, labels, strict=True):
-        terms = focal_loss(x, k[:, None] == numbers, alpha, gamma)  # A K
-        classes = classes + (terms.sum(1) * (k != IGNORED)).sum()
+    class_sum = 0.0
+    for logit, label in zip(logits, labels, strict=True):
+        right = label[:, None] == numbers  # A K
+        each = focal_loss(logit, right, alpha, gamma).sum(1)  # A
+        heard = label != IGNORED
+        class_sum = class_sum + (each * heard).sum()
     # As the reference: a target of exactly 0 does not count, also on a positive anchor.
     # It hits an anchor whose centre or side is already right, to the last bit.
     known = code_targets != 0
-    terms = huber_loss(codes[known] - code_targets[known], delta)
-    classes, boxes = classes / normaliser, terms.sum() / (4 * normaliser)
+    error = codes[known] - code_targets[known]
+    box_sum = huber_loss(error, delta).sum()
+    classes = class_sum / normaliser
+    boxes = box_sum / (4 * normaliser)
     total = classes + box_weight * boxes  # Eq. 14.6
     return Loss(total, classes, boxes, positives)
 
@@ -108,7 +119,7 @@ def detection_loss(
 
     `targets` is a `data.Batch`, or anything with those two lists; `anchors` are those
     of the pictures' size. `constants` go to `loss_of_assigned`. Raises ValueError where
-    outputs and anchors do not fit, or a label has no class.
+    outputs and anchors do not fit, a label has no class or no box, a box no area.
     """
     codes = flatten(box_outputs, 4)  # B A 4
     if codes.shape[1] != len(anchors):
@@ -117,12 +128,32 @@ def detection_loss(
             " other AnchorConfig, or other picture size?"
         )
     per_cell = box_outputs[0].shape[1] // 4
-    logits = flatten(class_outputs, class_outputs[0].shape[1] // per_cell)  # B A K
-    highest = max((int(k.max()) for k in targets.labels if len(k)), default=-1)
-    if highest >= logits.shape[-1]:
-        raise ValueError(f"label {highest} needs more than {logits.shape[-1]} classes")
-    pictures = zip(targets.boxes, targets.labels, strict=True)
-    found = [assign(anchors, b, k, matched, unmatched) for b, k in pictures]
-    labels = torch.stack([each.labels for each in found])
-    wanted = torch.stack([each.codes for each in found])
-    return loss_of_assigned(logits, codes, labels, wanted, **constants)
+    classes = class_outputs[0].shape[1] // per_cell
+    logits = flatten(class_outputs, classes)  # B A K
+    _insist_targets(targets, len(logits), classes)
+    labels, code_targets = [], []
+    for objects in zip(targets.boxes, targets.labels, strict=True):
+        assignment = assign(anchors, *objects, matched, unmatched)
+        labels.append(assignment.labels)
+        code_targets.append(assignment.codes)
+    return loss_of_assigned(
+        logits, codes, torch.stack(labels), torch.stack(code_targets), **constants
+    )
+
+
+def _insist_targets(targets, pictures: int, classes: int) -> None:
+    """ValueError that names the picture whose boxes or labels cannot be learned."""
+    given = len(targets.boxes), len(targets.labels)
+    if given != (pictures, pictures):
+        raise ValueError(
+            f"outputs are of {pictures} pictures, targets of {given[0]} (boxes) and"
+            f" {given[1]} (labels)"
+        )
+    for i, objects in enumerate(zip(targets.boxes, targets.labels, strict=True)):
+        insist_objects(*objects, where=f"picture {i} of the batch: ")
+        highest = int(objects[1].max()) if len(objects[1]) else -1
+        if highest >= classes:
+            raise ValueError(
+                f"picture {i} of the batch: label {highest} needs more than {classes}"
+                " classes"
+            )
