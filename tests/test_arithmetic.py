@@ -14,8 +14,8 @@ from onnx import helper
 from lib.compression import arithmetic, quantize
 from lib.compression.arithmetic import (
     LARGEST,
+    choose_output_stage,
     fixed_point,
-    requantization,
     rounded_shift,
 )
 from lib.compression.quantize import QParams, choose_qparams, dequantize
@@ -87,10 +87,12 @@ def test_fixed_point_is_near_for_all_sizes():
 
 
 def test_a_tiny_factor_takes_every_accumulator_to_zero():
-    how = requantization(2.0**-45, QParams(torch.tensor(1.0), torch.tensor(3), 0, 255))
-    assert how.shift == 62
+    stage = choose_output_stage(
+        2.0**-45, QParams(torch.tensor(1.0), torch.tensor(3), 0, 255)
+    )
+    assert stage.shift == 62
     ends = torch.tensor([LARGEST, -LARGEST, 0])
-    assert arithmetic.requantize(ends, how).tolist() == [3, 3, 3]
+    assert arithmetic.requantize(ends, stage).tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf, 2.0**30])
@@ -116,11 +118,11 @@ def test_requantize_equals_exact_fractions():
     factors = torch.tensor([1e-8, 1e-4, 0.003, 0.5, 1.5], dtype=torch.float64)
     rest = torch.tensor([0.5, -0.5, 0.25, 0.0, -0.125], dtype=torch.float64)
     grid = QParams(torch.tensor(0.1), torch.tensor(-3).int(), -128, 127)
-    how = requantization(factors, grid, rest=rest)
-    mine = arithmetic.requantize(acc, how)
+    stage = choose_output_stage(factors, grid, rest=rest)
+    mine = arithmetic.requantize(acc, stage)
     for c, values in enumerate(acc.unbind(1)):
-        m, n = int(how.multiplier[c]), int(how.shift[c])
-        shift_in = int(how.offset[c])
+        m, n = int(stage.multiplier[c]), int(stage.shift[c])
+        shift_in = int(stage.offset[c])
         wanted = [
             min(max(round(Fraction(v * m + shift_in, 2**n)) - 3, -128), 127)
             for v in values.flatten().tolist()
@@ -155,10 +157,12 @@ def a_convolution(kind, seed=0, weight_bits=8, **how):
 
 def in_integers(q, x, weight, bias, w, out, geometry=None, ends=()):
     integers = quantize.quantize(weight, w)
-    layer = arithmetic.layer(integers, bias, w, x)
-    how = requantization(layer.step / out.scale.double(), out, *ends, rest=layer.rest)
+    layer = arithmetic.integer_layer(integers, bias, w, x)
+    stage = choose_output_stage(
+        layer.step / out.scale.double(), out, *ends, rest=layer.rest
+    )
     run = arithmetic.conv2d if weight.dim() == 4 else arithmetic.linear
-    return run(q, layer.weight, layer.bias, x.zero_point, how, **(geometry or {}))
+    return run(q, layer.weight, layer.bias, x.zero_point, stage, **(geometry or {}))
 
 
 @pytest.mark.parametrize("kind", SHAPES)
@@ -234,9 +238,9 @@ def test_fast_sums_equal_the_slow_ones_bit_for_bit():
 def test_sums_equal_those_in_double_precision():
     """Which holds any integer below 2^53; the bound of these sums is far below."""
     q, x, weight, bias, w, geometry = a_convolution("grouped")
-    layer = arithmetic.layer(quantize.quantize(weight, w), bias, w, x)
+    layer = arithmetic.integer_layer(quantize.quantize(weight, w), bias, w, x)
     bound = arithmetic.accumulator_bound(
-        layer.weight, layer.bias, arithmetic.reach(x)
+        layer.weight, layer.bias, arithmetic.largest_magnitude(x)
     ).max()
     assert bound < 2**31
     args = q, layer.weight, layer.bias, x.zero_point
@@ -261,8 +265,10 @@ def test_a_bias_beyond_32_bits_makes_steps_larger():
     q, x = a_map((4, 8, 40, 40))
     in_old_steps = bias[1].double() / (w.scale[1].double() * x.scale.double())
     assert in_old_steps > 2**31
-    layer = arithmetic.layer(quantize.quantize(weight, w), bias, w, x)
-    bound = arithmetic.accumulator_bound(layer.weight, layer.bias, arithmetic.reach(x))
+    layer = arithmetic.integer_layer(quantize.quantize(weight, w), bias, w, x)
+    bound = arithmetic.accumulator_bound(
+        layer.weight, layer.bias, arithmetic.largest_magnitude(x)
+    )
     assert (bound <= LARGEST).all()
     real = F.conv2d(dequantize(q, x), dequantize(quantize.quantize(weight, w), w), bias)
     out = fitted(real)
@@ -274,7 +280,7 @@ def test_sums_that_leave_int32_are_refused():
     w = choose_qparams(torch.tensor([-1.0, 1.0]), bits=16, symmetric=True)
     weight = torch.full((1, 2, 1, 1), 32767, dtype=torch.int32)
     with pytest.raises(ValueError, match=r"sums reach 4294770690; int32 ends at 2\^31"):
-        arithmetic.layer(weight, None, w, x)
+        arithmetic.integer_layer(weight, None, w, x)
 
 
 def test_weights_of_groups_are_refused():
@@ -282,7 +288,7 @@ def test_weights_of_groups_are_refused():
     w = choose_qparams(weight, bits=4, symmetric=True, axis=0, group=4)
     _, x = a_map((1,))
     with pytest.raises(ValueError, match="by group"):
-        arithmetic.layer(quantize.quantize(weight, w), None, w, x)
+        arithmetic.integer_layer(quantize.quantize(weight, w), None, w, x)
 
 
 # --------------------------------------------------------------------------------- maps
@@ -290,11 +296,13 @@ def test_weights_of_groups_are_refused():
 
 def a_sum(maps, grids, factors, out, ends=()):
     steps = [f * g.scale.item() for f, g in zip(factors, grids, strict=True)]
-    reaches = [arithmetic.reach(g) for g in grids]
-    weights, step = arithmetic.common_step(steps, reaches)
-    how = requantization(step / out.scale.item(), out, *ends)
+    largest = [arithmetic.largest_magnitude(g) for g in grids]
+    weights, step = arithmetic.common_step(steps, largest)
+    stage = choose_output_stage(step / out.scale.item(), out, *ends)
     zeros = [g.zero_point for g in grids]
-    return arithmetic.weighted_sum(*maps, zero_points=zeros, weights=weights, how=how)
+    return arithmetic.weighted_sum(
+        *maps, zero_points=zeros, weights=weights, stage=stage
+    )
 
 
 @pytest.mark.parametrize("ends", [(), (0.0, 6.0)], ids=str)
@@ -348,8 +356,8 @@ def test_products_agree():
     )
     real = dequantize(q, x) * dequantize(gate, y)
     out = fitted(real)
-    how = requantization(x.scale.item() * y.scale.item() / out.scale.item(), out)
-    mine = arithmetic.multiply(q, gate, [x.zero_point, y.zero_point], how)
+    stage = choose_output_stage(x.scale.item() * y.scale.item() / out.scale.item(), out)
+    mine = arithmetic.multiply(q, gate, [x.zero_point, y.zero_point], stage)
     assert_agree(mine, fake_rounded(real, out))
 
 
@@ -360,9 +368,9 @@ def test_concat_agrees_and_leaves_equal_grids_alone(axis):
     real = torch.cat([dequantize(q, g) for q, g in pairs], axis)
     out = grids[2]
     factors = torch.stack([g.scale for g in grids]).double() / out.scale.double()
-    how = requantization(factors, out, rest=torch.zeros(3))
+    stage = choose_output_stage(factors, out, rest=torch.zeros(3))
     zeros = [g.zero_point for g in grids]
-    mine = arithmetic.concat(*maps, zero_points=zeros, how=how, axis=axis)
+    mine = arithmetic.concat(*maps, zero_points=zeros, stage=stage, axis=axis)
     assert_agree(mine, fake_rounded(real, out))
     assert torch.equal(mine.tensor_split(3, axis)[2], maps[2])
 
@@ -376,8 +384,8 @@ def test_average_pooling_agrees(window):
     out = fitted(real)
     kernel, stride, padding = window
     count = math.prod(kernel) if isinstance(kernel, tuple) else kernel**2
-    how = requantization(x.scale.item() / count / out.scale.item(), out)
-    mine = arithmetic.average_pool(q, x.zero_point, how, kernel, stride, padding)
+    stage = choose_output_stage(x.scale.item() / count / out.scale.item(), out)
+    mine = arithmetic.average_pool(q, x.zero_point, stage, kernel, stride, padding)
     assert_agree(mine, fake_rounded(real, out))
 
 
@@ -385,8 +393,8 @@ def test_average_of_four_on_one_grid_is_exact_with_its_halves():
     grid = QParams(torch.tensor(1.0), torch.tensor(0).int(), 0, 255)
     q = torch.tensor([[0, 0, 0, 1], [1, 0, 0, 1]])[None, None]
     q = torch.cat([q, torch.tensor([[1, 2, 2, 3], [2, 1, 3, 2]])[None, None]], 1)
-    how = requantization(0.25, grid)
-    mine = arithmetic.average_pool(q, grid.zero_point, how, 2)
+    stage = choose_output_stage(0.25, grid)
+    mine = arithmetic.average_pool(q, grid.zero_point, stage, 2)
     assert mine.flatten().tolist() == [0, 0, 2, 2]  # 0.25, 0.5, 1.5, 2.5
 
 
@@ -395,8 +403,8 @@ def test_means_agree(keepdim):
     q, x = a_map((64, 200, 9, 7), 4)
     real = dequantize(q, x).mean((2, 3), keepdim)
     out = fitted(real)
-    how = requantization(x.scale.item() / 63 / out.scale.item(), out)
-    mine = arithmetic.mean(q, x.zero_point, how, (2, 3), keepdim)
+    stage = choose_output_stage(x.scale.item() / 63 / out.scale.item(), out)
+    mine = arithmetic.mean(q, x.zero_point, stage, (2, 3), keepdim)
     assert_agree(mine, fake_rounded(real, out))
 
 
@@ -496,7 +504,7 @@ def as_onnx(geometry):
 def test_convolution_agrees_with_onnxruntime(kind):
     q, x, weight, bias, w, geometry = a_convolution(kind)
     w = w._replace(scale=w.scale * 2)  # 7 bits again
-    layer = arithmetic.layer(quantize.quantize(weight, w), bias, w, x)
+    layer = arithmetic.integer_layer(quantize.quantize(weight, w), bias, w, x)
     out = fitted(
         F.conv2d(
             dequantize(q, x),
@@ -505,8 +513,12 @@ def test_convolution_agrees_with_onnxruntime(kind):
             **geometry,
         )
     )
-    how = requantization(layer.step / out.scale.double(), out)  # as theirs: no rest
-    mine = arithmetic.conv2d(q, layer.weight, layer.bias, x.zero_point, how, **geometry)
+    stage = choose_output_stage(
+        layer.step / out.scale.double(), out
+    )  # as theirs: no rest
+    mine = arithmetic.conv2d(
+        q, layer.weight, layer.bias, x.zero_point, stage, **geometry
+    )
     keys = "x", "x_scale", "x_zero"
     inputs = dict(zip(keys, on_onnx(q, x), strict=True))
     inputs["w"] = layer.weight.numpy()
@@ -530,8 +542,8 @@ def test_sums_of_maps_agree_with_onnxruntime():
     )
     theirs = run_onnx("QLinearAdd", inputs, domain="com.microsoft")
     assert_agree(a_sum((q, r), (x, y), (1, 1), out), theirs.int())
-    how = requantization(x.scale.item() * y.scale.item() / out.scale.item(), out)
-    mine = arithmetic.multiply(q, r, [x.zero_point, y.zero_point], how)
+    stage = choose_output_stage(x.scale.item() * y.scale.item() / out.scale.item(), out)
+    mine = arithmetic.multiply(q, r, [x.zero_point, y.zero_point], stage)
     theirs = run_onnx("QLinearMul", inputs, domain="com.microsoft")
     assert_agree(mine, theirs.int())
 
@@ -539,9 +551,9 @@ def test_sums_of_maps_agree_with_onnxruntime():
 def test_concat_agrees_with_onnxruntime():
     (q, x), (r, y) = a_map((4, 8, 32, 32), 0), a_map((4, 8, 32, 32), 1, -0.3, 7.0)
     factors = torch.stack([x.scale, y.scale]).double() / y.scale.double()
-    how = requantization(factors, y, rest=torch.zeros(2))
+    stage = choose_output_stage(factors, y, rest=torch.zeros(2))
     zeros = [x.zero_point, y.zero_point]
-    mine = arithmetic.concat(q, r, zero_points=zeros, how=how)
+    mine = arithmetic.concat(q, r, zero_points=zeros, stage=stage)
     keys = "y_s", "y_z", "a", "a_s", "a_z", "b", "b_s", "b_z"
     values = (*on_onnx(None, y)[1:], *on_onnx(q, x), *on_onnx(r, y))
     inputs = dict(zip(keys, values, strict=True))
@@ -558,12 +570,12 @@ def test_average_pooling_agrees_with_onnxruntime(whole):
     keys = "x", "x_s", "x_z", "y_s", "y_z"
     inputs = dict(zip(keys, (*on_onnx(q, x), *on_onnx(None, out)[1:]), strict=True))
     count = 144 if whole else 9
-    how = requantization(x.scale.item() / count / out.scale.item(), out)
+    stage = choose_output_stage(x.scale.item() / count / out.scale.item(), out)
     if whole:
-        mine = arithmetic.mean(q, x.zero_point, how, (2, 3), True)
+        mine = arithmetic.mean(q, x.zero_point, stage, (2, 3), True)
         kind, window = "QLinearGlobalAveragePool", {}
     else:
-        mine = arithmetic.average_pool(q, x.zero_point, how, 3)
+        mine = arithmetic.average_pool(q, x.zero_point, stage, 3)
         kind, window = "QLinearAveragePool", {"kernel_shape": [3, 3], "strides": [3, 3]}
     theirs = run_onnx(kind, inputs, domain="com.microsoft", **window)
     assert_agree(mine, theirs.int())

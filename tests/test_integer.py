@@ -75,12 +75,16 @@ def test_sums_of_three_taps_by_hand():
 def test_bias_in_steps_of_the_accumulator():
     w = QParams(torch.tensor([0.01, 0.5]), torch.zeros(2).int(), -127, 127, 0)
     weight = torch.tensor([[1, -2], [3, 4]]).int()
-    layer = arithmetic.layer(weight, torch.tensor([0.4, -1.0]), w, grid(0.02, 9))
+    layer = arithmetic.integer_layer(
+        weight, torch.tensor([0.4, -1.0]), w, grid(0.02, 9)
+    )
     assert layer.bias.tolist() == [2000, -100]  # 0.4 / 0.0002, -1 / 0.01
     assert layer.bias.dtype == torch.int32
     assert layer.weight.dtype == torch.int8
     torch.testing.assert_close(layer.step, torch.tensor([2e-4, 0.01]).double())
-    layer = arithmetic.layer(weight, torch.tensor([0.40003, 0.0]), w, grid(0.02, 9))
+    layer = arithmetic.integer_layer(
+        weight, torch.tensor([0.40003, 0.0]), w, grid(0.02, 9)
+    )
     assert layer.bias.tolist() == [2000, 0]
     assert abs(layer.rest[0] - 0.15) < 1e-3  # 2000.15
 
@@ -103,15 +107,15 @@ def test_halves_go_to_the_even_side():
 @pytest.mark.equation("21.5")
 def test_requantization_by_hand():
     """32640 * 0.0003 is 9.792, so 10, and the zero point is 3."""
-    how = arithmetic.requantization(0.0003, grid(0.2, 3))
+    stage = arithmetic.choose_output_stage(0.0003, grid(0.2, 3))
     sums = torch.tensor([32640, -32640, 10**6, 1666])
     # 9.792, -9.792 (below 0), 300 (above 255), 0.4998
-    assert arithmetic.requantize(sums, how).tolist() == [13, 0, 255, 3]
+    assert arithmetic.requantize(sums, stage).tolist() == [13, 0, 255, 3]
     # What the bias left over: 0.4998 + 0.5 * 0.0003 is still below a half, and
     # 0.4998 + 0.7 * 0.0003 is above.
     for rest, wanted in ((0.5, 3), (0.7, 4)):
-        how = arithmetic.requantization(0.0003, grid(0.2, 3), rest=rest)
-        assert arithmetic.requantize(torch.tensor([1666]), how).item() == wanted
+        stage = arithmetic.choose_output_stage(0.0003, grid(0.2, 3), rest=rest)
+        assert arithmetic.requantize(torch.tensor([1666]), stage).item() == wanted
 
 
 @pytest.mark.equation("21.6")
@@ -128,7 +132,7 @@ def test_what_an_accumulator_can_reach():
     assert arithmetic.accumulator_bound(taps, thousand, 128).item() == 40680
     weight = torch.tensor([[127, -127, 1], [0, 0, 2]], dtype=torch.int8)
     bias = torch.tensor([-5, 7]).int()
-    assert arithmetic.reach(grid(0.1, 200)) == 200
+    assert arithmetic.largest_magnitude(grid(0.1, 200)) == 200
     bound = arithmetic.accumulator_bound(weight, bias, 200)
     assert bound.tolist() == [255 * 200 + 5, 2 * 200 + 7]
     # Reached: signs of the inputs as those of the weights.
@@ -143,9 +147,11 @@ def test_a_sum_of_two_grids_by_hand():
     weights, step = arithmetic.common_step([0.5, 0.125], [255, 255])
     assert weights[0] == 4 * weights[1]
     assert weights[0].item() * step == 0.5
-    how = arithmetic.requantization(step / 0.25, grid(0.25, 4))
+    stage = arithmetic.choose_output_stage(step / 0.25, grid(0.25, 4))
     x, y = torch.tensor([10 + 3]), torch.tensor([20 + 10])
-    mine = arithmetic.weighted_sum(x, y, zero_points=(10, 20), weights=weights, how=how)
+    mine = arithmetic.weighted_sum(
+        x, y, zero_points=(10, 20), weights=weights, stage=stage
+    )
     assert mine.tolist() == [15]
 
 
@@ -153,8 +159,8 @@ def test_a_sum_of_two_grids_by_hand():
 def test_an_average_by_hand():
     """(1 + 2 + 3 + 5) / 4 = 2.75, times 0.1 / 0.05 is 5.5, to even 6, and 7 more."""
     x = torch.tensor([[11, 12], [13, 15]])[None, None]
-    how = arithmetic.requantization(2 / 4, grid(0.05, 7))
-    mine = arithmetic.average_pool(x, torch.tensor(10), how, 2)
+    stage = arithmetic.choose_output_stage(2 / 4, grid(0.05, 7))
+    mine = arithmetic.average_pool(x, torch.tensor(10), stage, 2)
     assert mine.item() == 13
 
 

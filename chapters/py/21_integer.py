@@ -117,6 +117,7 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # Nothing was lost, because nothing was rounded.
 
 # %% tags=["core"]
+show(arithmetic.sum_of_products)
 show(arithmetic.slow_convolution)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -126,7 +127,7 @@ assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
 
 # %% [markdown] tags=["core"]
 # Python's integers have any length; a chip has 32 bits for a sum.
-# The function above says so if a sum needs more on its way.
+# The first function above says so if a sum needs more on its way.
 # The fast one lets torch do it: a convolution of int32 tensors adds in int32 from end to end.
 # Are they the same, bit for bit?
 
@@ -267,9 +268,9 @@ show(arithmetic.requantize)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 out = quantize.QParams(torch.tensor(0.2), torch.tensor(3), 0, 255)
-how = arithmetic.requantization(0.0003, out, lower=0, upper=6)
-assert arithmetic.requantize(torch.tensor([32640]), how).item() == 13
-arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), how).tolist()
+stage = arithmetic.choose_output_stage(0.0003, out, lower=0, upper=6)
+assert arithmetic.requantize(torch.tensor([32640]), stage).item() == 13
+arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), stage).tolist()
 
 # %% [markdown] tags=["core"]
 # What is $r$?
@@ -300,7 +301,7 @@ four = training.normalise(torch.stack([scenes[i].image for i in range(4)]))
 alone = integer.differences(pretending, network, four)
 blunt = copy.deepcopy(network)
 for step in blunt.body.modules():
-    if isinstance(step, arithmetic.Step) and step.rounds:
+    if isinstance(step, arithmetic.IntegerOperator) and step.rounds:
         step.to_offset.zero_()  # no r: whole steps of bias only
 without = integer.differences(pretending, blunt, four)
 shares = {"with r": alone, "without r": without}
@@ -345,7 +346,7 @@ show(arithmetic.accumulator_bound)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 taps = torch.tensor([[[[100, -120, 90]]]])
-bound = arithmetic.accumulator_bound(taps, torch.tensor([1000]), reach=128)
+bound = arithmetic.accumulator_bound(taps, torch.tensor([1000]), largest=128)
 assert bound.item() == 40680
 bound.item(), bound.item().bit_length() + 1
 
@@ -411,11 +412,11 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 show(arithmetic.common_step)
 
 # %% tags=["core", "slide", "nbval-check-output"]
-weights, fine = arithmetic.common_step([0.5, 0.125], reaches=[255, 255])
+weights, fine = arithmetic.common_step([0.5, 0.125], largest=[255, 255])
 out = quantize.QParams(torch.tensor(0.25), torch.tensor(4), 0, 255)
-how = arithmetic.requantization(fine / 0.25, out)
+stage = arithmetic.choose_output_stage(fine / 0.25, out)
 maps, zeros = (torch.tensor([13]), torch.tensor([30])), (10, 20)
-both = arithmetic.weighted_sum(*maps, zero_points=zeros, weights=weights, how=how)
+both = arithmetic.weighted_sum(*maps, zero_points=zeros, weights=weights, stage=stage)
 assert both.item() == 15
 weights.tolist(), both.item()
 
@@ -441,9 +442,9 @@ weights.tolist(), both.item()
 
 # %% tags=["core", "nbval-check-output"]
 out = quantize.QParams(torch.tensor(0.05), torch.tensor(7), 0, 255)
-how = arithmetic.requantization(0.1 / (4 * 0.05), out)
+stage = arithmetic.choose_output_stage(0.1 / (4 * 0.05), out)
 window = torch.tensor([[[[11, 12], [13, 15]]]])
-assert arithmetic.average_pool(window, torch.tensor(10), how, kernel=2).item() == 13
+assert arithmetic.average_pool(window, torch.tensor(10), stage, kernel=2).item() == 13
 show(arithmetic.average_pool)
 
 # %% [markdown] tags=["core"]
@@ -568,9 +569,9 @@ plots.boxes(image, **boxes, names=data.Scenes.names)
 # Order them before you run the cell.
 
 # %% tags=["core"]
-def padded_with_0(x, weight, bias, zero_point, how, padding, **more):
+def padded_with_0(x, weight, bias, zero_point, stage, padding, **more):
     x = torch.nn.functional.pad(x, (padding[1],) * 2 + (padding[0],) * 2)
-    return arithmetic.conv2d(x, weight, bias, zero_point, how, padding=0, **more)
+    return arithmetic.conv2d(x, weight, bias, zero_point, stage, padding=0, **more)
 
 
 def broken(change):
@@ -651,7 +652,7 @@ guesses()
 # - **A bias that needs more than 32 bits.**
 #   Weights that training drove to zero have a tiny step, and Eq. 21.2 divides by it. microsoft/onnxruntime#22020
 #   and #25278, Samsung/ONE#6970.
-#   Such a filter needs larger steps: see `arithmetic.layer`.
+#   Such a filter needs larger steps: see `arithmetic.integer_layer`.
 # - **16 bits in between.** microsoft/onnxruntime#12088, openvinotoolkit/nncf#1027:
 #   on processors without a special instruction, pairs of products are added in int16 and stop at 32767.
 #   Weights of seven bits avoid it.

@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
+from lib.compression.quantize import QParams
+
 LARGEST = 2**31 - 1  # that an int32 accumulator holds
 
 
@@ -28,6 +30,12 @@ def fixed_point(factor) -> tuple[Tensor, Tensor]:
 
     `factor` is a number or a tensor of them, above 0 and below 2^30, else ValueError.
     Both results are int64; the relative error is at most 2^-31.
+
+    0.0003 doubled 11 times is 0.6144, and 0.6144 * 2^31 = 1319413953.3:
+
+    >>> multiplier, shift = fixed_point(0.0003)
+    >>> multiplier.item(), shift.item()
+    (1319413953, 42)
     """
     factor = torch.as_tensor(factor, dtype=torch.float64)
     wrong = ~((factor > 0) & (factor < 2**30))
@@ -35,36 +43,57 @@ def fixed_point(factor) -> tuple[Tensor, Tensor]:
         bad = factor[wrong].flatten()[0].item()
         raise ValueError(f"factor is {bad:g}; it lies above 0 and below 2^30")
     mantissa, exponent = torch.frexp(factor)  # 0.5 <= mantissa < 1
-    multiplier, exponent = (mantissa * 2**31).round().long(), exponent.long()
-    carried = multiplier == 2**31
-    multiplier, exponent = torch.where(carried, 2**30, multiplier), exponent + carried
+    multiplier = (mantissa * 2**31).round().long()
+    carried = multiplier == 2**31  # a mantissa just below 1
+    multiplier = torch.where(carried, 2**30, multiplier)
+    exponent = exponent.long() + carried
     shift = 31 - exponent  # Eq. 21.3
-    # 64 bits end there, and a factor below 2^-32 takes any accumulator to 0 anyway.
-    return multiplier >> (shift - 62).clamp(0, 31), shift.clamp(max=62)
+    # 64 bits end at 62, and a factor below 2^-32 takes any accumulator to 0 anyway.
+    excess = (shift - 62).clamp(0, 31)
+    return multiplier >> excess, shift.clamp(max=62)
 
 
-def common_step(steps: Iterable[float], reaches: Iterable[int]) -> tuple[Tensor, float]:
+def common_step(steps: Iterable[float], largest: Iterable[int]):
     """Integer weights that take maps to one finer step, and that step (Eq. 21.8).
 
-    `steps` are those of the maps, times their coefficients; a reach is the largest
-    |q - z| of a map. As many bits as int32 leaves, 20 or more for a handful of maps.
-    The longest step is the new one times a power of 2: equal maps meet without error.
+    `steps` are those of the maps, times their coefficients; `largest` has the largest
+    |q - z| of each. The weights are int32. As many bits as int32 leaves, 20 or more for
+    a handful of maps. The longest step is the new one times a power of 2: equal maps
+    meet without error.
+
+    The sum of 0.5 and 0.125 reaches 1 * 255 + 0.25 * 255 = 318.75 long steps, and
+    2^31 / 318.75 is a little more than 2^22:
+
+    >>> weights, step = common_step([0.5, 0.125], largest=[255, 255])
+    >>> weights.tolist(), step == 0.5 / 2**22
+    ([4194304, 1048576], True)
     """
-    steps, reaches = list(steps), list(reaches)
+    steps, largest = list(steps), list(largest)
     longest = max(abs(step) for step in steps)
-    top = sum(abs(s) / longest * r for s, r in zip(steps, reaches, strict=True))
-    bits = min(30, math.floor(math.log2((LARGEST - sum(reaches)) / top)))
-    weights = [round(step / longest * 2**bits) for step in steps]
+    shares = [step / longest for step in steps]
+    pairs = zip(shares, largest, strict=True)
+    largest_sum = sum(abs(share) * magnitude for share, magnitude in pairs)
+    room = LARGEST - sum(largest)  # a weight may be rounded up
+    bits = math.floor(math.log2(room / largest_sum))
+    bits = min(30, bits)
+    weights = [round(share * 2**bits) for share in shares]
     return torch.tensor(weights, dtype=torch.int32), longest / 2**bits
 
 
-def accumulator_bound(weight: Tensor, bias: Tensor | None, reach: int) -> Tensor:
-    """What |accumulator| cannot exceed, for each filter; `reach` is max |q - z|.
+def accumulator_bound(weight: Tensor, bias: Tensor | None, largest: int) -> Tensor:
+    """What |accumulator| cannot exceed, for each filter; `largest` is max |q - z|.
 
     Eq. 21.7. Partial sums obey it too, in any order.
+
+    >>> weight, bias = torch.tensor([[100, -120, 90]]), torch.tensor([1000])
+    >>> accumulator_bound(weight, bias, largest=128).item()  # 1000 + 128 * 310
+    40680
     """
-    total = weight.long().abs().flatten(1).sum(1) * reach
-    return total if bias is None else total + bias.long().abs()
+    magnitudes = weight.long().abs().flatten(1)  # filters, taps
+    bound = magnitudes.sum(1) * largest  # filters
+    if bias is None:
+        return bound
+    return bound + bias.long().abs()
 
 
 # ----------------------------------------------------------------------- requantization
@@ -74,13 +103,19 @@ def rounded_shift(product: Int[Tensor, "*n"], shift) -> Int[Tensor, "*n"]:
     A shift alone rounds down, and with half added first it rounds halves up. Add one
     less than half, and one more where the result would be odd: a half ends on the even
     side (Eq. 21.4).
+
+    2.5, 3.5 and -1.5, in quarters:
+
+    >>> rounded_shift(torch.tensor([10, 14, -6]), 2).tolist()
+    [2, 4, -2]
     """
-    odd = (product >> shift) & 1
-    below_half = (1 << (shift - 1)) - 1
-    return (product + below_half + odd) >> shift
+    rounded_down = product >> shift
+    odd = rounded_down & 1
+    half = 1 << (shift - 1)
+    return (product + half - 1 + odd) >> shift
 
 
-class Requantization(NamedTuple):
+class OutputStage(NamedTuple):
     """What takes accumulators to the grid of the next map (Eq. 21.5), int64.
 
     The first three hold one value, or one for each channel.
@@ -95,33 +130,58 @@ class Requantization(NamedTuple):
 
 
 def requantize(
-    accumulators: Int[Tensor, "..."], how: Requantization, axis: int = 1
+    accumulators: Int[Tensor, "..."], stage: OutputStage, axis: int = 1
 ) -> Int[Tensor, "..."]:
-    """Integers of the next map, int32; channels of `how` stand along `axis`."""
-    behind = [1] * (accumulators.dim() - 1 - axis % accumulators.dim())
-    multiplier, shift, offset = (
-        v.reshape(-1, *behind) if v.dim() else v for v in how[:3]
-    )
-    product = accumulators.long() * multiplier + offset  # 31 bits times 31 bits
-    return (rounded_shift(product, shift) + how.zero_point).clamp(*how[4:]).int()
+    """Integers of the next map, int32; channels of `stage` stand along `axis`.
+
+    32640 * 0.0003 = 9.79 becomes 10, and the zero point is 3:
+
+    >>> next_map = QParams(torch.tensor(0.2), torch.tensor(3), 0, 255)
+    >>> stage = choose_output_stage(0.0003, next_map)
+    >>> requantize(torch.tensor([32640]), stage).item()
+    13
+    """
+    multiplier, shift, offset = _along(axis, accumulators, stage[:3])
+    product = accumulators.long() * multiplier  # 31 bits times 31 bits
+    steps = rounded_shift(product + offset, shift)
+    integers = steps + stage.zero_point
+    return integers.clamp(stage.low, stage.high).int()
+
+
+def _along(axis: int, x: Tensor, values: tuple[Tensor, ...]) -> list[Tensor]:
+    """Values of channels in a shape that broadcasts to x; single values as they are."""
+    behind = x.dim() - 1 - axis % x.dim()  # axes
+    shape = [-1] + [1] * behind
+    return [value.reshape(shape) if value.dim() else value for value in values]
 
 
 # ---------------------------------------------------------------- grids become integers
-def reach(grid) -> int:
-    """The largest |q - z| that a map on a grid (`quantize.QParams`) can hold."""
-    z = int(grid.zero_point)
-    return max(grid.high - z, z - grid.low)
+def largest_magnitude(grid: QParams) -> int:
+    """The largest |q - z| that a map on a grid can hold.
+
+    >>> largest_magnitude(QParams(torch.tensor(0.1), torch.tensor(200), 0, 255))
+    200
+    """
+    zero_point = int(grid.zero_point)
+    return max(grid.high - zero_point, zero_point - grid.low)
 
 
-def bounds(grid, lower: float, upper: float) -> Int[Tensor, "2"]:
-    """The integers of two real bounds, inside the grid (Eq. 21.6)."""
-    ends = torch.tensor([lower, upper]) * (1 / grid.scale)
-    return (ends.round() + grid.zero_point).clamp(grid.low, grid.high).long()
+def bounds(grid: QParams, lower: float, upper: float) -> Int[Tensor, "2"]:
+    """The integers of two real bounds, inside the grid (Eq. 21.6).
+
+    ReLU6 in steps of 0.2 with zero at 3 ends at 3 + 6 / 0.2 = 33:
+
+    >>> bounds(QParams(torch.tensor(0.2), torch.tensor(3), 0, 255), 0.0, 6.0).tolist()
+    [3, 33]
+    """
+    steps = torch.tensor([lower, upper]) * (1 / grid.scale)
+    integers = steps.round() + grid.zero_point
+    return integers.clamp(grid.low, grid.high).long()
 
 
-def requantization(
-    factor, out, lower=-math.inf, upper=math.inf, rest=0.0
-) -> Requantization:
+def choose_output_stage(
+    factor, out: QParams, lower=-math.inf, upper=math.inf, rest=0.0
+) -> OutputStage:
     """How accumulators with steps `factor` times those of `out` come onto its grid.
 
     `lower` and `upper` are the bounds of an activation as real numbers: ReLU6 is 0, 6,
@@ -129,12 +189,13 @@ def requantization(
     accumulators: the part of a step that they cannot hold.
     """
     multiplier, shift = fixed_point(factor)
-    offset = (torch.as_tensor(rest, dtype=torch.float64) * multiplier).round().long()
-    ends = bounds(out, lower, upper)
-    return Requantization(multiplier, shift, offset, out.zero_point.long(), *ends)
+    rest = torch.as_tensor(rest, dtype=torch.float64)
+    offset = (rest * multiplier).round().long()
+    low, high = bounds(out, lower, upper)
+    return OutputStage(multiplier, shift, offset, out.zero_point.long(), low, high)
 
 
-class Layer(NamedTuple):
+class IntegerLayer(NamedTuple):
     """Weight and bias of a convolution or linear layer, as a device stores them."""
 
     weight: Tensor  # int8 where that is wide enough; no zero point
@@ -143,28 +204,46 @@ class Layer(NamedTuple):
     rest: Tensor  # what rounding took from the bias, in the same steps
 
 
-def layer(weight: Tensor, bias: Tensor | None, w, x) -> Layer:
-    """A layer from its weight on the grid `w`, its real bias, and its input's grid.
+def integer_layer(
+    weight: Tensor, bias: Tensor | None, weight_grid: QParams, input_grid: QParams
+) -> IntegerLayer:
+    """A layer from the integers of its weight and its real bias.
 
     ValueError if the accumulator could leave int32.
+
+    A step of the sum is 0.02 * 0.003 = 0.00006, so a bias of 0.06 is 1000 of them:
+
+    >>> weight_grid = QParams(torch.tensor(0.003), torch.tensor(0), -127, 127)
+    >>> input_grid = QParams(torch.tensor(0.02), torch.tensor(128), 0, 255)
+    >>> taps, bias = torch.tensor([[100, -120, 90]]), torch.tensor([0.06])
+    >>> integer_layer(taps, bias, weight_grid, input_grid).bias.tolist()
+    [1000]
     """
-    if w.group is not None or w.axis not in (None, 0):
+    if weight_grid.group is not None or weight_grid.axis not in (None, 0):
         raise ValueError("weights have steps by group; an accumulator has one step")
-    shape = [-1] + [1] * (weight.dim() - 1)
-    weight = weight - w.zero_point.reshape(shape)
-    step = (w.scale.double() * x.scale.double()).expand(len(weight))
+    filters = [-1] + [1] * (weight.dim() - 1)
+    weight = weight - weight_grid.zero_point.reshape(filters)
+    step = weight_grid.scale.double() * input_grid.scale.double()
+    step = step.expand(len(weight))
     bias = torch.zeros_like(step) if bias is None else bias.double() / step  # Eq. 21.2
-    room = LARGEST - accumulator_bound(weight, None, reach(x))
+
+    largest_sum = accumulator_bound(weight, None, largest_magnitude(input_grid))
+    room = LARGEST - largest_sum  # for the bias
     if (room <= 0).any():
-        raise ValueError(f"sums reach {LARGEST - int(room.min())}; int32 ends at 2^31")
+        reached = int(largest_sum.max())
+        raise ValueError(f"sums reach {reached}; int32 ends at 2^31")
+
     # Weights that training drove to 0 have a tiny step, and in such steps a bias needs
     # more than 32 bits. The filter gets larger steps: its weights hardly count.
-    twice = (bias.abs() / room).log2().ceil().clamp(min=0)
-    weight = (weight / 2 ** twice.reshape(shape)).round().int()
-    step, bias = step * 2**twice, bias / 2**twice
+    doublings = (bias.abs() / room).log2().ceil().clamp(min=0)
+    longer = 2**doublings
+    step, bias = step * longer, bias / longer
+    weight = (weight / longer.reshape(filters)).round().int()
+
     narrow = weight.abs().max() < 128
     weight = weight.to(torch.int8 if narrow else torch.int32)
-    return Layer(weight, bias.round().int(), step, bias - bias.round())
+    whole = bias.round()
+    return IntegerLayer(weight, whole.int(), step, bias - whole)
 
 
 # --------------------------------------------------------------------------- the layers
@@ -176,12 +255,20 @@ def accumulate(
 
     The zero point is taken away first: then 0 means 0, and zeros are right as padding.
     torch's convolution of int32 tensors adds in int32, and wraps around as that does.
+
+    Pixels 122, -108 and 72 from zero: 100 * 122 + 120 * 108 + 90 * 72 + 1000:
+
+    >>> x = torch.tensor([250, 20, 200]).reshape(1, 1, 1, 3)
+    >>> weight = torch.tensor([100, -120, 90]).reshape(1, 1, 1, 3)
+    >>> accumulate(x, weight, torch.tensor([1000]).int(), zero_point=128).item()
+    32640
     """
-    weight = _spread(weight.int(), dilation)
-    return F.conv2d(x.int() - zero_point, weight, bias, stride, padding, 1, groups)
+    centred = x.int() - zero_point  # B C H W
+    weight = _dilated(weight.int(), dilation)  # F C k k
+    return F.conv2d(centred, weight, bias, stride, padding, 1, groups)  # B F h w
 
 
-def _spread(weight: Tensor, dilation) -> Tensor:
+def _dilated(weight: Tensor, dilation) -> Tensor:
     """The same filter with zeros between its taps: torch has no dilated integer one."""
     rows, columns = (dilation,) * 2 if isinstance(dilation, int) else dilation
     if rows == columns == 1:
@@ -196,78 +283,115 @@ def accumulate_linear(
     x: Int[Tensor, "*B C"], weight, bias, zero_point
 ) -> Int[Tensor, "*B F"]:
     """The sums of a linear layer, in int32."""
-    return F.linear(x.int() - zero_point, weight.int(), bias)
+    centred = x.int() - zero_point
+    return F.linear(centred, weight.int(), bias)
 
 
-def conv2d(x, weight, bias, zero_point, how: Requantization, **geometry) -> Tensor:
+def conv2d(x, weight, bias, zero_point, stage: OutputStage, **geometry) -> Tensor:
     """A convolution; `zero_point` is that of `x`, the one of weights is 0."""
-    return requantize(accumulate(x, weight, bias, zero_point, **geometry), how)
+    accumulators = accumulate(x, weight, bias, zero_point, **geometry)
+    return requantize(accumulators, stage)
 
 
-def linear(x, weight, bias, zero_point, how: Requantization) -> Tensor:
+def linear(x, weight, bias, zero_point, stage: OutputStage) -> Tensor:
     """A linear layer; channels come last."""
-    return requantize(accumulate_linear(x, weight, bias, zero_point), how, axis=-1)
+    accumulators = accumulate_linear(x, weight, bias, zero_point)
+    return requantize(accumulators, stage, axis=-1)
 
 
-def slow_convolution(x, weight, bias, zero_point) -> list:
+def sum_of_products(window: list, kernel: list, start: int, zero_point: int) -> int:
+    """`start`, and then weight times pixel, one after the other (Eq. 21.1).
+
+    `window` and `kernel` are nested lists (C, k, k) of Python's integers. OverflowError
+    if the sum leaves int32 on its way.
+
+    >>> sum_of_products([[[250, 20, 200]]], [[[100, -120, 90]]], 1000, zero_point=128)
+    32640
+    """
+    total = start
+    for channel, weights in zip(window, kernel, strict=True):
+        for pixel_row, weight_row in zip(channel, weights, strict=True):
+            for pixel, weight in zip(pixel_row, weight_row, strict=True):
+                total += weight * (pixel - zero_point)
+                if not -(2**31) <= total < 2**31:
+                    raise OverflowError(f"{total} needs more than 32 bits")
+    return total
+
+
+def slow_convolution(x: list, weight: list, bias: list, zero_point: int) -> list:
     """`accumulate` of one picture, one product after the other: made to be read.
 
     Nested lists (C, H, W), (F, C, k, k), (F) of Python's integers; no padding, step 1.
     OverflowError if a sum leaves int32 on its way.
+
+    >>> slow_convolution([[[250, 20], [200, 1]]], [[[[100]]]], [1000], zero_point=128)
+    [[[13200, -9800], [8200, -11700]]]
     """
-    k, sums = len(weight[0][0]), []
-    taps = [(c, i, j) for c in range(len(x)) for i in range(k) for j in range(k)]
+    k = len(weight[0][0])
+    rows = len(x[0]) - k + 1
+    columns = len(x[0][0]) - k + 1
+    sums = []
     for kernel, start in zip(weight, bias, strict=True):
-        sums.append([])
-        for row in range(len(x[0]) - k + 1):
-            sums[-1].append([])
-            for column in range(len(x[0][0]) - k + 1):
-                total = start
-                for c, i, j in taps:
-                    total += kernel[c][i][j] * (x[c][row + i][column + j] - zero_point)
-                    if not -(2**31) <= total < 2**31:
-                        raise OverflowError(f"{total} needs more than 32 bits")
-                sums[-1][-1].append(total)
+        of_filter = []
+        for row in range(rows):
+            lines = [channel[row : row + k] for channel in x]
+            of_row = []
+            for column in range(columns):
+                taps = slice(column, column + k)
+                window = [[line[taps] for line in channel] for channel in lines]
+                total = sum_of_products(window, kernel, start, zero_point)
+                of_row.append(total)
+            of_filter.append(of_row)
+        sums.append(of_filter)
     return sums
 
 
 # --------------------------------------------------------------------------------- maps
-def weighted_sum(*maps, zero_points, weights, how: Requantization) -> Tensor:
+def weighted_sum(*maps, zero_points, weights, stage: OutputStage) -> Tensor:
     """The sum of maps with steps of their own: first to a common, finer one (Eq. 21.8).
 
-    `weights` (int32) take each map there, and `how` takes the sum to the result. Adding
-    two maps, fusing three, and changing the grid of one are all this.
+    `weights` (int32) take each map there, and `stage` takes the sum to the result.
+    Adding two maps, fusing three, and changing the grid of one are all this.
     """
-    terms = zip(maps, zero_points, weights, strict=True)
-    return requantize(sum((x.int() - z) * weight for x, z, weight in terms), how)
+    total = 0
+    for x, zero_point, weight in zip(maps, zero_points, weights, strict=True):
+        total = total + (x.int() - zero_point) * weight
+    return requantize(total, stage)
 
 
-def multiply(x, y, zero_points, how: Requantization) -> Tensor:
+def multiply(x, y, zero_points, stage: OutputStage) -> Tensor:
     """The product of two maps, for example of a map and its squeeze-excite gate."""
-    return requantize((x.int() - zero_points[0]) * (y.int() - zero_points[1]), how)
+    zero_of_x, zero_of_y = zero_points
+    product = (x.int() - zero_of_x) * (y.int() - zero_of_y)
+    return requantize(product, stage)
 
 
-def concat(*maps, zero_points, how: Requantization, axis: int = 1) -> Tensor:
-    """Maps side by side on one grid; `how` has a multiplier for each of them."""
-    parts = [
-        requantize(x.int() - zero_points[i], Requantization(*factor, *how[3:]))
-        for i, (x, *factor) in enumerate(zip(maps, *how[:3], strict=True))
-    ]
+def concat(*maps, zero_points, stage: OutputStage, axis: int = 1) -> Tensor:
+    """Maps side by side on one grid; `stage` has a multiplier for each of them."""
+    parts = []
+    for i, x in enumerate(maps):
+        own = [value[i] for value in stage[:3]]
+        centred = x.int() - zero_points[i]
+        parts.append(requantize(centred, OutputStage(*own, *stage[3:])))
     return torch.cat(parts, axis)
 
 
 def average_pool(
-    x: Int[Tensor, "B C H W"], zero_point, how, kernel, stride=None, padding=0
-) -> Int[Tensor, "B C h w"]:
+    x: Int[Tensor, "B C H W"], zero_point, stage: OutputStage,
+    kernel, stride=None, padding=0,
+) -> Int[Tensor, "B C h w"]:  # fmt: skip
     """Sums of windows; dividing by their size is a part of the factor (Eq. 21.9)."""
     centred = x.long() - zero_point  # torch pools int64, not int32
     total = F.avg_pool2d(centred, kernel, stride, padding, divisor_override=1)
-    return requantize(total, how)
+    return requantize(total, stage)  # B C h w
 
 
-def mean(x: Int[Tensor, "*n"], zero_point, how, dim, keepdim=False) -> Tensor:
+def mean(
+    x: Int[Tensor, "*n"], zero_point, stage: OutputStage, dim, keepdim=False
+) -> Tensor:
     """The mean over whole axes, as `average_pool`."""
-    return requantize((x.int() - zero_point).sum(dim, keepdim), how)
+    centred = x.int() - zero_point
+    return requantize(centred.sum(dim, keepdim), stage)
 
 
 def max_pool(x: Int[Tensor, "B C H W"], window) -> Int[Tensor, "B C h w"]:
@@ -299,23 +423,22 @@ def lookup(x: Int[Tensor, "*n"], table: Int[Tensor, " t"], low) -> Int[Tensor, "
     return table[(x - low).long()]
 
 
-class Step(nn.Module):
+class IntegerOperator(nn.Module):
     """An operator of this file, and the integers it needs beside maps, as buffers."""
 
-    def __init__(self, run: Callable, how: Requantization | None, tensors, **settings):
+    def __init__(self, run: Callable, stage: OutputStage | None, tensors, **settings):
         super().__init__()
-        self.run, self.settings, self.rounds = run, settings, how is not None
+        self.run, self.settings, self.rounds = run, settings, stage is not None
         for name, value in tensors.items():
             self.register_buffer(name, value.clone())
-        for name, value in how._asdict().items() if how else ():
+        for name, value in stage._asdict().items() if stage else ():
             self.register_buffer(f"to_{name}", _narrow(value))
 
     def forward(self, *maps: Tensor) -> Tensor:
         tensors = dict(self.named_buffers())
         if self.rounds:  # products need all 64 bits
-            keys = Requantization._fields
-            how = Requantization(*(tensors.pop(f"to_{key}").long() for key in keys))
-            tensors["how"] = how
+            keys = [f"to_{key}" for key in OutputStage._fields]
+            tensors["stage"] = OutputStage(*(tensors.pop(k).long() for k in keys))
         return self.run(*maps, **tensors, **self.settings)
 
 

@@ -41,9 +41,12 @@ class IntegerNetwork(nn.Module):
 
     def __init__(self, body: fx.GraphModule, grid: QParams, outputs: list[QParams]):
         super().__init__()
-        self.body, self.grid, self.outputs = body, grid, outputs
+        self.body = body
+        self.grid = grid
+        self.outputs = outputs
         # The one real parameter; who asks a model for its device finds it here.
-        self.input_scale = nn.Parameter(grid.scale.detach().clone(), False)
+        scale = grid.scale.detach().clone()
+        self.input_scale = nn.Parameter(scale, requires_grad=False)
 
     def integers(self, images: Tensor) -> Tensor:
         """Images on the grid of the input."""
@@ -51,14 +54,17 @@ class IntegerNetwork(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor):
-        maps, structure = pytree.tree_flatten(self.body(self.integers(images)))
-        pairs = zip(maps, self.outputs, strict=True)
-        reals = [quantize.dequantize(q, grid) for q, grid in pairs]
+        integers = self.integers(images)  # B 3 H W
+        outputs = self.body(integers)
+        maps, structure = pytree.tree_flatten(outputs)
+        reals = []
+        for q, grid in zip(maps, self.outputs, strict=True):
+            reals.append(quantize.dequantize(q, grid))  # as q
         return pytree.tree_unflatten(reals, structure)
 
     def size(self) -> int:
         """Bytes of all integers that the network holds."""
-        return sum(b.numel() * b.element_size() for b in self.body.buffers())
+        return sum(buffer.nbytes for buffer in self.body.buffers())
 
 
 def convert(fake_quantized: fx.GraphModule) -> IntegerNetwork:
@@ -99,7 +105,7 @@ class _Watched(fx.Interpreter):
         module = self.fetch_attr(target)
         if isinstance(module, qat.FakeQuantize):
             self.seen[target] = quantize.quantize(value, module.qparams())
-        elif isinstance(module, arithmetic.Step):
+        elif isinstance(module, arithmetic.IntegerOperator):
             self.seen[target] = value
         return self.instead.get(target, value)
 
@@ -184,8 +190,12 @@ class _Converter:
         self.outputs.append(whole.grid)
         return whole.node
 
-    def _step(self, name, run, maps, how=None, tensors=None, **settings) -> fx.Node:
-        self.parts[name] = arithmetic.Step(run, how, tensors or {}, **settings)
+    def _operator(
+        self, name, run, maps, stage=None, tensors=None, **settings
+    ) -> fx.Node:
+        self.parts[name] = arithmetic.IntegerOperator(
+            run, stage, tensors or {}, **settings
+        )
         return self.graph.call_module(name, tuple(whole.node for whole in maps))
 
     def _rounded(self, node: fx.Node, out: QParams) -> _Whole:
@@ -203,34 +213,36 @@ class _Converter:
         run, maps, factor, tensors, settings, rest, table, *ends = value
         if table is not None:
             tensors = {"table": quantize.quantize(table.clamp(*ends), out), **tensors}
-            return _Whole(self._step(node.target, run, maps, None, tensors), out)
+            return _Whole(self._operator(node.target, run, maps, None, tensors), out)
         factor = torch.as_tensor(factor, dtype=torch.float64) / out.scale.double()
-        how = arithmetic.requantization(factor, out, *ends, rest)
+        stage = arithmetic.choose_output_stage(factor, out, *ends, rest)
         zeros = [whole.grid.zero_point for whole in maps]
         if run in OF_MANY:
             tensors = {"zero_points": torch.stack(zeros), **tensors}
         else:
             tensors = {"zero_point": zeros[0], **tensors}
-        return _Whole(self._step(node.target, run, maps, how, tensors, **settings), out)
+        return _Whole(
+            self._operator(node.target, run, maps, stage, tensors, **settings), out
+        )
 
     # ---- operators that compute; the FakeQuantize behind them says on which grid
 
     def _layer(self, x: _Whole, module: nn.Module) -> _Real:
         w = module.weight_quantizer.qparams()
         integers = quantize.quantize(module.weight, w)
-        weight, bias, step, rest = arithmetic.layer(integers, module.bias, w, x.grid)
+        layer = arithmetic.integer_layer(integers, module.bias, w, x.grid)
         run, settings = arithmetic.linear, {}
         if isinstance(module, nn.Conv2d):
             keys = "stride", "padding", "dilation", "groups"
             settings = {key: getattr(module, key) for key in keys}
             run = arithmetic.conv2d
-        tensors = {"weight": weight, "bias": bias}
-        return _Real(run, (x,), step, tensors, settings, rest)
+        tensors = {"weight": layer.weight, "bias": layer.bias}
+        return _Real(run, (x,), layer.step, tensors, settings, layer.rest)
 
     def _sum(self, terms: list[tuple[_Whole, float]]) -> _Real:
         steps = [factor * x.grid.scale.item() for x, factor in terms]
-        reaches = [arithmetic.reach(x.grid) for x, _ in terms]
-        weights, step = arithmetic.common_step(steps, reaches)
+        largest = [arithmetic.largest_magnitude(x.grid) for x, _ in terms]
+        weights, step = arithmetic.common_step(steps, largest)
         maps = tuple(x for x, _ in terms)
         return _Real(arithmetic.weighted_sum, maps, step, {"weights": weights})
 
@@ -296,7 +308,7 @@ class _Converter:
 
     def _kept(self, node: fx.Node, run, x: fx.Node, **settings) -> _Whole:
         x = self._whole(x)
-        return _Whole(self._step(node.name, run, [x], **settings), x.grid)
+        return _Whole(self._operator(node.name, run, [x], **settings), x.grid)
 
     def _clip(self, node, x, lower=None, upper=None) -> _Whole | _Real:
         value = self.values[x]
