@@ -1,9 +1,16 @@
-"""ONNX files: parity in fp32, our scales in integers, what a runtime makes of them."""
+"""ONNX files: parity in fp32, our scales in integers, what a runtime makes of them.
+
+Weights of 7 bits are asked for what they promise on every machine. Weights of 8 bits
+are asked for the same where onnxruntime's kernels add exactly, and elsewhere for the
+bound that pairs of products in 16 bits leave: `promised`. `make test-haswell` runs
+this file on a processor of the second kind.
+"""
 
 import hashlib
 import importlib.util
 import math
 import platform
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +68,82 @@ class Then(nn.Module):
         return self.function(x, *self.parts)
 
 
-def quantized(model, *batches, **schemes):
-    """The model, deployed, fake-quantized and calibrated."""
+def quantized(model, *batches, bits=7, **schemes):
+    """The model, deployed, fake-quantized and calibrated; weights of `bits`."""
+    schemes = {"weights": qat.Scheme(bits=bits)} | schemes
     fake = qat.prepare(deployed.deployed(model, batches[0]), **schemes)
     fake = qat.calibrate(fake, batches).eval()
     return fake
+
+
+def written(fake, images, path, bits=7):
+    """The file of a fake-quantized graph; it warns of 8 bits, and of 7 it does not."""
+    if bits > 7:
+        with pytest.warns(UserWarning, match="saturate"):
+            return export.to_qdq_onnx(fake, images, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return export.to_qdq_onnx(fake, images, path)
+
+
+def lost(layer, x, grid):
+    """What pairs in 16 bits may lose of each sum at most, as a real number.
+
+    Products p and q together are beyond 32,767 by (p - 16,383.5) + (q - 16,383.5), so
+    each adds no more than its own part of that, whatever its partner is. Likewise
+    below -32,768. Products are of bytes, before the zero point is taken off.
+    """
+    bytes_ = quantize.quantize(x, grid).double() - grid.low
+    rounding = layer.weight_quantizer.qparams()
+    weights = quantize.quantize(layer.weight, rounding).double().flatten(1)
+    if isinstance(layer, nn.Conv2d):
+        (down, across), zero = layer.padding, float(grid.zero_point - grid.low)
+        sides = (across, across, down, down)
+        bytes_ = F.pad(bytes_, sides, value=zero)
+        how = {"dilation": layer.dilation, "stride": layer.stride}
+        bytes_ = F.unfold(bytes_, layer.kernel_size, **how)
+        bytes_ = bytes_.unflatten(1, (layer.groups, -1))  # B groups C*k*k places
+    else:
+        bytes_ = bytes_[:, None, :, None]  # B 1 C 1
+    most = []
+    for i, weight in enumerate(weights):
+        group = i * bytes_.shape[1] // len(weights)
+        products = bytes_[:, group] * weight[:, None]
+        above = (products - 16383.5).clamp(min=0).sum(1)
+        below = (-16384 - products).clamp(min=0).sum(1)
+        most.append(torch.maximum(above, below))
+    step = grid.scale.double() * rounding.scale.double().reshape(-1, 1)
+    return torch.stack(most, 1) * step
+
+
+def promised(fake, images, bits):
+    """How far a file may be from the graph, beside one step at ties; a real number.
+
+    Nothing, but for 8 bits where kernels saturate: there what the layers may lose.
+    What follows them makes it larger by 1.1 at most: SiLU's steepest slope, or the
+    quarter of an input below 4.4 that a sigmoid multiplies.
+    """
+    if bits == 7 or not export.saturates():
+        return 0.0
+    seen, rounding, total = {}, qat.maps(fake), 0.0
+
+    class Recorder(torch.fx.Interpreter):
+        def run_node(self, node):
+            seen[node] = super().run_node(node)
+            return seen[node]
+
+    Recorder(fake).run(images)
+    for node in fake.graph.nodes:
+        if node.op == "call_module" and node.target not in rounding:
+            above = node.args[0]
+            while above.target not in rounding:
+                above = above.args[0]
+            grid, layer = (
+                rounding[above.target].qparams(),
+                fake.get_submodule(node.target),
+            )
+            total += lost(layer, seen[node.args[0]], grid).max().item()
+    return 1.1 * total
 
 
 # ------------------------------------------------------------------------ fp32: parity
@@ -222,6 +300,9 @@ def test_q_and_dq_by_hand(tmp_path):
     assert values[q.input[2]].dtype == np.uint8
 
 
+BITS = 7, 8  # of weights
+
+
 def operators():
     """(name, model, how many steps its results may be away)."""
     conv = nn.Conv2d
@@ -257,26 +338,30 @@ def operators():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("name, model", list(operators()), ids=lambda v: str(v)[:24])
-def test_an_operator_on_identical_integers(name, model, tmp_path):
+def test_an_operator_on_identical_integers(name, model, bits, tmp_path):
     """At most one step away everywhere, and exact on 99.9 % of the values."""
-    images = torch.randn(8, 8, 16, 12)
-    fake = quantized(model, images)
+    images = torch.randn(8, 8, 16, 12).clamp(-4.4, 4.4)
+    fake = quantized(model, images, bits=bits)
     grids.settle(fake)
-    path = export.to_qdq_onnx(fake, images, tmp_path / "m.onnx")
+    layers = [m.weight_quantizer for m in qat.layers(fake).values()]
+    path = written(fake, images, tmp_path / "m.onnx", bits if layers else 7)
     ours, wanted = export.Network(path)(images), fake(images)
     scale = list(qat.maps(fake).values())[-1].scale
-    away = steps(ours, wanted, scale)
-    assert away.max() <= 1 and (away == 0).float().mean() >= 0.999, name
+    away, bound = steps(ours, wanted, scale), promised(fake, images, bits)
+    assert away.max() <= 1 + math.ceil(bound / scale), name
+    assert bound or (away == 0).float().mean() >= 0.999, name
     integers = wanted / scale
     assert (integers - integers.round()).abs().max() < 1e-3  # it does stand on a grid
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("name", ["lite"])
-def test_every_convolution_of_a_detector_on_identical_integers(name, tmp_path):
+def test_every_convolution_of_a_detector_on_identical_integers(name, bits, tmp_path):
     """The real weights and the real maps; biases in whole steps, as both store them."""
-    fake, images = calibrated(name)
+    fake, images = calibrated(name, bits=bits)
     grids.settle(fake)
     seen = {}
 
@@ -296,14 +381,16 @@ def test_every_convolution_of_a_detector_on_identical_integers(name, tmp_path):
         part, inputs = between(fake, node, rounding)
         if len(inputs) > 1:
             continue  # sums have a test of their own
-        wanted = seen[node]
-        path = export.to_qdq_onnx(part, seen[inputs[0]], tmp_path / "part.onnx")
-        ours = export.Network(path)(seen[inputs[0]])
-        away = steps(ours, wanted, rounding[node.target].scale)
-        assert away.max() <= 1, node.name
-        same, total = same + (away == 0).sum().item(), total + away.numel()
-        assert (away == 0).float().mean() >= 0.999, node.name
-    assert same / total >= 0.9999
+        wanted, x = seen[node], seen[inputs[0]]
+        of_file = bits if qat.layers(part) else 7
+        path = written(part, x, tmp_path / "part.onnx", of_file)
+        ours, scale = export.Network(path)(x), rounding[node.target].scale
+        away, bound = steps(ours, wanted, scale), promised(part, x, bits)
+        assert away.max() <= 1 + math.ceil(bound / scale), node.name
+        if not bound:
+            same, total = same + (away == 0).sum().item(), total + away.numel()
+            assert (away == 0).float().mean() >= 0.999, node.name
+    assert same >= 0.9999 * total
 
 
 def between(fake, node, rounding):
@@ -367,10 +454,10 @@ def test_a_bias_is_stored_in_steps_of_the_products(tmp_path):
     conv = nn.Conv2d(1, 2, 1)
     conv.weight.data = torch.tensor([0.25 * 127, 1e-10]).reshape(2, 1, 1, 1)
     conv.bias.data = torch.tensor([0.6, 3.0])
-    fake = quantized(conv, torch.tensor([[[[0.0, 127.5]]]]))
+    fake = quantized(conv, torch.tensor([[[[0.0, 127.5]]]]), bits=8)
     assert list(qat.maps(fake).values())[0].scale == 0.5
     x = torch.tensor([[[[0.0, 100.0]]]])
-    path = export.to_qdq_onnx(fake, x, tmp_path / "m.onnx")
+    path = written(fake, x, tmp_path / "m.onnx", bits=8)  # one product: nothing is lost
     values = {
         i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(path).graph.initializer
     }
@@ -387,7 +474,7 @@ def test_settled_biases_are_whole_steps():
         layer.weight.data.fill_(0.25 * 127)
         layer.bias.data.fill_(value)
     x = torch.tensor([[[[0.0, 127.5]]]])
-    fake = quantized(nn.Sequential(conv, nn.ReLU(), other), x)
+    fake = quantized(nn.Sequential(conv, nn.ReLU(), other), x, bits=8)
     first, second = qat.layers(fake).values()
     assert grids.settle(fake) is fake
     assert first.bias.item() == 0.625
@@ -451,19 +538,28 @@ def plain(tmp_path_factory):
     """(fp32 file, int8 file, fake-quantized plain detector)."""
     torch.manual_seed(0)
     fake, images = calibrated("plain", 64)
+    grids.settle(fake)  # biases in whole steps, as the file has them
     folder = tmp_path_factory.mktemp("plain")
     floats = export.to_onnx(detectors.shipped("plain"), images, folder / "fp32.onnx")
-    return floats, export.to_qdq_onnx(fake, images, folder / "int8.onnx"), fake
+    return floats, written(fake, images, folder / "int8.onnx"), fake
 
 
-def test_ap_and_detections_of_the_int8_detector(plain):
-    """On 150 scenes, against our fake-quantized model: AP, and boxes one by one."""
-    _, file, fake = plain
+def test_ap_and_detections_of_the_int8_detector(plain, tmp_path):
+    """On 150 scenes, against our fake-quantized model: AP, and boxes one by one.
+
+    With 7 bits everywhere, and with 8 where kernels add exactly.
+    """
+    networks = [(plain[2], plain[1])]
+    if not export.saturates():
+        fake, images = calibrated("plain", 64, bits=8)
+        grids.settle(fake)
+        networks += [(fake, written(fake, images, tmp_path / "m.onnx", 8))]
     scenes = detectors.scenes("test", 150)
-    found = [coco_eval.detections(m, scenes) for m in (fake, export.Network(file))]
-    ap = [coco_eval.evaluate(scenes.coco(), each).ap for each in found]
-    assert ap[0] > 0.7 and abs(ap[0] - ap[1]) <= 0.005
-    assert matched(*found) >= 0.99 and matched(*found[::-1]) >= 0.99
+    for fake, file in networks:
+        found = [coco_eval.detections(m, scenes) for m in (fake, export.Network(file))]
+        ap = [coco_eval.evaluate(scenes.coco(), each).ap for each in found]
+        assert ap[0] > 0.7 and abs(ap[0] - ap[1]) <= 0.005
+        assert matched(*found) >= 0.99 and matched(*found[::-1]) >= 0.99
 
 
 def matched(some, others, score=0.3, overlap=0.9):
@@ -600,39 +696,113 @@ def test_two_products_overflow_16_bits_by_hand():
     assert qat.FakeQuantize(qat.Scheme(bits=7)).high == 63
 
 
-def test_weights_of_eight_bits_are_exact_here_or_seven_are_needed(tmp_path, capsys):
+@pytest.mark.parametrize("bits", BITS)
+def test_weights_of_eight_bits_are_exact_here_or_seven_are_needed(
+    bits, tmp_path, capsys
+):
     """The largest bytes and weights there are, through a convolution of 64 channels."""
     case = "saturates: 7 bits" if export.saturates() else "does not: 8 bits"
     with capsys.disabled():
         print(f"\nU8S8 on this CPU ({platform.machine()}) {case}")
-    bits = 7 if export.saturates() else 8
     conv = nn.Conv2d(64, 8, 1, bias=False)
     conv.weight.data = torch.where(torch.rand(8, 64, 1, 1) < 0.6, 1.0, -1.0)
     images = torch.ones(2, 64, 4, 4)
     images[1] = 0
-    fake = quantized(conv, images, weights=qat.Scheme(bits=bits))
-    path = export.to_qdq_onnx(fake, images, tmp_path / "m.onnx")
-    torch.testing.assert_close(export.Network(path)(images), fake(images))
+    fake = quantized(conv, images, bits=bits)
+    path = written(fake, images, tmp_path / "m.onnx", bits)
+    step = list(qat.maps(fake).values())[-1].scale.item()  # one at ties, anywhere
+    bound = 1.001 * step + promised(fake, images, bits)
+    assert largest(export.Network(path)(images), fake(images)) <= bound
 
 
-def test_who_saturates(monkeypatch):
-    for machine, flags, expected in (
-        ("x86_64", "avx2 avx512f", True),
-        ("x86_64", "avx2 avx512_vnni", False),
-        ("AMD64", "avx2 avx_vnni", False),
-        ("arm64", "", False),
-        ("aarch64", "asimddp", False),
-    ):
-        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
-        monkeypatch.setattr("pathlib.Path.read_text", lambda *_, f=flags: f)
-        assert export.saturates() == expected
+@pytest.mark.parametrize("bits", BITS)
+def test_64_ones_by_hand(bits, tmp_path):
+    """The sum is 64; where 32 pairs end at 32,767, 32 * 32,767 / (255 * 127) = 32.4."""
+    conv = nn.Conv2d(64, 1, 1, bias=False)
+    conv.weight.data.fill_(1)
+    ones = torch.ones(1, 64, 2, 2)
+    fake = quantized(conv, ones, torch.zeros_like(ones), bits=bits)
+    path = written(fake, ones, tmp_path / "m.onnx", bits)
+    (step,) = {round(m.scale.item(), 4) for m in list(qat.maps(fake).values())[1:]}
+    expected = 32.4 if bits == 8 and export.saturates() else 64
+    assert step == round(64 / 255, 4)
+    assert (export.Network(path)(ones) - expected).abs().max() <= step
 
-    def none(*_):
-        raise FileNotFoundError
 
-    monkeypatch.setattr("pathlib.Path.read_text", none)  # Windows, macOS
-    monkeypatch.setattr("platform.machine", lambda: "AMD64")
-    assert export.saturates()
+def test_no_more_is_lost_than_is_allowed_for():
+    """Against sums that pair at random and clip at 16 bits, of 64 bytes and weights."""
+    rng = np.random.default_rng(0)
+    layer = nn.Conv2d(64, 1, 1, bias=False)
+    grid = quantize.QParams(torch.tensor(1.0), torch.tensor(0).int(), 0, 255)
+    met = 0.0
+    for _ in range(100):
+        x = rng.integers(0, 256, 64)
+        w = rng.integers(-127, 128, 64)
+        w[0] = 127  # the grid of the weight is -127..127 in steps of 1
+        layer.weight.data = torch.tensor(w).float().reshape(1, 64, 1, 1)
+        noise = torch.randn(2, 64, 1, 1)
+        (fake,) = qat.layers(quantized(layer, noise, bits=8)).values()
+        bound = lost(fake, torch.tensor(x).float().reshape(1, 64, 1, 1), grid).item()
+        for _ in range(10):
+            order = rng.permutation(64)
+            error = abs(accumulate(x[order], w[order]) - int(x @ w))
+            assert error <= bound
+            met = max(met, error / max(bound, 1))
+    assert met > 0.5  # the bound is not idle
+
+
+@pytest.fixture
+def asked_anew():
+    """`saturates` remembers nothing, before a test and after it."""
+    export.saturates.cache_clear()
+    yield
+    export.saturates.cache_clear()
+
+
+def test_kernels_say_who_saturates(monkeypatch, asked_anew):
+    for conv, product, expected in (
+        (127, 127, False), (64, 64, True), (64, 127, True), (127, 64, True),
+    ):  # fmt: skip
+        answers = {"QLinearConv": conv, "QLinearMatMul": product}
+        asked = []
+
+        def kernel(name, answers=answers, asked=asked):
+            asked.append(name)
+            return np.full((16, 16), answers[name], np.uint8)
+
+        monkeypatch.setattr(export, "_mean_of_products", kernel)
+        export.saturates.cache_clear()
+        assert export.saturates() is export.saturates() is expected
+        assert len(asked) == len(set(asked))  # once a process
+
+
+def test_kernels_add_exactly_or_lose_half_by_hand(asked_anew):
+    """64 * 255 * 127 / (64 * 255) = 127, or 32 * 32,767 / (64 * 255) = 64.2."""
+    given = {k: set(export._mean_of_products(k).flat) for k in KERNELS}
+    assert all(bytes_ in ({127}, {64}) for bytes_ in given.values()), given
+    assert export.saturates() == ({64} in given.values())
+
+
+KERNELS = "QLinearConv", "QLinearMatMul"
+
+
+def test_weights_that_may_saturate_are_said_once_a_call(tmp_path):
+    images, path = torch.randn(2, 3, 8, 8), tmp_path / "m.onnx"
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    fake = quantized(model, images, bits=8)
+    for _ in range(2):
+        with pytest.warns(UserWarning) as told:
+            export.to_qdq_onnx(fake, images, path)
+        (warning,) = told
+        assert "m.onnx: " in str(warning.message)
+        assert "in 2 layers, first in conv_0" in str(warning.message)
+        assert "qat.Scheme(bits=7)" in str(warning.message)
+    first = next(iter(qat.layers(fake)))
+    mixed = qat.prepare(deployed.deployed(model, images), bits={first: 8})
+    with pytest.warns(UserWarning, match="in 1 layers"):
+        export.to_qdq_onnx(qat.calibrate(mixed, images), images, path)
+    uneven = qat.Scheme(bits=7, symmetric=False)  # -64..63
+    written(quantized(model, images, weights=uneven), images, path)
 
 
 # ------------------------------------------------------------------------- scripts

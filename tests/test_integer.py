@@ -22,6 +22,7 @@ def grid(scale, zero, low=0, high=255):
 
 def prepared(model, example, seed=0, **how):
     """A network that rounds, calibrated with noise."""
+    how = {"weights": qat.Scheme(bits=8)} | how
     graph = qat.prepare(deployed.deployed(model.eval(), example), **how)
     generator = torch.Generator().manual_seed(seed)
     batches = [torch.randn(4, *example.shape[1:], generator=generator) for _ in "ab"]
@@ -32,7 +33,8 @@ def prepared(model, example, seed=0, **how):
 def lite():
     """The shipped detector that rounds, the same in integers, and some pictures."""
     graph = qat.prepare(
-        deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128))
+        deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128)),
+        qat.Scheme(bits=8),
     )
     seen = detectors.scenes("train", 16)
     pictures = torch.stack([seen[i].image for i in range(16)])
@@ -339,7 +341,8 @@ def test_fewer_bits_agree_too(bits):
 def test_the_detector_with_gates_and_tables_agrees():
     """SiLU, weighted sums and cells: the form that is not made for eight bits."""
     graph = qat.prepare(
-        deployed.deployed(detectors.detector("course"), torch.zeros(1, 3, 128, 128))
+        deployed.deployed(detectors.detector("course"), torch.zeros(1, 3, 128, 128)),
+        qat.Scheme(bits=8),
     )
     scenes = detectors.scenes("validation", 2)
     images = training.normalise(torch.stack([scenes[i].image for i in range(2)]))

@@ -18,6 +18,7 @@ from lib.compression.quantize import QParams
 from lib.detection import detectors
 
 TENSOR = Scheme(axis=None)
+EIGHT = Scheme(bits=8)
 
 
 def rounder(scale, zero=0, low=-128, high=127, axis=None, **scheme) -> FakeQuantize:
@@ -275,7 +276,7 @@ def test_a_network_rounds_as_one_writes_it_down():
         x, lambda name, value: fake(value, seen[name]),
         lambda layer: fake(layer.weight, weight_grid(layer.weight)),
     )  # fmt: skip
-    model = qat.calibrate(qat.prepare(graph), [x])
+    model = qat.calibrate(qat.prepare(graph, EIGHT), [x])
     assert len(qat.maps(model)) == 8 and len(qat.layers(model)) == 4
     for found, value, exact in zip(model(x), wanted, real, strict=True):
         # A sum in another order may move a value across a tie: one step at most.
@@ -287,7 +288,7 @@ def test_a_network_rounds_as_one_writes_it_down():
 
 def test_the_graph_that_others_read():
     """An activation belongs to the layer before it; what keeps a grid has no node."""
-    model = qat.prepare(network(nn.ReLU6)[0])
+    model = qat.prepare(network(nn.ReLU6)[0], EIGHT)
     order = [grids.operation(node) for node in model.graph.nodes]
     assert order == [
         "placeholder", "call_module",  # the input and its rounding
@@ -321,15 +322,15 @@ def test_a_relu_that_is_not_alone_keeps_the_grid():
     x = torch.randn(2, 3, 4, 4)
     for clip, count in ((nn.ReLU(), 3), (nn.ReLU6(), 4)):  # 6 is on no grid by itself
         graph = deployed.deployed(Twice(clip), x)
-        assert len(qat.maps(qat.prepare(graph))) == count
+        assert len(qat.maps(qat.prepare(graph, EIGHT))) == count
 
 
 def test_outputs_and_maps_may_stay_real():
     graph, x = network()
-    model = qat.calibrate(qat.prepare(graph, outputs=False), [x])
+    model = qat.calibrate(qat.prepare(graph, EIGHT, outputs=False), [x])
     names = [*qat.maps(model)]
     assert len(names) == 6 and not any("linear" in n or "coarse" in n for n in names)
-    weights_only = qat.calibrate(qat.prepare(graph, activations=None), [x])
+    weights_only = qat.calibrate(qat.prepare(graph, EIGHT, activations=None), [x])
     assert not qat.maps(weights_only)
     for a, b in zip(weights_only(x), graph(x), strict=True):
         assert 0 < (a - b).abs().max() < 0.05 * b.abs().max()
@@ -349,7 +350,7 @@ def test_what_is_handed_in_is_left_alone():
     graph, x = network()
     before = copy.deepcopy(graph.state_dict())
     code = graph.code
-    model = qat.calibrate(qat.prepare(graph), x)
+    model = qat.calibrate(qat.prepare(graph, EIGHT), x)
     model(x)[0].sum().backward()
     assert graph.code == code and not any("quantizer" in n for n in graph.state_dict())
     assert all(torch.equal(v, before[k]) for k, v in graph.state_dict().items())
@@ -362,7 +363,7 @@ def test_a_detector_stays_one_and_loses_little():
     x = training.normalise(torch.stack([scenes[i].image for i in range(24)]))
     model = detectors.shipped("plain")
     graph = deployed.deployed(model, x[:2])
-    rounded = qat.calibrate(qat.prepare(graph), [x[:12]])
+    rounded = qat.calibrate(qat.prepare(graph, EIGHT), [x[:12]])
     for each in (rounded, copy.deepcopy(rounded), qat.with_bits(rounded, {})):
         assert each.config.anchors == model.config.anchors
     with torch.no_grad():
@@ -393,16 +394,27 @@ def test_networks_that_no_one_here_wrote(name):
 
 
 @torch.no_grad()
+def test_weights_have_seven_bits_unless_eight_are_asked_for():
+    """By hand: 2 * 255 * 63 = 32,130 fits into 16 bits, 2 * 255 * 127 does not."""
+    graph, x = network()
+    model = qat.calibrate(qat.prepare(graph), x)
+    for layer in qat.layers(model).values():
+        q = quantize.quantize(layer.weight, layer.weight_quantizer.qparams())
+        assert q.abs().max() == 63
+    assert Scheme().bits == 8
+
+
+@torch.no_grad()
 def test_bits_of_single_layers():
     graph, x = network()
     names = [n.target for n in graph.graph.nodes if n.op == "call_module"]
-    model = qat.calibrate(qat.prepare(graph, bits={names[1]: 3}), x)
+    model = qat.calibrate(qat.prepare(graph, EIGHT, bits={names[1]: 3}), x)
     found = qat.layers(model)
     assert [*found] == names
     tops = [layer.weight_quantizer.high for layer in found.values()]
     assert tops == [127, 3, 127, 127]
     other = qat.with_bits(model, {names[1]: 8, names[0]: 4})
-    full = qat.calibrate(qat.prepare(graph, bits={names[0]: 4}), x)
+    full = qat.calibrate(qat.prepare(graph, EIGHT, bits={names[0]: 4}), x)
     for a, b in zip(other(x), full(x), strict=True):
         assert torch.equal(a, b)
     assert [m.weight_quantizer.high for m in qat.layers(model).values()] == tops
@@ -410,17 +422,17 @@ def test_bits_of_single_layers():
 
 def test_size_by_hand():
     graph, x = network()
-    model = qat.prepare(graph)
+    model = qat.prepare(graph, EIGHT)
     # stem 108 weights, inner 144, coarse 16, linear 40; 17 filters with step and bias.
     assert qat.size(model) == 308 + 8 * 17
     names = [*qat.layers(model)]
-    mixed = qat.prepare(graph, bits={names[0]: 4, names[2]: 3})
+    mixed = qat.prepare(graph, EIGHT, bits={names[0]: 4, names[2]: 3})
     assert qat.size(mixed) == 54 + 144 + 6 + 40 + 8 * 17
 
 
 def test_sensitivity_asks_one_layer_at_a_time():
     graph, x = network()
-    model = qat.calibrate(qat.prepare(graph), x)
+    model = qat.calibrate(qat.prepare(graph, EIGHT), x)
     seen = []
 
     def judge(candidate):
@@ -437,7 +449,7 @@ def test_sensitivity_asks_one_layer_at_a_time():
 def test_sensitivity_measures_what_a_layer_loses():
     graph, x = network()
     with torch.no_grad():
-        model, wanted = qat.calibrate(qat.prepare(graph), x), graph(x)[0]
+        model, wanted = qat.calibrate(qat.prepare(graph, EIGHT), x), graph(x)[0]
         table = qat.sensitivity(
             model, lambda m: quantize.sqnr(wanted, m(x)[0]), [2, 4, 8]
         )
@@ -541,8 +553,8 @@ def test_bits_that_cannot_be(bits):
     graph, x = network()
     name = next(n.target for n in graph.graph.nodes if n.op == "call_module")
     with pytest.raises(ValueError, match="bits is"):
-        qat.prepare(graph, bits={name: bits})
-    model = qat.calibrate(qat.prepare(graph), x)
+        qat.prepare(graph, EIGHT, bits={name: bits})
+    model = qat.calibrate(qat.prepare(graph, EIGHT), x)
     with pytest.raises(ValueError, match="bits is"):
         qat.with_bits(model, {name: bits})
     assert qat.layers(model)[name].weight_quantizer.scheme.bits == 8
@@ -552,16 +564,16 @@ def test_a_layer_that_is_not_there_is_named():
     graph, x = network()
     for bits in ({"conv_1_iner": 4}, {"conv_0_stem": 8, "conv_1_iner": 4}):
         with pytest.raises(ValueError, match=r"'conv_1_iner'.*'conv_1_inner'\?"):
-            qat.prepare(graph, bits=bits)
+            qat.prepare(graph, EIGHT, bits=bits)
     with pytest.raises(ValueError, match="'conv_1_iner'"):
-        qat.with_bits(qat.calibrate(qat.prepare(graph), x), {"conv_1_iner": 4})
+        qat.with_bits(qat.calibrate(qat.prepare(graph, EIGHT), x), {"conv_1_iner": 4})
 
 
 @pytest.mark.parametrize("learned", [False, True])
 def test_without_calibration_it_says_so(learned):
     graph, x = network()
     scheme = Scheme(8, False, False, None, learned=learned)
-    model = qat.prepare(graph, activations=scheme)
+    model = qat.prepare(graph, EIGHT, activations=scheme)
     with pytest.raises(ValueError, match="after_x has no grid yet: call qat.calibrate"):
         model(x)
     with pytest.raises(ValueError, match="weight of conv_0_stem has no grid"):
@@ -572,7 +584,7 @@ def test_without_calibration_it_says_so(learned):
 
 def test_data_that_say_nothing_are_refused_and_nothing_has_changed():
     graph, x = network()
-    model = qat.prepare(graph)
+    model = qat.prepare(graph, EIGHT)
     broken = x.clone()
     broken[1, 2, 3, 4] = math.nan
     for batches, words in (
@@ -613,11 +625,11 @@ def test_what_cannot_be_rounded_is_named():
 
     x = torch.randn(2, 3, 4, 4)
     with pytest.raises(ValueError, match="no rule for what 'cumsum' gives"):
-        qat.prepare(deployed.deployed(Odd(), x))
+        qat.prepare(deployed.deployed(Odd(), x), EIGHT)
     graph = deployed.deployed(Odd(), x)
     graph.conv_0_conv = nn.ConvTranspose2d(3, 3, 1)
     with pytest.raises(ValueError, match="conv_0_conv is a ConvTranspose2d"):
-        qat.prepare(graph)
+        qat.prepare(graph, EIGHT)
 
 
 # ------------------------------------------------------------------- the recorded runs

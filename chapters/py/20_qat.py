@@ -365,8 +365,9 @@ show(grids.places)
 # %% tags=["core", "slide", "nbval-check-output"]
 two = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 two = deployed.deployed(two, torch.zeros(2, 3, 8, 8))
-assert len(qat.maps(qat.prepare(two))) == 2  # the input, and the ReLU's output
-prepared = {name: qat.prepare(graph) for name, graph in flat.items()}
+eight_bits = qat.Scheme(bits=8)  # of weights; maps have 8 by default
+assert len(qat.maps(qat.prepare(two, eight_bits))) == 2  # the input, and the ReLU's output
+prepared = {name: qat.prepare(graph, eight_bits) for name, graph in flat.items()}
 for name, network in prepared.items():
     print(name, len(qat.layers(network)), "layers,", len(qat.maps(network)), "maps")
 
@@ -454,7 +455,7 @@ for top in (2, 5, 10, 20):
 ratios = {}
 for name, graph in flat.items():
     clipped = qat.Scheme(8, False, False, None, quantize.Percentile)
-    network = qat.prepare(graph, activations=clipped)
+    network = qat.prepare(graph, eight_bits, clipped)
     qat.calibrate(network, batches[:1])
     pairs = zip(qat.maps(prepared[name]).values(), qat.maps(network).values(), strict=True)
     ratios[name] = [float(wide.scale / narrow.scale) for wide, narrow in pairs]

@@ -283,7 +283,7 @@ arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), stage).tolist()
 
 # %% tags=["core", "slide", "catch-up"]
 lite = deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128))
-pretending = qat.prepare(lite).eval()
+pretending = qat.prepare(lite, qat.Scheme(bits=8)).eval()
 seen = detectors.scenes("train", 32)
 pictures = training.normalise(torch.stack([seen[i].image for i in range(32)]))
 qat.calibrate(pretending, pictures.split(8))

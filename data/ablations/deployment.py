@@ -31,6 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -106,7 +107,9 @@ def build(name, form, seed, size, folder):
     else:
         batches = shipping.calibration(SETTINGS["calibration"] | {"seed": seed + 1})
         fake = shipping.rounded(graph, batches, **FORMS[form])
-    return export.to_qdq_onnx(fake, example, path), fake
+    with warnings.catch_warnings():  # what 8 bits are worth is the question here
+        warnings.filterwarnings("ignore", ".* saturate at 16 bits", UserWarning)
+        return export.to_qdq_onnx(fake, example, path), fake
 
 
 def matched(some, others, score=0.3, overlap=0.9) -> float:
@@ -278,13 +281,13 @@ def plan() -> list[tuple]:
 
 
 def cpu() -> str:
-    """The processor's name where it can be asked, and whether it has VNNI."""
+    """The processor's name where it can be asked, and whether its kernels saturate."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
         name = next(s for s in text.splitlines() if "model name" in s).split(": ")[1]
     except (OSError, StopIteration, IndexError):
         name = "unknown"
-    return name + (", no VNNI" if export.saturates() else ", does not saturate")
+    return name + (", saturates" if export.saturates() else ", does not saturate")
 
 
 @cache

@@ -12,13 +12,14 @@ Chapter 22. onnx.ai/onnx/operators; onnxruntime.ai/docs/performance/model-optimi
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 import os
-import platform
 import statistics
 import tempfile
+import warnings
 from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,7 @@ from lib.basics import checkpoints
 from lib.compression import deployed, grids, operators, qat, quantize
 from lib.detection.anchors import AnchorConfig
 
+SAFE = -64, 63  # 2 * 255 * 64 still fits into 16 bits: Eq. 22.5
 OPSET, IR = 18, 9  # both of 2023: what other runtimes have learned by now
 FACTS = ("image_size", "num_classes", "mean", "std", "anchors")  # what detecting needs
 
@@ -57,12 +59,14 @@ class Grid:
 class Writer(operators.Writer):
     """Writes Q and DQ where the graph rounds, and integers for rounded weights.
 
-    `grids` are those of the fx nodes whose values stand on one.
+    `grids` are those of the fx nodes whose values stand on one, `wide` names layers
+    with weights outside of `SAFE`.
     """
 
     def __init__(self, module: fx.GraphModule):
         super().__init__(module)
         self.grids: dict[fx.Node, Grid] = {}
+        self.wide: list[str] = []  # layers that saturate on some machines
 
     def run_node(self, node: fx.Node):
         result = super().run_node(node)
@@ -109,6 +113,8 @@ class Writer(operators.Writer):
                 " the file needs int8, one scale a tensor or a filter (axis 0)"
             )
         values = quantize.quantize(weight, grid)
+        if values.min() < SAFE[0] or values.max() > SAFE[1]:
+            self.wide.append(node.name)
         scale = grid.scale.double().reshape(-1).expand(len(weight))
         zero = grid.zero_point.reshape(-1).expand(len(weight))
         if bias is None or x not in self.grids:
@@ -154,12 +160,24 @@ def to_qdq_onnx(
     """Write a graph of `qat.prepare` with its own scales, weights as int8.
 
     Activations become bytes whatever their zero point, as onnxruntime's kernels like
-    them (U8S8). ValueError if nothing is quantized, or something to more than 8 bits.
+    them (U8S8). ValueError if nothing is quantized, or something to more than 8 bits;
+    UserWarning if weights are so large that x86 without VNNI loses part of the sums.
     """
     kinds = {type(module) for module in fake_quantized.modules()}
     if not isinstance(fake_quantized, fx.GraphModule) or qat.FakeQuantize not in kinds:
         raise ValueError("nothing is quantized: give what `qat.prepare` returns")
-    return _write(Writer(fake_quantized), example_input, path)
+    writer = Writer(fake_quantized)
+    path = _write(writer, example_input, path)
+    if writer.wide:
+        warnings.warn(
+            f"{path.name}: integers of weights outside {SAFE[0]}..{SAFE[1]} in"
+            f" {len(writer.wide)} layers, first in {writer.wide[0]}. Where onnxruntime"
+            " runs on x86 without VNNI, sums of two products saturate at 16 bits:"
+            " results are wrong there, in silence. Weights of 7 bits are right"
+            " everywhere: qat.prepare(graph, weights=qat.Scheme(bits=7))",
+            stacklevel=2,
+        )
+    return path
 
 
 def _write(writer: Writer, example: Tensor, path: str | PathLike) -> Path:
@@ -223,9 +241,7 @@ def session(path: str | PathLike, threads: int = 1, **options):
                 f"{path} is cut short or changed: its {len(content)} bytes have the"
                 f" SHA-256 {found[:12]}..., {sums.name} says {asked[:12]}..."
             )
-    how = onnxruntime.SessionOptions()
-    how.intra_op_num_threads, how.inter_op_num_threads = threads, 1
-    how.log_severity_level = 3  # errors only
+    how = _options(threads)
     for key, value in options.items():
         setattr(how, key, value)
     try:
@@ -234,6 +250,14 @@ def session(path: str | PathLike, threads: int = 1, **options):
         raise ValueError(
             f"{path} is cut short, or no ONNX file that onnxruntime can run: {error}"
         ) from error
+
+
+def _options(threads: int = 1) -> onnxruntime.SessionOptions:
+    """So many threads, and no word but of errors."""
+    how = onnxruntime.SessionOptions()
+    how.intra_op_num_threads, how.inter_op_num_threads = threads, 1
+    how.log_severity_level = 3
+    return how
 
 
 def _place(path: str | PathLike) -> Path:
@@ -336,16 +360,46 @@ def _kind(facts: dict) -> str:
     return f"conv {'depthwise' if kernel[1] == 1 else 'x'.join(map(str, kernel[2:]))}"
 
 
+@functools.cache
 def saturates() -> bool:
-    """True where 8-bit weights may overflow in onnxruntime: x86 without VNNI.
+    """True where weights of 8 bits overflow in onnxruntime: on x86 without VNNI.
 
-    Two products of a byte and an int8 are added in 16 bits there. Weights of 7 bits
-    (-63..63) never overflow. Where the CPU cannot be asked, x86 counts as old.
+    Two products of a byte and an int8 are added in 16 bits there (Eq. 22.5); weights of
+    7 bits (-63..63) never overflow. The kernels themselves are asked, once a process:
+    what a processor says of itself is not known everywhere, nor true when emulated.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686", "x86"):
-        return False
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
-    except OSError:
-        return True
-    return not flags & {"avx512_vnni", "avx_vnni"}
+    kernels = "QLinearConv", "QLinearMatMul"
+    return any((_mean_of_products(kernel) != 127).any() for kernel in kernels)
+
+
+def _mean_of_products(kernel: str) -> np.ndarray:
+    """Bytes that a kernel makes of 64 products 255 * 127, in steps of 64 * 255.
+
+    Exact sums give 64 * 255 * 127 / (64 * 255) = 127 everywhere. Where pairs end at
+    32,767 there are 32 of them: 32 * 32,767 / (64 * 255) = 64.2, so 64.
+    """
+    x = np.full((16, 64), 255, np.uint8)
+    weight = np.full((64, 16), 127, np.int8)
+    if kernel == "QLinearConv":  # the same numbers as channels of single pixels
+        x, weight = x[:, :, None, None], weight.T[:, :, None, None]
+    constants = {
+        "weight": weight,
+        "one": np.float32(1),  # the steps of x and of the weight
+        "step": np.float32(64 * 255),
+        "zero": np.uint8(0),
+        "zero of weight": np.int8(0),
+    }
+    grid_x, grid_weight = ("one", "zero"), ("one", "zero of weight")
+    inputs = ["x", *grid_x, "weight", *grid_weight, "step", "zero"]
+    node = helper.make_node(kernel, inputs, ["y"])
+    graph = helper.make_graph(
+        [node],
+        "products",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=IR)
+    run = onnxruntime.InferenceSession(model.SerializeToString(), _options())
+    return run.run(None, {"x": x})[0]

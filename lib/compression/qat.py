@@ -25,7 +25,7 @@ from lib.compression.quantize import QParams
 
 @dataclass(frozen=True)
 class Scheme:
-    """How one kind of tensor is rounded; the defaults are for weights.
+    """How one kind of tensor is rounded; the defaults are for weights of 8 bits.
 
     `axis` None: one step for the whole tensor; 0: one for each filter. `observer` makes
     what chooses the range, `learned` lets training move it (LSQ).
@@ -45,7 +45,9 @@ class Scheme:
     __post_init__ = integers
 
 
-WEIGHTS = Scheme()
+# One bit less than a byte: pairs of products of 8 bits saturate in onnxruntime on x86
+# without VNNI (Eq. 22.5), and what is prepared by default has to be right everywhere.
+WEIGHTS = Scheme(bits=7)
 ACTIVATIONS = Scheme(symmetric=False, signed=False, axis=None)
 
 
@@ -187,7 +189,8 @@ def prepare(
     computes: after the ReLU or ReLU6 that is the only one to read it. Maxima, padding,
     resizing and slicing keep the grid they are given. `bits` are those of the weights
     of single layers; `outputs=False` leaves the results real, `activations=None` all
-    maps. Call `calibrate` next. ValueError names what cannot be rounded.
+    maps. Weights get 7 bits unless `weights` says otherwise (`Scheme()` has 8). Call
+    `calibrate` next. ValueError names what cannot be rounded.
     """
     model, bits = copy.deepcopy(graph), bits or {}
     names = [n.target for n in model.graph.nodes if n.op == "call_module"]
