@@ -55,6 +55,11 @@ EVERY_KIND = {
     "images": lambda: plots.images(np.stack([scene()] * 3), titles=["7", "3", "1"]),
     "boxes": lambda: plots.boxes(scene(), [[2, 3, 20, 30]], [7], [0.91]),
     "graph": lambda: plots.graph("ab", [("a", "b", "sep 3x3")]),
+    "levels": lambda: plots.levels({"FPN": [(1, (1,)), (0, (0, 2))]}),
+    "stack": lambda: plots.stack([("normal", 8, None), ("reduction", 16, 0)]),
+    "detector": lambda: plots.detector(32, {"P3": 4, "P4": 2}, backbone=2),
+    "unrolled": lambda: plots.unrolled([("input", ["0", "1"], [0.5, 0.5], 1)]),
+    "mbconv": lambda: plots.mbconv(4, 24, 4, squeezed=1),
 }
 
 

@@ -2,6 +2,10 @@
 
 figure              a figure with alt text and a statement, and its parts; for plots
 pictures            pictures, boxes on pictures, graphs; for plots
+sheet               paper in inches with boxes, words, arrows; for plots
+pyramids            feature pyramids on a grid of levels; for 11_bifpn
+architectures       a stack of cells, the whole detector; for 05_nasnet, 13_efficientdet
+mechanisms          unrolled controller, MBConv; for 08_controller, 10_efficientnet
 plots               the house's figures, from plain arrays; for every chapter
 widgets             sliders, each with a static twin; for every chapter
 environment         what this machine offers the course; for 00_start_here

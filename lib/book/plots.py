@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+from lib.book.architectures import detector, stack
 from lib.book.figure import (
     DASHES,
     HALO,
@@ -32,10 +33,13 @@ from lib.book.figure import (
     texts,
     ticks,
 )
+from lib.book.mechanisms import mbconv, unrolled
 from lib.book.pictures import boxes, graph, images
+from lib.book.pyramids import levels
 
 # A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
 __all__ = ["PALETTE", "Figure", "boxes", "graph", "images"]
+__all__ += ["detector", "levels", "mbconv", "stack", "unrolled"]
 
 
 def style() -> None:
