@@ -146,10 +146,11 @@ def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tupl
     >>> level_sizes((320, 300), 6, 7)  # 300: 150, 75, 37.5, 19, 9.5, 5, 2.5
     [(5, 5), (3, 3)]
     """
-    sizes = [tuple(image_size)]
+    height, width = image_size
+    sizes = [(height, width)]
     for _ in range(last):
-        height, width = sizes[-1]
-        sizes.append((halved(height), halved(width)))
+        height, width = halved(height), halved(width)
+        sizes.append((height, width))
     return sizes[first:]
 
 

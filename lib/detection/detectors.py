@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lib.basics import checkpoints, data
+from lib.basics import checkpoints, data, memory
 from lib.detection import bifpn, categories, efficientnet
 from lib.detection.anchors import AnchorConfig
 from lib.detection.efficientdet import Config, Detector
@@ -43,7 +43,8 @@ class Residual(nn.Module):
         nn.init.zeros_(self.second[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.second(self.first(x)))
+        change = self.second(self.first(x))  # B C H W
+        return torch.relu(x + change)
 
 
 class PlainLevels(nn.Module):
@@ -64,14 +65,15 @@ class PlainLevels(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)
+        memory.channels_last(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x, found = self.stem(images), []
+        x = self.stem(images)  # B C H/2 W/2
+        levels = []
         for stage in self.stages:
-            x = stage(x)
-            found.append(x)
-        return found
+            x = stage(x)  # B C H/2 W/2, of what it was
+            levels.append(x)
+        return levels
 
 
 # No digit is wider than it is high, and the sides of nearly all lie between 8 and 64

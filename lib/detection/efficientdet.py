@@ -14,12 +14,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 
-import torch
 from torch import Tensor, nn
 
-from lib.basics import official
+from lib.basics import memory, official
 from lib.detection import bifpn, efficientnet
 from lib.detection.anchors import AnchorConfig
 from lib.detection.categories import COCO, Category, listed
@@ -41,7 +41,7 @@ class Config:
     image_size: tuple[int, int] = (512, 512)  # height, width; what it was trained at
     backbone: str = "b0"
     width: int = 64  # channels of BiFPN and heads
-    cells: int = 3  # of BiFPN
+    cells: int = 3  # BiFPN layers
     repeats: int = 3  # convolutions of a head, before the one that predicts
     num_classes: int = 90
     anchors: AnchorConfig = AnchorConfig()  # holds the first and the last level, too
@@ -84,41 +84,32 @@ def from_phi(phi: int, **fields) -> Config:
     )
 
 
-def _table() -> dict[str, Config]:
-    rows = {}
-    for name, side, backbone, width, cell, repeats in (
-        ("d0", 512, "b0", 64, 3, 3),
-        ("d1", 640, "b1", 88, 4, 3),
-        ("d2", 768, "b2", 112, 5, 3),
-        ("d3", 896, "b3", 160, 6, 4),
-        ("d4", 1024, "b4", 224, 7, 4),
-        ("d5", 1280, "b5", 288, 7, 4),
-        ("d6", 1280, "b6", 384, 8, 5),
-        ("d7", 1536, "b6", 384, 8, 5),
-        ("d7x", 1536, "b7", 384, 8, 5),
-        ("lite0", 320, "lite0", 64, 3, 3),
-        ("lite1", 384, "lite1", 88, 4, 3),
-        ("lite2", 448, "lite2", 112, 5, 3),
-        ("lite3", 512, "lite3", 160, 6, 4),
-        ("lite3x", 640, "lite3", 200, 6, 4),
-        ("lite4", 640, "lite4", 224, 7, 4),
-    ):
-        rows[name] = Config((side, side), backbone, width, cell, repeats)
-    for name in ("d6", "d7", "d7x"):  # weights of so many cells made training unstable
-        rows[name] = replace(rows[name], fusion=bifpn.SumFusion)
-    for name, row in rows.items():
-        if name.startswith("lite"):  # nothing that eight bits represent badly
-            rows[name] = replace(
-                row, fusion=bifpn.SumFusion, activation=nn.ReLU6,
-                mean=(0.5,) * 3, std=(0.5,) * 3,
-            )  # fmt: skip
-    small = AnchorConfig(scale=3.0)
-    anchors = {"d7": AnchorConfig(scale=5.0), "d7x": AnchorConfig(levels=(3, 8))}
-    anchors |= dict.fromkeys(("lite0", "lite1", "lite2", "lite3x"), small)
-    return rows | {k: replace(rows[k], anchors=v) for k, v in anchors.items()}
+def _row(side: int, *fields, **others) -> Config:
+    return Config((side, side), *fields, **others)
 
 
-CONFIGS = _table()
+# Weights in so many fusions made training unstable: from D6 on inputs are added.
+_sum = partial(_row, fusion=bifpn.SumFusion)
+# Lite: nothing that eight bits represent badly.
+_lite = partial(_sum, activation=nn.ReLU6, mean=(0.5,) * 3, std=(0.5,) * 3)
+_small, _large = AnchorConfig(scale=3.0), AnchorConfig(scale=5.0)
+CONFIGS = {  # side, backbone, width, BiFPN layers, repeats of a head
+    "d0": _row(512, "b0", 64, 3, 3),
+    "d1": _row(640, "b1", 88, 4, 3),
+    "d2": _row(768, "b2", 112, 5, 3),
+    "d3": _row(896, "b3", 160, 6, 4),
+    "d4": _row(1024, "b4", 224, 7, 4),
+    "d5": _row(1280, "b5", 288, 7, 4),
+    "d6": _sum(1280, "b6", 384, 8, 5),
+    "d7": _sum(1536, "b6", 384, 8, 5, anchors=_large),
+    "d7x": _sum(1536, "b7", 384, 8, 5, anchors=AnchorConfig(levels=(3, 8))),
+    "lite0": _lite(320, "lite0", 64, 3, 3, anchors=_small),
+    "lite1": _lite(384, "lite1", 88, 4, 3, anchors=_small),
+    "lite2": _lite(448, "lite2", 112, 5, 3, anchors=_small),
+    "lite3": _lite(512, "lite3", 160, 6, 4),
+    "lite3x": _lite(640, "lite3", 200, 6, 4, anchors=_small),
+    "lite4": _lite(640, "lite4", 224, 7, 4),
+}
 
 
 class Head(nn.Module):
@@ -130,30 +121,51 @@ class Head(nn.Module):
 
     def __init__(self, config: Config, outputs: int, bias: float = 0.0):
         super().__init__()
-        width, levels = config.width, config.levels
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        width = config.width
+        self.convs = nn.ModuleList()
+        self.norms = nn.ModuleList()
         for _ in range(config.repeats):
             self.convs.append(config.conv(width, width))
-            norms = nn.ModuleList(bifpn.BatchNorm(width) for _ in range(levels))
-            self.norms.append(norms)
+            norms = [bifpn.BatchNorm(width) for _ in range(config.levels)]
+            self.norms.append(nn.ModuleList(norms))
         self.activation = config.activation(inplace=True)
         self.predict = config.conv(width, outputs)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_in = module.weight[0].numel()
-                nn.init.normal_(module.weight, std=fan_in**-0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        last = [m for m in self.predict.modules() if isinstance(m, nn.Conv2d)][-1]
-        nn.init.constant_(last.bias, bias)
+        _first_weights(self, bias)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         outputs = []
         for level, x in enumerate(levels):
             for conv, norms in zip(self.convs, self.norms, strict=True):
-                x = self.activation(norms[level](conv(x)))  # Eq. 13.2
-            outputs.append(self.predict(x.contiguous()))
+                norm = norms[level]
+                x = self.activation(norm(conv(x)))  # B C H W, Eq. 13.2
+            outputs.append(_predicted(self, x))  # B outputs H W
         return outputs
+
+
+def _first_weights(head: Head, bias: float) -> None:
+    """Normal, of variance 1 / fan in; biases 0, but for that of the last layer."""
+    convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
+    for conv in convs:
+        fan_in = conv.weight[0].numel()
+        nn.init.normal_(conv.weight, std=fan_in**-0.5)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
+    nn.init.constant_(convs[-1].bias, bias)
+
+
+def _lay_out(detector: "Detector") -> None:
+    """Everything channels last, but for the two layers that predict.
+
+    Theirs are 810 channels, or as many: `memory.channels_first` has the reason.
+    """
+    memory.channels_last(detector)
+    for head in (detector.class_head, detector.box_head):
+        memory.channels_first(head.predict)
+
+
+def _predicted(head: Head, x: Tensor) -> Tensor:
+    """The last layer of a head, on a map that lies as its filters do."""
+    return head.predict(memory.channels_first(x))
 
 
 class Detector(nn.Module):
@@ -173,26 +185,25 @@ class Detector(nn.Module):
                 f"backbone gives {len(backbone.channels)} levels; config.anchors.levels"
                 f" {config.anchors.levels} has room for {config.levels}"
             )
-        self.config, self.backbone = config, backbone
+        self.config = config
+        self.backbone = backbone
         self.fpn = bifpn.BiFPN(
             backbone.channels, config.width, config.cells, config.levels,
             fusion=config.fusion, activation=config.activation,
             topology=config.topology, conv=config.conv,
         )  # fmt: skip
-        a = config.anchors.per_cell
+        per_place = config.anchors.per_cell  # A
         prior = -math.log((1 - PRIOR) / PRIOR)  # Eq. 13.3
-        self.class_head = Head(config, a * config.num_classes, prior)
-        self.box_head = Head(config, a * 4)
-        # Pixel by pixel, not plane by plane: what a CPU and tensor cores prefer.
-        self.to(memory_format=torch.channels_last)
-        # But for what predicts: its 810 channels are no multiple of 16, and their
-        # gradient would take twice as long.
-        for head in (self.class_head, self.box_head):
-            head.predict.to(memory_format=torch.contiguous_format)
+        self.class_head = Head(config, per_place * config.num_classes, prior)
+        self.box_head = Head(config, per_place * 4)
+        _lay_out(self)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        levels = self.fpn(self.backbone(images))
-        return self.class_head(levels), self.box_head(levels)
+        features = self.backbone(images)  # B C_l H_l W_l, finest first
+        levels = self.fpn(features)  # B C H_l W_l
+        class_outputs = self.class_head(levels)  # B A*K H_l W_l
+        box_outputs = self.box_head(levels)  # B A*4 H_l W_l
+        return class_outputs, box_outputs
 
 
 def efficientdet(name: str, num_classes: int = 90) -> Detector:
@@ -206,26 +217,20 @@ def efficientdet(name: str, num_classes: int = 90) -> Detector:
 
 def official_names(model: Detector) -> dict[str, str]:
     """effdet's name of each of our tensors."""
-    parts = {
-        "backbone": efficientnet.official_names(model.backbone),
-        "fpn": bifpn.official_names(model.fpn),
-    }
-    names = {
-        f"{part}.{ours}": f"{part}.{theirs}"
-        for part, inner in parts.items()
-        for ours, theirs in inner.items()
-    }
+    names = {}
+    for ours, theirs in efficientnet.official_names(model.backbone).items():
+        names[f"backbone.{ours}"] = f"backbone.{theirs}"
+    for ours, theirs in bifpn.official_names(model.fpn).items():
+        names[f"fpn.{ours}"] = f"fpn.{theirs}"
     for ours in model.state_dict():
-        if ours not in names:
-            name = re.sub(r"_head\.", "_net.", ours, count=1)
-            name = re.sub(r"\.convs\.", ".conv_rep.", name)
-            name = re.sub(r"\.norms\.(\d+)\.(\d+)\.", r".bn_rep.\1.\2.bn.", name)
-            names[ours] = re.sub(r"\.(depth|point)wise\.", _short, name)
+        if ours in names:
+            continue
+        name = re.sub(r"_head\.", "_net.", ours, count=1)
+        name = re.sub(r"\.convs\.", ".conv_rep.", name)
+        name = re.sub(r"\.norms\.(\d+)\.(\d+)\.", r".bn_rep.\1.\2.bn.", name)
+        name = name.replace(".depthwise.", ".conv_dw.")
+        names[ours] = name.replace(".pointwise.", ".conv_pw.")
     return names
-
-
-def _short(found: re.Match) -> str:
-    return ".conv_dw." if found[1] == "depth" else ".conv_pw."
 
 
 def load_official(model: Detector, source: str | PathLike | dict) -> Detector:
