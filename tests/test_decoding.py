@@ -134,6 +134,19 @@ def test_nan_is_no_detection():
 
 
 @pytest.mark.parametrize("suppress", [decoding.hard_nms, decoding.soft_nms])
+def test_a_box_that_is_nowhere_is_no_detection(suppress):
+    """One code of one anchor is NaN: all other detections are what they were."""
+    logits, codes = outputs((32, 32), 2, batch=1)
+    boxes, how = anchors.anchors((32, 32)), {"suppress": suppress, "keep": 1000}
+    logits[0][0, 2, 1, 1] = 9.0  # anchor 1 of this place, surest of all
+    sound = decoding.postprocess(logits, codes, boxes, [(32, 32)], **how)[0]
+    codes[0][0, 4, 1, 1] = float("nan")
+    found = decoding.postprocess(logits, codes, boxes, [(32, 32)], **how)[0]
+    assert sound.scores[0] > 0.999 > found.scores[0]
+    assert found.boxes.isfinite().all() and found.scores.isfinite().all()
+
+
+@pytest.mark.parametrize("suppress", [decoding.hard_nms, decoding.soft_nms])
 def test_a_threshold_only_removes_what_is_below(suppress):
     logits, codes = outputs((64, 64), 3)
     boxes, how = anchors.anchors((64, 64)), {"suppress": suppress}
@@ -311,6 +324,53 @@ def test_the_model_sees_a_normalised_letterbox_and_keeps_its_mode():
     assert model.seen[0, :, 5, 5].tolist() == pytest.approx(pixel, abs=1e-6)
     assert model.seen[0, :, 60, 5].abs().max() < 0.03  # the mean colour, rounded
     assert not model.seen.requires_grad
+
+
+@pytest.mark.parametrize("part", ["logits", "codes"])
+def test_a_detector_that_answers_nan_is_refused(part):
+    """Nothing found would be a lie: weights after a training that has diverged."""
+
+    class Diverged(Finder):
+        def forward(self, images):
+            logits, codes = super().forward(images)
+            (logits if part == "logits" else codes)[1][0, 0, 0, 0] = math.nan
+            return logits, codes
+
+    word = {"logits": "class", "codes": "box"}[part]
+    with pytest.raises(ValueError, match=rf"the {word} outputs .* NaN \(level 1 of 5"):
+        decoding.detect(Diverged(), torch.zeros(3, 8, 8, dtype=torch.uint8))
+
+
+def test_frozen_norms_stay_frozen():
+    model = Finder().train()
+    model.norm.eval()  # as for fine-tuning
+    decoding.detect(model, torch.zeros(3, 8, 8, dtype=torch.uint8))
+    assert model.training and not model.norm.training
+
+    class Broken(Finder):
+        def forward(self, images):
+            raise KeyError("in the middle")
+
+    model = Broken().train()
+    model.norm.eval()
+    with pytest.raises(KeyError):
+        decoding.detect(model, torch.zeros(3, 8, 8, dtype=torch.uint8))
+    assert model.training and not model.norm.training
+
+
+def test_nothing_to_look_at_and_no_detector():
+    assert decoding.detect_all(Finder(), []) == []
+    with pytest.raises(ValueError, match="model is a Linear; .* has a config"):
+        decoding.detect(nn.Linear(1, 1), torch.zeros(3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="threshold is '0.5'; scores lie between"):
+        decoding.detect_all(Finder(), [], threshold="0.5")
+
+
+@pytest.mark.parametrize("wrong", [{"candidates": 0}, {"keep": -1}])
+def test_counts_are_whole_numbers(wrong):
+    picture, name = torch.zeros(3, 8, 8, dtype=torch.uint8), next(iter(wrong))
+    with pytest.raises(ValueError, match=f"{name} is"):
+        decoding.detect(Finder(), picture, **wrong)
 
 
 def test_a_box_outside_the_picture_is_left_out():

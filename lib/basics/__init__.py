@@ -7,6 +7,8 @@ coco                photographs and boxes from any COCO folder, checked; for dat
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter
 memory              how maps lie in memory, for speed; for training, nasnet,
                     efficientnet, efficientdet, detectors, tabular
+modes               evaluation mode, and each part back as it was; for training,
+                    profiling, decoding
 checkpoints         files that survive a kill, weights that are what they say;
                     for training
 training        02  y = f(x; theta): fit, schedules, moving averages

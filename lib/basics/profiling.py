@@ -13,8 +13,7 @@ import copy
 import logging
 import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +23,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from lib.basics import modes
 
 # The timer brings torch's extension compiler, which complains of a missing GPU.
 _compiler = logging.getLogger("torch.utils.cpp_extension")
@@ -70,18 +71,6 @@ def parameters(model: nn.Module) -> int:
 
 
 # --- multiply-adds -------------------------------------------------------------------
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each single part has the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
     fast = torch.backends.mha.get_fastpath_enabled()
     # PyTorch's counter knows no formula for the fused attention kernels and would leave
@@ -89,7 +78,7 @@ def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with (
-            _eval_mode(model),
+            modes.evaluation(model),
             torch.no_grad(),
             sdpa_kernel(SDPBackend.MATH),
             FlopCounterMode(display=False) as counter,
@@ -216,7 +205,7 @@ def compare(
     if any(tensor.is_meta for tensor in [*together.parameters(), *inputs]):
         raise ValueError("nothing runs on the meta device: use a real one for times")
     calls = {name: partial(model, *inputs) for name, model in models.items()}
-    with _eval_mode(together), torch.inference_mode():
+    with modes.evaluation(together), torch.inference_mode():
         found = interleave(calls, **timing)
     yardstick = next(iter(found.values())).times
     result = {}
@@ -277,7 +266,7 @@ def peak_memory(model: nn.Module, *inputs: Tensor) -> int:
     """
     held = [*model.parameters(), *model.buffers(), *inputs]
     cuda = next((tensor.device for tensor in held if tensor.is_cuda), None)
-    with _eval_mode(model), torch.no_grad():
+    with modes.evaluation(model), torch.no_grad():
         if cuda is not None:
             model(*inputs)  # the first call also loads kernels and picks algorithms
             torch.cuda.reset_peak_memory_stats(cuda)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from tqdm import auto, std
 
+from lib.basics import modes
 from lib.basics.checkpoints import ResumableRun, describe, load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
@@ -156,13 +157,14 @@ def classification_loss(smoothing: float = 0.0):
 def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500
 ) -> float:
-    """Share of right answers in [0, 1], in eval mode; the model's mode is put back."""
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
+    """Share of right answers in [0, 1], in eval mode; each part's mode is put back."""
+    device = next(model.parameters()).device
     right = 0
-    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        right += (model(normalise(x.to(device))).argmax(1) == y.to(device)).sum().item()
-    model.train(training)
+    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    with modes.evaluation(model):
+        for x, y in batches:
+            answers = model(normalise(x.to(device))).argmax(1)
+            right += (answers == y.to(device)).sum().item()
     return right / len(labels)
 
 

@@ -9,6 +9,7 @@ and removes those that overlap it, soft-NMS lowers their scores instead.
 Chapter 15. Sources: EfficientDet's code; soft-NMS: arXiv 1704.04503.
 """
 
+from numbers import Real
 from os import PathLike
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from lib.basics import coco, data
+from lib.basics import arguments, coco, data, modes
 from lib.detection import anchors
 
 CANDIDATES = 5000  # pairs of a picture that are decoded at all
@@ -43,10 +44,12 @@ def largest(values: Float[Tensor, " N"], count: int) -> tuple[Tensor, Tensor]:
     topk is slow where N is large. The maxima of blocks are few, and the count-th of
     them is a bound: at least `count` values reach it. Only those have to be sorted.
     """
-    blocks = values[: len(values) // BLOCK * BLOCK].reshape(-1, BLOCK).amax(1)
-    if len(blocks) <= count:
+    whole = len(values) // BLOCK * BLOCK
+    maxima = values[:whole].reshape(-1, BLOCK).amax(1)
+    if len(maxima) <= count:
         return values.topk(min(count, len(values)))
-    places = (values >= blocks.topk(count).values[-1]).nonzero()[:, 0]
+    bound = maxima.topk(count).values[-1]
+    places = (values >= bound).nonzero()[:, 0]
     best = values[places].topk(min(count, len(places)))  # fewer only where NaN is
     return best.values, places[best.indices]
 
@@ -58,23 +61,29 @@ def best_pairs(
 
     Outputs are (A * K, H, W), finest level first. One anchor can give several pairs.
     """
-    found, first = [], 0
+    logits, pairs = [], []
+    first = 0  # the number of this level's first pair
     for level in class_outputs:
         # channels_last outputs are in this order already: a view, nothing is copied.
         flat = level.permute(1, 2, 0).reshape(-1)  # H*W*A*K
-        logits, place = largest(flat, count)
-        found.append((logits, place + first))
+        best, pair = largest(flat, count)
+        logits.append(best)
+        pairs.append(pair + first)
         first += len(flat)
-    logits, place = map(torch.cat, zip(*found, strict=True))
+    logits = torch.cat(logits)
     logits, best = logits.topk(min(count, len(logits)))
-    place = place[best]
-    return logits, place // classes, place % classes
+    pairs = torch.cat(pairs)[best]
+    return logits, pairs // classes, pairs % classes
 
 
 def clip(boxes: Float[Tensor, "N 4"], height, width) -> Float[Tensor, "N 4"]:
     """Boxes xyxy cut at the edges of a picture of height and width pixels."""
-    x, y = boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)
-    return torch.stack([x, y], 2).flatten(1)  # Eq. 15.2
+    x1, y1, x2, y2 = boxes.unbind(1)
+    x1 = x1.clamp(0, width)  # Eq. 15.2
+    x2 = x2.clamp(0, width)
+    y1 = y1.clamp(0, height)
+    y2 = y2.clamp(0, height)
+    return torch.stack([x1, y1, x2, y2], 1)
 
 
 def hard_nms(
@@ -83,7 +92,13 @@ def hard_nms(
     labels: Int64[Tensor, " N"],
     keep: int = KEEP,
 ) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
-    """NMS in each class: the rows that stay, best first, and their scores."""
+    """NMS in each class: the rows that stay, best first, and their scores.
+
+    >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
+    >>> labels = torch.tensor([0, 0, 0])  # the second overlaps the first by 80 / 100
+    >>> hard_nms(boxes, torch.tensor([0.9, 0.8, 0.5]), labels)[0].tolist()
+    [0, 2]
+    """
     kept = torchvision.ops.batched_nms(boxes, scores, labels, IOU)[:keep]  # Eq. 15.3
     return kept, scores[kept]
 
@@ -98,21 +113,29 @@ def soft_nms(
 
     Each choice lowers the scores of its class by overlap. Chosen scores only fall, so
     the first `keep` choices are the best `keep`: nothing after them has to be known.
+
+    >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
+    >>> labels = torch.tensor([0, 0, 0])  # 0.8 * exp(-0.8**2 / 0.5) = 0.2224
+    >>> soft_nms(boxes, torch.tensor([0.9, 0.8, 0.5]), labels)
+    (tensor([0, 2, 1]), tensor([0.9000, 0.5000, 0.2224]))
     """
-    left, kept, final = scores.clone(), [], []
+    now = scores.clone()  # falls with every choice
+    chosen, final = [], []
     for _ in range(min(keep, len(scores))):
-        best = int(left.argmax())
-        score = left[best].clone()
+        best = int(now.argmax())
+        score = now[best].clone()
         if score <= FAINT:
             break
-        kept.append(best)
+        chosen.append(best)
         final.append(score)
-        same = (labels == labels[best]).nonzero()[:, 0]
-        iou = anchors.box_iou(boxes[best, None], boxes[same])[0]
-        left[same] *= torch.exp(-(iou**2) / SIGMA)  # Eq. 15.4
-        left[best] = 0
-    rows = torch.tensor(kept, dtype=torch.int64, device=scores.device)
-    return rows, torch.stack(final) if final else scores[:0]
+        rivals = (labels == labels[best]).nonzero()[:, 0]
+        iou = anchors.box_iou(boxes[best, None], boxes[rivals])[0]
+        now[rivals] *= torch.exp(-(iou**2) / SIGMA)  # Eq. 15.4
+        now[best] = 0
+    rows = torch.tensor(chosen, dtype=torch.int64, device=scores.device)
+    if not final:
+        return rows, scores[:0]
+    return rows, torch.stack(final)
 
 
 def postprocess(
@@ -130,12 +153,15 @@ def postprocess(
 
     `sizes` holds (height, width) of the part of each input that is picture: boxes are
     cut there before they are compared. `suppress` is `hard_nms` or `soft_nms`. Pairs
-    below `threshold` are left out first, which changes nothing above it.
+    below `threshold` are left out first, which changes nothing above it. What is NaN
+    is no detection.
     """
+    candidates = arguments.whole_number("candidates", candidates, least=1)
+    keep = arguments.whole_number("keep", keep, least=0)
     per_cell = box_outputs[0].shape[1] // 4
     classes = class_outputs[0].shape[1] // per_cell
     codes = anchors.flatten(box_outputs, 4).float()  # B A 4
-    found = []
+    results = []
     for i, (height, width) in enumerate(sizes):
         levels = [level[i] for level in class_outputs]
         logits, place, label = best_pairs(levels, classes, candidates)
@@ -144,52 +170,80 @@ def postprocess(
         scores, place, label = scores[sure], place[sure], label[sure]
         boxes = anchors.decode(codes[i, place], anchor_boxes[place])
         boxes = clip(boxes, height, width)
+        somewhere = ~boxes.isnan().any(1)
+        boxes, scores, label = boxes[somewhere], scores[somewhere], label[somewhere]
         kept, scores = suppress(boxes, scores, label, keep)
         good = scores >= threshold  # soft-NMS may have lowered them
         kept = kept[good]
-        found.append(Detections(boxes[kept], scores[good], label[kept]))
-    return found
+        results.append(Detections(boxes[kept], scores[good], label[kept]))
+    return results
 
 
 @torch.no_grad()
-def detect_all(model, pictures: list[Tensor], threshold=0.3, **how) -> list[Detections]:
-    """What `model` finds in uint8 pictures (3, H, W) of any sizes, run as one batch.
+def detect_all(model, pictures: list, threshold=0.3, **how) -> list[Detections]:
+    """What `model` finds in pictures of any sizes, run as one batch; [] for none.
 
-    `model.config` tells what it was trained with: image_size (height, width), anchors,
-    mean and std. Boxes are in pixels of each picture, and all have area. `how` goes to
-    `postprocess`. Runs in evaluation mode and leaves the model as it was.
+    Each picture is whatever `detect` takes. `model.config` tells what the model was
+    trained with: image_size (height, width), anchors, mean and std. Boxes are in pixels
+    of each picture, and all have area. `how` goes to `postprocess`. Runs in evaluation
+    mode and leaves each part of the model as it was. ValueError if it answers NaN.
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; scores lie between 0 and 1")
-    config, weight = model.config, next(model.parameters())
-    side = max(config.image_size)
-    fill = tuple(round(255 * m) for m in config.mean)
-    none = torch.zeros(0, 4)
-    fitted = [data.letterbox(p, none, side, fill) for p in pictures]
-    scales = [scale for *_, scale in fitted]
-    inputs = torch.stack([image for image, *_ in fitted]).to(weight.device)
-    mean, std = (
-        inputs.new_tensor(v, dtype=weight.dtype) for v in (config.mean, config.std)
-    )
-    inputs = (inputs.to(weight.dtype) / 255 - mean[:, None, None]) / std[:, None, None]
-    training = model.training
-    model.eval()
-    try:
+    if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+        raise ValueError(f"threshold is {threshold!r}; scores lie between 0 and 1")
+    if not hasattr(model, "config"):
+        raise arguments.refuse("model", model, "a detector, which has a config")
+    pictures = [read(picture) for picture in pictures]
+    if not pictures:
+        return []
+    side = max(model.config.image_size)
+    inputs, scales = _letterboxes(pictures, model, side)
+    with modes.evaluation(model):
         outputs = model(inputs)
-    finally:
-        model.train(training)
-    boxes = anchors.anchors((side, side), config.anchors, weight.device)
-    shapes = [p.shape[1:] for p in pictures]
-    sizes = [(h * s, w * s) for (h, w), s in zip(shapes, scales, strict=True)]
+    _insist_numbers(outputs)
+    boxes = anchors.anchors((side, side), model.config.anchors, inputs.device)
+    sizes = []  # of the part of each letterbox that is picture
+    for picture, scale in zip(pictures, scales, strict=True):
+        height, width = picture.shape[1:]
+        sizes.append((height * scale, width * scale))
     found = postprocess(*outputs, boxes, sizes, threshold=threshold, **how)
-    return [_back(*each) for each in zip(found, scales, shapes, strict=True)]
+    return [_back(*each) for each in zip(found, scales, pictures, strict=True)]
 
 
-def _back(found: Detections, scale: float, shape) -> Detections:
+def _letterboxes(pictures: list[Tensor], model, side: int) -> tuple[Tensor, list]:
+    """Pictures as a batch for the model, B 3 side side, and the scale of each."""
+    config, weight = model.config, next(model.parameters())
+    fill = tuple(round(255 * mean) for mean in config.mean)
+    no_boxes = torch.zeros(0, 4)
+    images, scales = [], []
+    for picture in pictures:
+        image, _, scale = data.letterbox(picture, no_boxes, side, fill)
+        images.append(image)
+        scales.append(scale)
+    inputs = torch.stack(images).to(weight.device).to(weight.dtype)
+    mean = torch.tensor(config.mean, dtype=weight.dtype, device=weight.device)
+    std = torch.tensor(config.std, dtype=weight.dtype, device=weight.device)
+    pixels = inputs / 255  # 0 to 1
+    return (pixels - mean[:, None, None]) / std[:, None, None], scales
+
+
+def _insist_numbers(outputs: tuple[list[Tensor], list[Tensor]]) -> None:
+    """ValueError if a detector answered NaN: nothing found would be a lie."""
+    for kind, levels in zip(("class", "box"), outputs, strict=True):
+        for level, output in enumerate(levels):
+            if output.isnan().any():
+                raise ValueError(
+                    f"the {kind} outputs of the model are NaN (level {level} of"
+                    f" {len(levels)}): are its weights finite, and is {output.dtype}"
+                    " wide enough for it?"
+                )
+
+
+def _back(found: Detections, scale: float, picture: Tensor) -> Detections:
     """From pixels of the letterbox to those of the picture; boxes without area go."""
-    boxes = clip(data.unletterbox(found.boxes, scale), *shape)
+    boxes, scores, labels = found
+    boxes = clip(data.unletterbox(boxes, scale), *picture.shape[1:])
     full = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return Detections(boxes[full], found.scores[full], found.labels[full])
+    return Detections(boxes[full], scores[full], labels[full])
 
 
 def detect(model, image, threshold=0.3, **how) -> Detections:
@@ -199,7 +253,7 @@ def detect(model, image, threshold=0.3, **how) -> Detections:
     transparent, 16-bit or rotated by EXIF. Raises ValueError that says what else was
     given, or which file is no picture.
     """
-    return detect_all(model, [read(image)], threshold, **how)[0]
+    return detect_all(model, [image], threshold, **how)[0]
 
 
 def read(image) -> UInt8[Tensor, "3 H W"]:
