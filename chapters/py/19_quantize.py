@@ -359,8 +359,8 @@ scenes = detectors.scenes("test", 100)
 
 
 def ap(model):
-    found = coco_eval.detections(model, scenes)
-    return round(coco_eval.evaluate(scenes.coco(), found).ap, 3)
+    detections = coco_eval.detections(model, scenes)
+    return round(coco_eval.evaluate(scenes.coco(), detections).ap, 3)
 
 
 images = training.normalise(torch.stack([scenes[i].image for i in range(8)]))
@@ -406,12 +406,12 @@ plots.bars({"three foldings": start, "one for all": once}, y_label="AP on 100 sc
 
 # %% tags=["core", "slide", "nbval-check-output"]
 two = torch.tensor([[1.0, -0.5], [0.01, -0.02]])
-found = []
+integers = []
 for axis in (None, 0):
     some = quantize.choose_qparams(two, 3, symmetric=True, axis=axis)
-    found.append(quantize.quantize(two, some).tolist())
-assert found[0][1] == [0, 0] and found[1][1] == [2, -3]
-found
+    integers.append(quantize.quantize(two, some).tolist())
+assert integers[0][1] == [0, 0] and integers[1][1] == [2, -3]
+integers
 
 # %% [markdown] tags=["core"]
 # (0.01 is 1.5 steps of its own grid, a tie; it went to 2, the even one.
@@ -452,11 +452,11 @@ plots.points(groups, y_label="dB gained, 4 bits")
 weight = layers[worst].weight.detach()
 ways = {"one for the layer": {}, "one a filter": {"axis": 0}}
 ways["one a row"] = {"axis": 0, "group": 3}
-found = {k: round(decibels(weight, **four, **how), 1) for k, how in ways.items()}
+quality = {k: round(decibels(weight, **four, **how), 1) for k, how in ways.items()}
 largest = weight.abs().amax((1, 2, 3))
 ratio = (largest.max() / largest.min()).item()
 print(f"{worst}: {len(weight)} filters, largest to smallest {ratio:.0f}")
-plots.bars(found, y_label="SQNR with 4 bits, dB")
+plots.bars(quality, y_label="SQNR with 4 bits, dB")
 
 # %% [markdown] tags=["core"]
 # By Eq. 19.7, how many bits is a grid for each filter worth in this layer?
@@ -581,12 +581,12 @@ plots.lines(edges[1:], counts, says="; ".join(ends) + ".", **labels)
 
 # %% tags=["core", "slide"]
 groups = {"SiLU (course)": silu, "ReLU6 (lite)": relu6}
-found, middle = {}, {}
+quality, middle = {}, {}
 for name, many in groups.items():
-    found[name] = [round(decibels(v, 8, signed=False), 1) for v in many.values()]
-    middle[name] = torch.tensor(found[name]).median()
+    quality[name] = [round(decibels(v, 8, signed=False), 1) for v in many.values()]
+    middle[name] = torch.tensor(quality[name]).median()
 assert middle["SiLU (course)"] + 3 < middle["ReLU6 (lite)"]
-plots.points(found, y_label="SQNR with 8 bits, dB")
+plots.points(quality, y_label="SQNR with 8 bits, dB")
 
 # %% [markdown] tags=["core"]
 # By the rule of 6 dB, how many bits lie between the two middles?
@@ -674,8 +674,8 @@ plots.points(gains, y_label="dB gained over MinMax, 8 bits")
 # %% tags=["core", "slide"]
 sound = maps["ReLU6"]
 spoiled = torch.cat([sound, torch.full((20,), 1000.0)])
-found = {kind.__name__: round(judged(kind, spoiled, sound), 1) for kind in observers}
-plots.bars(found, y_label="SQNR of the sound values, dB")
+quality = {kind.__name__: round(judged(kind, spoiled, sound), 1) for kind in observers}
+plots.bars(quality, y_label="SQNR of the sound values, dB")
 
 # %% [markdown] tags=["core"]
 # MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones.

@@ -133,10 +133,11 @@ w.grad.tolist()
 #    0 & \text{else} \end{cases} \tag{20.2} $$
 
 # %% tags=["core"]
-show(qat.Fake)
+show(qat.rounded_steps)
+show(qat.StraightThrough)
 
 # %% [markdown] tags=["core"]
-# The second half, about the step, is for later.
+# What is said there about the step (`scale`) is for later.
 # Here are the staircase, the line whose slope is used instead, and by hand: 0.69 rounds to 3 steps, which exist;
 # 0.71 to 4, which do not.
 
@@ -221,6 +222,9 @@ w.item()
 #
 # No new idea, then: the chain rule, and Eq. 20.2.
 
+# %% tags=["core"]
+show(qat.step_gradient)
+
 # %% tags=["core", "slide"]
 learns = qat.FakeQuantize(qat.Scheme(3, axis=None, learned=True))
 learns.set(staircase.qparams())
@@ -276,8 +280,8 @@ for scale in tried:
     staircase4 = quantize.QParams(torch.tensor(scale), torch.tensor(0), -7, 7)
     back = quantize.dequantize(quantize.quantize(weights, staircase4), staircase4)
     errors.append((back - weights).square().mean().item())
-best, found = tried[errors.index(min(errors))], lsq.scale.item()
-says = f"Min-max: {first:.4f}. Least error: {best:.4f}. Learned (LSQ): {found:.4f}."
+best, learned = tried[errors.index(min(errors))], lsq.scale.item()
+says = f"Min-max: {first:.4f}. Least error: {best:.4f}. Learned (LSQ): {learned:.4f}."
 plots.lines(tried, {"error": errors}, x_label="step", y_label="squared error", says=says)
 
 # %% [markdown] tags=["core"]
@@ -487,13 +491,13 @@ kinds = "plain", "lite", "course", "mbconv"
 
 
 def lost_by_maps(bits):
-    found = {}
+    lost_ap = {}
     for name, observer in ((n, o) for n in kinds for o in ("min-max", "mse")):
         about = {"model": name, "observer": observer, "axis": "channel"}
         rows = recorded(maps=bits, weights=8, **about)
         aps = [r["ap"] for r in rows if r["experiment"] != "training"]
-        found[f"{name}, {observer}"] = round(float_ap[name] - statistics.mean(aps), 3)
-    return plots.bars(found, y_label="AP lost (recorded)")
+        lost_ap[f"{name}, {observer}"] = round(float_ap[name] - statistics.mean(aps), 3)
+    return plots.bars(lost_ap, y_label="AP lost (recorded)")
 
 
 widgets.slider(lost_by_maps, name="bits", values=[8, 6, 5, 4], label="bits of the maps")
@@ -535,12 +539,12 @@ plots.points(groups, y_label="AP lost with 8 bits (recorded)", says=says)
 
 # %% tags=["core", "slide"]
 def lost_by_weights(bits):
-    found = {}
+    lost_ap = {}
     for name, axis in ((n, a) for n in kinds for a in ("channel", "tensor")):
         rows = recorded(model=name, weights=bits, maps=8, axis=axis, observer="min-max")
         aps = [r["ap"] for r in rows if r["experiment"] != "training"]
-        found[f"{name}, {axis}"] = round(float_ap[name] - statistics.mean(aps), 3)
-    return plots.bars(found, y_label="AP lost (recorded)")
+        lost_ap[f"{name}, {axis}"] = round(float_ap[name] - statistics.mean(aps), 3)
+    return plots.bars(lost_ap, y_label="AP lost (recorded)")
 
 
 how = {"values": [8, 6, 5, 4, 3, 2], "label": "bits of the weights"}
@@ -796,11 +800,11 @@ check("qat.reached", answer)
 
 # %% tags=["core"]
 mean = 6.0  # change me
-found = {"stem": {8: 0.0, 4: 6.0, 2: 30.0}, "middle": {8: 0.0, 4: 1.0, 2: 8.0}}
-found["head"] = {8: 0.0, 4: 2.0, 2: 5.0}
+damages = {"stem": {8: 0.0, 4: 6.0, 2: 30.0}, "middle": {8: 0.0, 4: 1.0, 2: 8.0}}
+damages["head"] = {8: 0.0, 4: 2.0, 2: 5.0}
 counts = {"stem": 100, "middle": 400, "head": 500}
-bits = qat.allocate(found, counts, 1000 * mean)
-print(bits, "damage", sum(found[name][b] for name, b in bits.items()))
+bits = qat.allocate(damages, counts, 1000 * mean)
+print(bits, "damage", sum(damages[name][b] for name, b in bits.items()))
 
 answer = ...  # the mean you found
 check("qat.fewest_bits", answer)

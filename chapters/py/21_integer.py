@@ -539,8 +539,8 @@ assert (every == 0).double().mean() > 0.999
 
 # %% tags=["core", "slide"]
 def score(model, scenes):
-    found = coco_eval.detections(model, scenes, batch_size=4)
-    return coco_eval.evaluate(scenes.coco(), found)
+    detections = coco_eval.detections(model, scenes, batch_size=4)
+    return coco_eval.evaluate(scenes.coco(), detections)
 
 
 models = {"real numbers": lite, "pretending": pretending, "integers": network}

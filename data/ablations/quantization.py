@@ -162,8 +162,9 @@ def trained(model, how: dict, seed: int) -> list[float]:
 
 def judged(model, count: int) -> dict[str, float]:
     scenes = detectors.scenes("test", count)
-    found = coco_eval.evaluate(scenes.coco(), coco_eval.detections(model, scenes))
-    return {"ap": found[0], "ap50": found[1]}
+    detections = coco_eval.detections(model, scenes)
+    scores = coco_eval.evaluate(scenes.coco(), detections)
+    return {"ap": scores[0], "ap50": scores[1]}
 
 
 # ------------------------------------------------------------------------------ rows
@@ -198,15 +199,15 @@ def read(path=None) -> list[dict]:
 
 def current(rows: list[dict], settings=None) -> list[dict]:
     """The rows of today's settings and of the weights that are shipped today."""
-    found = {}
+    shipped = {}
     for name in ("plain", "course", "lite"):
         file = HERE.parent / "weights" / f"detector_{name}.sha256"
-        found[name] = file.read_text("utf-8")[:64]
+        shipped[name] = file.read_text("utf-8")[:64]
     return [
         row
         for row in rows
         if row["settings"] == (settings or SETTINGS)
-        and row["weights_sha256"] == found.get(row["model"], row["weights_sha256"])
+        and row["weights_sha256"] == shipped.get(row["model"], row["weights_sha256"])
     ]
 
 
@@ -233,8 +234,8 @@ def report(rows: list[dict]) -> str:
         if row["experiment"] != "float" and row["model"] in real:
             keys = "experiment", "model", "weights", "maps", "axis", "observer", "how"
             groups.setdefault(tuple(row.get(key, "") for key in keys), []).append(row)
-    for (experiment, model, *rest), found in groups.items():
-        drops = [real[model] - row["ap"] for row in found]
+    for (experiment, model, *rest), group in groups.items():
+        drops = [real[model] - row["ap"] for row in group]
         told = ", ".join(f"{drop:.4f}" for drop in drops)
         name = f"{experiment:9} {model:7} " + " ".join(map(str, rest))
         lines.append(f"{name:55} loses {statistics.mean(drops):.4f} ({told})")

@@ -94,8 +94,8 @@ def run(jobs=None, path=None) -> int:
         model, scenes = graphs[name], sets[where]
         if job["bits"] < 32:
             model = rounded(model, job["bits"], job["axis"], job["range"])
-        found = coco_eval.detections(model, scenes)
-        score = coco_eval.evaluate(scenes.coco(), found)
+        detections = coco_eval.detections(model, scenes)
+        score = coco_eval.evaluate(scenes.coco(), detections)
         ledger.append(path, job | {"ap": score.ap, "ap50": score.ap50})
         measured += 1
     return measured

@@ -38,9 +38,9 @@ def fixed_point(factor) -> tuple[Tensor, Tensor]:
     (1319413953, 42)
     """
     factor = torch.as_tensor(factor, dtype=torch.float64)
-    wrong = ~((factor > 0) & (factor < 2**30))
-    if wrong.any():
-        bad = factor[wrong].flatten()[0].item()
+    fits = (factor > 0) & (factor < 2**30)
+    if not fits.all():
+        bad = factor[~fits][0].item()
         raise ValueError(f"factor is {bad:g}; it lies above 0 and below 2^30")
     mantissa, exponent = torch.frexp(factor)  # 0.5 <= mantissa < 1
     multiplier = (mantissa * 2**31).round().long()
@@ -68,16 +68,18 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
     >>> weights.tolist(), step == 0.5 / 2**22
     ([4194304, 1048576], True)
     """
-    steps, largest = list(steps), list(largest)
-    longest = max(abs(step) for step in steps)
-    shares = [step / longest for step in steps]
-    pairs = zip(shares, largest, strict=True)
-    largest_sum = sum(abs(share) * magnitude for share, magnitude in pairs)
+    steps = list(steps)
+    largest = list(largest)
+    lengths = [abs(step) for step in steps]
+    longest = max(lengths)
+    pairs = zip(lengths, largest, strict=True)
+    largest_sum = sum(length / longest * magnitude for length, magnitude in pairs)
     room = LARGEST - sum(largest)  # a weight may be rounded up
     bits = math.floor(math.log2(room / largest_sum))
     bits = min(30, bits)
-    weights = [round(share * 2**bits) for share in shares]
-    return torch.tensor(weights, dtype=torch.int32), longest / 2**bits
+    unit = longest / 2**bits
+    weights = [round(step / longest * 2**bits) for step in steps]
+    return torch.tensor(weights, dtype=torch.int32), unit
 
 
 def accumulator_bound(weight: Tensor, bias: Tensor | None, largest: int) -> Tensor:

@@ -41,18 +41,29 @@ def places(graph: fx.Graph) -> list[fx.Node]:
     wasted. Where others read that too, a ReLU keeps the grid. ValueError names an
     operation for which there is no rule.
     """
-    found, fused = [], set()
+    rounded, fused = [], set()
     for node in graph.nodes:
-        kind, users = operation(node), list(node.users)
-        if kind in ("get_attr", "output") or kind in KEEPS or node in fused:
+        kind = operation(node)
+        if kind in ("get_attr", "output") or kind in KEEPS:
+            continue
+        if node in fused:
             continue
         if kind not in MAKES | CLIPS | {"placeholder", "call_module"}:
             raise ValueError(f"{node.name}: no rule for what {kind!r} gives")
-        if kind not in CLIPS and len(users) == 1 and operation(users[0]) in CLIPS:
-            node = users[0]
-            fused.add(node)
-        found.append(node)
-    return found
+        clip = _only_reader_that_clips(node)
+        if kind not in CLIPS and clip is not None:
+            fused.add(clip)
+            node = clip
+        rounded.append(node)
+    return rounded
+
+
+def _only_reader_that_clips(node: fx.Node) -> fx.Node | None:
+    """The ReLU or ReLU6 that reads a node, if nothing else does."""
+    if len(node.users) != 1:
+        return None
+    (reader,) = node.users
+    return reader if operation(reader) in CLIPS else None
 
 
 def name_after(node: fx.Node) -> str:

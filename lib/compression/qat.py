@@ -51,36 +51,88 @@ WEIGHTS = Scheme(bits=7)
 ACTIVATIONS = Scheme(symmetric=False, signed=False, axis=None)
 
 
-class Fake(torch.autograd.Function):
+# ------------------------------------------------------------- rounding, and its slope
+
+
+def rounded_steps(
+    x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    """Whole steps from 0 for each value, and True where nothing was cut off.
+
+    Steps of 0.2, at most 3: 0.29 is 1.45 of them, 0.31 is 1.55, 0.9 is 4.5.
+
+    >>> x, scale = torch.tensor([0.29, 0.31, 0.9]), torch.tensor(0.2)
+    >>> steps, inside = rounded_steps(x, scale, torch.tensor(0), -3, 3)
+    >>> steps.tolist(), inside.tolist()
+    ([1.0, 2.0, 3.0], [True, True, False])
+    """
+    zero = zero.round().clamp(low, high)
+    q = x * (1 / scale)
+    q = q.round_().add_(zero)  # in place: maps are large
+    inside = (q >= low) & (q <= high)
+    steps = q.clamp_(low, high).sub_(zero)
+    return steps, inside
+
+
+def step_gradient(x: Tensor, scale: Tensor, steps: Tensor, inside: Tensor) -> Tensor:
+    """How fast each rounded value grows when the step does (LSQ), shaped as x.
+
+    `steps` and `inside` are what `rounded_steps` gave for x. Inside the grid it is how
+    far rounding moved x, in steps; outside, the last step itself.
+
+    0.29 is 1.45 steps of 0.2 and became 1; 9 became the last one, 3:
+
+    >>> x, steps = torch.tensor([0.29, 9.0]), torch.tensor([1.0, 3.0])
+    >>> step_gradient(x, torch.tensor(0.2), steps, torch.tensor([True, False]))
+    tensor([-0.4500,  3.0000])
+    """
+    unrounded = x * (1 / scale)
+    return steps - unrounded.mul_(inside)  # Eq. 20.3
+
+
+class StraightThrough(torch.autograd.Function):
     """Onto the grid and back; rounding passes the gradient straight through."""
 
     @staticmethod
     def forward(ctx, x, scale, zero, low, high, gain):
-        zero = zero.round().clamp(low, high)
-        steps = (x * (1 / scale)).round_().add_(zero)  # Eq. 20.1
-        inside = (steps >= low) & (steps <= high)
-        steps = steps.clamp_(low, high).sub_(zero)
+        steps, inside = rounded_steps(x, scale, zero, low, high)
         learns = any(ctx.needs_input_grad[1:3])
-        ctx.save_for_backward(inside, scale, *((x, steps) if learns else ()))
+        kept = (x, steps) if learns else ()
+        ctx.save_for_backward(inside, scale, *kept)
         ctx.gain = gain
-        return steps * scale
+        return steps * scale  # Eq. 20.1
 
     @staticmethod
     def backward(ctx, grad):
-        inside, scale, *more = ctx.saved_tensors
+        inside, scale, *kept = ctx.saved_tensors
+        of_x = grad * inside  # Eq. 20.2
         of_scale = of_zero = None
         if ctx.needs_input_grad[1]:
-            x, steps = more
-            # Inside: how far rounding moved x, in steps. Outside: the last step itself.
-            slope = steps - (x * (1 / scale)).mul_(inside)  # Eq. 20.3
-            of_scale = (grad * slope).sum_to_size(scale.shape) * ctx.gain
+            slope = step_gradient(kept[0], scale, kept[1], inside)
+            total = (grad * slope).sum_to_size(scale.shape)
+            of_scale = total * ctx.gain
         if ctx.needs_input_grad[2]:  # another zero moves what was cut off, only that
-            of_zero = (grad * ~inside).sum_to_size(scale.shape) * -scale * ctx.gain
-        return grad * inside, of_scale, of_zero, None, None, None  # Eq. 20.2
+            total = (grad * ~inside).sum_to_size(scale.shape)
+            of_zero = total * -scale * ctx.gain
+        return of_x, of_scale, of_zero, None, None, None
+
+
+def fake_quantize(
+    x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int, gain: float = 1.0
+) -> Tensor:
+    """`x` on the grid and back, in real numbers; gradients as Eq. 20.2 and 20.3 say.
+
+    `scale` and `zero` broadcast to x. `gain` multiplies their gradients (Eq. 20.4).
+
+    >>> x, scale = torch.tensor([0.29, 0.31, -9.0]), torch.tensor(0.2)
+    >>> fake_quantize(x, scale, torch.tensor(0), -3, 3)
+    tensor([ 0.2000,  0.4000, -0.6000])
+    """
+    return StraightThrough.apply(x, scale, zero, low, high, gain)
 
 
 @contextmanager
-def _about(name: str) -> Iterator[None]:
+def _naming(name: str) -> Iterator[None]:
     """A ValueError inside says whose it is."""
     try:
         yield
@@ -102,11 +154,12 @@ class FakeQuantize(nn.Module):
         self.scheme, self.axis, self.name = scheme, scheme.axis, name
         self.low, self.high = scheme.integers()
         self.state, self.observer = "quantize", None
-        unknown = torch.full(() if scheme.axis is None else (channels,), math.nan)
-        made = nn.Parameter if scheme.learned else nn.Buffer  # LSQ
-        self.scale = made(unknown)
-        made = nn.Buffer if scheme.symmetric else made  # LSQ+: where zero lies as well
-        self.zero = made(unknown.clone())
+        shape = () if scheme.axis is None else (channels,)
+        unknown = torch.full(shape, math.nan)
+        kind = nn.Parameter if scheme.learned else nn.Buffer  # LSQ
+        self.scale = kind(unknown)
+        kind = nn.Buffer if scheme.symmetric else kind  # LSQ+: where zero lies as well
+        self.zero = kind(unknown.clone())
 
     @property
     def zero_point(self) -> Tensor:
@@ -115,14 +168,14 @@ class FakeQuantize(nn.Module):
 
     def qparams(self) -> QParams:
         """The grid as it is now; ValueError before it is known."""
-        self._insist()
+        self._require_grid()
         scale = self.scale.detach().clone()
         return QParams(scale, self.zero_point, self.low, self.high, self.axis)
 
     def find(self) -> QParams:
         """The grid for what the observer saw."""
         how = self.scheme
-        with _about(self.name):
+        with _naming(self.name):
             return self.observer.qparams(how.bits, how.symmetric, how.signed)
 
     @torch.no_grad()
@@ -134,23 +187,24 @@ class FakeQuantize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.state == "observe":
-            with _about(self.name):
+            with _naming(self.name):
                 self.observer.observe(x)
         if self.state != "quantize":
             return x
-        self._insist()
+        self._require_grid()
         shape = [1] * x.dim()
         if self.axis is not None:
             shape[self.axis] = -1
-        scale, zero = self.scale.view(shape), self.zero.view(shape)
-        return Fake.apply(x, scale, zero, self.low, self.high, self.gain(x))
+        scale = self.scale.view(shape)  # 1 C 1 1 for the channels of a map
+        zero = self.zero.view(shape)
+        return fake_quantize(x, scale, zero, self.low, self.high, self.gain(x))
 
     def gain(self, x: Tensor) -> float:
         """LSQ's factor on the gradient of a step that all of `x` share, or a filter."""
         values = x.numel() / self.scale.numel()
         return 1 / math.sqrt(values * self.high)  # Eq. 20.4
 
-    def _insist(self) -> None:
+    def _require_grid(self) -> None:
         if self.scheme.learned:  # a large step of training may cross zero
             self.scale.data.clamp_(min=torch.finfo(self.scale.dtype).tiny)
         if not (self.scale > 0).all():
@@ -194,7 +248,7 @@ def prepare(
     """
     model, bits = copy.deepcopy(graph), bits or {}
     names = [n.target for n in model.graph.nodes if n.op == "call_module"]
-    _known(bits, names)
+    _require_layers(bits, names)
     for name in names:
         scheme = replace(weights, bits=bits.get(name, weights.bits))
         _round_weight(model.get_submodule(name), scheme, name)
@@ -206,7 +260,7 @@ def prepare(
     return model
 
 
-def _known(bits: dict[str, int], names: Iterable[str]) -> None:
+def _require_layers(bits: dict[str, int], names: Iterable[str]) -> None:
     for name in (name for name in bits if name not in names):
         near = difflib.get_close_matches(name, names, 1, 0.0)
         raise ValueError(f"bits has {name!r}; no such layer. Is it {near[0]!r}?")
@@ -243,22 +297,24 @@ def calibrate(model: fx.GraphModule, batches: Iterable[Tensor]) -> fx.GraphModul
     weights = {m.weight_quantizer: m.weight for m in layers(model).values()}
     if not weights:
         raise ValueError("model has no layer that rounds; `prepare` makes such models")
-    states = {m: m.state for m in [*weights, *maps(model).values()]}
+    quantizers = [*weights, *maps(model).values()]
+    states = {quantizer: quantizer.state for quantizer in quantizers}
     try:
-        for module in states:
-            module.observer = module.scheme.observer(module.axis)
-            module.state = "observe"
-        for module, weight in weights.items():  # once, not with every batch
-            module(weight)
-            module.state = "off"
+        for quantizer in quantizers:
+            quantizer.observer = quantizer.scheme.observer(quantizer.axis)
+            quantizer.state = "observe"
+        for quantizer, weight in weights.items():
+            quantizer(weight)
+            quantizer.state = "off"  # seen once, not with every batch
         for batch in [batches] if isinstance(batches, Tensor) else batches:
             model(batch)
-        found = {module: module.find() for module in states}
+        grids_found = {quantizer: quantizer.find() for quantizer in quantizers}
     finally:
-        for module, state in states.items():
-            module.state, module.observer = state, None
-    for module, grid in found.items():
-        module.set(grid)
+        for quantizer, state in states.items():
+            quantizer.state = state
+            quantizer.observer = None
+    for quantizer, grid in grids_found.items():
+        quantizer.set(grid)
     return model
 
 
@@ -269,7 +325,7 @@ def with_bits(model: fx.GraphModule, bits: dict[str, int]) -> fx.GraphModule:
     Their grids are found anew, those of maps stay. ValueError for an unknown name.
     """
     model = copy.deepcopy(model)
-    _known(bits, layers(model))
+    _require_layers(bits, layers(model))
     for name, number in bits.items():
         layer = layers(model)[name]
         quantizer = layer.weight_quantizer
@@ -295,7 +351,7 @@ def sensitivity(
 
 
 def allocate(
-    damage: dict[str, dict[int, float]], sizes: dict[str, int], budget: int | float
+    damage: dict[str, dict[int, float]], sizes: dict[str, int], budget: float
 ) -> dict[str, int]:
     """Bits for each layer: little damage in all, at most `budget` bits together.
 
@@ -303,30 +359,44 @@ def allocate(
     then the cut is made that does least damage for each bit it saves, again and again.
     Damages of layers are taken to add up, and no cut is taken back: greedy. ValueError
     if even the fewest bits are too many.
+
+    From 8 bits to 4, A loses 1 / (10 * 4) a bit and B 3 / (20 * 4): A is cut.
+
+    >>> damage = {"A": {8: 0.0, 4: 1.0}, "B": {8: 0.0, 4: 3.0}}
+    >>> allocate(damage, {"A": 10, "B": 20}, budget=239)
+    {'A': 4, 'B': 8}
     """
     bits = {name: max(choices) for name, choices in damage.items()}
-    least = sum(sizes[name] * min(choices) for name, choices in damage.items())
+    fewest = {name: min(choices) for name, choices in damage.items()}
+    least = _total_bits(fewest, sizes)
     if least > budget:
         raise ValueError(f"budget is {budget} bits; the fewest possible are {least}")
-    while sum(sizes[name] * number for name, number in bits.items()) > budget:
-        cuts = {}
+    while _total_bits(bits, sizes) > budget:
+        prices = {}
         for name, choices in damage.items():
-            for number in (n for n in choices if n < bits[name]):
-                more = choices[number] - choices[bits[name]]
-                saved = sizes[name] * (bits[name] - number)
-                cuts[name, number] = more / saved  # Eq. 20.5
-        name, number = min(cuts, key=cuts.get)
-        bits[name] = number
+            now = bits[name]
+            for fewer in (number for number in choices if number < now):
+                more_damage = choices[fewer] - choices[now]
+                saved = sizes[name] * (now - fewer)
+                prices[name, fewer] = more_damage / saved  # Eq. 20.5
+        name, fewer = min(prices, key=prices.get)
+        bits[name] = fewer
     return bits
+
+
+def _total_bits(bits: dict[str, int], sizes: dict[str, int]) -> int:
+    return sum(sizes[name] * number for name, number in bits.items())
 
 
 def size(model: nn.Module) -> int:
     """Bytes of a prepared network: packed integers, 32 bits for a step or a bias."""
     bits = 0
     for layer in layers(model).values():
-        numbers = [layer.weight_quantizer.scale, layer.bias]
-        bits += layer.weight.numel() * layer.weight_quantizer.scheme.bits
-        bits += 32 * sum(each.numel() for each in numbers if each is not None)
+        quantizer = layer.weight_quantizer
+        bits += layer.weight.numel() * quantizer.scheme.bits
+        bits += quantizer.scale.numel() * 32
+        if layer.bias is not None:
+            bits += layer.bias.numel() * 32
     return math.ceil(bits / 8)
 
 
