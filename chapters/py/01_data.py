@@ -572,6 +572,8 @@ for key, value in damages:
 # Each error names the file, the id and what would be right.
 # It stops, because a box dropped in silence is lost for good.
 # If you know that an annotation is bad, leave it out in the open, by its id: `CocoFolder(..., skip={1})`.
+# COCO's own training file holds two boxes without height.
+# `CocoFolder(..., drop_bad_boxes=True)` leaves all such boxes out and lists them in `.dropped`.
 
 # %% tags=["deep"]
 show(coco.check_box)
