@@ -3,6 +3,8 @@
 arguments           wrong kinds and ranges, refused by the argument's name;
                     for every chapter
 drawing             digits on grounds, in integers; for data
+photographs         one reader of pictures: whatever a file holds, upright RGB; for
+                    coco, decoding
 coco                photographs and boxes from any COCO folder, checked; for data
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter
 memory              how maps lie in memory, for speed; for training, nasnet,
