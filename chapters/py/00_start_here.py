@@ -64,10 +64,23 @@ device = setup("00_start_here", seed=0)
 # %% [markdown] tags=["core", "slide"]
 # ## What will you build?
 #
-# A program that looks at this picture and answers: which digits are there, and where?
+# A program that looks at a picture and answers: which digits are there, and where?
+# These are its parts, from the picture on the left to the answer on the right.
+# The black tags are chapters: you will build every part yourself.
 
-# %% tags=["core", "catch-up"]
+# %% tags=["core", "slide", "catch-up"]
 scene = data.scenes("test", 24)[20]
+levels = {"P3": 16, "P4": 8, "P5": 4, "P6": 2, "P7": 1}  # the side of each map
+chapters = {"picture": "01", "backbone": "10", "pyramid": "11", "anchors": "12",
+            "class head": "13", "box head": "13", "decoding": "15", "boxes": "16"}  # fmt: skip
+plots.detector(128, levels, chapters=chapters, image=scene.image, boxes=scene.boxes,
+               title="The detector, and where each part is built")  # fmt: skip
+
+# %% [markdown] tags=["core"]
+# You need not know the words yet.
+# Here is the same picture, larger.
+
+# %% tags=["core"]
 plots.boxes(scene.image, scene.boxes, scene.labels)
 
 # %% [markdown] tags=["core"]
@@ -123,7 +136,16 @@ plots.graph(parts, order, title="What builds on what")
 # The authors of NASNet did not draw their network by hand.
 # It is a stack of small *cells*, each made of five *blocks*, and a second network, the *controller*,
 # chooses the blocks by trial and error.
-# Take one block.
+# Here is the smallest such stack, from below.
+# Each cell reads what the two cells before it have made: one arrow comes straight up, one goes around.
+
+# %% tags=["core", "slide"]
+normal, reduction = "normal", "reduction"  # a reduction cell halves the side
+cells = [(normal, 32, None), (reduction, 64, 0), (normal, 64, 1), (reduction, 128, 2), (normal, 128, 3)]
+plots.stack(cells, first="picture", sides=[32, 32, 16, 16, 8, 8])
+
+# %% [markdown] tags=["core"]
+# Now look inside a cell, and take one block.
 # It picks two inputs, an operation for each, and a way to combine the two results.
 #
 # Count the first block.

@@ -352,6 +352,9 @@ table(("cell", "F", "reads states", "side", "channels"), rows)
 
 # %% tags=["core", "slide"]
 sides, channels = zip(*sizes, strict=True)
+plots.stack(mobile.slots, sides=sides, title="NASNet-A mobile, from below")
+
+# %% tags=["core", "slide"]
 curves = {"side in pixels": sides, "channels": channels}
 says = f"From {sides[0]} to {sides[-1]} pixels a side, from {channels[0]} to {channels[-1]} channels."
 plots.lines(range(len(sizes)), curves, x_label="state", y_label="pixels or channels", log_y=True, says=says)
@@ -407,11 +410,8 @@ def tokens_figure(genotype):
 
 def stack_figure(genotype):
     slots = nasnet.plan(nasnet.Config(cells=1, filters=8))
-    nodes = {"0": "stem"} | {f"{i + 1}": f"{s.kind} {s.filters}" for i, s in enumerate(slots)}
-    edges = [(f"{i}", f"{i + 1}") for i in range(len(slots))]
-    edges += [(f"{s.previous}", f"{i + 1}") for i, s in enumerate(slots) if i]
     says = f"{len(slots)} cells; each but the first reads the two states before it."
-    return plots.graph(nodes, edges, says=says)
+    return plots.stack(slots, says=says)
 
 
 def price_figure(genotype):

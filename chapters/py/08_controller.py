@@ -117,6 +117,19 @@ print(
 )
 
 # %% [markdown] tags=["core"]
+# Here is the controller at work on the first block of one cell: the same LSTM four times, once for each decision.
+# What it has chosen is what it reads next (the dashed arrows).
+
+# %% tags=["core", "slide"]
+chance, steps, alive = log_p.exp().detach(), [], torch.ones(len(every), dtype=torch.bool)
+for t, decision in enumerate(search_space.decisions(TOY)[:4]):
+    agree = [alive & (every[:, t] == k) for k in range(len(decision.options))]
+    odds = [(chance[a].sum() / chance[alive].sum()).item() for a in agree]
+    steps.append((decision.what, decision.options, odds, every[200, t].item()))
+    alive = agree[every[200, t]]  # the sequences that begin with the choices so far
+plots.unrolled(steps, total=8)
+
+# %% [markdown] tags=["core"]
 # The weights start between -0.1 and 0.1, as in the paper.
 # What does such a controller prefer, before anyone has told it anything?
 

@@ -105,6 +105,10 @@ print(round(search.mnasnet_reward(0.77, 800e6, target), 4), "at 800 million")
 # Batch norms are left out here.
 # The block is called **MBConv**, mobile inverted bottleneck: a bottleneck is narrow in the middle,
 # this one is narrow at its ends.
+# Drawn, each black bar is as high as its map has channels:
+
+# %% tags=["core", "slide"]
+plots.mbconv(24, 6 * 24, 24, squeezed=24 // 4)
 
 # %% tags=["core"]
 show(efficientnet.MBConv)

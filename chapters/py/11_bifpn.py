@@ -225,7 +225,7 @@ assert out == [[111, 112, 123, 124], [110, 120], [100]]  # by hand, above
 bifpn.fpn(3).nodes
 
 # %% tags=["core", "slide"]
-plots.graph(*bifpn.fpn(3).graph(), title="FPN")
+plots.levels({"FPN": bifpn.fpn(3).nodes})
 
 # %% [markdown] tags=["core"]
 # Every output has its hundreds, so $P_5$ was heard everywhere.
@@ -256,7 +256,7 @@ assert out == [[111, 112, 123, 124], [233, 244], [344]]  # by hand, above
 out
 
 # %% tags=["core", "slide"]
-plots.graph(*bifpn.panet(3).graph(), title="PANet")
+plots.levels({"FPN": bifpn.fpn(3).nodes, "PANet": bifpn.panet(3).nodes})
 
 # %% [markdown] tags=["core"]
 # Which output hears which input?
@@ -283,9 +283,9 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 # ## Which nodes earn their place?
 #
 # Look at PANet's drawing again.
-# `P5 td` reads one map.
+# `P5` on the way down reads one map.
 # It fuses nothing: it is one more convolution of $P_5$.
-# `P3 out` is another one.
+# `P3` on the way up is another one.
 # BiFPN's first step takes both out, and whoever read them reads their input.
 #
 # The second step adds something.
@@ -307,7 +307,15 @@ for node in bifpn.bifpn(3).nodes:
     print(node)
 
 # %% tags=["core", "slide"]
-plots.graph(*bifpn.bifpn(3).graph(), title="BiFPN")
+plots.levels({"PANet": bifpn.panet(3).nodes, "BiFPN": bifpn.bifpn(3).nodes})
+
+# %% [markdown] tags=["core"]
+# The dashed rings are the two nodes that were taken out.
+# With all five levels of the detector, the three pyramids look like this:
+
+# %% tags=["core", "slide"]
+three = {"FPN": bifpn.fpn, "PANet": bifpn.panet, "BiFPN": bifpn.bifpn}
+plots.levels({name: topology(5).nodes for name, topology in three.items()})
 
 # %% [markdown] tags=["core"]
 # The third step is the shortest: do the whole thing again.
@@ -315,7 +323,7 @@ plots.graph(*bifpn.bifpn(3).graph(), title="BiFPN")
 # The nodes of one such pass are a **BiFPN layer**, and D0 stacks three of them, D7 eight.
 #
 # Here is the whole road.
-# The first slider goes back step by step, the second takes fewer levels.
+# The first slider goes back step by step, each step beside the one before; the second takes fewer levels.
 
 # %% tags=["core", "slide", "catch-up"]
 road = {
@@ -327,10 +335,8 @@ road = {
 
 
 def drawn(step, levels):
-    layer = road[step](levels)
-    edges = sum(len(node.inputs) for node in layer.nodes)
-    says = f"{step[2:]}, {levels} levels: {len(layer.nodes)} nodes that read {edges} maps."
-    return plots.graph(*layer.graph(), says=says)
+    names = [name for name in road if name <= step][-2:]  # the step and the one before
+    return plots.levels({name[2:]: road[name](levels).nodes for name in names})
 
 
 widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])

@@ -72,6 +72,16 @@ device = setup("13_efficientdet", seed=0)
 # That is the work of two small networks, the **heads**.
 # With them the detector is complete.
 # Then we ask how far one number can stretch it.
+#
+# Here is D0, the smallest of the family.
+# The two heads, which this chapter adds, are drawn heavier.
+
+# %% tags=["core", "slide"]
+sides = {f"P{level}": 512 // 2**level for level in range(3, 8)}
+words = {"backbone": "EfficientNet-B0", "pyramid": "BiFPN, 3 layers"}
+chapters = {"backbone": "10", "pyramid": "11", "anchors": "12", "decoding": "15"}
+heads = ["class head", "box head"]
+plots.detector(512, sides, words=words, chapters=chapters, highlight=heads)
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a head say about one place?

@@ -10,7 +10,7 @@ and others (arXiv 1707.07012) means, the detector what figure 3 of Tan, Pang, Le
 """
 
 from lib.book import pictures
-from lib.book.figure import Figure, finish, in_style
+from lib.book.figure import Figure, array, finish, in_style
 from lib.book.sheet import BLUE, GREEN, GREY, ORANGE, PURPLE, Sheet, known_parts
 
 PARTS = (
@@ -132,6 +132,7 @@ def detector(
     own |= {part: words[part] for part in known_parts("words", words, PARTS)}
     known_parts("chapters", chapters, PARTS)
     highlight = known_parts("highlight", highlight, PARTS)
+    boxes = array("boxes", boxes, ndim=2) if len(boxes) else ()
     image = image if image is None else pictures.pixels("image", image)
     top = LOW + LEVEL * (len(sides) - 1)
     sheet = Sheet(7.0, top + (0.9 if chapters else 0.65), title, highlight)
@@ -143,7 +144,7 @@ def detector(
             sheet.tag(*spot, f"ch. {chapters[part]}")
     told = _detector_in_words(side, sides, backbone, own, chapters or {}, highlight)
     claim = f"A picture of {side} by {side} pixels becomes {len(sides)} maps with "
-    claim += f"{sum(s * s for s in sides.values()):,} places; two heads ask at each."
+    claim += f"{sum(s * s for s in sides.values()):,} places; two heads answer at each."
     return finish(sheet.canvas, title, told, says, claim)
 
 
@@ -177,15 +178,15 @@ def _backbone(sheet, maps, own, image, side) -> None:
     """From the picture at the foot up to the last map."""
     x, top = COLUMNS["backbone"], LOW + LEVEL * (len(maps) - 1)
     sheet.frame(x - 0.68, LOW - 0.25, x + 0.68, top + 0.25, part="backbone")
-    sheet.text(x, top + 0.47, own["backbone"], weight="bold")
+    sheet.text(x, top + 0.47, own["backbone"], 10, weight="bold")
     sheet.picture(x - 0.3, 0.4, 0.6, image, side, (), "picture")
-    sheet.text(x, 0.2, own["picture"].replace("\n", ", "), 8.5)
+    sheet.text(x, 0.2, own["picture"].replace("\n", ", "), 9)
     sheet.arrow((x, 1.0), (x, LOW - 0.15))
     for place, (name, places) in enumerate(maps):
         y = LOW + LEVEL * place
         name = name.replace("P", "C", 1)
         words = f"{name}  {places} × {places}"
-        sheet.box(x, y, _wide(place), 0.3, words, GREY, size=8.5)
+        sheet.box(x, y, _wide(place), 0.3, words, GREY, size=9)
         if place:
             sheet.arrow((x, y - LEVEL + 0.15), (x, y - 0.15))
 
@@ -195,11 +196,11 @@ def _pyramid(sheet, sides, backbone, own) -> list[tuple[float, float]]:
     x, exits = COLUMNS["pyramid"], []
     top = LOW + LEVEL * (len(sides) - 1)
     sheet.frame(x - 0.75, LOW - 0.25, x + 0.75, top + 0.25, part="pyramid")
-    sheet.text(x, top + 0.47, own["pyramid"], weight="bold")
+    sheet.text(x, top + 0.47, own["pyramid"], 10, weight="bold")
     for place, (name, places) in enumerate(sides.items()):
         y, half = LOW + LEVEL * place, _wide(place) / 2
         words = f"{name}  {places} × {places}"
-        sheet.box(x, y, 2 * half, 0.3, words, BLUE, size=8.5)
+        sheet.box(x, y, 2 * half, 0.3, words, BLUE, size=9)
         start = COLUMNS["backbone"] + _wide(place) / 2, y
         if place < backbone:
             sheet.arrow(start, (x - half, y))
@@ -224,15 +225,15 @@ def _heads(sheet, exits, own, image, boxes, side) -> None:
         ("class head", middle + 0.45, GREEN), ("box head", middle - 0.45, PURPLE)
     ):  # fmt: skip
         sheet.arrow((rail, y), (x - 0.5, y))
-        sheet.box(x, y, 1.0, 0.56, own[part], colour, part)
+        sheet.box(x, y, 1.0, 0.56, own[part], colour, part, 10)
         sheet.arrow((x + 0.5, y), (far - 0.55, middle + (y - middle) * 0.4))
-    sheet.box(far, middle, 1.1, 0.56, own["decoding"], ORANGE, "decoding")
+    sheet.box(far, middle, 1.1, 0.56, own["decoding"], ORANGE, "decoding", 10)
     low = _anchors_height(middle)
-    sheet.box(far, low, 0.8, 0.32, own["anchors"], GREY, "anchors")
+    sheet.box(far, low, 0.8, 0.32, own["anchors"], GREY, "anchors", 10)
     sheet.arrow((far, low + 0.16), (far, middle - 0.28))
     sheet.arrow((far + 0.55, middle), (6.33, middle))
     sheet.picture(6.33, middle - 0.3, 0.6, image, side, boxes, "boxes")
-    sheet.text(6.63, middle - 0.45, own["boxes"], 8.5)
+    sheet.text(6.63, middle - 0.45, own["boxes"], 9)
 
 
 def _anchors_height(middle: float) -> float:
