@@ -77,7 +77,7 @@ def test_pruned_is_masked_and_costs_what_was_predicted(name):
     model, x = lively(make()), picture(side)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     plan = channel_pruning.plan(model, x, 0.4)
-    pruned = channel_pruning.carry_out(model, x, plan)
+    pruned = channel_pruning.remove_channels(model, x, plan)
     masked = channel_pruning.masked(model, plan)
     with torch.no_grad():
         outputs = [tree_leaves(m(x)) for m in (pruned, masked, model)]
@@ -277,7 +277,9 @@ def test_target_is_met_with_the_smallest_share():
     full = profiling.macs(model, x)
     plan = channel_pruning.plan(model, x, target_macs=full / 2)
     assert 0.45 * full < plan.macs <= full / 2
-    assert profiling.macs(channel_pruning.carry_out(model, x, plan), x) == plan.macs
+    assert (
+        profiling.macs(channel_pruning.remove_channels(model, x, plan), x) == plan.macs
+    )
     whole = channel_pruning.plan(model, x, target_macs=full)
     assert whole.macs == full and not any(whole.removed.values())
     with pytest.raises(
@@ -309,7 +311,7 @@ def test_a_pruned_detector_trains_and_its_weights_come_back():
     weight = small.backbone.stem[0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     state = {k: v.contiguous() for k, v in small.state_dict().items()}
-    again = channel_pruning.reshaped(detectors.detector("course"), state, x)
+    again = channel_pruning.load_pruned_state(detectors.detector("course"), state, x)
     with torch.no_grad():
         for a, b in zip(
             tree_leaves(again.eval()(x)), tree_leaves(small.eval()(x)), strict=True
@@ -317,7 +319,7 @@ def test_a_pruned_detector_trains_and_its_weights_come_back():
             torch.testing.assert_close(a, b)
     with pytest.raises(ValueError, match=r"backbone.stem.0.weight is in one of"):
         state.pop("backbone.stem.0.weight")
-        channel_pruning.reshaped(model, state, x)
+        channel_pruning.load_pruned_state(model, state, x)
 
 
 def test_an_auxiliary_head_that_only_training_runs():
@@ -341,7 +343,7 @@ def test_counts_without_weights():
     with torch.device("meta"):
         model, x = detectors.detector("plain"), torch.zeros(1, 3, 64, 64)
         plan = channel_pruning.plan(model, x, 0.5)
-        small = channel_pruning.carry_out(model, x, plan)
+        small = channel_pruning.remove_channels(model, x, plan)
         assert profiling.macs(small, x) == plan.macs
         assert profiling.parameters(small) == plan.parameters
 

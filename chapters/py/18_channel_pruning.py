@@ -181,8 +181,8 @@ for group in channel_pruning.groups(toy, picture):
 # %% tags=["core", "slide", "nbval-check-output"]
 model = detectors.shipped("plain")
 x = torch.zeros(1, 3, 128, 128)
-found = channel_pruning.groups(model, x)
-free = [group for group in found if not group.refused]
+groups = channel_pruning.groups(model, x)
+free = [group for group in groups if not group.refused]
 listed = [
     (i, g.name, len(g), *(len(g.layers(role)) for role in ("out", "norm", "in")))
     for i, g in enumerate(free)
@@ -256,7 +256,7 @@ except ValueError as error:
 # %% tags=["core", "slide"]
 whole = profiling.macs(model, x)
 plan = channel_pruning.plan(model, x, 0.3)
-small = channel_pruning.carry_out(model, x, plan)
+small = channel_pruning.remove_channels(model, x, plan)
 assert plan.macs == profiling.macs(small, x)
 assert plan.parameters == profiling.parameters(small)
 left = 100 * plan.macs / whole
@@ -409,8 +409,8 @@ chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sigmoid(), nn.Conv2d(8, 2, 1))
 
 # %% tags=["core", "slide"]
 def score(network):
-    found = coco_eval.detections(network, scenes)
-    return round(coco_eval.evaluate(scenes.coco(), found).ap, 3)
+    detections = coco_eval.detections(network, scenes)
+    return round(coco_eval.evaluate(scenes.coco(), detections).ap, 3)
 
 
 scores = {"whole": score(model), "30 % gone": score(small)}

@@ -61,14 +61,14 @@ def looked_at(n: int) -> data.Batch:
 def choice(model: nn.Module, ratio, kind: str, seed: int, settings: dict, **how):
     """A plan; "random" and "taylor" need more than the weights."""
     if kind == "random":
-        found = channel_pruning.plan(model, PICTURE, ratio, **how)
+        sized = channel_pruning.plan(model, PICTURE, ratio, **how)
         draw = torch.Generator().manual_seed(seed)
-        sizes = {group.name: len(group) for group in found.groups}
+        sizes = {group.name: len(group) for group in sized.groups}
         removed = {
             name: tuple(
                 torch.randperm(sizes[name], generator=draw)[: len(gone)].tolist()
             )
-            for name, gone in found.removed.items()
+            for name, gone in sized.removed.items()
         }
         return channel_pruning.plan(model, PICTURE, removed=removed)
     if kind == "taylor":
@@ -99,7 +99,7 @@ def ap(model: nn.Module, n: int, seed: int = 0) -> float:
 def one_shot(job: dict, settings: dict) -> dict:
     model = detectors.shipped("plain")
     plan = choice(model, job["ratio"], job["kind"], job["seed"], settings)
-    small = channel_pruning.carry_out(model, PICTURE, plan)
+    small = channel_pruning.remove_channels(model, PICTURE, plan)
     if job["statistics"] == "anew":
         measured_anew(small, looked_at(settings["looked at"]).images)
     score = ap(small, settings["judged"], job["seed"])
@@ -111,11 +111,13 @@ def tuned(job: dict, settings: dict) -> dict:
     cut = {"ratio": prune.PRUNE["ratio"], "multiple": prune.PRUNE["multiple"]}
     first = "l2" if kind == "scratch" else kind
     plan = choice(model, kind=first, seed=job["seed"], settings=settings, **cut)
-    small = channel_pruning.carry_out(model, PICTURE, plan)
+    small = channel_pruning.remove_channels(model, PICTURE, plan)
     if kind == "scratch":
         torch.manual_seed(job["seed"])
         fresh = channel_pruning.plan(detectors.detector("plain"), PICTURE, **cut)
-        small = channel_pruning.carry_out(detectors.detector("plain"), PICTURE, fresh)
+        small = channel_pruning.remove_channels(
+            detectors.detector("plain"), PICTURE, fresh
+        )
     average = training.EMA(small.train(), how["ema"])
     training.fit(
         small, detectors.scenes("train", how["scenes"]),
@@ -200,8 +202,8 @@ def run(settings=None, path=None, only=()) -> int:
         if skipped or any(job.items() <= row.items() for row in rows):
             continue
         begun = time.process_time()
-        found = WORK[job["question"]](job, settings)
-        row = job | {"used": used(job["question"], settings)} | found
+        result = WORK[job["question"]](job, settings)
+        row = job | {"used": used(job["question"], settings)} | result
         row["seconds"] = round(time.process_time() - begun, 1)
         ledger.append(Path(path or ROWS), row)
         done += 1

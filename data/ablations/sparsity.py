@@ -94,8 +94,8 @@ def one_shot(job, settings):
         n = settings["looked at"]
         scenes = detectors.scenes("train", n)
         measured_anew(model, torch.stack([scenes[i].image for i in range(n)]))
-    found = {"zeros": sparsity.share_of_zeros(model)}
-    return found | {"ap": ap(model, settings["judged"], seed=job["seed"])}
+    result = {"zeros": sparsity.share_of_zeros(model)}
+    return result | {"ap": ap(model, settings["judged"], seed=job["seed"])}
 
 
 def tuned(job, settings):
@@ -117,12 +117,12 @@ def tuned(job, settings):
         on_step=gradual, seed=job["seed"], every=10**9, progress=False,
     )  # fmt: skip
     sparsity.apply(average.model, gradual.masks)
-    found = {"zeros": sparsity.share_of_zeros(average.model)}
+    result = {"zeros": sparsity.share_of_zeros(average.model)}
     shares = {
         name: round(1 - mask.float().mean().item(), 4)
         for name, mask in gradual.masks.items()
     }
-    return found | {"ap": ap(average.model, settings["judged"]), "shares": shares}
+    return result | {"ap": ap(average.model, settings["judged"]), "shares": shares}
 
 
 def lottery(job, settings):
@@ -142,7 +142,7 @@ def lottery(job, settings):
     whole = training.small_cnn(seed=seed)
     first = copy.deepcopy(whole.state_dict())
     other = training.small_cnn(seed=1000 + seed).state_dict()
-    found = {"whole": fit(whole)}
+    result = {"whole": fit(whole)}
     for share in how["sparsities"]:
         masks = sparsity.global_masks(whole, share)
         last = copy.deepcopy(whole.state_dict())
@@ -150,8 +150,8 @@ def lottery(job, settings):
         row = {"at once": training.accuracy(sparsity.rewind(whole, last, masks), *test)}
         for name, state in starts.items():
             row[name] = fit(sparsity.rewind(whole, state, masks), masks)
-        found[str(share)] = row
-    return {"accuracy": found}
+        result[str(share)] = row
+    return {"accuracy": result}
 
 
 class Unrolled(nn.Module):
@@ -198,10 +198,10 @@ def latency(job, settings):
     sparsity.apply(model, sparsity.layer_masks(model, job["sparsity"]))
     networks = {"whole": whole, "zeros": model}
     networks |= {"unrolled": unrolled(model, False), "csr": unrolled(model, True)}
-    found = profiling.compare(networks, picture, repeats=15)
+    result = profiling.compare(networks, picture, repeats=15)
     return {
         name: {"ms": one.latency.median, "ratio": one.ratio, "iqr": one.ratio_iqr}
-        for name, one in found.items()
+        for name, one in result.items()
     }
 
 
@@ -213,8 +213,8 @@ def product(job, settings):
     mask = sparsity.magnitude_mask(weight, job["sparsity"])
     zeros, packed = weight * mask, csr(weight * mask)
     calls = {"whole": lambda: weight @ x, "zeros": lambda: zeros @ x}
-    found = profiling.interleave(calls | {"csr": lambda: packed @ x}, repeats=15)
-    return {name: one.median for name, one in found.items()}
+    result = profiling.interleave(calls | {"csr": lambda: packed @ x}, repeats=15)
+    return {name: one.median for name, one in result.items()}
 
 
 def gpu(job, settings):
@@ -227,9 +227,9 @@ def gpu(job, settings):
     packed = sparsity.semi_structured(zeros)
     error = (packed @ x - zeros @ x).abs().max() / (zeros @ x).abs().max()
     calls = {"whole": lambda: weight @ x, "zeros": lambda: zeros @ x}
-    found = profiling.interleave(calls | {"packed": lambda: packed @ x}, repeats=15)
+    result = profiling.interleave(calls | {"packed": lambda: packed @ x}, repeats=15)
     about = {"gpu": torch.cuda.get_device_name(device), "error": error.item()}
-    return about | {name: one.median for name, one in found.items()}
+    return about | {name: one.median for name, one in result.items()}
 
 
 WORK = {"one-shot": one_shot, "tuned": tuned, "lottery": lottery, "latency": latency,
@@ -293,8 +293,8 @@ def run(settings=None, path=None, only=()):
         if any(job.items() <= row.items() for row in rows):
             continue
         begun = time.process_time()
-        found = WORK[job["question"]](job, settings)
-        row = job | {"used": used(job["question"], settings)} | found
+        result = WORK[job["question"]](job, settings)
+        row = job | {"used": used(job["question"], settings)} | result
         row["seconds"] = round(time.process_time() - begun, 1)
         ledger.append(Path(path or ROWS), row)
         done += 1

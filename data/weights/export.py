@@ -43,7 +43,9 @@ def model_of(name: str) -> torch.nn.Module:
         return detectors.shipped(name)
     state = safetensors.torch.load_file(HERE / "detector_pruned.safetensors")
     example = torch.zeros(1, 3, *detectors.CONFIGS["plain"].image_size)
-    return channel_pruning.reshaped(detectors.detector("plain"), state, example).eval()
+    return channel_pruning.load_pruned_state(
+        detectors.detector("plain"), state, example
+    ).eval()
 
 
 def calibration(how: dict) -> list[torch.Tensor]:

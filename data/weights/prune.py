@@ -53,10 +53,10 @@ def pruned() -> tuple[torch.nn.Module, channel_pruning.Plan]:
     model = detectors.shipped("plain")
     x = torch.zeros(1, 3, *model.config.image_size)
     plan = channel_pruning.plan(model, x, **PRUNE)
-    return channel_pruning.carry_out(model, x, plan).train(), plan
+    return channel_pruning.remove_channels(model, x, plan).train(), plan
 
 
-def found() -> dict[int, dict]:
+def finished() -> dict[int, dict]:
     """The rows of today's settings and weights, by seed."""
     mine = about()
     rows = [row for row in ledger.read(SCORES) if mine.items() <= row.items()]
@@ -86,7 +86,7 @@ def train(seed: int) -> dict:
 
 def ship() -> int:
     """Copy the best seed on validation scenes here, and write the datasheet."""
-    rows = found()
+    rows = finished()
     seed = max(rows, key=lambda seed: rows[seed]["validation"][0])
     model = detectors.detector("plain")
     x = torch.zeros(1, 3, *model.config.image_size)
@@ -114,7 +114,7 @@ def ship() -> int:
 def main() -> None:
     torch.set_num_threads(1)
     for seed in SEEDS:
-        row = found().get(seed) or train(seed)
+        row = finished().get(seed) or train(seed)
         said = f"AP {row['test'][0]:.3f} on test scenes, {row['validation'][0]:.3f}"
         print(f"seed {seed}: {said} on validation scenes; seed {ship()} is shipped")
 

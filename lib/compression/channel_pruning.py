@@ -11,12 +11,11 @@ Sources: L1 of filters, arXiv 1608.08710; scale of the batch norm, 1708.06519; T
 expansion, 1906.10771; coupled channels, 2301.12900. Chapter 18.
 """
 
-import copy
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -24,11 +23,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lib.basics import checkpoints, profiling
-from lib.compression.coupling import Group
-from lib.compression.tracing import Trace, grouped, trace
+from lib.basics import arguments, checkpoints, profiling
+from lib.compression import copying
+from lib.compression.coupling import Group, Member
+from lib.compression.tracing import (
+    Site,
+    Trace,
+    arguments_of,
+    coupled_groups,
+    trace,
+)
 
 Removed = dict[str, tuple[int, ...]]  # group's name: channels of it, from 0
+Order = dict[str, list[int]]  # group's name: its channels, the first to go first
 Number = int | float
 Share = Number | dict[str, Number]  # of all groups, or by the name of each
 KINDS = "l1", "l2", "bn", "taylor"  # of importance
@@ -41,10 +48,47 @@ def groups(model: nn.Module, example_input, keep: Iterable[str] = ()) -> list[Gr
     stay as they are. A group with a reason in `refused` is never pruned. Raises
     ValueError with the layer's name for an operator that is not understood.
     """
-    return grouped(model, trace(model, example_input, keep))
+    return coupled_groups(model, trace(model, example_input, keep))
 
 
 # --- which channels ------------------------------------------------------------------
+def norm_of_weights(weights: Float[Tensor, "C N"], p: int) -> Float[Tensor, " C"]:
+    """L1 (`p` = 1) or L2 norm of all weights of each channel (Eq. 18.3).
+
+    >>> filters = torch.tensor([[1.0, -2, 2], [0, 3, 4]])
+    >>> read_with = torch.tensor([[4.0], [12]])
+    >>> weights = torch.cat([filters, read_with], dim=1)
+    >>> norm_of_weights(weights, 1)  # 1 + 2 + 2 + 4 and 0 + 3 + 4 + 12
+    tensor([ 9., 19.])
+    >>> norm_of_weights(weights, 2)  # roots of 1 + 4 + 4 + 16 and 9 + 16 + 144
+    tensor([ 5., 13.])
+    """
+    return weights.norm(p, dim=1)
+
+
+def mean_scale(scales: Float[Tensor, "C N"]) -> Float[Tensor, " C"]:
+    """Mean absolute scale of each channel over its N batch norms (Eq. 18.4).
+
+    >>> mean_scale(torch.tensor([[-3.0, 1.0], [0.5, 0.5]]))
+    tensor([2.0000, 0.5000])
+    """
+    return scales.abs().mean(dim=1)
+
+
+def taylor(
+    weights: Float[Tensor, "C N"], gradients: Float[Tensor, "C N"]
+) -> Float[Tensor, " C"]:
+    """What the loss changes by, to first order, if a channel is masked (Eq. 18.5).
+
+    >>> weights = torch.tensor([[1.0, 2.0], [3.0, 1.0]])
+    >>> gradients = torch.tensor([[0.5, -1.0], [1.0, -2.0]])
+    >>> taylor(weights, gradients)  # |0.5 - 2| and |3 - 2|: the signs count first
+    tensor([1.5000, 1.0000])
+    """
+    products = weights * gradients
+    return products.sum(dim=1).abs()
+
+
 def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor, " C"]:
     """One number a channel of a group: the smallest go first.
 
@@ -55,18 +99,20 @@ def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor
 
     ValueError for another word, a missing gradient, or a result that is NaN.
     """
+    arguments.instance("group", group, Group, "one of `groups`")
     if kind not in KINDS:
         raise ValueError(f"importance is {kind!r}; there is {', '.join(KINDS)}")
-    if kind == "bn" and not _rows(model, group, "norm"):
-        kind = "l2"
-    roles = {"bn": ("norm",), "taylor": ("in",)}.get(kind, ("out", "depthwise", "in"))
-    rows = _rows(model, group, *roles, slope=kind == "taylor")
-    if kind == "bn":
-        score = torch.cat(rows, 1).abs().mean(1)  # Eq. 18.4
-    elif kind == "taylor":
-        score = torch.cat(rows, 1).sum(1).abs()  # Eq. 18.5
+    scales = _rows(model, group, ("norm",))
+    if kind == "taylor":
+        readers = _rows(model, group, ("in",))
+        slopes = _rows(model, group, ("in",), gradients=True)
+        score = taylor(torch.cat(readers, 1), torch.cat(slopes, 1))
+    elif kind == "bn" and scales:
+        score = mean_scale(torch.cat(scales, 1))
     else:
-        score = torch.cat(rows, 1).norm(int(kind[1]), dim=1)  # Eq. 18.3
+        weights = _rows(model, group, ("out", "depthwise", "in"))
+        p = 1 if kind == "l1" else 2
+        score = norm_of_weights(torch.cat(weights, 1), p)
     if score.is_meta:  # for counting: any will do
         return torch.zeros(len(group), device="cpu")
     if score.isnan().any():
@@ -74,34 +120,45 @@ def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor
     return score
 
 
-_importance = importance  # for where an argument has its name
-
-
-def _rows(model: nn.Module, group: Group, *roles: str, slope=False) -> list[Tensor]:
+def _rows(
+    model: nn.Module, group: Group, roles: Sequence[str], gradients: bool = False
+) -> list[Tensor]:
     """For each parameter of these roles a matrix: a row of its weights a channel.
 
-    With `slope`, weights times their gradients. Of a norm only the scale counts.
+    With `gradients` those of the weights. Of a norm only the scale counts.
     """
-    found = []
-    for member in (m for m in group.members if m.role in roles):
+    matrices = []
+    for member in group.members:
         leaf = member.tensor.rpartition(".")[2]
-        tensor = getattr(model.get_submodule(member.layer), leaf)
-        if member.role == "norm" and leaf != "weight":
+        shift_or_statistic = member.role == "norm" and leaf != "weight"
+        if member.role not in roles or shift_or_statistic:
             continue
-        if slope and tensor.grad is None:
+        tensor = getattr(model.get_submodule(member.layer), leaf)
+        values = tensor.grad if gradients else tensor
+        if values is None:
             raise ValueError(f"importance 'taylor': {member.tensor} has no gradient")
-        values = (tensor * tensor.grad if slope else tensor).detach()
-        table = values.movedim(member.dim, 0)[torch.tensor(member.places)]
-        found.append(table.reshape(len(group), -1))
-    return found
+        matrices.append(_row_a_channel(values.detach(), member))
+    return matrices
+
+
+def _row_a_channel(values: Tensor, member: Member) -> Tensor:
+    by_place = values.movedim(member.dim, 0)
+    places = torch.tensor(member.places)  # C P
+    by_channel = by_place[places]  # C P ...
+    return by_channel.reshape(len(places), -1)
 
 
 # --- how many ------------------------------------------------------------------------
 def kept_channels(channels: int, ratio: Number, multiple: int = 1) -> int:
-    """How many stay: all but the share `ratio`, rounded up to a multiple."""
+    """How many stay: all but the share `ratio`, rounded up to a multiple.
+
+    >>> kept_channels(40, 0.5, multiple=16)  # 20 would stay: the next multiple is 32
+    32
+    """
     # 0.29 * 100 is 28.999999999999996: a hair is added before it is cut off.
-    kept = channels - int(ratio * channels + 1e-9)
-    return min(channels, math.ceil(kept / multiple) * multiple)  # Eq. 18.2
+    removed = int(ratio * channels + 1e-9)
+    blocks = math.ceil((channels - removed) / multiple)
+    return min(channels, blocks * multiple)  # Eq. 18.2
 
 
 @dataclass(frozen=True)
@@ -117,27 +174,20 @@ class Plan:
     @cached_property
     def gone(self) -> set[int]:
         """The tracer's names of the removed channels."""
-        gone = [(g.labels, self.removed.get(g.name, ())) for g in self.groups]
-        return {labels[channel] for labels, channels in gone for channel in channels}
+        labels = set()
+        for group in self.groups:
+            removed = self.removed.get(group.name, ())
+            labels |= {group.labels[channel] for channel in removed}
+        return labels
 
     def kept(self, tensor: str, dim: int) -> list[int]:
         """The places that stay along one dimension of a tensor."""
         roots = self.trace.sites[tensor, dim]
-        return [i for i, root in enumerate(roots) if root not in self.gone]
+        return [place for place, root in enumerate(roots) if root not in self.gone]
 
-
-def _planned(model, found: Sequence[Group], traced, removed: Removed) -> Plan:
-    """With parameters and multiply-adds, counted from the trace alone."""
-    plan = Plan(tuple(found), removed, traced, 0, 0)
-    stay = {site: len(plan.kept(*site)) for site in traced.sites}
-    parameters = macs = 0
-    for name, tensor in model.named_parameters():
-        sizes = [stay.get((name, d), n) for d, n in enumerate(tensor.shape)]
-        parameters += math.prod(sizes) * tensor.requires_grad
-    for factor, sides in traced.products:
-        sizes = [sum(root not in plan.gone for root in side) for side in sides]
-        macs += factor * math.prod(sizes)  # Eq. 18.1
-    return replace(plan, parameters=parameters, macs=macs)
+    def all_kept(self) -> dict[Site, list[int]]:
+        """The places that stay, for every dimension of a tensor that has channels."""
+        return {site: self.kept(*site) for site in self.trace.sites}
 
 
 def plan(
@@ -156,118 +206,230 @@ def plan(
     """
     if sum(each is not None for each in (ratio, target_macs, removed)) != 1:
         raise ValueError("give one of ratio, target_macs and removed")
-    shares = ratio if isinstance(ratio, dict) else {"ratio": ratio or 0}
-    for name, share in shares.items():
-        if not 0 <= share < 1:  # also refuses NaN
-            raise ValueError(f"{name} is {share}: the share that goes, 0 <= it < 1")
-    if multiple < 1 or multiple != int(multiple):
-        raise ValueError(f"multiple is {multiple}: a whole number from 1 on")
+    _check_shares(ratio)
+    if target_macs is not None:
+        arguments.real_number("target_macs", target_macs, infinite=True)
+    multiple = arguments.whole_number("multiple", multiple, least=1)
     traced = trace(model, example_input, keep)
-    found = grouped(model, traced)
-    free = [group for group in found if not group.refused]
+    whole = Plan(tuple(coupled_groups(model, traced)), {}, traced, 0, 0)
     if removed is not None:
-        _check(found, removed)
-        return _planned(model, found, traced, removed)
-    if strange := sorted(shares.keys() - {"ratio", *(group.name for group in free)}):
-        raise ValueError(f"ratio: {strange[0]} is no group that can go; see `groups`")
-    if not free:
-        why = "; ".join(f"{group.name}: {group.refused}" for group in found)
-        raise ValueError(f"no channel can be pruned. {why}")
-    scores = {group.name: _importance(model, group, importance) for group in free}
-    order = {name: each.argsort(stable=True).tolist() for name, each in scores.items()}
+        return plan_by_hand(model, whole, removed)
+    _check_groups(whole.groups, ratio)
+    order = ranked(model, whole.groups, importance)
+    if target_macs is not None:
+        return plan_by_macs(model, whole, order, target_macs, multiple)
+    return plan_by_ratio(model, whole, order, ratio, multiple)
 
-    def at(ratio) -> Plan:
-        first = {}
-        for group in free:
-            share = ratio.get(group.name, 0) if isinstance(ratio, dict) else ratio
-            stay = kept_channels(len(group), share, multiple)
-            first[group.name] = tuple(order[group.name][: len(group) - stay])
-        return _planned(model, found, traced, first)
 
-    if target_macs is None:
-        return at(ratio)
-    shares = sorted({k / len(group) for group in free for k in range(len(group))})
-    if (least := at(shares[-1]).macs) > target_macs:
+def ranked(model: nn.Module, groups: Sequence[Group], kind: str) -> Order:
+    """For each group that can go its channels, the least important first."""
+    order = {}
+    for group in groups:
+        if not group.refused:
+            score = importance(model, group, kind)
+            order[group.name] = score.argsort(stable=True).tolist()
+    return order
+
+
+def plan_by_ratio(
+    model: nn.Module, whole: Plan, order: Order, ratio: Share, multiple: int
+) -> Plan:
+    """The same share of every group goes, or of each group its own."""
+    removed = {}
+    for name, channels in order.items():
+        share = ratio.get(name, 0) if isinstance(ratio, dict) else ratio
+        kept = kept_channels(len(channels), share, multiple)
+        removed[name] = tuple(channels[: len(channels) - kept])
+    return priced(model, replace(whole, removed=removed))
+
+
+def plan_by_macs(
+    model: nn.Module, whole: Plan, order: Order, target_macs: Number, multiple: int
+) -> Plan:
+    """The smallest single share that leaves at most `target_macs` multiply-adds."""
+    sizes = {len(channels) for channels in order.values()}
+    # Between two of these shares nothing changes: at each one channel more goes.
+    shares = sorted({gone / size for size in sizes for gone in range(size)})
+
+    def at(share: float) -> Plan:
+        return plan_by_ratio(model, whole, order, share, multiple)
+
+    least = at(shares[-1]).macs
+    if least > target_macs:
         raise ValueError(f"target_macs is {target_macs}; the least possible is {least}")
+    # A larger share never costs more: the first that is cheap enough, by halving.
     first = bisect_left(shares, True, key=lambda share: at(share).macs <= target_macs)
     return at(shares[first])
 
 
-def _check(found: Sequence[Group], removed: Removed) -> None:
-    """Refuse what cannot be done, with the group's name."""
-    names = {group.name: group for group in found}
+def plan_by_hand(model: nn.Module, whole: Plan, removed: Removed) -> Plan:
+    """These channels go, by the name of their group; ValueError where they cannot."""
+    arguments.instance("removed", removed, dict, "group's name: channels of it")
+    by_name = {group.name: group for group in whole.groups}
+    checked = {}
     for name, channels in removed.items():
-        if name not in names:
+        if name not in by_name:
             raise ValueError(f"removed: no group {name!r}; see `groups`")
-        group = names[name]
-        if channels and group.refused:
-            raise ValueError(f"removed: {name} has to stay: {group.refused}")
-        if not set(channels) <= set(range(len(group))):
-            raise ValueError(f"removed: {name} has channels 0 to {len(group) - 1}")
-        if len(set(channels)) == len(group):
-            raise ValueError(f"removed: nothing would be left of {name}")
+        checked[name] = _checked_channels(by_name[name], channels)
+    return priced(model, replace(whole, removed=checked))
+
+
+def _checked_channels(group: Group, channels: Iterable[int]) -> tuple[int, ...]:
+    """The channels to remove, if this group can do without them."""
+    name = f"removed[{group.name!r}]"
+    wanted = "a list of channels"
+    if isinstance(channels, str | bytes) or not isinstance(channels, Iterable):
+        raise arguments.refuse(name, channels, wanted)
+    channels = tuple(arguments.whole_number(name, channel) for channel in channels)
+    if channels and group.refused:
+        raise ValueError(f"removed: {group.name} has to stay: {group.refused}")
+    if not set(channels) <= set(range(len(group))):
+        raise ValueError(f"removed: {group.name} has channels 0 to {len(group) - 1}")
+    if len(set(channels)) == len(group):
+        raise ValueError(f"removed: nothing would be left of {group.name}")
+    return channels
+
+
+def priced(model: nn.Module, plan: Plan) -> Plan:
+    """With parameters and multiply-adds, counted from the trace alone."""
+    stay = {site: len(places) for site, places in plan.all_kept().items()}
+    parameters = macs = 0
+    for name, tensor in model.named_parameters():
+        sizes = [stay.get((name, dim), n) for dim, n in enumerate(tensor.shape)]
+        parameters += math.prod(sizes) * tensor.requires_grad
+    for factor, sides in plan.trace.products:
+        sizes = [sum(root not in plan.gone for root in side) for side in sides]
+        macs += factor * math.prod(sizes)  # Eq. 18.1
+    return replace(plan, parameters=parameters, macs=macs)
+
+
+def _check_shares(ratio: Share | None) -> None:
+    shares = ratio if isinstance(ratio, dict) else {"ratio": ratio}
+    for name, share in shares.items():
+        if ratio is None:
+            continue
+        try:
+            arguments.real_number(str(name), share, least=0, below=1)
+        except ValueError:
+            raise ValueError(
+                f"{name} is {arguments.shown(share)}: the share that goes, 0 <= it < 1"
+            ) from None
+
+
+def _check_groups(groups: Sequence[Group], ratio: Share | None) -> None:
+    """Is there anything to prune, and are the names those of groups?"""
+    free = {group.name for group in groups if not group.refused}
+    named = ratio.keys() if isinstance(ratio, dict) else set()
+    if strange := sorted(map(str, named - free)):
+        raise ValueError(f"ratio: {strange[0]} is no group that can go; see `groups`")
+    if not free:
+        why = "; ".join(f"{group.name}: {group.refused}" for group in groups)
+        raise ValueError(f"no channel can be pruned. {why}")
 
 
 # --- the smaller network -------------------------------------------------------------
 def prune(model: nn.Module, example_input, ratio: Share | None = None, **how):
     """A new, smaller model; the one passed in is untouched. Arguments as of `plan`."""
-    return carry_out(model, example_input, plan(model, example_input, ratio, **how))
+    chosen = plan(model, example_input, ratio, **how)
+    return remove_channels(model, example_input, chosen)
 
 
-def carry_out(model: nn.Module, example_input, plan: Plan) -> nn.Module:
+def keep_places(
+    tensors: dict[str, Tensor], kept: dict[Site, list[int]]
+) -> dict[str, Tensor]:
+    """The same tensors with only the places that stay: `kept[name, dim]` lists them.
+
+    A convolution loses filters (dimension 0), its norm the same places of all that it
+    holds, and who reads them the same columns (dimension 1).
+
+    >>> tensors = {"conv.weight": torch.tensor([[1.0], [2], [3]])}
+    >>> tensors["norm.running_mean"] = torch.tensor([0.1, 0.2, 0.3])
+    >>> tensors["reader.weight"] = torch.tensor([[4.0, 5, 6]])
+    >>> stay = [0, 2]  # channel 1 goes
+    >>> kept = {("conv.weight", 0): stay, ("norm.running_mean", 0): stay}
+    >>> smaller = keep_places(tensors, kept | {("reader.weight", 1): stay})
+    >>> [smaller[name].tolist() for name in ("conv.weight", "reader.weight")]
+    [[[1.0], [3.0]], [[4.0, 6.0]]]
+    >>> smaller["norm.running_mean"]
+    tensor([0.1000, 0.3000])
+    """
+    smaller = dict(tensors)
+    for (name, dim), places in kept.items():
+        tensor = smaller[name].detach()
+        index = torch.tensor(places, device=tensor.device)
+        smaller[name] = tensor.index_select(dim, index)
+    return smaller
+
+
+def remove_channels(model: nn.Module, example_input, plan: Plan) -> nn.Module:
     """A copy of the model without the channels that a plan removes.
 
     It has run once on the example when it is returned. ValueError if it does not run,
     as where a forward pass has a number of channels written into it.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    for name, dim in plan.trace.sites:
-        stay = torch.tensor(plan.kept(name, dim), device=tensors[name].device)
-        tensors[name] = tensors[name].detach().index_select(dim, stay)
-    return _fitted(model, tensors, example_input)
+    _insist_on_plan_of(tensors, plan)
+    smaller = keep_places(tensors, plan.all_kept())
+    return _with_tensors(model, smaller, example_input)
 
 
-def reshaped(model: nn.Module, state: dict[str, Tensor], example_input) -> nn.Module:
+def _insist_on_plan_of(tensors: dict[str, Tensor], plan: Plan) -> None:
+    arguments.instance("plan", plan, Plan, "what `plan` gives")
+    for (name, dim), roots in plan.trace.sites.items():
+        if name not in tensors or tensors[name].shape[dim : dim + 1] != (len(roots),):
+            raise ValueError(f"plan is of another model: {name} does not fit")
+
+
+def load_pruned_state(
+    model: nn.Module, state: dict[str, Tensor], example_input
+) -> nn.Module:
     """A copy of the model that holds the tensors of a state dict, whatever their sizes.
 
     So the weights of a pruned network find the layers it was made of. ValueError names
     a tensor that only one of the two has, or says why the copy does not run.
     """
+    arguments.instance("state", state, dict, "a `state_dict`")
     if strange := sorted(model.state_dict().keys() ^ state.keys()):
         raise ValueError(f"{strange[0]} is in one of model and state, not in both")
-    return _fitted(model, state, example_input)
+    return _with_tensors(model, state, example_input)
 
 
 def load(model: nn.Module, path, example_input) -> nn.Module:
-    """`reshaped` by the weights of a file, as "detector_pruned", in eval mode."""
-    return reshaped(model, checkpoints.read_weights(path), example_input).eval()
+    """`load_pruned_state` of a file, as "detector_pruned", in eval mode."""
+    state = checkpoints.read_weights(path)
+    return load_pruned_state(model, state, example_input).eval()
 
 
 @torch.no_grad()
-def _fitted(model: nn.Module, tensors: dict[str, Tensor], example_input) -> nn.Module:
-    new, fresh = copy.deepcopy(model), {}
-    for prefix, module in new.named_modules():
-        for held in (module._parameters, module._buffers):
-            for leaf, old in held.items():
-                name = f"{prefix}.{leaf}" if prefix else leaf
-                if name in tensors and id(old) not in fresh:  # tied ones stay tied
-                    fresh[id(old)] = old, _like(old, tensors[name])
-                held[leaf] = fresh.get(id(old), (old, old))[1]
-        _state_sizes(module)
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    hooks = []
-    for module in new.modules():
-        if isinstance(getattr(module, "in_channels", None), tuple):
-            hooks.append(module.register_forward_pre_hook(_told_inputs))
-        if isinstance(getattr(module, "channels", None), tuple):
-            hooks.append(module.register_forward_hook(_told_outputs))
+def _with_tensors(
+    model: nn.Module, tensors: dict[str, Tensor], example_input
+) -> nn.Module:
+    """A copy with other tensors in it, of the sizes that they have; it runs once."""
+    inputs = arguments_of(example_input)
+    smaller = copying.copied(model)
+    told = _told_widths(smaller, inputs)
+    _replace_tensors(smaller, tensors)
+    for module in smaller.modules():
+        _set_sizes(module)
+    hooks = [_keep_told(module, attribute) for module, attribute in told]
     try:
-        profiling.macs(new, *inputs)  # runs it in evaluation mode, and counts
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        profiling.macs(smaller, *inputs)  # runs it in evaluation mode, and counts
+    except Exception as error:  # whatever a strange forward pass may raise
         raise ValueError(f"the smaller network does not run: {error}") from error
     for hook in hooks:
         hook.remove()
-    return new
+    return smaller
+
+
+def _replace_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    fresh: dict[int, tuple[Tensor, Tensor]] = {}  # by identity: tied ones stay tied
+    for prefix, module in model.named_modules():
+        for held in (module._parameters, module._buffers):
+            for leaf, old in held.items():
+                name = f"{prefix}.{leaf}" if prefix else leaf
+                if name in tensors and id(old) not in fresh:
+                    fresh[id(old)] = old, _like(old, tensors[name])
+                held[leaf] = fresh.get(id(old), (old, old))[1]
 
 
 def _like(old: Tensor, values: Tensor) -> Tensor:
@@ -280,44 +442,120 @@ def _like(old: Tensor, values: Tensor) -> Tensor:
     return values
 
 
-def _state_sizes(module: nn.Module) -> None:
+def _set_sizes(module: nn.Module) -> None:
     """What a layer says of its size, and works with, follows from its weights."""
     if isinstance(module, _ConvNd):
-        filters, depth = module.weight.shape[:2]
+        filters, columns = module.weight.shape[:2]
         if module.groups == module.in_channels > 1:  # depthwise
             module.groups = filters * module.groups // module.out_channels
-        module.in_channels, module.out_channels = depth * module.groups, filters
+        module.in_channels = columns * module.groups
+        module.out_channels = filters
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, _BatchNorm) and module.affine:
         module.num_features = len(module.weight)
 
 
-def _told_inputs(module, args) -> None:
-    """BiFPN, for one, compares what comes with what it was built for."""
-    module.in_channels = tuple(x.shape[1] for x in args[0])
+# --- what layers say of their widths -------------------------------------------------
+# BiFPN, for one, compares the maps that come with what it was built for. Other networks
+# keep an attribute of that name for something else: so only what is true of the whole
+# network's maps is kept true of the smaller one's.
+TOLD = "in_channels", "channels"
 
 
-def _told_outputs(module, args, outputs) -> None:
-    module.channels = tuple(x.shape[1] for x in outputs)
+def _told_widths(model: nn.Module, inputs: tuple) -> list[tuple[nn.Module, str]]:
+    """Layers with a tuple that names the widths of the maps they get, or give."""
+    candidates = {}
+    for module in model.modules():
+        for attribute in TOLD:
+            if isinstance(getattr(module, attribute, None), tuple):
+                candidates[module, attribute] = []
+    hooks = []
+    for (module, attribute), seen in candidates.items():
+        look = partial(_look_at_widths, attribute=attribute, seen=seen)
+        hooks.append(module.register_forward_hook(look))
+    if hooks:
+        profiling.macs(model, *inputs)
+    for hook in hooks:
+        hook.remove()
+    return [
+        (module, attribute)
+        for (module, attribute), seen in candidates.items()
+        if set(seen) == {getattr(module, attribute)}
+    ]
 
 
+def _look_at_widths(module, args, outputs, *, attribute, seen) -> None:
+    seen.append(_widths(args[:1], outputs)[attribute])
+
+
+def _widths(args, outputs=None) -> dict[str, tuple[int, ...] | None]:
+    """Channels of the maps of the first argument, and of the outputs."""
+    maps = dict(zip(TOLD, (args[0] if args else None, outputs), strict=True))
+    return {name: _channels_of(each) for name, each in maps.items()}
+
+
+def _channels_of(maps) -> tuple[int, ...] | None:
+    if not isinstance(maps, list | tuple):
+        return None
+    if not all(isinstance(x, Tensor) and x.dim() > 1 for x in maps):
+        return None
+    return tuple(x.shape[1] for x in maps)
+
+
+def _keep_told(module: nn.Module, attribute: str):
+    """A hook that sets the attribute in the next pass: before it, or after it."""
+
+    def before(module, args):
+        module.in_channels = _widths(args)["in_channels"]
+
+    def after(module, args, outputs):
+        module.channels = _widths((), outputs)["channels"]
+
+    if attribute == "in_channels":
+        return module.register_forward_pre_hook(before)
+    return module.register_forward_hook(after)
+
+
+# --- the same, at full size ----------------------------------------------------------
 def masked(model: nn.Module, plan: Plan) -> nn.Module:
     """A copy of full size in which removed channels are 0 wherever a layer reads them.
 
     After norm and activation: in evaluation mode the pruned network is equal to it.
     """
-    new = copy.deepcopy(model)
+    twin = copying.copied(model)
+    _insist_on_plan_of(dict(twin.named_parameters()) | dict(twin.named_buffers()), plan)
     for name, dim in plan.trace.readers:
         kept = plan.kept(name, dim)
-        weight, layer = new.get_parameter(name), new.get_submodule(name[:-7])
+        weight = twin.get_parameter(name)
         if len(kept) == weight.shape[dim]:
             continue
-        if dim != 1 or not isinstance(layer, _ConvNd | nn.Linear):
-            raise ValueError(f"masked: {name} is no weight of a convolution or a layer")
-        mask = torch.zeros(weight.shape[1], device=weight.device, dtype=weight.dtype)
-        mask[kept] = 1
-        if isinstance(layer, _ConvNd):  # every group of filters reads its own part
-            mask = mask.repeat(layer.groups).view(-1, *[1] * (weight.dim() - 2))
-        layer.register_forward_pre_hook(lambda _, x, mask=mask: (x[0] * mask, *x[1:]))
-    return new
+        for layer in _layers_with(twin, weight, name, dim):
+            mask = _mask_of_inputs(layer, kept)
+            layer.register_forward_pre_hook(partial(_multiply_input, mask=mask))
+    return twin
+
+
+def _layers_with(model, weight, name, dim) -> list[nn.Module]:
+    """The layers that read with this weight: several, where it is tied."""
+    layers = [m for m in model.modules() if getattr(m, "weight", None) is weight]
+    known = layers and all(isinstance(m, _ConvNd | nn.Linear) for m in layers)
+    if dim != 1 or not known:
+        raise ValueError(f"masked: {name} is no weight of a convolution or a layer")
+    return layers
+
+
+def _mask_of_inputs(layer: nn.Module, kept: list[int]) -> Tensor:
+    """1 at the channels of its input that stay, 0 at the others."""
+    weight = layer.weight
+    mask = torch.zeros(weight.shape[1], device=weight.device, dtype=weight.dtype)
+    mask[kept] = 1
+    if isinstance(layer, nn.Linear):
+        return mask
+    per_group = mask.repeat(layer.groups)  # every group reads its own part
+    return per_group.view(-1, *[1] * (weight.dim() - 2))  # C 1 1
+
+
+def _multiply_input(layer, args, mask: Tensor):
+    x, *rest = args
+    return x * mask, *rest

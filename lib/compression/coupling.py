@@ -8,15 +8,35 @@ that mixes channels pins them: they stay, and the reason is kept.
 Rules are functions (tracer, arguments, outputs) -> the axes of each output, under the
 names of PyTorch's ATen operators; NotImplementedError: not for such arguments. Support
 for `tracing`; chapter 18.
+
+In a rule `args` and `outs` are what the operator got and gave, and `Axis` is the
+channels along one side: None where there is nothing to prune, as along height.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+Axes = list["Axis | None"]  # of all sides of a tensor
+
+
+class UnknownOperator(ValueError):
+    """Nobody has said what this operator does to channels."""
+
 
 class UnionFind:
-    """Labels 0, 1, 2, ...; those that were made one share a root."""
+    """Labels 0, 1, 2, ...; those that were made one share a root.
+
+    >>> coupled = UnionFind()
+    >>> made, normed = coupled.new(2), coupled.new(2)  # 0 and 1, 2 and 3
+    >>> coupled.union(3, 1)  # place 1 of the norm is channel 1 of the convolution
+    >>> [coupled.find(label) for label in range(4)]
+    [0, 1, 2, 1]
+    """
 
     def __init__(self):
         self.parent: list[int] = []
@@ -24,21 +44,26 @@ class UnionFind:
     def new(self, count: int) -> list[int]:
         """Labels that are like no other yet."""
         first = len(self.parent)
-        self.parent += range(first, first + count)
-        return self.parent[first:]
+        labels = range(first, first + count)
+        self.parent += labels  # each is its own root
+        return list(labels)
 
     def find(self, label: int) -> int:
         """The root of a label."""
         while self.parent[label] != label:
             # Shorten the way while going it: the next search is faster.
-            self.parent[label] = self.parent[self.parent[label]]
-            label = self.parent[label]
+            parent = self.parent[label]
+            grandparent = self.parent[parent]
+            self.parent[label] = grandparent
+            label = grandparent
         return label
 
     def union(self, a: int, b: int) -> None:
         """Make two labels one; the older root stays."""
-        a, b = sorted((self.find(a), self.find(b)))
-        self.parent[b] = a
+        root_a, root_b = self.find(a), self.find(b)
+        older = min(root_a, root_b)
+        younger = max(root_a, root_b)
+        self.parent[younger] = older
 
 
 class Axis(NamedTuple):
@@ -54,7 +79,7 @@ class Axis(NamedTuple):
         """These channels, in this order; a place can come several times."""
         return Axis([self.labels[i] for i in places], [self.zero[i] for i in places])
 
-    def but(self, zero: bool) -> "Axis":
+    def with_zero(self, zero: bool) -> "Axis":
         """The same channels, in a list of their own, all 0 or none of them."""
         return Axis([*self.labels], [zero] * len(self.labels))
 
@@ -105,182 +130,249 @@ POINTWISE = {
 }  # fmt: skip
 
 
-def copied(tracer, args, outs):
+# --- place by place ------------------------------------------------------------------
+def same_shape(tracer, args, outs):
     """A tensor of the same shape, place by place."""
-    return [tracer.of(args[0])] * len(outs)
+    return [tracer.axes_of(args[0])] * len(outs)
 
 
-def restrided(tracer, args, outs):
+def as_strided(tracer, args, outs):
     """What a pool to 1 x 1 does in channels_last memory."""
     if math.prod(outs[0].shape[2:]) > 1:
         raise NotImplementedError
-    return copied(tracer, args, outs)
+    return same_shape(tracer, args, outs)
 
 
+# --- some sides only -----------------------------------------------------------------
 def spatial(tracer, args, outs):
     """Pools, padding, resizing: they work on what stands behind the second side."""
-    x, axes = args[0], list(tracer.of(args[0]))
+    x, axes = args[0], list(tracer.axes_of(args[0]))
     for d, axis in enumerate(axes):
         if d > 1 or x.shape[d] != outs[0].shape[d]:
-            tracer.pin(axis, f"{tracer.says()} works along its channels")
+            tracer.pin(axis, f"{tracer.layer_and_kind()} works along its channels")
             axes[d] = None
     return [axes] * len(outs)
 
 
-def padded(tracer, args, outs):
+def constant_pad(tracer, args, outs):
     """Padding with a number, after which a channel of zeros may be none any more."""
     (axes,) = spatial(tracer, args, outs)
     # Minus infinity stands around the picture for a maximum, which never takes it.
     harmless = not args[2:] or args[2] in (0, -math.inf)
-    return [axes if harmless else [axis and axis.but(zero=False) for axis in axes]]
+    return [axes if harmless else _without_zeros(axes)]
 
 
-def reduced(tracer, args, outs):
+def _without_zeros(axes: Axes) -> Axes:
+    return [axis and axis.with_zero(False) for axis in axes]
+
+
+def reduction(tracer, args, outs):
     """Sums, means and maxima over some sides, or over all of them."""
-    old, dims = tracer.of(args[0]), (*args, None)[1]
-    dims = [dims] if isinstance(dims, int) else dims or range(len(old))
-    dims = {d % len(old) for d in dims}
+    axes, dims = tracer.axes_of(args[0]), (*args, None)[1]
+    dims = [dims] if isinstance(dims, int) else dims or range(len(axes))
+    dims = {d % len(axes) for d in dims}
     for d in dims:
-        tracer.pin(old[d], f"{tracer.says()} adds its channels up")
-    if outs[0].dim() == len(old):
-        return [[None if d in dims else axis for d, axis in enumerate(old)]] * len(outs)
-    return [[axis for d, axis in enumerate(old) if d not in dims]] * len(outs)
+        tracer.pin(axes[d], f"{tracer.layer_and_kind()} adds its channels up")
+    if outs[0].dim() == len(axes):
+        axes = [None if d in dims else axis for d, axis in enumerate(axes)]
+    else:
+        axes = [axis for d, axis in enumerate(axes) if d not in dims]
+    return [axes] * len(outs)
 
 
 def softmax(tracer, args, outs):
     """Shares of a whole: without one channel the others' grow."""
-    axes = tracer.of(args[0])
-    tracer.pin(axes[args[1]], f"{tracer.says()} takes the softmax over its channels")
-    return [[axis and axis.but(zero=False) for axis in axes]]
+    axes = tracer.axes_of(args[0])
+    why = f"{tracer.layer_and_kind()} takes the softmax over its channels"
+    tracer.pin(axes[args[1]], why)
+    return [_without_zeros(axes)]
 
 
-def reshaped(tracer, args, outs):
+def layer_norm(tracer, args, outs):
+    """Mean and spread over the last sides: without one channel both would differ."""
+    x, normalized_shape, weight, bias = args[:4]
+    axes = list(tracer.axes_of(x))
+    first = x.dim() - len(normalized_shape)
+    why = f"{tracer.layer_and_kind()} takes mean and variance over its channels"
+    vectors = [vector for vector in (weight, bias) if vector is not None]
+    for d in range(first, x.dim()):
+        tracer.pin(axes[d], why)
+        tracer.join([axes[d], *(tracer.axes_of(v)[d - first] for v in vectors)])
+    # The mean is subtracted: a channel that was 0 is so no longer.
+    return [_without_zeros(axes), *[_unlabelled(out) for out in outs[1:]]]
+
+
+def _unlabelled(tensor: Tensor) -> Axes:
+    return [None] * tensor.dim()
+
+
+def by_number(tracer, args, outs):
+    """Places picked by an index: they stay, and what comes out has no channels."""
+    why = f"{tracer.layer_and_kind()} takes some of its channels by number"
+    for tensor in (leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)):
+        for axis in tracer.axes_of(tensor):
+            tracer.pin(axis, why)
+    return [_unlabelled(out) for out in outs]
+
+
+# --- other shapes --------------------------------------------------------------------
+def reshape(tracer, args, outs):
     """Sides of the old and the new shape are matched in blocks of one product."""
-    old = list(zip(args[0].shape, tracer.of(args[0]), strict=True))
-    old = [(n, axis) for n, axis in old if n > 1]
+    old_sides = zip(args[0].shape, tracer.axes_of(args[0]), strict=True)
+    old = [(n, axis) for n, axis in old_sides if n > 1]
     new = [n for n in outs[0].shape if n > 1]
-    axes: list[Axis | None] = []
+    axes: Axes = []
     while old and new:
-        block, sides = [old.pop(0)], [new.pop(0)]
-        while (have := math.prod(n for n, _ in block)) != (want := math.prod(sides)):
-            if have < want:
-                block.append(old.pop(0))
+        before, after = [old.pop(0)], [new.pop(0)]
+        while True:
+            size_before = math.prod(n for n, _ in before)
+            size_after = math.prod(after)
+            if size_before == size_after:
+                break
+            if size_before < size_after:
+                before.append(old.pop(0))
             else:
-                sides.append(new.pop(0))
-        axes += _block(tracer, block, sides)
-    places = iter(axes)
-    return [[next(places) if n > 1 else None for n in outs[0].shape]]
+                after.append(new.pop(0))
+        axes += _reshaped_block(tracer, before, after)
+    remaining = iter(axes)
+    return [[next(remaining) if n > 1 else None for n in outs[0].shape]]
 
 
-def _block(tracer, block, sides):
+def _reshaped_block(tracer, before, after) -> Axes:
     """Several sides become one: a channel has many places then, as after `flatten`."""
-    labelled = [i for i, (_, axis) in enumerate(block) if axis]
-    if len(sides) == 1 and len(labelled) == 1:
+    labelled = [i for i, (_, axis) in enumerate(before) if axis]
+    if len(after) == 1 and len(labelled) == 1:
         (i,) = labelled
-        n, axis = block[i]
-        before = math.prod(n for n, _ in block[:i])
-        after = math.prod(n for n, _ in block[i + 1 :])
-        return [axis.take([p for p in range(n) for _ in range(after)] * before)]
-    for _, axis in block:
-        tracer.pin(axis, f"{tracer.says()} deals its channels out over other sides")
-    return [None] * len(sides)
+        channels, axis = before[i]
+        outer = math.prod(n for n, _ in before[:i])
+        inner = math.prod(n for n, _ in before[i + 1 :])
+        places = [channel for channel in range(channels) for _ in range(inner)]
+        return [axis.take(places * outer)]
+    for _, axis in before:
+        why = f"{tracer.layer_and_kind()} deals its channels out over other sides"
+        tracer.pin(axis, why)
+    return [None] * len(after)
 
 
 def cat(tracer, args, outs):
     """One after another along one side, the same channels along the others."""
-    tensors, dim = args[0], (*args, 0)[1] % outs[0].dim()
-    axes: list[Axis | None] = []
-    for d in range(outs[0].dim()):
-        parts = [tracer.of(tensor)[d] for tensor in tensors]
-        if d != dim or not any(parts):
+    tensors, dim = args[0], (*args, 0)[1]
+    sides = outs[0].dim()
+    axes: Axes = []
+    for side in range(sides):
+        parts = [tracer.axes_of(tensor)[side] for tensor in tensors]
+        if side == dim % sides and any(parts):
+            sizes = [tensor.shape[side] for tensor in tensors]
+            axes.append(_in_a_row(tracer, parts, sizes))
+        else:
             axes.append(tracer.join(parts))
-            continue
-        for i, tensor in enumerate(tensors):
-            if parts[i] is None:  # a single channel, or one that no layer made
-                n = tensor.shape[d]
-                parts[i] = Axis(tracer.same.new(n), [False] * n)
-                tracer.pin(
-                    parts[i], f"{tracer.says()} has it beside what no layer made"
-                )
-        axes.append(Axis(*(sum(lists, []) for lists in zip(*parts, strict=True))))
     return [axes]
+
+
+def _in_a_row(tracer, parts: Axes, sizes: Sequence[int]) -> Axis:
+    """The labels of all parts, behind one another."""
+    labels, zero = [], []
+    for part, size in zip(parts, sizes, strict=True):
+        if part is None:  # a single channel, or one that no layer made
+            part = Axis(tracer.coupled.new(size), [False] * size)
+            why = f"{tracer.layer_and_kind()} has it beside what no layer made"
+            tracer.pin(part, why)
+        labels += part.labels
+        zero += part.zero
+    return Axis(labels, zero)
 
 
 def stack(tracer, args, outs):
     """The same channels, along a new side."""
     tensors, dim = args[0], (*args, 0)[1] % outs[0].dim()
-    sides = zip(*(tracer.of(tensor) for tensor in tensors), strict=True)
+    sides = zip(*(tracer.axes_of(tensor) for tensor in tensors), strict=True)
     axes = [tracer.join(side) for side in sides]
     return [[*axes[:dim], None, *axes[dim:]]]
 
 
+# --- layers --------------------------------------------------------------------------
 def batch_norm(tracer, args, outs):
     """A scale, a shift and two statistics for each channel."""
-    vectors = [tracer.of(vector)[0] for vector in args[1:5] if vector is not None]
-    axis = tracer.join([tracer.of(args[0])[1], *vectors])
-    return [_picture(axis, outs[0])]
+    vectors = [vector for vector in args[1:5] if vector is not None]
+    axes = [tracer.axes_of(vector)[0] for vector in vectors]
+    axis = tracer.join([tracer.axes_of(args[0])[1], *axes])
+    return [_just_made(axis, outs[0])]
 
 
-def _picture(axis: Axis | None, out):
+def _just_made(axis: Axis | None, out: Tensor) -> Axes:
     """Only the second side has channels, and a layer has just made them."""
-    return [None, axis and axis.but(zero=True), *[None] * (out.dim() - 2)]
+    channels = axis and axis.with_zero(True)
+    return [None, channels, *[None] * (out.dim() - 2)]
 
 
 def convolution(tracer, args, outs):
     """Reads the channels of its input, makes new ones; groups of it read a part."""
-    x, weight, bias, transposed, groups = *args[:3], args[6], args[8]
+    x, weight, bias = args[:3]
+    transposed, groups = args[6], args[8]
     if transposed:
         raise NotImplementedError
-    read, (made, filters) = tracer.of(x)[1], tracer.of(weight)[:2]
+    in_channels, out_channels = x.shape[1], weight.shape[0]
+    read = tracer.axes_of(x)[1]
+    filters, columns = tracer.axes_of(weight)[:2]
     if bias is not None:
-        tracer.join([made, tracer.of(bias)[0]])
-    if groups == x.shape[1] > 1:  # depthwise: every channel goes on alone
-        tracer.depthwise.add(tracer.site_of.get(id(made and made.labels)))
-        times = weight.shape[0] // groups
-        old = read and read.take([p for p in range(groups) for _ in range(times)])
-        tracer.join([made, old])
-    elif x.shape[1] > 1:
-        for axis, n in ((read, x.shape[1]), (made, weight.shape[0])):
-            part = n // groups  # what stays has to be the same in every group
-            for k in range(part, n if axis else 0):
-                tracer.same.union(axis.labels[k % part], axis.labels[k])
-        tracer.read(read and read.take(range(x.shape[1] // groups)), filters)
-    pixels = outs[0].numel() // outs[0].shape[1] * math.prod(weight.shape[2:])
-    tracer.count(pixels, (made, weight.shape[0]), (filters, weight.shape[1]))
-    return [_picture(made, outs[0])]
+        tracer.join([filters, tracer.axes_of(bias)[0]])
+    if groups == in_channels > 1:
+        repeats = out_channels // groups
+        own = [channel for channel in range(groups) for _ in range(repeats)]
+        tracer.note_depthwise(filters)  # each channel goes on alone, with its filters
+        tracer.join([filters, read and read.take(own)])
+    elif in_channels > 1:
+        _alike_in_groups(tracer, read, groups)
+        _alike_in_groups(tracer, filters, groups)
+        first_group = read and read.take(range(in_channels // groups))
+        tracer.read(first_group, columns)
+    pixels = outs[0].numel() // out_channels
+    taps = math.prod(weight.shape[2:])
+    made, each = (filters, out_channels), (columns, weight.shape[1])
+    tracer.count(pixels * taps, made, each)
+    return [_just_made(filters, outs[0])]
 
 
-def product(tracer, args, outs):
+def _alike_in_groups(tracer, axis: Axis | None, groups: int) -> None:
+    """What stays has to be the same in every group of a convolution."""
+    labels = axis.labels if axis else []
+    size = len(labels) // groups
+    for place in range(size, len(labels)):
+        tracer.coupled.union(labels[place % size], labels[place])
+
+
+def matmul(tracer, args, outs):
     """Matrix products, alone or in batches: rows times columns."""
     a, b = args[-2:]
-    *batch, rows, read = tracer.of(a)
-    *other, weight, columns = tracer.of(b)
+    *batch_a, rows, read = tracer.axes_of(a)
+    *batch_b, weight, columns = tracer.axes_of(b)
     if a.shape[-1] > 1:
         tracer.read(read, weight)
-    batch = [tracer.join(pair) for pair in zip(batch, other, strict=True)]
+    batch = [tracer.join(pair) for pair in zip(batch_a, batch_b, strict=True)]
     sides = (rows, a.shape[-2]), (read or weight, a.shape[-1]), (columns, b.shape[-1])
     tracer.count(math.prod(a.shape[:-2]), *sides)
-    return [[axis and axis.but(zero=True) for axis in (*batch, rows, columns)]]
+    return [[axis and axis.with_zero(True) for axis in (*batch, rows, columns)]]
 
 
-def linear(tracer, args, outs):
+def addmm(tracer, args, outs):
     """A matrix product and a shift."""
-    (axes,) = product(tracer, args[:3], outs)
+    (axes,) = matmul(tracer, args[:3], outs)
     for d in range(-args[0].dim(), 0):
         if args[0].shape[d] > 1:
-            tracer.join([axes[d], tracer.of(args[0])[d]])
+            tracer.join([axes[d], tracer.axes_of(args[0])[d]])
     return [axes]
 
 
-RULES = {"convolution": convolution, "mm": product, "bmm": product, "addmm": linear}
-RULES |= {"cat": cat, "stack": stack, "as_strided_": restrided}
-RULES |= {"constant_pad_nd": padded, "_softmax": softmax, "_log_softmax": softmax}
+RULES = {"convolution": convolution, "mm": matmul, "bmm": matmul, "addmm": addmm}
+RULES |= {"cat": cat, "stack": stack, "as_strided_": as_strided, "index": by_number}
+RULES |= {"constant_pad_nd": constant_pad, "native_layer_norm": layer_norm}
+RULES |= {"_softmax": softmax, "_log_softmax": softmax}
 _ALIKE = {
-    copied: "clone _to_copy bernoulli_ zeros_like ones_like empty_like",
+    same_shape: "clone _to_copy bernoulli_ zeros_like ones_like empty_like",
     batch_norm: "native_batch_norm _native_batch_norm_legit_no_training"
     " cudnn_batch_norm",
-    reduced: "mean sum amax amin max min var std",
-    reshaped: "view _unsafe_view _reshape_alias reshape",
+    reduction: "mean sum amax amin max min var std",
+    reshape: "view _unsafe_view _reshape_alias reshape",
     spatial: "max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d"
     " adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d"
     " _upsample_nearest_exact2d reflection_pad2d replication_pad2d",

@@ -9,7 +9,6 @@ Idea: dependency graphs, Fang et al., arXiv 2301.12900, here for channels instea
 layers. Support for `channel_pruning`; chapter 18.
 """
 
-import copy
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,16 +18,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lib.compression.coupling import POINTWISE, RULES, Axis, Group, Member, UnionFind
+from lib.basics import arguments
+from lib.compression import copying
+from lib.compression.coupling import (
+    POINTWISE,
+    RULES,
+    Axes,
+    Axis,
+    Group,
+    Member,
+    UnionFind,
+    UnknownOperator,
+)
 
 Site = tuple[str, int]  # a tensor of the model by name, and one of its sides
 PRIMES = 1_000_003, 1_000_033, 1_000_037, 1_000_039, 1_000_081, 1_000_099, 1_000_117
+PRODUCTS = "mm", "bmm", "addmm", "baddbmm"
+# As users write them: `chunk` reaches PyTorch's operators as a split.
+WRITTEN = {"split": "split or chunk", "split_with_sizes": "split"}
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,11 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
     Parameters that evaluation leaves out (an auxiliary head) are looked for in a second
     run, in training mode. ValueError names the layer whose operator is unknown.
     """
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    twin = copy.deepcopy(model).eval()
-    names = dict(twin.named_modules())
-    if strange := [name for name in keep if name not in names]:
-        raise ValueError(f"keep: the model has no layer {strange[0]!r}")
-    tracer = Tracer(twin, tuple(keep))
+    inputs = arguments_of(example_input)
+    twin = copying.copied(model).eval()
+    keep = _layer_names(twin, keep)
+    _insist_on_plain_weights(twin, keep)
+    tracer = Tracer(twin, keep)
     tracer.run(inputs)
     products = tuple(tracer.products)
     unseen = [name for name, p in twin.named_parameters() if p not in tracer.axes]
@@ -68,7 +81,9 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
             module.training = not isinstance(module, _BatchNorm | _DropoutNd)
         try:
             tracer.run(inputs)
-        except (RuntimeError, TypeError) as error:
+        except UnknownOperator:
+            raise
+        except ValueError as error:
             raise ValueError(
                 f"{unseen[0]} is not used in evaluation mode, and in training mode the"
                 f" model does not run on this input ({error}): take it out first"
@@ -76,33 +91,88 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
     return tracer.result(products)
 
 
-def grouped(model: nn.Module, trace: Trace) -> list[Group]:
+def arguments_of(example_input) -> tuple:
+    """What the model is called with; ValueError where no tensor is among it."""
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(inputs)):
+        raise arguments.refuse(
+            "example_input", example_input, "a tensor, or a tuple of all arguments"
+        )
+    return inputs
+
+
+def _layer_names(model: nn.Module, keep: Iterable[str]) -> tuple[str, ...]:
+    """`keep` as a tuple; a single text would be taken letter by letter."""
+    if isinstance(keep, str) or not isinstance(keep, Iterable):
+        raise arguments.refuse("keep", keep, f"a list of layers, as [{keep!r}]")
+    names = tuple(keep)
+    layers = {name for name, _ in model.named_modules() if name}
+    for name in names:
+        if name not in layers:
+            raise ValueError(f"keep: the model has no layer {name!r}")
+    return names
+
+
+def _insist_on_plain_weights(model: nn.Module, keep: tuple[str, ...]) -> None:
+    """A weight that is computed before each pass has no places that could be cut."""
+    for name, layer in model.named_modules():
+        if not isinstance(layer, _ConvNd | nn.Linear) or _is_inside(name, keep):
+            continue
+        weight = layer._parameters.get("weight", layer._buffers.get("weight"))
+        if weight is None:
+            raise ValueError(
+                f"{name or 'the model'}.weight is computed before each pass (a mask, a"
+                " weight norm): make it plain first, with torch.nn.utils.prune.remove,"
+                " remove_weight_norm or parametrize.remove_parametrizations"
+            )
+        if isinstance(weight, nn.parameter.UninitializedTensorMixin):
+            raise ValueError(f"{name}.weight has no size yet: run the model once first")
+
+
+def _is_inside(name: str, layers: Iterable[str]) -> bool:
+    """Is this layer or tensor one of these layers, or part of one?"""
+    return any(f"{name}.".startswith(f"{layer}.") for layer in layers)
+
+
+# --- groups --------------------------------------------------------------------------
+def coupled_groups(model: nn.Module, trace: Trace) -> list[Group]:
     """The groups of channels that a trace of this model has found."""
-    where: dict[int, dict] = defaultdict(lambda: defaultdict(list))
-    for site, roots in trace.sites.items():
-        for place, root in enumerate(roots):
-            where[root][site].append(place)
-    alike = defaultdict(list)  # channels with the same sites, equally often
-    for root, sites in where.items():
-        counts = frozenset((site, len(places)) for site, places in sites.items())
-        alike[counts, trace.pinned.get(root, "")].append(root)
+    where = _places_of_roots(trace)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    found: list[Group] = []
+    groups: list[Group] = []
     used: Counter[str] = Counter()
-    for (_, refused), roots in alike.items():
+    for (_, refused), roots in _alike(where, trace).items():
         members = []
         for name, dim in where[roots[0]]:
             role = _role(model, trace, name, dim, tensors[name])
             places = tuple(tuple(where[root][name, dim]) for root in roots)
             members.append(Member(name, dim, role, places))
-        if all(tensors[m.tensor].dim() < 2 for m in members):
+        if all(tensors[member.tensor].dim() < 2 for member in members):
             continue  # weights of a fusion and their like: no layer makes or reads them
-        makers = [m.layer for m in members if m.role == "out"]
+        makers = [member.layer for member in members if member.role == "out"]
         name = makers[0] if makers else f"input of {members[0].layer}"
         used[name] += 1
         name += f"#{used[name]}" if used[name] > 1 else ""
-        found.append(Group(name, tuple(members), tuple(roots), refused))
-    return found
+        groups.append(Group(name, tuple(members), tuple(roots), refused))
+    return groups
+
+
+def _places_of_roots(trace: Trace) -> dict[int, dict[Site, list[int]]]:
+    """For each channel the sites where it stands, and its places there."""
+    where: dict[int, dict] = defaultdict(lambda: defaultdict(list))
+    for site, roots in trace.sites.items():
+        for place, root in enumerate(roots):
+            where[root][site].append(place)
+    return where
+
+
+def _alike(where: dict[int, dict], trace: Trace) -> dict[tuple, list[int]]:
+    """Channels with the same sites, equally often, and one reason to stay or none."""
+    alike = defaultdict(list)
+    for root, sites in where.items():
+        counts = frozenset((site, len(places)) for site, places in sites.items())
+        alike[counts, trace.pinned.get(root, "")].append(root)
+    return alike
 
 
 def _role(model, trace, name: str, dim: int, tensor: Tensor) -> str:
@@ -127,7 +197,8 @@ class Tracer(TorchDispatchMode):
         held = [*model.named_parameters(), *model.named_buffers()]
         self.names = {id(tensor): name for name, tensor in held}
         self.axes = WeakTensorKeyDictionary()
-        self.same, self.why = UnionFind(), {}
+        self.shares = WeakTensorKeyDictionary()  # what comes from a softmax
+        self.coupled, self.why = UnionFind(), {}
         self.sites: dict[Site, list[int]] = {}
         self.site_of: dict[int, Site] = {}  # by the identity of the list of labels
         self.readers: set[Site] = set()
@@ -136,29 +207,37 @@ class Tracer(TorchDispatchMode):
 
     def run(self, inputs: tuple) -> None:
         """One forward pass; the channels of its outputs have to stay."""
-        with torch.no_grad(), self, self.tracker:
-            outputs = self.model(*inputs)
-        found = [t for t in tree_leaves(outputs) if isinstance(t, Tensor)]
-        if not found:
+        try:
+            with torch.no_grad(), self, self.tracker:
+                outputs = self.model(*inputs)
+        except UnknownOperator:
+            raise
+        except Exception as error:  # whatever a strange forward pass may raise
+            raise ValueError(
+                f"the model does not run on example_input: {error}"
+            ) from error
+        tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+        if not tensors:
             raise ValueError(
                 f"the model returns {type(outputs).__name__}; its outputs have to be"
                 " tensors, alone or in tuples, lists and dictionaries"
             )
-        for axis in (axis for t in found for axis in self.of(t)):
-            self.pin(axis, "an output of the network")
+        for tensor in tensors:
+            for axis in self.axes_of(tensor):
+                self.pin(axis, "an output of the network")
 
     def result(self, products: tuple) -> Trace:
         """Everything by its roots."""
 
         def roots(labels):
-            return [self.same.find(label) for label in labels]
+            return [self.coupled.find(label) for label in labels]
 
         for (name, _), labels in self.sites.items():
-            if self.kept(name):
+            if _is_inside(name, self.keep):
                 self.pin(Axis(labels, []), "kept, as asked")
         pinned: dict[int, str] = {}
         for label, why in self.why.items():
-            pinned.setdefault(self.same.find(label), why)
+            pinned.setdefault(self.coupled.find(label), why)
         return Trace(
             {site: roots(labels) for site, labels in self.sites.items()},
             pinned, frozenset(self.readers), frozenset(self.depthwise),
@@ -172,24 +251,20 @@ class Tracer(TorchDispatchMode):
         deepest = max(inner, key=lambda name: name.count("."), default="")
         return deepest.partition(".")[2]
 
-    def says(self) -> str:
+    def layer_and_kind(self) -> str:
         """That layer's name and kind, for messages."""
         name = self.layer()
         kind = type(self.model.get_submodule(name)).__name__
         return f"{name or 'the model'} ({kind})"
 
-    def kept(self, name: str) -> bool:
-        """Does this layer or tensor belong to a layer named in `keep`?"""
-        return any(f"{name}.".startswith(f"{layer}.") for layer in self.keep)
-
-    def of(self, tensor: Tensor) -> list[Axis | None]:
+    def axes_of(self, tensor: Tensor) -> Axes:
         """The axes of a tensor; None where there is nothing to prune."""
         if tensor not in self.axes:
             name = self.names.get(id(tensor))
-            axes: list[Axis | None] = [None] * tensor.dim()
+            axes: Axes = [None] * tensor.dim()
             for d, size in enumerate(tensor.shape[:2] if name else ()):
                 if size > 1:  # a single channel has to stay anyway
-                    labels = self.same.new(size)
+                    labels = self.coupled.new(size)
                     axes[d] = Axis(labels, [True] * size)
                     self.sites[name, d] = labels
                     self.site_of[id(labels)] = name, d
@@ -210,43 +285,72 @@ class Tracer(TorchDispatchMode):
         for axis in known[1:]:
             for a, b in zip(first, axis.labels, strict=True):
                 if a != b:
-                    self.same.union(a, b)
+                    self.coupled.union(a, b)
         zero = [all(place) for place in zip(*(a.zero for a in known), strict=True)]
         if len(known) < len(axes):
-            self.pin(known[0], f"{self.says()} joins it with what no layer has made")
+            why = f"{self.layer_and_kind()} joins it with what no layer has made"
+            self.pin(known[0], why)
         return Axis(list(first), zero)  # a parameter's own list says: here I am read
 
     def read(self, x: Axis | None, weight: Axis | None) -> None:
         """A layer consumes the channels `x`, one by each place of `weight`."""
-        sites = [self.site_of.get(id(a.labels)) for a in (x, weight) if a]
+        sites = [self.site_of.get(id(axis.labels)) for axis in (x, weight) if axis]
         self.readers |= {site for site in sites if site}
         if x is None or weight is None:
-            self.pin(x or weight, f"{self.says()} reads what no layer has made")
+            self.pin(
+                x or weight, f"{self.layer_and_kind()} reads what no layer has made"
+            )
             return
         zero = self.join([x, weight]).zero
-        lively = [a for a, is_zero in zip(x.labels, zero, strict=True) if not is_zero]
+        alive = [a for a, is_zero in zip(x.labels, zero, strict=True) if not is_zero]
         # Out of the network it would be 0; in it, without its makers, it would not.
-        self.pin(Axis(lively, []), f"{self.says()} reads it after an f with f(0) != 0")
+        why = f"{self.layer_and_kind()} reads it after an f with f(0) != 0"
+        self.pin(Axis(alive, []), why)
+
+    def note_depthwise(self, filters: Axis | None) -> None:
+        """These filters work on one channel each."""
+        site = self.site_of.get(id(filters.labels)) if filters else None
+        self.depthwise |= {site} - {None}
 
     def count(self, factor: int, *sides: tuple[Axis | None, int]) -> None:
         """Note a product; a side without channels is part of the factor."""
         factor *= math.prod(n for axis, n in sides if axis is None)
-        self.products.append((factor, tuple(axis.labels for axis, _ in sides if axis)))
+        labels = tuple(axis.labels for axis, _ in sides if axis)
+        self.products.append((factor, labels))
 
     # --- one operator -----------------------------------------------------------------
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         held = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        if any(any(self.of(tensor)) for tensor in held):
-            outs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
-            found = self.follow(func, args, kwargs, held, outs)
-            for tensor, axes in zip(outs, found, strict=False):
+        outs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        self.watch_for_attention(func, held, outs)
+        if any(any(self.axes_of(tensor)) for tensor in held):
+            axes_of_outs = self.propagate(func, args, kwargs, held, outs)
+            for tensor, axes in zip(outs, axes_of_outs, strict=False):
                 sides = zip(tensor.shape, axes, strict=True)
                 self.axes[tensor] = [axis if n > 1 else None for n, axis in sides]
         return out
 
-    def follow(self, func, args, kwargs, held, outs) -> list[list[Axis | None]]:
+    def watch_for_attention(self, func, held, outs) -> None:
+        """Refuse a product of softmax shares with another map, which is attention.
+
+        Its channels are dealt out over heads, by numbers written into the forward pass.
+        """
+        name = func.overloadpacket.__name__
+        maps = [tensor for tensor in held if id(tensor) not in self.names]
+        from_shares = [tensor in self.shares for tensor in maps]
+        product = name in PRODUCTS and len(maps) > 1 and any(from_shares)
+        if (product or "attention" in name) and not _is_inside(self.layer(), self.keep):
+            raise UnknownOperator(
+                f"{self.layer_and_kind()} is attention: its heads deal channels out by"
+                " number, and no rule says which of them are coupled; name the layer in"
+                " `keep`, and what it touches stays whole"
+            )
+        if name == "_softmax" or (maps and all(from_shares) and name not in PRODUCTS):
+            self.shares.update(dict.fromkeys(outs, True))
+
+    def propagate(self, func, args, kwargs, held, outs) -> list[Axes]:
         """The axes of each output."""
         name = func.overloadpacket.__name__
         if rule := RULES.get(name):
@@ -256,24 +360,24 @@ class Tracer(TorchDispatchMode):
             return [self.pointwise(func, args, kwargs, held, outs[0])]
         elif func.is_view:
             return self.view(func, args, kwargs)
-        if not self.kept(self.layer()):
-            raise ValueError(
-                f"{self.says()}: no rule says which channels {func} couples; name the"
-                " layer in `keep`, and what it touches stays whole"
+        if not _is_inside(self.layer(), self.keep):
+            raise UnknownOperator(
+                f"{self.layer_and_kind()}: no rule says which channels {func} couples;"
+                " name the layer in `keep`, and what it touches stays whole"
             )
-        for axis in (axis for tensor in held for axis in self.of(tensor)):
-            self.pin(axis, f"{self.says()} is kept")
+        for axis in (axis for tensor in held for axis in self.axes_of(tensor)):
+            self.pin(axis, f"{self.layer_and_kind()} is kept")
         return [[None] * tensor.dim() for tensor in outs]
 
-    def pointwise(self, func, args, kwargs, held, out) -> list[Axis | None]:
+    def pointwise(self, func, args, kwargs, held, out) -> Axes:
         """Sides are matched from the last one on; a side of 1 is repeated."""
-        axes: list[Axis | None] = []
+        axes: Axes = []
         for d in range(-out.dim(), 0):
             full = [t.dim() >= -d and t.shape[d] == out.shape[d] for t in held]
             sides = list(zip(held, full, strict=True))
-            axis = self.join([self.of(t)[d] for t, is_full in sides if is_full])
+            axis = self.join([self.axes_of(t)[d] for t, is_full in sides if is_full])
             if axis:
-                here = [self.of(t)[d] if is_full else None for t, is_full in sides]
+                here = [self.axes_of(t)[d] if is_full else None for t, is_full in sides]
                 other = [False] * len(axis.labels)
                 cases = [*zip(*(a.zero if a else other for a in here), strict=True)]
                 zero = {c: self.stays_zero(func, args, kwargs, c) for c in set(cases)}
@@ -295,17 +399,20 @@ class Tracer(TorchDispatchMode):
         args, kwargs = tree_map(stand_in, (args, kwargs))
         return bool((func(*args, **kwargs) == 0).all())
 
-    def view(self, func, args, kwargs) -> list[list[Axis | None]]:
+    def view(self, func, args, kwargs) -> list[Axes]:
         """Ask a tensor without data, whose sides are told apart by their strides."""
         x, *rest = args
-        old, found, kept = self.of(x), [], set()
+        old, kept = self.axes_of(x), set()
+        views: list[Axes] = []
         sides = list(zip(x.shape, PRIMES, strict=False))
         probe = torch.empty_strided(x.shape, PRIMES[: x.dim()], device="meta")
         for seen in tree_leaves(func(probe, *rest, **kwargs)):
             places = zip(seen.shape, seen.stride(), strict=True)
             origin = [sides.index(side) if side in sides else None for side in places]
-            found.append([None if d is None else old[d] for d in origin])
+            views.append([None if d is None else old[d] for d in origin])
             kept |= set(origin)
+        name = func.overloadpacket.__name__
+        why = f"{self.layer_and_kind()} takes some of its channels by number"
         for d in set(range(x.dim())) - kept:
-            self.pin(old[d], f"{self.says()} takes some of its channels by number")
-        return found
+            self.pin(old[d], f"{why} ({WRITTEN.get(name, name)})")
+        return views

@@ -38,12 +38,12 @@ def smallest_share() -> float:
 
 def places(kept, sizes):
     """What stays of a concatenation: each part's channels, behind the whole parts."""
-    found, before = [], 0
+    staying, before = [], 0
     for part, channels in enumerate(kept):
         for channel in channels:
-            found.append(before + channel)
+            staying.append(before + channel)
         before += sizes[part]
-    return found
+    return staying
 
 
 def places_2(kept, sizes):
@@ -59,19 +59,19 @@ def places_without_offset(kept, sizes):
 
 
 def places_behind_kept(kept, sizes):
-    found, before = [], 0
+    staying, before = [], 0
     for channels in kept:
-        found += [before + channel for channel in channels]
+        staying += [before + channel for channel in channels]
         before += len(channels)
-    return found
+    return staying
 
 
 def places_behind_last_part(kept, sizes):
-    found, before = [], 0
+    staying, before = [], 0
     for channels, size in zip(kept, sizes, strict=True):
-        found += [before + channel for channel in channels]
+        staying += [before + channel for channel in channels]
         before = size
-    return found
+    return staying
 
 
 def places_of_the_removed(kept, sizes):
