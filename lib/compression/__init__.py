@@ -1,11 +1,13 @@
 """Part IV, compress and ship: zeros, fewer channels, fewer bits, no Python.
 
 copying             a copy of any network, whatever it keeps; for sparsity,
-                    channel_pruning
+                    tracing, resizing, channel_pruning
 sparsity        17  masks, schedules, rewinding, N:M, and what a zero is worth
 coupling            what each operator does to channels; for channel_pruning
 tracing             a network runs once, and tells which channels are one;
                     for channel_pruning
+grouping            what a trace tells, as groups; for channel_pruning
+resizing            tensors of other sizes in a network; for channel_pruning
 channel_pruning 18  groups, importance, a smaller network, equal to its mask
 deployed            a flat graph without batch norms; for quantize, qat, integer, export
 histograms          values counted in bins that grow; for quantize

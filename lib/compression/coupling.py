@@ -15,7 +15,6 @@ channels along one side: None where there is nothing to prune, as along height.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -82,45 +81,6 @@ class Axis(NamedTuple):
     def with_zero(self, zero: bool) -> "Axis":
         """The same channels, in a list of their own, all 0 or none of them."""
         return Axis([*self.labels], [zero] * len(self.labels))
-
-
-class Member(NamedTuple):
-    """One dimension of one tensor, and where each channel of a group stands in it."""
-
-    tensor: str  # as in `named_parameters` and `named_buffers`
-    dim: int
-    role: str  # "out", "in", "depthwise", "norm", "bias", or "scale"
-    places: tuple[tuple[int, ...], ...]  # of channel 0, 1, ...; a channel can have many
-
-    @property
-    def layer(self) -> str:
-        """The layer that holds the tensor."""
-        return self.tensor.rpartition(".")[0]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Channels that stand in the same places; each goes as a whole or not at all."""
-
-    name: str  # the layer that makes them first
-    members: tuple[Member, ...]
-    labels: tuple[int, ...]  # the tracer's name of each channel
-    refused: str = ""  # why none of them can go
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def layers(self, role: str) -> list[str]:
-        """Names of the layers of one role, in the order they ran."""
-        return list(dict.fromkeys(m.layer for m in self.members if m.role == role))
-
-    def __str__(self) -> str:
-        lines = [f"{self.name}: {len(self)} channels"]
-        lines[0] += f", refused: {self.refused}" if self.refused else ""
-        for role in ("out", "depthwise", "norm", "scale", "in"):
-            if names := self.layers(role):
-                lines.append(f"  {role:9} {', '.join(names)}")
-        return "\n".join(lines)
 
 
 # They work place by place, though PyTorch does not tag them so.

@@ -10,7 +10,6 @@ layers. Support for `channel_pruning`; chapter 18.
 """
 
 import math
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ from lib.compression.coupling import (
     RULES,
     Axes,
     Axis,
-    Group,
-    Member,
     UnionFind,
     UnknownOperator,
 )
@@ -132,60 +129,6 @@ def _insist_on_plain_weights(model: nn.Module, keep: tuple[str, ...]) -> None:
 def _is_inside(name: str, layers: Iterable[str]) -> bool:
     """Is this layer or tensor one of these layers, or part of one?"""
     return any(f"{name}.".startswith(f"{layer}.") for layer in layers)
-
-
-# --- groups --------------------------------------------------------------------------
-def coupled_groups(model: nn.Module, trace: Trace) -> list[Group]:
-    """The groups of channels that a trace of this model has found."""
-    where = _places_of_roots(trace)
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    groups: list[Group] = []
-    used: Counter[str] = Counter()
-    for (_, refused), roots in _alike(where, trace).items():
-        members = []
-        for name, dim in where[roots[0]]:
-            role = _role(model, trace, name, dim, tensors[name])
-            places = tuple(tuple(where[root][name, dim]) for root in roots)
-            members.append(Member(name, dim, role, places))
-        if all(tensors[member.tensor].dim() < 2 for member in members):
-            continue  # weights of a fusion and their like: no layer makes or reads them
-        makers = [member.layer for member in members if member.role == "out"]
-        name = makers[0] if makers else f"input of {members[0].layer}"
-        used[name] += 1
-        name += f"#{used[name]}" if used[name] > 1 else ""
-        groups.append(Group(name, tuple(members), tuple(roots), refused))
-    return groups
-
-
-def _places_of_roots(trace: Trace) -> dict[int, dict[Site, list[int]]]:
-    """For each channel the sites where it stands, and its places there."""
-    where: dict[int, dict] = defaultdict(lambda: defaultdict(list))
-    for site, roots in trace.sites.items():
-        for place, root in enumerate(roots):
-            where[root][site].append(place)
-    return where
-
-
-def _alike(where: dict[int, dict], trace: Trace) -> dict[tuple, list[int]]:
-    """Channels with the same sites, equally often, and one reason to stay or none."""
-    alike = defaultdict(list)
-    for root, sites in where.items():
-        counts = frozenset((site, len(places)) for site, places in sites.items())
-        alike[counts, trace.pinned.get(root, "")].append(root)
-    return alike
-
-
-def _role(model, trace, name: str, dim: int, tensor: Tensor) -> str:
-    owner = model.get_submodule(name.rpartition(".")[0])
-    if (name, dim) in trace.readers:
-        return "in"
-    if (name, dim) in trace.depthwise:
-        return "depthwise"
-    if isinstance(owner, _BatchNorm):
-        return "norm"
-    if tensor.dim() > 1 and isinstance(owner, nn.Conv2d | nn.Linear):
-        return "out"
-    return "bias" if name.endswith("bias") else "scale"
 
 
 class Tracer(TorchDispatchMode):
