@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lib.basics import data
-from lib.detection import anchors, coco_eval
+from lib.detection import anchors, coco_eval, coco_tables
 
 
 def ground_truth(objects, images=1, categories=1) -> dict:
@@ -58,7 +58,7 @@ def pycoco(truth, found):
 
 def assert_equal_to_pycoco(truth, found):
     before = copy.deepcopy((truth, found))
-    mine, theirs = coco_eval.curves(truth, found), pycoco(truth, found)
+    mine, theirs = coco_eval.precision_recall(truth, found), pycoco(truth, found)
     assert (truth, found) == before, "the input was changed"
     assert np.abs(np.array(mine.numbers()) - theirs.stats).max() <= 1e-12
     for ours, other in (
@@ -222,7 +222,7 @@ def test_the_numbers_have_names_and_the_order_of_pycocotools():
     assert (numbers.ap75, numbers.ar1, numbers.ar_large) == (
         numbers[2], numbers[6], numbers[11]
     )  # fmt: skip
-    each = coco_eval.curves(truth, found).ap()
+    each = coco_eval.precision_recall(truth, found).ap()
     assert list(each) == sorted(c["id"] for c in truth["categories"])
     mean = np.mean([ap for ap in each.values() if ap > -1])
     assert numbers.ap == pytest.approx(mean)  # all classes have equally many values
@@ -247,6 +247,13 @@ def test_a_detection_takes_the_free_object_that_it_overlaps_most():
     # By hand: the first overlaps both, by 9/10 and 8/9, and takes the first object, if
     # .9 is enough. Then the second is left with the other, 8/10; at .95 the first is
     # free for it. The third has 4/10 and 4/8, and the other object is taken.
+    overlap = np.array([[9 / 10, 8 / 9], [1, 8 / 10], [4 / 10, 4 / 8]])
+    for threshold, by_hand in (
+        (0.5, [0, 1, -1]),
+        (0.85, [0, -1, -1]),
+        (0.95, [-1, 0, -1]),
+    ):
+        assert coco_eval.match_one_image(overlap, threshold) == by_hand
     everywhere = matched[0]  # T D
     assert everywhere[:, 0].tolist() == [True] * 9 + [False]  # .5 to .9
     assert everywhere[:, 1].tolist() == [True] * 7 + [False] * 2 + [True]
@@ -254,10 +261,59 @@ def test_a_detection_takes_the_free_object_that_it_overlaps_most():
     assert not ignored[0].any()
 
 
+def one_image_at_a_time(objects, found, left_out):
+    """`match` by `match_one_image`, for every image, overlap and size."""
+    shape = len(coco_eval.AREAS), len(coco_eval.IOUS), len(found.image)
+    matched, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+    for image in sorted({*found.image.tolist()}):
+        d, g = (np.flatnonzero(boxes.image == image) for boxes in (found, objects))
+        rows, columns = np.repeat(d, len(g)), np.tile(g, len(d))
+        overlap = coco_eval.overlaps(
+            found.xywh[rows], objects.xywh[columns], objects.crowd[columns]
+        ).reshape(len(d), len(g))
+        crowds = np.flatnonzero(objects.crowd[g]).tolist()
+        for a, (low, high) in enumerate(coco_eval.AREAS):
+            uncounted = np.flatnonzero(left_out[g, a]).tolist()
+            outside = (found.area[d] < low) | (found.area[d] > high)
+            for t, threshold in enumerate(coco_eval.IOUS.tolist()):
+                taken = coco_eval.match_one_image(overlap, threshold, uncounted, crowds)
+                matched[a, t, d] = [g >= 0 for g in taken]
+                for k, out, i in zip(taken, outside, d, strict=True):
+                    ignored[a, t, i] = k in uncounted if k >= 0 else out
+    return matched, ignored
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_images_at_once_are_matched_as_one_by_one(seed):
+    """Round sizes, equal overlaps, crowds, empty images; class by class."""
+    objects, found, ids = coco_tables.read(*drawn(seed))
+    objects = objects.take(np.argsort(objects.image, kind="stable"))
+    found = found.take(np.lexsort((-found.score, found.image)))
+    for k in range(len(ids)):
+        mine, theirs = (boxes.take(boxes.category == k) for boxes in (objects, found))
+        low, high = coco_eval.AREAS.T
+        area = mine.area[:, None]
+        left_out = mine.crowd[:, None] | (area < low) | (area > high)
+        fast = coco_eval.match(mine, theirs, left_out)
+        slow = one_image_at_a_time(mine, theirs, left_out)
+        assert all(map(np.array_equal, fast, slow))
+
+
+def test_what_does_not_count_is_taken_last_and_a_crowd_is_never_used_up():
+    overlap = np.array([[0.6, 0.9], [0.6, 0.9], [0.6, 0.9]])
+    assert coco_eval.match_one_image(overlap, 0.5) == [1, 0, -1]
+    assert coco_eval.match_one_image(overlap, 0.5, ignored=[1]) == [0, 1, -1]
+    both = {"ignored": [1], "crowds": [1]}
+    assert coco_eval.match_one_image(overlap, 0.5, **both) == [0, 1, 1]
+    equal = np.array([[0.7, 0.7]])  # as pycocotools: the last of equals
+    assert coco_eval.match_one_image(equal, 0.7) == [1]
+    assert coco_eval.match_one_image(np.zeros((2, 0)), 0.5) == [-1, -1]
+
+
 @pytest.mark.equation("16.2")
 def test_precision_and_recall_by_hand():
     right = np.array([True, False, True])
-    precision, at = coco_eval.curve(right, ~right, 4)
+    precision, at = coco_eval.interpolated_precision(right, ~right, 4)
     # recall 1/4, 1/4, 2/4; precision 1, 1/2, 2/3
     assert precision[[0, 25, 26, 50, 51]].tolist() == pytest.approx(
         [1, 1, 2 / 3, 2 / 3, 0]
@@ -268,7 +324,7 @@ def test_precision_and_recall_by_hand():
 @pytest.mark.equation("16.3")
 def test_precision_is_the_best_at_that_recall_or_more():
     right = np.array([False, True, True])
-    precision, _ = coco_eval.curve(right, ~right, 2)
+    precision, _ = coco_eval.interpolated_precision(right, ~right, 2)
     assert precision.tolist() == pytest.approx([2 / 3] * 101)  # raw: 0, 1/2, 2/3
 
 

@@ -91,13 +91,34 @@ device = setup("16_coco_eval", seed=0)
 #    d \text{ is right} \iff \mathrm{IoU}(d, m(d)) \ge t \tag{16.1} $$
 #
 # With $t = 0.5$: right, right, false.
-# The function in `lib` does this for all images at once, at ten thresholds $t$ and four ranges of size.
+# The function for one image reads like the rule.
+# It answers with the number of the object that each detection takes, or -1 for nothing.
+# (`ignored` and `crowds` are for later.)
 
 # %% tags=["core"]
+show(coco_eval.match_one_image)
+
+# %% tags=["core", "slide", "nbval-check-output"]
+overlap = np.array([[90 / 100, 80 / 90], [100 / 100, 80 / 100], [0, 0]])  # the table above
+assert coco_eval.match_one_image(overlap, threshold=0.5) == [0, 1, -1]  # G, H, nothing
+{t: coco_eval.match_one_image(overlap, t) for t in (0.5, 0.85, 0.95)}
+
+# %% [markdown] tags=["core"]
+# A stricter threshold can change who takes what: at 0.95 the first box is not good enough for anybody,
+# so the second one gets G.
+
+# %% [markdown] tags=["deep"]
+# COCO asks this for every image and class, at ten thresholds and four ranges of size.
+# One after the other that is slow in Python.
+# So `match`, which `evaluate` calls, lets the first detections of *all* images choose at once, then all second ones,
+# and so on.
+# The tests compare the two on random images.
+
+# %% tags=["deep"]
 show(coco_eval.match)
 
 # %% [markdown] tags=["core"]
-# To try it we need COCO's own form: dictionaries, as they stand in the json files.
+# To judge whole images we need COCO's own form: dictionaries, as they stand in the json files.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 def one_picture(objects, found):
@@ -121,11 +142,10 @@ numbers.ar100
 # At 0.85 and 0.90 the first box still has G, and the second does not fit H well enough: one of two.
 # At 0.95 the first box is not good enough for anybody, so the second gets G: one of two again.
 # $(7 \cdot 1 + 3 \cdot \tfrac12) / 10 = 0.85$.
-# A stricter threshold can change who takes what.
 
 # %% [markdown] tags=["core"]
 # Now real boxes.
-# The rule for one picture and one threshold fits in nine lines.
+# Only a digit of the same class can be taken: all other overlaps are set to 0.
 
 # %% tags=["core", "catch-up"]
 model = detectors.shipped("plain")
@@ -134,14 +154,10 @@ names = scenes.names
 
 
 def verdicts(found, sample, least=0.5):
-    free, said = set(range(len(sample.labels))), []
-    iou = anchors.box_iou(found.boxes, sample.boxes)
-    for row, label in zip(iou, found.labels, strict=True):
-        fit = [g for g in free if sample.labels[g] == label and row[g] >= least]
-        best = max(fit, key=lambda g: row[g], default=None)
-        free.discard(best)
-        said.append(best is not None)
-    return said
+    iou = anchors.box_iou(found.boxes, sample.boxes)  # D G
+    same = found.labels[:, None] == sample.labels
+    taken = coco_eval.match_one_image((iou * same).numpy(), least)
+    return [g != coco_eval.NOTHING for g in taken]
 
 
 # %% tags=["core", "slide"]
@@ -162,7 +178,7 @@ plots.boxes(sample.image, found.boxes, tags, found.scores, says=says)
 again = [(G, 0.9), (G, 0.8), (G, 0.7)]
 honest = coco_eval.evaluate(*one_picture([G, [90, 90, 9, 9]], again))
 sloppy = [True, True, True]  # each of them overlaps G
-precision, _ = coco_eval.curve(np.array(sloppy), ~np.array(sloppy), objects=2)
+precision, _ = coco_eval.interpolated_precision(np.array(sloppy), ~np.array(sloppy), objects=2)
 round(honest.ap50, 3), precision.mean().item()
 
 # %% [markdown] tags=["core"]
@@ -189,11 +205,11 @@ round(honest.ap50, 3), precision.mean().item()
 # $$ P(r) = \max_{r' \ge r} \text{precision}(r') \tag{16.3} $$
 
 # %% tags=["core"]
-show(coco_eval.curve)
+show(coco_eval.interpolated_precision)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 right = np.array([True, False, True])
-precision, _ = coco_eval.curve(right, ~right, objects=4)
+precision, _ = coco_eval.interpolated_precision(right, ~right, objects=4)
 assert np.allclose(precision[[0, 25, 26, 50, 51]], [1, 1, 2 / 3, 2 / 3, 0])
 precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .51
 
@@ -208,7 +224,7 @@ scores = np.concatenate([each.scores.numpy() for each in results])
 right = [verdicts(*pair, least=0.85) for pair in zip(results, some, strict=True)]
 right = np.concatenate(right).astype(bool)[np.argsort(-scores, kind="stable")]
 scores, total = np.sort(scores)[::-1], sum(len(s.labels) for s in some)
-envelope, _ = coco_eval.curve(right, ~right, total)
+envelope, _ = coco_eval.interpolated_precision(right, ~right, total)
 hits, shown = np.cumsum(right), np.arange(1, len(right) + 1)
 raw = np.interp(coco_eval.RECALLS, hits / total, hits / shown, right=0)
 plots.lines(coco_eval.RECALLS, {"as it comes": raw, "best at that recall or more": envelope},
@@ -242,7 +258,7 @@ widgets.slider(at_threshold, name="cut", values=cuts, start=3, label="score thre
 # Sort the list the wrong way, least sure first.
 
 # %% tags=["core", "slide"]
-backwards, _ = coco_eval.curve(right[::-1], ~right[::-1], total)
+backwards, _ = coco_eval.interpolated_precision(right[::-1], ~right[::-1], total)
 plots.lines(coco_eval.RECALLS, {"best first": envelope, "worst first": backwards},
             x_label="recall", y_label="precision")  # fmt: skip
 
@@ -350,7 +366,7 @@ table(("number", "value"), [(k, f"{v:.3f}") for k, v in numbers._asdict().items(
 # AP at each of the ten overlaps, for small and for medium digits:
 
 # %% tags=["core", "slide"]
-curves = coco_eval.curves(truth, results)
+curves = coco_eval.precision_recall(truth, results)
 by_iou = {}
 for place, size in ((1, "small"), (2, "medium")):
     part = curves.precision[..., place]  # overlaps, recalls, classes

@@ -10,6 +10,7 @@ detectors           three small ones, shipped, for all that comes after; for
                     coco_eval
 detection_loss  14  focal loss, Huber loss, one normaliser for the batch
 decoding        15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
+coco_tables         COCO dictionaries as arrays, each entry checked; for coco_eval
 coco_eval       16  matching, precision and recall, the twelve COCO numbers
 recipes             train a detector on any COCO folder, on many GPUs; for
                     efficientdet
