@@ -6,11 +6,14 @@ The frame itself is tested on a small exercise made for it, below.
 import collections
 import copy
 import dataclasses
+import gc
 import inspect
 import math
+import os
 import random
 import sys
 import time
+import warnings
 from importlib import import_module
 
 import numpy as np
@@ -335,6 +338,106 @@ def test_an_endless_loop_is_ended(answer):
     assert time.monotonic() - begin < 30  # hangs are caught, speed is not judged
 
 
+def waits_and_tries_again(x):
+    while True:
+        try:
+            time.sleep(0.05)
+            return x / undefined_name  # noqa: F821
+        except:  # noqa: E722
+            pass
+
+
+def waits_in_c(x):
+    time.sleep(8)
+    return x / 2
+
+
+@pytest.mark.parametrize("answer", [waits_and_tries_again, waits_in_c])
+def test_an_answer_that_nobody_can_end_is_left_behind_and_told(answer):
+    result = grading.grade(TOY, answer, seconds=0.3)
+    assert result.status == "refused" and "no answer after 0.3 s" in result.message
+    assert "It was stopped" in result.message or "still runs" in result.message
+    assert grading.grade(TOY, halve).status == "passed"  # the next one is graded
+
+
+class Own(BaseException):
+    pass
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Slow:
+    def __repr__(self):
+        while True:
+            pass
+
+
+class Hidden:
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+
+def raises(error):
+    def answer(x):
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (raises(Own("mine")), "Own: mine"),
+        (raises(GeneratorExit()), "GeneratorExit"),
+        (raises(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (raises(Mute()), "Mute: (an exception that cannot be shown)"),
+        (raises(ValueError("long " * 10**6)), "(cut: "),
+        (raises(ValueError("red \x1b[31m")), "red \N{REPLACEMENT CHARACTER}[31m"),
+        (lambda x: Slow(), "no answer after"),
+    ],
+)
+def test_nobodys_exception_escapes_and_no_message_is_endless(answer, words):
+    exercise = dataclasses.replace(TOY, gradient=())
+    result = grading.grade(exercise, answer, seconds=1.0)
+    assert result.status == "refused"
+    assert words in result.message
+    assert len(result.message) < grading.LONGEST + 100
+
+
+def test_an_answer_without_a_class_is_no_function():
+    assert "a function is asked" in grading.grade(TOY, Hidden()).message
+
+
+def test_a_check_gives_settings_back(tmp_path):
+    def careless(x):
+        os.chdir(tmp_path)
+        sys.setrecursionlimit(5000)
+        sys.path.insert(0, "nowhere")
+        torch.set_num_threads(3)
+        torch.set_default_device("meta")
+        torch.autograd.set_detect_anomaly(True)
+        torch.use_deterministic_algorithms(True)
+        np.seterr(all="raise")
+        warnings.simplefilter("ignore")
+        gc.disable()
+        return x
+
+    def settings():
+        return (
+            os.getcwd(), sys.getrecursionlimit(), list(sys.path),
+            torch.get_num_threads(), torch.get_default_device(),
+            torch.is_anomaly_enabled(), torch.are_deterministic_algorithms_enabled(),
+            np.geterr(), list(warnings.filters), gc.isenabled(),
+        )  # fmt: skip
+
+    before = settings()
+    assert grading.grade(TOY, careless).status == "refused"
+    assert settings() == before
+
+
 COUNT = dataclasses.replace(
     TOY, reference=lambda n: n * 10**6, wrong=(), gradient=(), properties=(),
     cases=lambda rng, size: (rng.randint(1, 9) * size,), by_hand=(((3,), 3000000),),
@@ -439,6 +542,12 @@ def test_the_smallest_failing_input_is_shown():
 
 
 def test_unknown_ids_are_refused_with_the_known_ones():
+    for name, said in (
+        (len, "the id comes first"),
+        ("data.uncenter", "'data.uncentre'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            find(name)
     for name in ("nothing.here", "grading.here", "01_data.uncentre", ""):
         with pytest.raises(ValueError, match="an id is 'chapter.name'"):
             find(name)

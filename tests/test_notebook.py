@@ -82,6 +82,12 @@ def test_show_prints_the_live_source_with_its_place(shown):
     assert "<figcaption>" in shown[0]["text/html"]
 
 
+@pytest.mark.parametrize("thing", [len, 3, "text", torch.relu, None])
+def test_what_has_no_source_is_refused_by_name(thing):
+    with pytest.raises(ValueError, match="has no source to show"):
+        notebook.show(thing)
+
+
 def test_a_table_is_a_page_and_plain_text(shown):
     notebook.table(("model", "MB"), [("D0", 15.5), ("a<b", 3)])
     assert shown[0]["text/plain"] == "model  MB\nD0     15.5\na<b    3"
@@ -182,6 +188,14 @@ def test_quiz_folds_every_option_with_its_reason(shown, monkeypatch):
     assert page.count("<details>") == 2
     assert "Is 1 &lt; 2?" in page and "it &lt;is&gt;" in page
     assert "<script" not in page
+
+
+def test_a_quiz_without_ipywidgets_shows_the_folded_questions(shown, monkeypatch):
+    monkeypatch.setattr(data, "QUIZ", QUESTIONS)
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # its import fails
+    notebook.quiz("data")
+    assert len(shown) == 1 and "Is 1 &lt; 2?" in shown[0]["text/html"]
 
 
 def test_a_live_quiz_answers_a_click(shown, monkeypatch):

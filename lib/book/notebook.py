@@ -107,11 +107,21 @@ def _write_usage(chapter: str, cells: int) -> None:
 
 
 def show(thing) -> None:
-    """Print the live source of a function, class or module, with its file and line."""
+    """Print the live source of a function, class or module, with its file and line.
+
+    ValueError for what has none: a value, or a function that is compiled into Python.
+    """
     thing = inspect.unwrap(thing)
-    source, line = inspect.getsourcelines(thing)
+    try:
+        source, line = inspect.getsourcelines(thing)
+        file = Path(inspect.getsourcefile(thing)).resolve()
+    except (TypeError, OSError) as error:
+        name = getattr(thing, "__name__", type(thing).__name__)
+        raise ValueError(
+            f"{name} has no source to show: give a function, class or module that is"
+            " written in Python"
+        ) from error
     code = "".join(source).rstrip()
-    file = Path(inspect.getsourcefile(thing)).resolve()
     where = (
         file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
     )
@@ -274,9 +284,12 @@ def quiz(chapter: str) -> None:
     """
     questions = of_chapter(chapter).QUIZ
     if not widgets.static():
-        for number, q in enumerate(questions, 1):
-            options = [(o.text, o.correct, o.why) for o in q.options]
-            display(widgets.question(f"{number}. {q.prompt}", options))
+        try:
+            for number, q in enumerate(questions, 1):
+                options = [(o.text, o.correct, o.why) for o in q.options]
+                display(widgets.question(f"{number}. {q.prompt}", options))
+        except ImportError:  # no ipywidgets here: the folded questions need none
+            pass
     _display(_folded_text(questions), _folded_html(questions))
 
 

@@ -6,6 +6,7 @@ and tests prove that it is refused with its own message.
 """
 
 import dataclasses
+import difflib
 import math
 import random
 from collections.abc import Callable
@@ -122,15 +123,21 @@ def of_chapter(chapter: str):
     return module
 
 
-def find(identifier: str) -> Exercise:
-    """The exercise with an id such as 'data.uncentre'.
+def find(identifier) -> Exercise:
+    """The exercise with an id, a text such as 'data.uncentre'.
 
-    Raises `ValueError` that lists the ids there are.
+    Raises `ValueError` that names the nearest id, and lists those that there are.
     """
+    if not isinstance(identifier, str):
+        kind = type(identifier).__name__
+        raise ValueError(f"the id comes first and is text, yours is of type {kind}")
     module, _, name = identifier.partition(".")
     exercises = of_chapter(module).EXERCISES
     for exercise in exercises:
         if exercise.name == name:
             return exercise
-    known = ", ".join(f"{module}.{e.name}" for e in exercises)
-    raise ValueError(f"no exercise {identifier!r}; there are: {known}")
+    names = [exercise.name for exercise in exercises]
+    near = difflib.get_close_matches(name, names, 1)
+    meant = f"; is it '{module}.{near[0]}'?" if near else ";"
+    known = ", ".join(f"{module}.{n}" for n in names)
+    raise ValueError(f"no exercise {identifier!r}{meant} there are: {known}")

@@ -8,14 +8,17 @@ shows it.
 
 import contextlib
 import copy
-import ctypes
 import dataclasses
 import dis
+import gc
 import io
 import linecache
+import operator
+import os
 import random
 import sys
-import threading
+import types
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,9 +27,11 @@ from torch import Tensor
 
 from lib.exercises import Exercise
 from lib.exercises.comparing import difference, plain, short
+from lib.exercises.deadline import OutOfTime, within
 
 SECONDS = 10.0  # for all cases of one answer together
 PRINTED = 2000  # characters that an answer may print before the rest is dropped
+LONGEST = 4000  # characters of a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,41 +44,6 @@ class Result:
 
 
 # ------------------------------------------------------------------ running answers
-
-
-class OutOfTime(BaseException):
-    """Raised inside an answer that ran too long; not an Exception, so that a
-    learner's own `except Exception` does not swallow it."""
-
-
-class _Deadline:
-    """Raise `OutOfTime` in this thread after some seconds, on any platform.
-
-    Again every half second: a bare `except:` in a loop swallows the first ones.
-    """
-
-    def __init__(self, seconds: float):
-        self.thread, self.lock = threading.get_ident(), threading.Lock()
-        self.seconds, self.over = seconds, threading.Event()
-
-    def _raise(self, what):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), what)
-
-    def _watch(self):
-        wait = self.seconds
-        while not self.over.wait(wait):
-            with self.lock:
-                if not self.over.is_set():
-                    self._raise(ctypes.py_object(OutOfTime))
-            wait = 0.5
-
-    def __enter__(self):
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def __exit__(self, *_):
-        with self.lock:
-            self.over.set()
-            self._raise(None)  # a late exception must not hit whoever runs next
 
 
 class _FirstPrints(io.TextIOBase):
@@ -92,13 +62,36 @@ class _FirstPrints(io.TextIOBase):
 
 
 @contextlib.contextmanager
+def _given_back():
+    """Global settings that an answer may turn are afterwards as they were."""
+    settings = [
+        (torch.get_num_threads(), torch.set_num_threads),
+        (torch.is_anomaly_enabled(), torch.autograd.set_detect_anomaly),
+        (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.use_deterministic_algorithms,
+        ),
+        (os.getcwd(), os.chdir),
+        (sys.getrecursionlimit(), sys.setrecursionlimit),
+        (list(sys.path), lambda path: operator.setitem(sys.path, slice(None), path)),
+        (gc.isenabled(), lambda on: gc.enable() if on else gc.disable()),
+    ]
+    with _undisturbed(), warnings.catch_warnings(), np.errstate():
+        try:
+            yield
+        finally:
+            for value, put_back in settings:
+                put_back(value)
+
+
+@contextlib.contextmanager
 def _undisturbed():
-    """Gradients on inside; afterwards the global settings are as they were.
+    """Gradients on inside; afterwards chance, dtype and device are as they were.
 
     So an answer that seeds or draws does not move the chapter's own chance, and a
     cell that turned gradients off does not hide a lost one.
     """
-    dtype = torch.get_default_dtype()
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
     states = random.getstate(), np.random.get_state()
     with (
         torch.inference_mode(False),
@@ -109,6 +102,8 @@ def _undisturbed():
             yield
         finally:
             torch.set_default_dtype(dtype)
+            if torch.get_default_device() != device:
+                torch.set_default_device(device)
             random.setstate(states[0])
             np.random.set_state(states[1])
 
@@ -126,7 +121,9 @@ def _run(function, args: tuple, gradient: tuple[int, ...]) -> _Outcome:
     try:
         with _undisturbed():
             value = function(*given)
-    except (Exception, SystemExit) as error:
+    except OutOfTime:
+        raise
+    except BaseException as error:  # its own kinds, SystemExit, GeneratorExit
         return _Outcome(error=error)
     outcome = _Outcome(value=value)
     for i, (before, after) in enumerate(zip(args, given, strict=True)):
@@ -139,7 +136,9 @@ def _run(function, args: tuple, gradient: tuple[int, ...]) -> _Outcome:
         try:
             with _undisturbed():
                 outcome.gradients = _gradients(function, args, gradient)
-        except (Exception, SystemExit) as error:
+        except OutOfTime:
+            raise
+        except BaseException as error:
             outcome.error = error
     return outcome
 
@@ -188,11 +187,20 @@ def _gradient_difference(expected: _Outcome, got: _Outcome, tolerance) -> str | 
 # ------------------------------------------------------------------------- grading
 
 
+def _code(mine):
+    """The code of a Python function, else None; an answer may be anything."""
+    try:
+        code = mine.__code__
+    except Exception:
+        return None
+    return code if isinstance(code, types.CodeType) else None
+
+
 def not_attempted(mine) -> bool:
     """True for `...`, None, and a function whose body is only `...` or `pass`."""
     if mine is None or mine is Ellipsis:
         return True
-    code = getattr(mine, "__code__", None)
+    code = _code(mine)
     if code is None:
         return False
     steps = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP")]
@@ -204,35 +212,61 @@ def not_attempted(mine) -> bool:
 
 
 def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
-    """Compare an answer with the reference; the words say what to try next."""
+    """Compare an answer with the reference; the words say what to try next.
+
+    For oneself: an answer that means to deceive can. It ends, and leaves the kernel's
+    settings as they were, but it runs in this process and may do what this process may.
+    """
     if not_attempted(mine):
         return Result("not attempted", "not attempted yet")
+    met: list[tuple] = []  # the arguments of the call that runs now, last
+    try:
+        with _given_back(), contextlib.redirect_stdout(_FirstPrints(sys.stdout)):
+            result = within(seconds, lambda: _graded(exercise, mine, met))
+    except OutOfTime as late:
+        result = Result("refused", _late(seconds, met, late.left_behind))
+    return dataclasses.replace(result, message=_cut(result.message))
+
+
+def _graded(exercise: Exercise, mine, met: list[tuple]) -> Result:
     if exercise.cases is None:
         return _grade_value(exercise, mine)
     if not callable(mine):
         return Result("refused", f"a function is asked, yours is {short(mine)}")
     cases = exercise.draw()
     expected = _run_all(exercise, exercise.reference, cases)
-    got, broken = [], None
-    try:
-        printed = contextlib.redirect_stdout(_FirstPrints(sys.stdout))
-        with _Deadline(seconds), printed:
-            for args in cases:
-                got.append(_run(mine, args, exercise.gradient))
-            if _agree(exercise, expected, got):
-                broken = _broken_property(exercise, mine, cases)
-    except OutOfTime:
-        call = _call(cases[min(len(got), len(cases) - 1)])
-        message = f"no answer after {seconds:g} s: does a loop never end? Input: {call}"
-        return Result("refused", message)
-    if broken:
-        return Result("refused", broken)
+    got = []
+    for args in cases:
+        met.append(args)
+        got.append(_run(mine, args, exercise.gradient))
     if _agree(exercise, expected, got):
+        if broken := _broken_property(exercise, mine, cases):
+            return Result("refused", broken)
         return Result("passed", f"right on all {len(cases)} cases")
     for wrong in exercise.wrong:
         if _agree(exercise, _run_all(exercise, wrong.answer, cases), got):
             return Result("refused", wrong.message, wrong.answer.__name__)
     return Result("refused", _diagnose(exercise, mine, cases, expected, got))
+
+
+def _late(seconds: float, met: list[tuple], left_behind: bool) -> str:
+    """What is said of an answer that did not end by itself, and what was done."""
+    where = f" Input: {_call(met[-1])}." if met else ""
+    done = "It was stopped."
+    if left_behind:
+        done = "It could not be stopped and still runs: restart the kernel to end it."
+    said = f"no answer after {seconds:g} s: does a loop never end?"
+    return f"{said}{where} {done}"
+
+
+def _cut(message: str) -> str:
+    """A message that a page can hold, without signs that steer a terminal."""
+    kept = message[:LONGEST]
+    kept = "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for c in kept
+    )
+    return kept if len(message) <= LONGEST else f"{kept}... (cut: {len(message)} signs)"
 
 
 def _run_all(exercise: Exercise, function, cases) -> list[_Outcome]:
@@ -250,7 +284,9 @@ def _broken_property(exercise: Exercise, mine, cases) -> str | None:
             with _undisturbed():
                 if not all(rule.holds(mine, *copy.deepcopy(args)) for args in cases):
                     return said
-        except (Exception, SystemExit) as error:
+        except OutOfTime:
+            raise
+        except BaseException as error:
             return f"{said}. There {_own_line(mine, error)}"
     return None
 
@@ -281,7 +317,7 @@ def _size(args: tuple) -> int:
 
 def _own_line(mine, error: BaseException) -> str:
     """Where in the learner's function, or one beside it, the exception arose."""
-    code, trace, line = getattr(mine, "__code__", None), error.__traceback__, None
+    code, trace, line = _code(mine), error.__traceback__, None
     owner = code
     while trace is not None:
         frame = trace.tb_frame.f_code
@@ -290,12 +326,20 @@ def _own_line(mine, error: BaseException) -> str:
             if frame.co_name[0] != "<":  # a comprehension belongs to its function
                 owner = frame
         trace = trace.tb_next
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {_words(error)}"
     if line is None or code is None:
         return f"your function could not be called: {said}"
     text = linecache.getline(code.co_filename, line).strip()
     whose = "your function" if owner is code else f"your `{owner.co_name}`"
     return f"line {line - owner.co_firstlineno + 1} of {whose}, `{text}`: {said}"
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says of itself; its own `__str__` may raise."""
+    try:
+        return str(error)
+    except Exception:
+        return "(an exception that cannot be shown)"
 
 
 def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
