@@ -314,6 +314,16 @@ def matmul(tracer, args, outs):
     return [[axis and axis.with_zero(True) for axis in (*batch, rows, columns)]]
 
 
+def bmm(tracer, args, outs):
+    """A product of two maps adds up over channels where no layer's weights are."""
+    a, b = args
+    read, weight = tracer.axes_of(a)[-1], tracer.axes_of(b)[-2]
+    if not tracer.is_parameter(read) and not tracer.is_parameter(weight):
+        for axis in (read, weight):
+            tracer.pin(axis, f"{tracer.layer_and_kind()} multiplies two maps along it")
+    return matmul(tracer, args, outs)
+
+
 def addmm(tracer, args, outs):
     """A matrix product and a shift."""
     (axes,) = matmul(tracer, args[:3], outs)
@@ -323,10 +333,10 @@ def addmm(tracer, args, outs):
     return [axes]
 
 
-RULES = {"convolution": convolution, "mm": matmul, "bmm": matmul, "addmm": addmm}
+RULES = {"convolution": convolution, "mm": matmul, "bmm": bmm, "addmm": addmm}
 RULES |= {"cat": cat, "stack": stack, "as_strided_": as_strided, "index": by_number}
 RULES |= {"constant_pad_nd": constant_pad, "native_layer_norm": layer_norm}
-RULES |= {"_softmax": softmax, "_log_softmax": softmax}
+RULES |= {"_softmax": softmax, "_log_softmax": softmax, "_safe_softmax": softmax}
 _ALIKE = {
     same_shape: "clone _to_copy bernoulli_ zeros_like ones_like empty_like",
     batch_norm: "native_batch_norm _native_batch_norm_legit_no_training"

@@ -10,17 +10,19 @@ layers. Support for `channel_pruning`; chapter 18.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -131,6 +133,18 @@ def _is_inside(name: str, layers: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{layer}.") for layer in layers)
 
 
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    """Attention as plain products and a softmax: fused kernels hide them."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
 class Tracer(TorchDispatchMode):
     """Sees every operator of the runs inside, and keeps the labels of every tensor."""
 
@@ -151,7 +165,7 @@ class Tracer(TorchDispatchMode):
     def run(self, inputs: tuple) -> None:
         """One forward pass; the channels of its outputs have to stay."""
         try:
-            with torch.no_grad(), self, self.tracker:
+            with torch.no_grad(), _unfused_attention(), self, self.tracker:
                 outputs = self.model(*inputs)
         except UnknownOperator:
             raise
@@ -214,6 +228,11 @@ class Tracer(TorchDispatchMode):
             self.axes[tensor] = axes
         return self.axes[tensor]
 
+    def any_free(self, tensors: Iterable[Tensor]) -> bool:
+        """Is there a channel along some side that nobody has pinned so far?"""
+        axes = [axis for tensor in tensors for axis in self.axes_of(tensor) if axis]
+        return any(label not in self.why for axis in axes for label in axis.labels)
+
     def pin(self, axis: Axis | None, why: str) -> None:
         """These channels have to stay."""
         for label in axis.labels if axis else ():
@@ -250,6 +269,10 @@ class Tracer(TorchDispatchMode):
         why = f"{self.layer_and_kind()} reads it after an f with f(0) != 0"
         self.pin(Axis(alive, []), why)
 
+    def is_parameter(self, axis: Axis | None) -> bool:
+        """Do these channels stand in a parameter itself?"""
+        return axis is not None and id(axis.labels) in self.site_of
+
     def note_depthwise(self, filters: Axis | None) -> None:
         """These filters work on one channel each."""
         site = self.site_of.get(id(filters.labels)) if filters else None
@@ -267,30 +290,42 @@ class Tracer(TorchDispatchMode):
         out = func(*args, **kwargs)
         held = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         outs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        labelled = any(any(self.axes_of(tensor)) for tensor in held)
         self.watch_for_attention(func, held, outs)
-        if any(any(self.axes_of(tensor)) for tensor in held):
+        if labelled:
             axes_of_outs = self.propagate(func, args, kwargs, held, outs)
             for tensor, axes in zip(outs, axes_of_outs, strict=False):
                 sides = zip(tensor.shape, axes, strict=True)
                 self.axes[tensor] = [axis if n > 1 else None for n, axis in sides]
+        else:
+            self.count_whole(func, args, kwargs, out)
         return out
 
-    def watch_for_attention(self, func, held, outs) -> None:
-        """Refuse a product of softmax shares with another map, which is attention.
+    def count_whole(self, func, args, kwargs, out) -> None:
+        """A product between tensors without channels costs what it always did."""
+        formula = flop_registry.get(func.overloadpacket)
+        if formula:
+            flops = formula(*args, **kwargs, out_val=out)
+            self.count(flops // 2)
 
-        Its channels are dealt out over heads, by numbers written into the forward pass.
+    def watch_for_attention(self, func, held, outs) -> None:
+        """Refuse a product of a softmax with values that were dealt out over heads.
+
+        Values that still have their channels (one head) are no obstacle.
         """
         name = func.overloadpacket.__name__
         maps = [tensor for tensor in held if id(tensor) not in self.names]
-        from_shares = [tensor in self.shares for tensor in maps]
-        product = name in PRODUCTS and len(maps) > 1 and any(from_shares)
-        if (product or "attention" in name) and not _is_inside(self.layer(), self.keep):
+        from_softmax = [tensor in self.shares for tensor in maps]
+        product = name in PRODUCTS and len(maps) > 1 and any(from_softmax)
+        is_attention = (product and not self.any_free(maps)) or "attention" in name
+        if is_attention and not _is_inside(self.layer(), self.keep):
             raise UnknownOperator(
-                f"{self.layer_and_kind()} is attention: its heads deal channels out by"
-                " number, and no rule says which of them are coupled; name the layer in"
-                " `keep`, and what it touches stays whole"
+                f"{self.layer_and_kind()} is attention, whose heads deal channels out"
+                " by number: no rule says which are coupled; name the layer in `keep`,"
+                " and what it touches stays whole"
             )
-        if name == "_softmax" or (maps and all(from_shares) and name not in PRODUCTS):
+        through = maps and all(from_softmax) and name not in PRODUCTS
+        if through or name in ("_softmax", "_safe_softmax"):
             self.shares.update(dict.fromkeys(outs, True))
 
     def propagate(self, func, args, kwargs, held, outs) -> list[Axes]:
@@ -310,6 +345,7 @@ class Tracer(TorchDispatchMode):
             )
         for axis in (axis for tensor in held for axis in self.axes_of(tensor)):
             self.pin(axis, f"{self.layer_and_kind()} is kept")
+        self.count_whole(func, args, kwargs, outs[0])
         return [[None] * tensor.dim() for tensor in outs]
 
     def pointwise(self, func, args, kwargs, held, out) -> Axes:
