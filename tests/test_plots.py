@@ -46,6 +46,9 @@ def scene(side=32) -> np.ndarray:
 EVERY_KIND = {
     "lines": lambda: plots.lines([1, 2, 3], {"train": [4, 2.5, 1]}, **AXES),
     "points": lambda: plots.points({"a": [1, 2, 9], "b": [4]}, y_label="score"),
+    "intervals": lambda: plots.intervals(
+        {"a": (0.5, 0.25, 1), "b": (0, -1, 1)}, y_label="tau"
+    ),
     "scatter": lambda: plots.scatter(
         [1, 2, 4], [5, 7, 6], names="pqr", front=[0, 1], x_label="cost", y_label="gain"
     ),
@@ -123,6 +126,39 @@ def test_points_tell_median_and_range_of_each_group():
     figure = plots.points({"small": [3, 1, 2, 10], "wide": [5]}, y_label="accuracy")
     assert "small: median 2.5 of 4, from 1 to 10." in figure.alt
     assert figure.says == "Median of accuracy: small 2.5; wide 5."
+
+
+def test_intervals_are_whiskers_from_low_to_high():
+    figure = plots.intervals({"a": (0.5, 0.25, 1), "b": (0, -1, 1)}, y_label="tau")
+    assert figure.says == "tau: a 0.5 (from 0.25 to 1); b 0 (from -1 to 1)."
+    axes = figure._canvas.axes[0]
+    (whiskers,) = axes.collections
+    ends = [path.vertices[:, 0].tolist() for path in whiskers.get_paths()]
+    assert ends == [[0.25, 1.0], [-1.0, 1.0]]
+    points = axes.lines[0].get_xdata().tolist()
+    assert points == [0.5, 0.0]  # one point each, not three
+    with pytest.raises(ValueError, match="'a': 2 lies outside its interval, from 0 to"):
+        plots.intervals({"a": (2, 0, 1)}, y_label="tau")
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([1e3, 1e18], ["10⁴", "10⁸", "10¹²", "10¹⁶"]),
+        ([1e-7, 1], ["10⁻⁷", "10⁻⁴", "10⁻¹"]),
+        ([1, 1000], ["1", "10", "100", "1,000"]),
+        ([3, 40], ["5", "10", "20"]),
+    ],
+)
+def test_logarithmic_axes_have_powers_of_ten(values, ticks):
+    figure = plots.lines([0, 1], {"a": values}, log_y=True, **AXES)
+    figure.png()
+    axes = figure._canvas.axes[0]
+    shown = [t.get_text() for t in axes.get_yticklabels()]
+    assert set(ticks) <= set(shown), shown
+    if ticks[0] != "5":
+        exponents = np.log10(axes.get_yticks())
+        assert np.allclose(exponents, exponents.round())
 
 
 def test_scatter_names_the_front_by_cost():
@@ -205,6 +241,54 @@ def test_a_box_is_drawn_where_it_lies():
     rows, columns = np.nonzero((plain != drawn).any(-1))
     found = np.array([columns.min(), rows.min(), columns.max(), rows.max()]) / scale
     assert np.abs(found - [8, 16, 24, 28]).max() < 0.4  # half a line's width
+
+
+def crowd(count: int):
+    """`count` boxes, each a little to the right of the last, the scores rising."""
+    spots = [[2 + i, 2, 12 + i, 28] for i in range(count)]
+    return spots, [0.1 + 0.05 * i for i in range(count)]
+
+
+def lines_of(figure) -> list:
+    """(x of the left edge, width, alpha) of the coloured lines, the lowest first."""
+    white = (1.0, 1.0, 1.0)
+    return [
+        (patch.get_x(), patch.get_linewidth(), patch.get_alpha())
+        for patch in figure._canvas.axes[0].patches
+        if patch.get_edgecolor()[:3] != white
+    ]
+
+
+def test_the_best_box_lies_on_top():
+    spots, scores = crowd(5)
+    drawn = lines_of(plots.boxes(scene(), spots, [0] * 5, scores))
+    assert [x for x, *_ in drawn] == sorted(x for x, *_ in drawn)
+    drawn = lines_of(plots.boxes(scene(), spots, [0] * 5, scores[::-1]))
+    assert [x for x, *_ in drawn] == sorted((x for x, *_ in drawn), reverse=True)
+
+
+def test_more_than_eight_boxes_are_thin_and_faint_but_for_the_best():
+    few, many = (plots.boxes(scene(), *crowd(n)[:1]) for n in (8, 9))
+    assert {(lw, alpha) for _, lw, alpha in lines_of(few)} == {(1.8, 1.0)}
+    assert all(lw < 1 and alpha <= 0.5 for _, lw, alpha in lines_of(many))
+    spots, scores = crowd(12)
+    scored = plots.boxes(scene(), spots, [0] * 12, scores)
+    alphas = [alpha for *_, alpha in lines_of(scored)]
+    assert alphas[:4] == [0.5] * 4 and alphas[4:] == [1.0] * 8
+    assert len(scored._canvas.axes[0].texts) <= 8
+    assert "12 boxes" in scored.alt and "0 0.10 from" in scored.alt
+
+
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_labels_of_boxes_do_not_cover_each_other(count):
+    spots = [[8, 8 + i / 10, 20, 24] for i in range(count)]
+    scores = np.linspace(0.9, 0.1, count)
+    figure = plots.boxes(scene(), spots, [3] * count, scores, names=["digit"] * 9)
+    figure.png()
+    labels = [t.get_window_extent() for t in figure._canvas.axes[0].texts]
+    assert len(labels) >= 2
+    for i, one in enumerate(labels):
+        assert not any(one.overlaps(other) for other in labels[:i])
 
 
 def test_a_class_looks_the_same_whatever_else_is_in_the_figure():

@@ -9,6 +9,7 @@ The palette is Okabe and Ito's "Color Universal Design" (2008). Used by `plots`.
 import base64
 import html
 import io
+import itertools
 import math
 import textwrap
 
@@ -202,6 +203,29 @@ def blank(title, x_label, y_label, log_x=False, log_y=False, height=3.6):
     return canvas, axes
 
 
+def powers_of_ten(axis, low, high) -> None:
+    """Ticks of a logarithmic axis: 1, 10, 100, or 10⁴, 10⁸ where they grow long.
+
+    A range that holds only one power gets 2 and 5 times a power as well: one tick
+    alone says nothing about distances.
+    """
+    low, high = sorted((low, high))
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    many = last > first
+    axis.set_major_locator(LogLocator(subs=(1,) if many else (1, 2, 5)))
+    axis.set_minor_locator(LogLocator(subs=range(2, 10) if many else ()))
+    axis.set_minor_formatter(NullFormatter())
+    short = not many or (first >= -3 and last <= 4)
+    label = number if short else power_of_ten
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+
+
+def power_of_ten(value) -> str:
+    """A power of ten as one: 10⁸."""
+    exponent = str(round(math.log10(value)))
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def settle(axes, right=0.15) -> None:
     """Plain numbers at the ticks, and margins that fit them; `right` is in inches.
 
@@ -211,15 +235,14 @@ def settle(axes, right=0.15) -> None:
     for axis, (low, high) in (
         (axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())
     ):  # fmt: skip
-        if axis.get_scale() == "log":
-            subs = (1, 2, 5) if abs(math.log10(high / low)) < 3 else (1,)
-            axis.set_major_locator(LogLocator(subs=subs))
-            axis.set_minor_formatter(NullFormatter())
+        logarithmic = axis.get_scale() == "log"
+        if logarithmic:
+            powers_of_ten(axis, low, high)
         free = not isinstance(axis.get_major_locator(), FixedLocator)
-        plain = 1e-3 <= max(abs(low), abs(high)) < 1e4 and axis.get_scale() != "log"
-        if free and not plain:
+        plain = 1e-3 <= max(abs(low), abs(high)) < 1e4
+        if free and not plain and not logarithmic:
             axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-            if axis is axes.xaxis and axis.get_scale() != "log":
+            if axis is axes.xaxis:
                 axis.get_major_locator().set_params(nbins=5)
         if axis is axes.xaxis and not free:
             lines += max(t.get_text().count("\n") for t in axis.get_ticklabels())
@@ -244,32 +267,46 @@ def ticks(axis, names: list[str], room: int) -> None:
     axis.set_tick_params(length=0)
 
 
-def lie_flat(names: list[str], most=12) -> bool:
+def need_a_row_each(names: list[str], most=12) -> bool:
     """True if the names are too many, or too long, to stand side by side."""
-    room = 72 // len(names) - 1
-    return len(names) > most or max(len(w) for n in names for w in n.split()) > room
+    room = 72 // len(names) - 1  # letters under each
+    longest = max(len(word) for name in names for word in name.split())
+    return len(names) > most or longest > room
 
 
 def end_labels(axes, x, series) -> None:
     """Each line's name and marker at its right end, moved apart where they collide."""
     names = [textwrap.fill(name, 24) for name in series]
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    breaks = max(name.count("\n") for name in names)
     axes.margins(x=0.02)
-    settle(axes, right=0.35 + 0.082 * max(len(w) for n in names for w in n.split("\n")))
-    ends = np.array([_fractions(axes, x[-1], y[-1])[1] for y in series.values()])
-    tall = 0.08 + 0.06 * max(n.count("\n") for n in names)
-    order, place = np.argsort(ends, kind="stable"), ends.copy()
-    for low, high in zip(order, order[1:], strict=False):
-        place[high] = max(place[high], place[low] + tall)
-    place[order[-1]] = min(place[order[-1]], 1.0)
-    for high, low in zip(order[::-1], order[-2::-1], strict=False):
-        place[low] = min(place[low], place[high] - tall)
+    settle(axes, right=0.35 + 0.082 * longest)  # inches: the marker, and the letters
+    ends = [_fractions(axes, x[-1], y[-1])[1] for y in series.values()]
+    heights = moved_apart(ends, least=0.08 + 0.06 * breaks)
     free = {"transform": axes.transAxes, "clip_on": False}
     for i, name in enumerate(names):
-        if abs(place[i] - ends[i]) > 0.02:  # a thread from the line to its name
-            thread = (0.99, 1.022), (ends[i], place[i])
-            axes.plot(*thread, color="#999999", lw=0.8, **free)
-        axes.plot(1.025, place[i], MARKERS[i], color=PALETTE[i], **free)
-        axes.text(1.043, place[i], name, va="center", transform=axes.transAxes)
+        end, height = ends[i], heights[i]
+        if abs(height - end) > 0.02:  # a thread from the line to its name
+            axes.plot((0.99, 1.022), (end, height), color="#999999", lw=0.8, **free)
+        axes.plot(1.025, height, MARKERS[i], color=PALETTE[i], **free)
+        axes.text(1.043, height, name, va="center", transform=axes.transAxes)
+
+
+def moved_apart(heights, least) -> list:
+    """The same heights in the same order, `least` apart at least, the top one below 1.
+
+    >>> moved_apart([0.5, 0.5, 0.25], least=0.125)
+    [0.5, 0.625, 0.25]
+    """
+    placed = list(heights)
+    upwards = sorted(range(len(placed)), key=placed.__getitem__)
+    for lower, upper in itertools.pairwise(upwards):
+        placed[upper] = max(placed[upper], placed[lower] + least)
+    top = upwards[-1]
+    placed[top] = min(placed[top], 1.0)
+    for upper, lower in itertools.pairwise(upwards[::-1]):  # and down from the top
+        placed[lower] = min(placed[lower], placed[upper] - least)
+    return placed
 
 
 def _fractions(axes, x, y) -> np.ndarray:

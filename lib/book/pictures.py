@@ -6,6 +6,8 @@ as text. A graph runs from left to right; its layers follow the longest path.
 Call them as `plots.images`, `plots.boxes` and `plots.graph`. Chapter: every one.
 """
 
+import itertools
+import math
 import textwrap
 from collections import Counter
 
@@ -27,7 +29,9 @@ from lib.book.figure import (
     texts,
 )
 
-WIDE, LARGEST, GAP, LETTER = 1008, 640, 10, 11  # dots: canvas, tile, gap, letter
+# In dots: the canvas, a tile, the gap between two, a letter's width, a line's height.
+WIDE, LARGEST, GAP, LETTER, LINE = 1008, 640, 10, 11, 24
+FEW = 8  # boxes; more are drawn thin, and the best one lies on top
 
 
 @in_style
@@ -89,7 +93,8 @@ def boxes(
             sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
         kinds = [looks[c] for c in classes[key]]
-        _draw_boxes(axes, picture.shape, place, found, words, kinds)
+        best = np.argsort(-sure, kind="stable") if scores and size else None
+        _draw_boxes(axes, picture.shape, place, found, words, kinds, best)
         spots = "; ".join(
             f"{w or 'box'} from ({number(a)}, {number(b)}) to "
             f"({number(c)}, {number(d)})"
@@ -124,34 +129,54 @@ def pixels(name: str, image) -> np.ndarray:
 
 def _mosaic(pictures, titles, columns):
     """Canvas, axes in dots (y down), and (left, top, dots a pixel) of each picture."""
-    high, wide = (max(p.shape[i] for p in pictures) for i in (0, 1))
-    longest = max((len(w) for t in titles or () for w in str(t).split()), default=0)
-    # Fewer and larger, until the longest word fits over its tile and a small picture
-    # has two dots a pixel; then as many in each row as the rows need.
-    least = max(longest * LETTER, 2 * wide if wide <= 160 else 0)
-    columns = max(1, min(columns, len(pictures), (WIDE + GAP) // (least + GAP)))
-    columns = -(-len(pictures) // -(-len(pictures) // columns))
-    room = (WIDE - GAP * (columns - 1)) // columns
-    scale = min(room, LARGEST) / max(wide, high)
-    scale = min(int(scale), 24) if scale >= 1 else scale
-    tile = max(round(wide * scale), longest * LETTER), round(high * scale)
-    head = [textwrap.fill(str(t), max(1, tile[0] // LETTER)) for t in titles or ()]
-    above = 24 * max((h.count("\n") + 1 for h in head), default=0)
-    step = tile[0] + GAP, tile[1] + above + GAP
-    size = step[0] * columns - GAP, step[1] * -(-len(pictures) // columns) - GAP
+    titles = [str(title) for title in titles or ()]
+    longest = max((len(word) for t in titles for word in t.split()), default=0)
+    columns, scale = _columns_and_scale(pictures, longest * LETTER, columns)
+    wide = max(round(p.shape[1] * scale) for p in pictures)
+    wide = max(wide, longest * LETTER)
+    high = max(round(p.shape[0] * scale) for p in pictures)
+    titles = [textwrap.fill(title, max(1, wide // LETTER)) for title in titles]
+    lines = max((title.count("\n") + 1 for title in titles), default=0)
+    above = LINE * lines
+    right, down = wide + GAP, high + above + GAP  # dots from tile to tile
+    rows = math.ceil(len(pictures) / columns)
+    size = right * columns - GAP, down * rows - GAP
     canvas = Canvas(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
     axes = canvas.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
     axes.axis("off")
-    sheet, places = np.full((size[1], size[0], 3), 255, np.uint8), []
+    paper, places = np.full((size[1], size[0], 3), 255, np.uint8), []
     for i, picture in enumerate(pictures):
-        left, top = step[0] * (i % columns), step[1] * (i // columns) + above
+        row, column = divmod(i, columns)
+        left, top = right * column, down * row + above
         drawn = _scaled(picture, scale)
-        sheet[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+        tall, broad, _ = drawn.shape
+        paper[top : top + tall, left : left + broad] = drawn
         places.append((left, top, scale))
-        if head:
-            axes.text(left, top - 5, head[i], va="bottom", size=9, linespacing=1.1)
-    canvas.figimage(sheet, zorder=-1)
+        if titles:
+            axes.text(left, top - 5, titles[i], va="bottom", size=9, linespacing=1.1)
+    canvas.figimage(paper, zorder=-1)
     return canvas, axes, places
+
+
+def _columns_and_scale(pictures, longest: int, columns: int) -> tuple:
+    """How many pictures stand in a row, and dots a pixel.
+
+    Fewer and larger, until a word of `longest` dots fits over its tile and a small
+    picture has two dots a pixel; then as many in each row as the rows need.
+    """
+    high = max(p.shape[0] for p in pictures)
+    wide = max(p.shape[1] for p in pictures)
+    enlarged = 2 * wide if wide <= 160 else 0
+    least = max(longest, enlarged)
+    fitting = (WIDE + GAP) // (least + GAP)
+    columns = max(1, min(columns, len(pictures), fitting))
+    rows = math.ceil(len(pictures) / columns)
+    columns = math.ceil(len(pictures) / rows)
+    room = (WIDE - GAP * (columns - 1)) // columns
+    scale = min(room, LARGEST) / max(wide, high)
+    if scale >= 1:
+        scale = min(int(scale), 24)  # whole dots, so that pixels stay squares
+    return columns, scale
 
 
 def _scaled(picture, scale):
@@ -200,28 +225,61 @@ def _boxes_in_words(count: int) -> str:
     return f"{count or 'no'} box{'es' * (count != 1)}"
 
 
-def _draw_boxes(axes, shape, place, boxes, words, kinds) -> None:
+def _draw_boxes(axes, shape, place, boxes, words, kinds, best) -> None:
+    """Boxes on a picture; `best` are their indices, the best score first, or None.
+
+    More than `FEW` are drawn thin and half transparent, or they would hide the picture;
+    of those with scores only the best are drawn in full and have labels. The best box
+    lies on top and chooses the place of its label first.
+    """
     left, top, scale = place
     right, bottom = left + shape[1] * scale, top + shape[0] * scale
     frame = Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
-    for (x1, y1, x2, y2), word, i in zip(boxes * scale, words, kinds, strict=True):
-        for look in (
-            {"ec": "white", "lw": 3.4},
-            {"ec": PALETTE[i % 7], "lw": 1.8, "ls": DASHES[i % 4]},
-        ):
-            corner = left + x1, top + y1
-            box = Rectangle(corner, x2 - x1, y2 - y1, fill=False, **look)
+    crowded = len(boxes) > FEW
+    halo = {"ec": "white", "lw": 1.6 if crowded else 3.4}
+    line = {"lw": 0.9 if crowded else 1.8}
+    spots = boxes * scale + (left, top, left, top)
+    order = range(len(boxes)) if best is None else [int(i) for i in best]
+    chosen = order[: 0 if best is None else FEW] if crowded else order
+    for i in reversed(order):
+        x1, y1, x2, y2 = spots[i]
+        alpha = 1.0 if i in chosen else 0.5
+        colour, dash = PALETTE[kinds[i] % 7], DASHES[kinds[i] % 4]
+        for look in (halo, {"ec": colour, "ls": dash} | line):
+            box = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, alpha=alpha, **look)
             axes.add_patch(box).set_clip_path(frame)
-        if not word:
-            continue
-        # Above its box, or inside where the picture ends; never past the right edge.
-        above = y1 > 24
+    taken: list[tuple] = []
+    for i in chosen or order:
+        wide = LETTER * len(words[i])
+        corner = _free_corner(spots[i], wide, (left, top, right, bottom), taken)
+        if not words[i] or (corner is None and crowded):
+            continue  # the alt text has it
+        x, y = corner or (spots[i][0], spots[i][1])
+        taken.append((x, y, x + wide, y + LINE))
         axes.text(
-            min(max(left + x1, left), right - LETTER * len(word)),
-            top + max(y1, 0) + (-4 if above else 4), word, size=8,
-            va="bottom" if above else "top",
-            bbox={"fc": "white", "ec": PALETTE[i % 7], "lw": 0.8, "pad": 1},
+            x, y + LINE - 4, words[i], size=8, va="bottom",
+            bbox={"fc": "white", "ec": PALETTE[kinds[i] % 7], "lw": 0.8, "pad": 1},
         )  # fmt: skip
+
+
+def _free_corner(spot, wide, picture, taken) -> tuple | None:
+    """Left and top of a label that covers no other one and stays in the picture.
+
+    Above the box, else inside its top, below it, inside its foot; from its left edge,
+    else up to its right one.
+    """
+    x1, y1, x2, y2 = spot
+    left, top, right, bottom = picture
+    heights = (y1 - LINE, max(y1, top), y2, y2 - LINE)
+    for y, x in itertools.product(heights, (x1, x2 - wide)):
+        x = min(max(x, left), right - wide)
+        inside = top <= y and y + LINE <= bottom
+        meets = any(
+            x < c and a < x + wide and y < d and b < y + LINE for a, b, c, d in taken
+        )
+        if inside and not meets:
+            return x, y
+    return None
 
 
 @in_style

@@ -24,8 +24,8 @@ from lib.book.figure import (
     end_labels,
     finish,
     in_style,
-    lie_flat,
     named,
+    need_a_row_each,
     number,
     point_labels,
     settle,
@@ -99,7 +99,7 @@ def lines(
 def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> Figure:
     """Every value of every group as a point, its median as a bar."""
     groups = named("groups", groups, most=24, positive=log_y)
-    flat = lie_flat(list(groups), most=6)
+    flat = need_a_row_each(list(groups), most=6)
     canvas, axes = _grouped(title, x_label, y_label, list(groups), log_y, flat)
     told, medians = [], []
     for i, (name, y) in enumerate(groups.items()):
@@ -125,6 +125,37 @@ def points(groups, *, y_label, x_label="", title="", says=None, log_y=False) -> 
     alt = " ".join([f"Points by group, bar at the median. y: {y_label}.", *told])
     claim = f"Median of {y_label}: {'; '.join(medians)}."
     return finish(canvas, title, alt, says, claim)
+
+
+@in_style
+def intervals(groups, *, y_label, x_label="", title="", says=None) -> Figure:
+    """An estimate with its interval for each name: a point with whiskers.
+
+    `groups` maps a name to (estimate, low, high). Raises ValueError where the estimate
+    lies outside its interval.
+    """
+    groups = named("groups", groups, most=24, size=3)
+    for name, (middle, low, high) in groups.items():
+        if not low <= middle <= high:
+            raise ValueError(
+                f"groups {name!r}: {number(middle)} lies outside its interval, "
+                f"{span(low, high)}; give (estimate, low, high)"
+            )
+    canvas, axes = _grouped(title, x_label, y_label, list(groups), False, True)
+    middle, low, high = np.array(list(groups.values())).T
+    rows, reach = range(len(groups)), (middle - low, high - middle)
+    axes.errorbar(
+        middle, rows, xerr=reach, fmt="o", color=PALETTE[0], ms=6, capsize=5, lw=1.8
+    )
+    for row in rows:
+        axes.annotate(
+            number(round(middle[row], 3)), (1, row), (3, 0), size=9, va="center",
+            xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+        )  # fmt: skip
+    settle(axes, right=0.7)
+    told = [f"{name} {number(m)} ({span(a, b)})" for name, (m, a, b) in groups.items()]
+    alt = f"Estimates of {y_label} with intervals as whiskers: {'; '.join(told)}."
+    return finish(canvas, title, alt, says, f"{y_label}: {'; '.join(told)}.")
 
 
 def _grouped(title, x_label, y_label, names, log, flat):
@@ -183,7 +214,7 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
     """One bar for each named value, the value written at its end."""
     names = [str(name) for name in values]
     y = array("values", list(values.values()), positive=log)
-    flat = lie_flat(names)
+    flat = need_a_row_each(names)
     canvas, axes = _grouped(title, x_label, y_label, names, log, flat)
     draw = axes.barh if flat else axes.bar
     shown = draw(range(len(y)), y, 0.65, color=PALETTE[0])
