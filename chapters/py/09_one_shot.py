@@ -495,9 +495,8 @@ untrained = [*judges][:4]
 first = max(untrained, key=lambda name: taus[name][0])
 says = f"Best without any training: {first}, {taus[first][0]:.2f}; supernet "
 says += f"{taus['supernet'][0]:.2f}, full training {taus['full training'][0]:.2f}. "
-says += f"{len(cells)} cells; points are tau and the ends of its 95 % interval."
-groups = {name: sorted(found_) for name, found_ in taus.items()}
-plots.points(groups, y_label="Kendall's tau with the table", says=says)
+says += f"{len(cells)} cells; the whiskers are 95 % intervals."
+plots.intervals(taus, y_label="Kendall's tau with the table", says=says)
 
 # %% tags=["core"]
 epoch = task.train // task.batch
