@@ -310,20 +310,6 @@ def test_boxes_side_by_side_need_the_same_keys():
         plots.boxes({"before": scene()}, {"after": [[1, 2, 3, 4]]})
 
 
-def test_graph_lists_edges_and_finds_the_longest_path():
-    edges = [("h", "a", "sep 3x3"), ("h", "a", "identity"), ("a", "out"), ("h", "out")]
-    figure = plots.graph({"h": "h", "a": "add", "out": "concat"}, edges)
-    assert figure.says == "3 nodes, 4 edges; the longest path takes 2 steps."
-    told = "Edges: h to add (sep 3x3); h to add (identity); add to concat; h to concat."
-    assert told in figure.alt
-    twins = plots.graph({"x": "add", "y": "add"}, [("x", "y")])
-    assert "Edges: add [x] to add [y]." in twins.alt
-    with pytest.raises(ValueError, match="cycle"):
-        plots.graph("abc", [("a", "b"), ("b", "c"), ("c", "b")])
-    with pytest.raises(ValueError, match="'z'"):
-        plots.graph("ab", [("a", "z")])
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (-3.0, "-3"), (1024, "1,024"), (0.123456, "0.1235"), (1.24e-5, "1.2e-5"),
@@ -386,7 +372,6 @@ def test_tensors_lists_and_arrays_draw_the_same():
         (lambda: plots.boxes(scene(), [[1, 2, 3, 4]], [1, 2]), "labels: has 2"),
         (lambda: plots.boxes(scene(), [[1, 2, 3, 4]], [5], names=["a"]), "no name"),
         (lambda: plots.boxes(scene(), [[1, 2, 3, 4]], [5], [0.1, 0.2]), "scores: has"),
-        (lambda: plots.graph([], []), "nodes: empty"),
     ],
 )
 def test_bad_input_is_named(draw, message):

@@ -1,7 +1,8 @@
 """The book itself: what makes it a course, and knows nothing of its subject.
 
 figure              a figure with alt text and a statement, and its parts; for plots
-pictures            pictures, boxes on pictures, graphs; for plots
+pictures            pictures, and boxes on pictures; for plots
+graphs              graphs from left to right; for plots
 sheet               paper in inches with boxes, words, arrows; for plots
 pyramids            feature pyramids on a grid of levels; for 11_bifpn
 architectures       a stack of cells, the whole detector; for 05_nasnet, 13_efficientdet

@@ -33,8 +33,9 @@ from lib.book.figure import (
     texts,
     ticks,
 )
+from lib.book.graphs import graph
 from lib.book.mechanisms import mbconv, unrolled
-from lib.book.pictures import boxes, graph, images
+from lib.book.pictures import boxes, images
 from lib.book.pyramids import levels
 
 # A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
