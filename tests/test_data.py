@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import json
 import math
 import random
@@ -20,10 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def no_cache(monkeypatch, tmp_path):
-    """Draw anew: the cache folder would lie inside a file."""
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(data, "CACHE", tmp_path / "file" / "cache")
+def no_cache(monkeypatch):
+    monkeypatch.setattr(data, "CACHE", None)
 
 
 def boxes_of(*rows):
@@ -339,9 +338,43 @@ def test_cache_is_used_keyed_and_repaired(monkeypatch, tmp_path):
     assert len(list((tmp_path / ".cache").iterdir())) == 3
 
 
-def test_without_a_place_to_write_there_is_no_cache(no_cache, tmp_path):
-    data.crops("train", 20)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+def test_the_second_call_reads_what_the_first_drew(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "CACHE", tmp_path)
+    first = data.scenes("test", 2, seed=4)
+    monkeypatch.setattr(drawing, "scene", None)  # drawing would now fail
+    second = data.scenes("test", 2, seed=4)
+    for name in ("images", "boxes", "labels", "starts"):
+        assert (getattr(first, name) == getattr(second, name)).all()
+    with pytest.raises(TypeError):
+        data.scenes("test", 3, seed=4)
+
+
+def test_a_place_in_the_cache_depends_on_what_draws_alone(monkeypatch, tmp_path):
+    """Pictures are kept when `letterbox` changes, and not when `_draw_crops` does."""
+    read, changed = Path.read_text, {}
+    get_source = data.inspect.getsource
+    monkeypatch.setattr(Path, "read_text", lambda p, *a: changed.get(p) or read(p, *a))
+    monkeypatch.setattr(
+        data.inspect, "getsource", lambda f: changed.get(f.__name__) or get_source(f)
+    )
+
+    def place():
+        data._generator.cache_clear()
+        monkeypatch.setattr(
+            data, "CACHE", tmp_path / str(len(list(tmp_path.iterdir())))
+        )
+        data.crops("train", 3)
+        return next(data.CACHE.iterdir()).name
+
+    before = place()
+    changed[Path(data.__file__)] = "another letterbox"
+    assert place() == before
+    for key in (Path(drawing.__file__), "_draw_crops", "split_names", "_pool"):
+        changed[key] = "def another(): pass"
+        assert place() != before
+        del changed[key]
+    assert place() == before
+    data._generator.cache_clear()
 
 
 # ---- letterbox, flip, jitter, collate -----------------------------------------------
@@ -477,6 +510,54 @@ def test_collate_stacks_pictures_and_lists_boxes():
     assert [len(b) for b in batch.boxes] == [1, 0] == [len(k) for k in batch.labels]
     loader = torch.utils.data.DataLoader(samples, batch_size=2, collate_fn=data.collate)
     assert torch.equal(next(iter(loader)).images, batch.images)
+
+
+@pytest.mark.parametrize(
+    "image, boxes, said",
+    [
+        (torch.zeros(3, 0, 5, dtype=torch.uint8), boxes_of(), "holds no pixel"),
+        (torch.zeros(3, 4, 0, dtype=torch.uint8), boxes_of(), "holds no pixel"),
+        (torch.zeros(3, 4, 5), boxes_of(), "image is .*float32.*uint8"),
+        (torch.zeros(4, 5, dtype=torch.uint8), boxes_of(), r"image is .*\(3, H, W\)"),
+        (torch.zeros(1, 4, 5, dtype=torch.uint8), boxes_of(), "image is"),
+        (None, boxes_of(), "image is None"),
+        (torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(4), "boxes is"),
+        (torch.zeros(3, 4, 5, dtype=torch.uint8), [[0, 0, 1, 1]], "boxes is"),
+        (
+            torch.zeros(3, 4, 5, dtype=torch.uint8),
+            torch.zeros(2, 4, dtype=torch.int64),
+            "boxes are torch.int64; give floats",
+        ),
+    ],
+)
+def test_what_is_no_picture_with_boxes_is_named(image, boxes, said):
+    letterbox, hflip, scale_jitter = map(
+        inspect.unwrap, (data.letterbox, data.hflip, data.scale_jitter)
+    )
+    sample = data.Sample(image, boxes, torch.zeros(0), 1)
+    generator = torch.Generator().manual_seed(0)
+    for call in (
+        lambda: letterbox(image, boxes, 8),
+        lambda: hflip(image, boxes),
+        lambda: scale_jitter(sample, 8, generator=generator),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()
+
+
+def test_a_size_is_a_whole_number_above_0():
+    picture = torch.zeros(3, 4, 5, dtype=torch.uint8)
+    for size in (0, -3, 2.5, None):
+        with pytest.raises(ValueError, match="size is"):
+            inspect.unwrap(data.letterbox)(picture, boxes_of(), size)
+
+
+def test_collate_takes_samples():
+    for nothing in ([], None):
+        with pytest.raises(ValueError, match="samples is"):
+            inspect.unwrap(data.collate)(nothing)
+    with pytest.raises(ValueError, match="a sample is 7"):
+        inspect.unwrap(data.collate)([painted(8, 8), 7])
 
 
 def test_collate_names_the_odd_one():

@@ -50,7 +50,7 @@ def manifest() -> dict:
 
 
 def main():
-    data.CACHE = HERE / "manifest.json" / "no cache here"
+    data.CACHE = None
     text = json.dumps(manifest(), indent=2)
     (HERE / "manifest.json").write_text(text + "\n", encoding="utf-8")
 

@@ -6,6 +6,7 @@ drawing             digits on grounds, in integers; for data
 photographs         one reader of pictures: whatever a file holds, upright RGB; for
                     coco, decoding
 coco                photographs and boxes from any COCO folder, checked; for data
+cache               drawn once, read as it was or not at all; for data
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter
 memory              how maps lie in memory, for speed; for training, nasnet,
                     efficientnet, efficientdet, detectors, tabular

@@ -8,11 +8,8 @@ everywhere. A folder of photographs in COCO form gives the same `Sample`s.
 Chapter 01. Digits: Alpaydin & Kaynak 1998 (UCI); COCO: arxiv.org/abs/1405.0312.
 """
 
-import contextlib
 import functools
-import hashlib
-import os
-import zipfile
+import inspect
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +21,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
 import lib
-from lib.basics import coco, drawing
+from lib.basics import arguments, cache, coco, drawing
 from lib.basics.coco import BadAnnotation, CocoFolder, read_image, write_coco  # noqa: F401
 from lib.basics.coco import Sample as Sample
 
@@ -32,7 +29,11 @@ SPLITS = ("train", "validation", "test")
 DIFFICULTY = 0.5  # measured: data/ablations/difficulty.jsonl
 MEAN_COLOUR = (124, 116, 104)  # ImageNet's mean, 255 * (0.485, 0.456, 0.406)
 FOLDER = lib.ROOT / "data"
-CACHE = FOLDER / ".cache"
+KEPT = {
+    "crops": {"images", "labels"},
+    "scenes": {"images", "boxes", "labels", "starts"},
+}
+CACHE: Path | None = FOLDER / ".cache"  # None: everything is drawn anew
 
 
 class Digits(NamedTuple):
@@ -89,41 +90,67 @@ def sources(split: str) -> np.ndarray:
 def _pool(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Height fields and labels of the scans that a split may draw."""
     chosen = sources(split)
-    return drawing.fields(digits().images[chosen]), digits().labels[chosen]
+    height_fields = drawing.fields(digits().images[chosen])
+    return height_fields, digits().labels[chosen]
+
+
+def _draw_crops(
+    split: str, n: int, size: int, mille: int, seed: int
+) -> dict[str, np.ndarray]:
+    """What `crops` keeps: images (n, 3, size, size) uint8 and labels (n,)."""
+    height_fields, labels = _pool(split)
+    images, source = drawing.crops((split, seed), height_fields, n, size, mille)
+    return {"images": images, "labels": labels[source]}
+
+
+def _draw_scenes(
+    split: str, n: int, size: int, seed: int, mille: int, digits: tuple, pixels: tuple
+) -> dict[str, np.ndarray]:
+    """What `scenes` keeps: images, and the boxes and labels of all, end to end."""
+    height_fields, labels = _pool(split)
+    images, boxes, drawn = [], [], []
+    for i in range(n):
+        key = split, seed, i
+        scene = drawing.scene(key, height_fields, size, mille, digits, pixels)
+        images.append(scene[0])
+        boxes.append(scene[1])
+        drawn.append(scene[2])
+    return {
+        "images": np.stack(images),
+        "boxes": np.concatenate(boxes),
+        "labels": labels[np.concatenate(drawn)],
+        "starts": np.cumsum([0] + [len(b) for b in boxes]),
+    }
 
 
 def _mille(difficulty) -> int:
     """Difficulty 0..1 as an integer 0..1000, the last float before a pixel."""
+    difficulty = arguments.real_number("difficulty", difficulty)
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty {difficulty} is outside 0 (easy) to 1 (hard)")
     return round(difficulty * 1000)
 
 
-def _cached(parameters: tuple, draw) -> dict[str, np.ndarray]:
-    """Arrays from the cache, or drawn and put there.
+# ---- what was drawn is kept ----------------------------------------------------------
 
-    The name is a hash of this code and the parameters, so a changed generator never
-    finds old pictures. A damaged file is drawn again; where nothing can be
-    written (an installed package, a read-only disk) there is no cache.
-    """
-    code = [Path(file).read_text("utf-8") for file in (drawing.__file__, __file__)]
-    key = hashlib.sha256(f"{code}{parameters}".encode()).hexdigest()
-    path = CACHE / f"{parameters[0]}-{key[:24]}.npz"
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        arrays = draw()
-    half = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        CACHE.mkdir(exist_ok=True)
-        with open(half, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(half, path)  # a rename: nobody ever reads half a file
-    except OSError:
-        with contextlib.suppress(OSError):
-            half.unlink()
-    return arrays
+
+@functools.cache
+def _generator() -> str:
+    """The text of all that decides a pixel or a box, and of nothing else."""
+    parts = [Path(drawing.__file__).read_text("utf-8")]
+    for function in (split_names, sources, _pool, _draw_crops, _draw_scenes):
+        parts.append(inspect.getsource(inspect.unwrap(function)))
+    return "\n".join(parts)
+
+
+def _kept(kind: str, draw, *how) -> dict[str, np.ndarray]:
+    """What `draw(*how)` gives, from the cache if it stands there."""
+    if CACHE is None:
+        return draw(*how)
+    return cache.kept(CACHE, kind, KEPT[kind], _generator(), lambda: draw(*how), how)
+
+
+# ---- crops and scenes ----------------------------------------------------------------
 
 
 def crops(
@@ -139,16 +166,12 @@ def crops(
     Difficulty runs from 0 to 1: fainter ink, stronger texture, noise, slant, clutter.
     More crops of the same seed begin with the same crops. ValueError for bad input.
     """
+    n, size = arguments.whole_number("n", n), arguments.whole_number("size", size)
+    seed = arguments.seed(seed)
     if n < 1 or not 8 <= size <= 256:
         raise ValueError(f"n {n} must be at least 1, size {size} within 8..256")
     mille = _mille(difficulty)
-
-    def draw():
-        height_fields, labels = _pool(split)
-        images, source = drawing.crops((split, seed), height_fields, n, size, mille)
-        return {"images": images, "labels": labels[source]}
-
-    drawn = _cached(("crops", split, n, size, mille, seed), draw)
+    drawn = _kept("crops", _draw_crops, split, n, size, mille, seed)
     return torch.from_numpy(drawn["images"]), torch.from_numpy(drawn["labels"])
 
 
@@ -198,33 +221,21 @@ def scenes(
     `digits` and `pixels` give least and most: how many digits, and how high. Scene i
     depends on the seed and on i alone. ValueError for bad input.
     """
+    n, size = arguments.whole_number("n", n), arguments.whole_number("size", size)
+    seed = arguments.seed(seed)
+    digits = arguments.whole_numbers("digits", digits)
+    pixels = arguments.whole_numbers("pixels", pixels)
     if n < 1 or not 32 <= size <= 1024:
         raise ValueError(f"n {n} must be at least 1, size {size} within 32..1024")
-    if not 1 <= digits[0] <= digits[1]:
+    if len(digits) != 2 or not 1 <= digits[0] <= digits[1]:
         raise ValueError(f"digits {digits} must be (least, most) with 1 <= least")
-    if not 8 <= pixels[0] <= pixels[1] <= size * 2 // 3:
+    if len(pixels) != 2 or not 8 <= pixels[0] <= pixels[1] <= size * 2 // 3:
         raise ValueError(
             f"pixels {pixels} must be (least, most), within 8..{size * 2 // 3}"
             " (two thirds of the size, so that a slanted digit still fits)"
         )
-    mille = _mille(difficulty)
-
-    def draw():
-        height_fields, labels = _pool(split)
-        drawn = [
-            drawing.scene((split, seed, i), height_fields, size, mille, digits, pixels)
-            for i in range(n)
-        ]
-        images, boxes, source = zip(*drawn, strict=True)
-        return {
-            "images": np.stack(images),
-            "boxes": np.concatenate(boxes),
-            "labels": labels[np.concatenate(source)],
-            "starts": np.cumsum([0] + [len(b) for b in boxes]),
-        }
-
-    parameters = ("scenes", split, n, size, seed, mille, tuple(digits), tuple(pixels))
-    return Scenes(**_cached(parameters, draw))
+    how = split, n, size, seed, _mille(difficulty), digits, pixels
+    return Scenes(**_kept("scenes", _draw_scenes, *how))
 
 
 def cifar10(
@@ -251,19 +262,35 @@ def cifar10(
     return images, torch.tensor(raw.targets[rows])
 
 
+# ---- pictures and boxes move together ------------------------------------------------
+
+
+def _check(image, boxes, size=1) -> None:
+    """ValueError unless these are a picture, its boxes and a size that one can have."""
+    arguments.tensor("image", image, "3 H W", torch.uint8)
+    arguments.tensor("boxes", boxes, "N 4")
+    if not image.numel():
+        raise ValueError(f"image of shape {tuple(image.shape)} holds no pixel")
+    if not boxes.is_floating_point():
+        raise ValueError(f"boxes are {boxes.dtype}; give floats, x1 y1 x2 y2 in pixels")
+    arguments.whole_number("size", size, least=1)
+
+
 def _resize(image: Tensor, scale: float) -> Tensor:
     """A picture times `scale`, antialiased; untouched if that changes nothing."""
-    size = [max(1, round(side * scale)) for side in image.shape[1:]]
-    if size == [*image.shape[1:]]:
+    height, width = image.shape[1:]
+    size = [max(1, round(height * scale)), max(1, round(width * scale))]
+    if size == [height, width]:
         return image
-    return F.resize(image, size, antialias=True)
+    return F.resize(image, size, antialias=True)  # 3 h w
 
 
 def _pad(image: Tensor, size: int, fill: tuple[int, int, int]) -> Tensor:
     """A picture in the top left of a square, the rest in one colour."""
     colour = torch.tensor(fill, dtype=torch.uint8).reshape(3, 1, 1)
     canvas = colour.repeat(1, size, size)  # 3 size size
-    canvas[:, : image.shape[1], : image.shape[2]] = image
+    height, width = image.shape[1:]
+    canvas[:, :height, :width] = image
     return canvas
 
 
@@ -277,10 +304,22 @@ def letterbox(
 
     Boxes are xyxy pixels and move along. Returns image, boxes and the scale, which
     `unletterbox` needs. Source: the EfficientDet reference code pads this way.
+
+    >>> picture = torch.zeros(3, 4, 6, dtype=torch.uint8)
+    >>> box = torch.tensor([[2.0, 1.0, 5.0, 3.0]])
+    >>> square, moved, scale = letterbox(picture, box, 12)
+    >>> scale, moved.tolist()  # 12 / 4 is 3 and 12 / 6 is 2: only twice fits
+    (2.0, [[4.0, 2.0, 10.0, 6.0]])
+    >>> square[0, 7:10, 0].tolist()  # eight rows of picture, then the fill
+    [0, 124, 124]
     """
+    _check(image, boxes, size)
     height, width = image.shape[1:]
     scale = min(size / height, size / width)  # Eq. 1.1
-    return _pad(_resize(image, scale), size, fill), boxes * scale, scale  # Eq. 1.2
+    resized = _resize(image, scale)  # 3 h w
+    square = _pad(resized, size, fill)  # 3 size size
+    moved = boxes * scale  # N 4, Eq. 1.2
+    return square, moved, scale
 
 
 def unletterbox(boxes: Float[Tensor, "N 4"], scale) -> Float[Tensor, "N 4"]:
@@ -294,10 +333,19 @@ def hflip(
     """Mirror a picture left to right; boxes are xyxy pixels.
 
     The right edge becomes the left one, so x1 and x2 change places.
+
+    >>> strip = torch.arange(10, dtype=torch.uint8).repeat(3, 2, 1)  # value = column
+    >>> mirrored, moved = hflip(strip, torch.tensor([[1.0, 0.0, 4.0, 2.0]]))
+    >>> moved.tolist(), mirrored[0, 0, 6:9].tolist()  # 10 - 4 and 10 - 1
+    ([[6.0, 0.0, 9.0, 2.0]], [3, 2, 1])
     """
+    _check(image, boxes)
     width = image.shape[2]
-    x1, y1, x2, y2 = boxes.unbind(1)
-    return image.flip(2), torch.stack([width - x2, y1, width - x1, y2], 1)  # Eq. 1.4
+    x1, y1, x2, y2 = boxes.unbind(1)  # each N
+    left = width - x2  # Eq. 1.4
+    right = width - x1
+    moved = torch.stack([left, y1, right, y2], dim=1)  # N 4
+    return image.flip(2), moved
 
 
 def scale_jitter(
@@ -315,24 +363,35 @@ def scale_jitter(
     random part is cut out. Boxes are cut too; one that keeps less than `keep` of its
     area goes, with its label. Source: EfficientDet, section 5.1, scales 0.1 to 2.0.
     """
+    _check(sample.image, sample.boxes, size)
     chance = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
-    factor = scales[0] + (scales[1] - scales[0]) * chance[0]
     height, width = sample.image.shape[1:]
+    least, most = scales
+    factor = least + (most - least) * chance[0]
     scale = factor * min(size / height, size / width)
-    image = _resize(sample.image, scale)  # 3 h w
-    left = int(chance[1] * (max(0, image.shape[2] - size) + 1))
-    top = int(chance[2] * (max(0, image.shape[1] - size) + 1))
-    image = image[:, top : top + size, left : left + size]
-    moved = sample.boxes * scale - torch.tensor([left, top, left, top])
+    resized = _resize(sample.image, scale)  # 3 h w
+
+    left = _start_of_cut(resized.shape[2], size, chance[1])
+    top = _start_of_cut(resized.shape[1], size, chance[2])
+    part = resized[:, top : top + size, left : left + size]
+    square = _pad(part, size, fill)  # 3 size size
+
+    corner = torch.tensor([left, top, left, top])
+    moved = sample.boxes * scale - corner  # N 4
     cut = moved.clamp(0, size)  # N 4
-    kept = _area(cut) >= keep * _area(moved)  # Eq. 1.5
-    return Sample(
-        _pad(image, size, fill), cut[kept], sample.labels[kept], sample.image_id
-    )
+    kept = _area(cut) >= keep * _area(moved)  # N, Eq. 1.5
+    return Sample(square, cut[kept], sample.labels[kept], sample.image_id)
+
+
+def _start_of_cut(side: int, size: int, chance: float) -> int:
+    """Where a cut of `size` begins on a side: every place that fits is as likely."""
+    places = max(0, side - size) + 1
+    return int(chance * places)
 
 
 def _area(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    x1, y1, x2, y2 = boxes.unbind(1)
+    return (x2 - x1) * (y2 - y1)
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -340,12 +399,13 @@ def collate(samples: list[Sample]) -> Batch:
 
     ValueError names the first picture of another size.
     """
-    first = samples[0].image.shape
-    for sample in samples:
-        if sample.image.shape != first:
+    for sample in arguments.sequence("samples", samples, "a list of samples"):
+        arguments.instance("a sample", sample, Sample)
+        shape, first = tuple(sample.image.shape), tuple(samples[0].image.shape)
+        if shape != first:
             raise ValueError(
-                f"picture {sample.image_id} is {tuple(sample.image.shape)}, the first"
-                f" is {tuple(first)}: letterbox them to one size before collate"
+                f"picture {sample.image_id} is {shape}, the first is {first}: letterbox"
+                " them to one size before collate"
             )
     images, boxes, labels, ids = zip(*samples, strict=True)
     return Batch(torch.stack(images), list(boxes), list(labels), list(ids))

@@ -55,12 +55,19 @@ def double(images: np.ndarray) -> np.ndarray:
 
     (..., h, w) integers -> (..., 2h, 2w). Repeated, it converges to a quadratic
     B-spline (Chaikin 1974), which is why a doubled digit has round strokes.
+
+    >>> double(np.array([[0, 16], [0, 0]]))[0].tolist()  # 16 * (0, 3 + 1, 9 + 3, 16)
+    [0, 64, 192, 256]
     """
-    for _ in range(2):  # once along each axis
-        before = np.concatenate([images[..., :1], images[..., :-1]], -1)
-        after = np.concatenate([images[..., 1:], images[..., -1:]], -1)
-        pairs = np.stack([3 * images + before, 3 * images + after], -1)
-        images = pairs.reshape(*images.shape[:-1], -1).swapaxes(-1, -2)
+    for _ in range(2):  # along the rows, then along the columns
+        first, last = images[..., :1], images[..., -1:]  # the edge repeats itself
+        before = np.concatenate([first, images[..., :-1]], axis=-1)
+        after = np.concatenate([images[..., 1:], last], axis=-1)
+        left_half = 3 * images + before
+        right_half = 3 * images + after
+        halves = np.stack([left_half, right_half], axis=-1)  # ... h w 2
+        longer = halves.reshape(*images.shape[:-1], -1)  # ... h 2w
+        images = longer.swapaxes(-1, -2)  # ... 2w h
     return images
 
 
@@ -335,7 +342,14 @@ def scene(key, height_fields, size: int, mille: int, digits, pixels):
 
 
 def bounds(mask: np.ndarray) -> list[int]:
-    """x1, y1, x2, y2 of the true pixels; x2 and y2 are one past the last."""
+    """x1, y1, x2, y2 of the true pixels; x2 and y2 are one past the last.
+
+    >>> bounds(np.array([[0, 0, 0], [0, 1, 1]]))  # row 1, columns 1 and 2
+    [1, 1, 3, 2]
+    """
     rows, columns = np.nonzero(mask)
-    edges = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return [int(edge) for edge in edges]
+    if len(rows) == 0:
+        raise ValueError("no pixel of the mask is true, so there is nothing to box")
+    x1, x2 = columns.min(), columns.max() + 1
+    y1, y2 = rows.min(), rows.max() + 1
+    return [int(x1), int(y1), int(x2), int(y2)]
