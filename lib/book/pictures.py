@@ -86,18 +86,18 @@ def boxes(
     count = Counter(c for group in classes.values() for c in group)
     looks, told = _looks(sorted(count), names), []
     for key, picture, place in zip(image, pictures, places, strict=True):
-        found = _box_array(f"boxes{tags[key]}", boxes[key])
-        size, words = len(found), classes[key]
+        corners = _box_array(f"boxes{tags[key]}", boxes[key])
+        size, words = len(corners), classes[key]
         if scores:
             sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
         kinds = [looks[c] for c in classes[key]]
         best = np.argsort(-sure, kind="stable") if scores and size else None
-        _draw_boxes(axes, picture.shape, place, found, words, kinds, best)
+        _draw_boxes(axes, picture.shape, place, corners, words, kinds, best)
         spots = "; ".join(
             f"{w or 'box'} from ({number(a)}, {number(b)}) to "
             f"({number(c)}, {number(d)})"
-            for w, (a, b, c, d) in zip(words[:24], found[:24].round(1), strict=True)
+            for w, (a, b, c, d) in zip(words[:24], corners[:24].round(1), strict=True)
         )
         told.append(
             f"{f'{key}: ' if key else ''}picture of {picture.shape[1]} by "
