@@ -263,7 +263,7 @@ plots.levels({"FPN": bifpn.fpn(3).nodes, "PANet": bifpn.panet(3).nodes})
 # The gradient tells: where it is zero, nothing was heard.
 
 
-# %% tags=["core"]
+# %% tags=["core", "slide"]
 def heard(topology):
     inputs = [x.clone().requires_grad_() for x in levels]
     outputs = bare(topology)(inputs)
@@ -272,7 +272,6 @@ def heard(topology):
     return [[float(g is not None and bool(g.any())) for g in row] for row in grads]
 
 
-# %% tags=["core", "slide"]
 who = {"FPN": heard(bifpn.fpn), "PANet": heard(bifpn.panet)}
 few, many = (int(sum(map(sum, m))) for m in who.values())
 names = ("P3", "P4", "P5")
