@@ -282,20 +282,32 @@ def test_constraints_pin_every_dependency_and_hold_no_address():
 
 
 def test_binder_installs_what_the_project_needs():
+    """torch and torchvision from PyTorch's index alone, all else from PyPI alone."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
     ]
     extras = project["optional-dependencies"]
     needs = project["dependencies"] + extras["lab"] + extras["export"]
-    lines = (
-        (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    )
-    installed = {line.split("==")[0] for line in lines if line[:1].isalpha()}
-    assert {need.split(">=")[0] for need in needs} == installed
-    pins = dict(line.split("==") for line in lines if "+cpu" in line)
+    listed = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
+    installed = {s.split("==")[0] for s in listed.splitlines() if s[:1].isalpha()}
+    build = (ROOT / "binder" / "postBuild").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"(\w+)==([\d.]+)\+cpu", build))
+    assert {need.split(">=")[0] for need in needs} == installed | set(pins)
+    assert "index-url" not in listed and "extra-index-url" not in build
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     for name, version in pins.items():  # CPU wheels of the versions that CI runs
-        assert f"\n{name}=={version.removesuffix('+cpu')}\n" in text
+        assert f"\n{name}=={version}\n" in text
+
+
+def test_the_workflow_may_only_read_and_runs_known_actions():
+    """A tag can be moved to other code, a commit cannot."""
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        used = re.findall(r"uses: (\S+)", text)
+        assert used and all(re.search(r"@[0-9a-f]{40}$", name) for name in used)
+        assert re.search(r"^permissions:\n  contents: read\n\S", text, re.MULTILINE)
+        checkouts = len(re.findall(r"uses: actions/checkout@", text))
+        assert text.count("persist-credentials: false") == checkouts
 
 
 def test_importing_lib_prepares_threads_and_imports_nothing_heavy():
