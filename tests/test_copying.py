@@ -73,5 +73,5 @@ def test_what_cannot_be_copied_is_named():
     with pytest.raises(ValueError, match=r"cannot be copied: 1\.guard: .*lock"):
         copying.copied(model)
     for wrong in (None, "plain", {"a": 1}, nn.Linear):
-        with pytest.raises(ValueError, match="model is a .*needed is a nn.Module"):
+        with pytest.raises(ValueError, match="model is .*it must be a Module"):
             copying.copied.__wrapped__(wrong)

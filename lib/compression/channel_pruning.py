@@ -92,7 +92,9 @@ def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor
 
     ValueError for another word, a missing gradient, or a result that is NaN.
     """
+    arguments.instance("model", model, nn.Module)
     arguments.instance("group", group, Group, "one of `groups`")
+    _insist_on_group_of(model, group)
     if kind not in KINDS:
         raise ValueError(f"importance is {kind!r}; there is {', '.join(KINDS)}")
     scales = _rows(model, group, ("norm",))
@@ -111,6 +113,14 @@ def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor
     if score.isnan().any():
         raise ValueError(f"importance {kind!r} of {group.name} is NaN: it has no order")
     return score
+
+
+def _insist_on_group_of(model: nn.Module, group: Group) -> None:
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    for name, dim, _, places in group.members:
+        last = max(max(of_channel) for of_channel in places)
+        if name not in tensors or tensors[name].shape[dim] <= last:
+            raise ValueError(f"group is of another model: {name} does not fit")
 
 
 def _rows(
@@ -148,6 +158,9 @@ def kept_channels(channels: int, ratio: Number, multiple: int = 1) -> int:
     >>> kept_channels(40, 0.5, multiple=16)  # 20 would stay: the next multiple is 32
     32
     """
+    arguments.whole_number("channels", channels, least=1)
+    arguments.real_number("ratio", ratio, least=0, below=1)
+    arguments.whole_number("multiple", multiple, least=1)
     # 0.29 * 100 is 28.999999999999996: a hair is added before it is cut off.
     removed = int(ratio * channels + 1e-9)
     blocks = math.ceil((channels - removed) / multiple)
@@ -271,7 +284,7 @@ def _checked_channels(group: Group, channels: Iterable[int]) -> tuple[int, ...]:
     """The channels to remove, if this group can do without them."""
     name = f"removed[{group.name!r}]"
     wanted = "a list of channels"
-    if isinstance(channels, str | bytes) or not isinstance(channels, Iterable):
+    if isinstance(channels, str | bytes | dict) or not isinstance(channels, Iterable):
         raise arguments.refuse(name, channels, wanted)
     channels = tuple(arguments.whole_number(name, channel) for channel in channels)
     if channels and group.refused:
@@ -360,6 +373,7 @@ def remove_channels(model: nn.Module, example_input, plan: Plan) -> nn.Module:
     It has run once on the example when it is returned. ValueError if it does not run,
     as where a forward pass has a number of channels written into it.
     """
+    arguments.instance("model", model, nn.Module)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     _insist_on_plan_of(tensors, plan)
     smaller = keep_places(tensors, plan.all_kept())
@@ -381,15 +395,25 @@ def load_pruned_state(
     So the weights of a pruned network find the layers it was made of. ValueError names
     a tensor that only one of the two has, or says why the copy does not run.
     """
+    arguments.instance("model", model, nn.Module)
     arguments.instance("state", state, dict, "a `state_dict`")
-    if strange := sorted(model.state_dict().keys() ^ state.keys()):
+    mine = model.state_dict(keep_vars=True)  # so that tied ones are one object
+    if strange := sorted(map(str, mine.keys() ^ state.keys())):
         raise ValueError(f"{strange[0]} is in one of model and state, not in both")
+    first_names: dict[int, str] = {}
+    for name, tensor in mine.items():
+        if not isinstance(state[name], Tensor) or state[name].dim() != tensor.dim():
+            wanted = f"a tensor of {tensor.dim()} sides, as in the model"
+            raise arguments.refuse(f"state[{name!r}]", state[name], wanted)
+        first = first_names.setdefault(id(tensor), name)
+        if first != name and not torch.equal(state[first], state[name]):
+            raise ValueError(f"{first} and {name} are tied in the model, not in state")
     return resizing.with_tensors(model, state, example_input)
 
 
 def load(model: nn.Module, path, example_input) -> nn.Module:
     """`load_pruned_state` of a file, as "detector_pruned", in eval mode."""
-    state = checkpoints.read_weights(path)
+    state = checkpoints.read_weights(arguments.path("path", path))
     return load_pruned_state(model, state, example_input).eval()
 
 

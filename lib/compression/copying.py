@@ -11,6 +11,8 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from torch import Tensor, nn
 
+from lib.basics import arguments
+
 # What deepcopy hands on instead of copying it; nothing behind them is looked at.
 ATOMS = type, FunctionType, BuiltinFunctionType, ModuleType
 
@@ -21,8 +23,7 @@ def copied(model: nn.Module) -> nn.Module:
     ValueError for what is no network, and for one that holds what cannot be copied (an
     open file, a lock): the attribute is named.
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}; needed is a nn.Module")
+    arguments.instance("model", model, nn.Module)
     plain = {id(tensor): tensor.detach().clone() for tensor in _computed(model)}
     try:
         return copy.deepcopy(model, dict(plain))

@@ -39,13 +39,17 @@ def with_tensors(
     for module in smaller.modules():
         _set_sizes(module)
     hooks = [_keep_told(module, attribute) for module, attribute in told]
-    try:
-        profiling.macs(smaller, *inputs)  # runs it in evaluation mode, and counts
-    except Exception as error:  # whatever a strange forward pass may raise
-        raise ValueError(f"the smaller network does not run: {error}") from error
+    _run(smaller, inputs, "the smaller network does not run")
     for hook in hooks:
         hook.remove()
     return smaller
+
+
+def _run(model: nn.Module, inputs: tuple, failure: str) -> None:
+    try:
+        profiling.macs(model, *inputs)  # runs it in evaluation mode, and counts
+    except Exception as error:  # whatever a strange forward pass may raise
+        raise ValueError(f"{failure}: {error}") from error
 
 
 def _replace_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -89,14 +93,15 @@ def _told_widths(model: nn.Module, inputs: tuple) -> list[tuple[nn.Module, str]]
     candidates = {}
     for module in model.modules():
         for attribute in TOLD:
-            if isinstance(getattr(module, attribute, None), tuple):
+            # In the layer itself: what a property works out needs no help.
+            if isinstance(vars(module).get(attribute), tuple):
                 candidates[module, attribute] = []
     hooks = []
     for (module, attribute), seen in candidates.items():
         look = partial(_look_at_widths, attribute=attribute, seen=seen)
         hooks.append(module.register_forward_hook(look))
     if hooks:
-        profiling.macs(model, *inputs)
+        _run(model, inputs, "the model does not run on example_input")
     for hook in hooks:
         hook.remove()
     return [

@@ -11,13 +11,14 @@ Chapter 17. arXiv 1710.01878 (schedule), 1803.03635 (rewinding), 2104.08378 (2:4
 
 import zlib
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Real
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from lib.basics import arguments
 from lib.compression import copying
 
 Masks = dict[str, Tensor]  # weight name -> bool, True where a weight stays
@@ -30,8 +31,7 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
 
     ValueError where there is none; it names a weight that has no finite values.
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}; needed is a nn.Module")
+    arguments.instance("model", model, nn.Module)
     weights, seen = {}, set()
     for prefix, module in model.named_modules():
         if not isinstance(module, KINDS) or id(module.weight) in seen:
@@ -48,8 +48,7 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _insist_on_numbers(weight: Tensor, name: str = "the weight") -> None:
-    if not isinstance(weight, Tensor):
-        raise ValueError(f"{name} is a {type(weight).__name__}; needed is a tensor")
+    arguments.tensor(name, weight, "...")
     if not weight.isfinite().all():
         raise ValueError(f"{name} holds NaN or infinity: magnitudes have no order")
 
@@ -119,11 +118,11 @@ def apply(model: nn.Module, masks: Masks) -> nn.Module:
     All masks are looked at first: a ValueError leaves the model as it was.
     """
     weights = prunable(model)
+    arguments.instance("masks", masks, dict, "weight's name: mask")
     for name, mask in masks.items():
         if name not in weights:
             raise ValueError(f"{name}: no such weight; there is {', '.join(weights)}")
-        if not isinstance(mask, Tensor):
-            raise ValueError(f"{name}: the mask is a {type(mask).__name__}, no tensor")
+        arguments.tensor(f"masks[{name!r}]", mask, "...")
         given = mask.dtype, mask.shape
         needed = torch.bool, weights[name].shape
         if given != needed:
@@ -136,6 +135,11 @@ def apply(model: nn.Module, masks: Masks) -> nn.Module:
 
 def cubic(step: int, begin: int, end: int, final: float, initial: float = 0.0) -> float:
     """Sparsity at a step, from `begin` to `end`: slower as fewer weights are left."""
+    numbers = {"step": step, "begin": begin, "end": end}
+    for name, value in numbers.items():
+        arguments.real_number(name, value)
+    for name, value in {"final": final, "initial": initial}.items():
+        arguments.real_number(name, value, least=0, most=1)
     if not 0 <= begin < end:
         raise ValueError(f"a schedule needs 0 <= begin < end; got {begin=}, {end=}")
     progress = (step - begin) / (end - begin)
@@ -158,12 +162,10 @@ class Gradual:
         choose: Callable[[nn.Module, float], Masks] = global_masks,
         every: int = 10,
     ):
-        if not callable(schedule):
-            raise ValueError(f"schedule is {schedule!r}: a function of the step")
-        if not isinstance(every, Integral) or every < 1:
-            raise ValueError(f"every is {every!r}: a number of steps, from 1 on")
-        self.model, self.schedule = model, schedule
-        self.choose, self.every = choose, every
+        self.model = arguments.instance("model", model, nn.Module)
+        self.schedule = arguments.function("schedule", schedule, "schedule(step)")
+        self.choose = arguments.function("choose", choose, "choose(model, sparsity)")
+        self.every = arguments.whole_number("every", every, least=1)
         self.masks: Masks = {}
 
     def __call__(self, step: int, logs: dict | None = None) -> None:
@@ -181,7 +183,9 @@ def sensitivity(model: nn.Module, sparsities: Iterable[float], score: Callable) 
 
     The model is as it was afterwards, also where `score` fails.
     """
-    sparsities = list(sparsities)  # every layer asks for all of them again
+    # As a list, for every layer asks for all of them again.
+    sparsities = arguments.sequence("sparsities", sparsities, "a list of shares")
+    arguments.function("score", score, "score(model)")
     scores: dict[str, list] = {}
     for name, weight in prunable(model).items():
         masks = [magnitude_mask(weight, sparsity) for sparsity in sparsities]
@@ -204,8 +208,16 @@ def rewind(model: nn.Module, state: dict, masks: Masks) -> nn.Module:
     draw: the control that a ticket has to beat.
     """
     ticket = copying.copied(model)
-    ticket.load_state_dict(state)
+    _load(ticket, state)
     return apply(ticket, masks)  # Eq. 17.4
+
+
+def _load(model: nn.Module, state: dict) -> None:
+    arguments.instance("state", state, dict, "a `state_dict`")
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise ValueError(f"state does not fit the model: {error}") from error
 
 
 class FileSizes(NamedTuple):
@@ -224,12 +236,12 @@ def file_sizes(weight: Tensor) -> FileSizes:
     >>> sizes.dense, sizes.bitmap, sizes.csr  # 8 floats; 1 + 2 * 4; 2 * 8 + 3 * 4
     (32, 9, 28)
     """
+    raw = _raw_bytes(weight)
     rows, places = len(weight), weight.numel()
     nonzero = int(weight.count_nonzero())
     values = nonzero * weight.itemsize
     columns = nonzero * 4
     row_starts = 4 * (rows + 1)
-    raw = _raw_bytes(weight)
     deflated = zlib.compress(raw)
     bitmap = (places + 7) // 8 + values
     csr = values + columns + row_starts  # Eq. 17.5
@@ -237,6 +249,9 @@ def file_sizes(weight: Tensor) -> FileSizes:
 
 
 def _raw_bytes(weight: Tensor) -> bytes:
+    arguments.tensor("weight", weight, "...")
+    if weight.is_meta or not weight.dim():
+        raise arguments.refuse("weight", weight, "a tensor with values and rows")
     # As bytes, for NumPy has no bfloat16; in reading order, whatever the memory's is.
     flat = weight.detach().cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().tobytes()
@@ -254,12 +269,12 @@ def nm_mask(
     >>> nm_mask(weight, 2, 4)  # of the first four 0.9 and 0.5, then 3 and 4
     tensor([[False,  True,  True, False,  True, False, False,  True]])
     """
-    whole = isinstance(n, Integral) and isinstance(m, Integral)
-    if not whole or not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:
+    _insist_on_numbers(weight)
+    n, m = arguments.whole_number("n", n), arguments.whole_number("m", m)
+    if not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:
         raise ValueError(
             f"{n}:{m} of {tuple(weight.shape)}: 0 < n < m, and m divides dimension 1"
         )
-    _insist_on_numbers(weight)
     channels_last = weight.detach().abs().movedim(1, -1)
     groups = channels_last.unflatten(-1, (-1, m))  # ... I/m m
     order = groups.argsort(dim=-1, descending=True, stable=True)
@@ -293,10 +308,10 @@ def pack(weight: Float[Tensor, "R C"], n: int = 2) -> Packed:
 
 def _groups_of_four(weight: Tensor, n: int) -> Tensor:
     """(R, G, 4), after a look whether no group has more than n values."""
-    if weight.dim() != 2:
-        raise ValueError(f"weight has shape {tuple(weight.shape)}: a matrix is needed")
+    arguments.tensor("weight", weight, "R C")
+    arguments.whole_number("n", n)
     columns = weight.shape[1]
-    if not isinstance(n, Integral) or not 0 < n < 4 or columns % 4:
+    if not 0 < n < 4 or columns % 4:
         raise ValueError(f"{n}:4 of {columns} columns: 0 < n < 4, groups of 4")
     groups = weight.detach().unflatten(1, (-1, 4))
     crowded = (groups != 0).sum(-1) > n
@@ -316,6 +331,7 @@ def _in_bytes(places: Tensor) -> Tensor:
 
 def unpack(packed: Packed) -> Float[Tensor, "R C"]:
     """The matrix that was packed."""
+    arguments.instance("packed", packed, Packed, "what `pack` gives")
     values = packed.values.unflatten(1, (-1, packed.n))  # R G n
     shifted = packed.places[:, None] >> SHIFTS.to(packed.places.device)
     flat = (shifted & 3).flatten()  # the last byte may hold more than were packed
@@ -329,6 +345,7 @@ def semi_structured(weight: Float[Tensor, "R C"]) -> Tensor:
 
     ValueError for what torch.sparse.to_sparse_semi_structured cannot do.
     """
+    arguments.tensor("weight", weight, "R C")
     able = torch.cuda.get_device_capability(weight.device) if weight.is_cuda else (0, 0)
     half = weight.dtype in (torch.float16, torch.bfloat16)
     if able < (8, 0) or not half or weight.shape[0] % 32 or weight.shape[1] % 64:

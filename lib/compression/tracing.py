@@ -105,7 +105,7 @@ def _layer_names(model: nn.Module, keep: Iterable[str]) -> tuple[str, ...]:
     if isinstance(keep, str) or not isinstance(keep, Iterable):
         raise arguments.refuse("keep", keep, f"a list of layers, as [{keep!r}]")
     names = tuple(keep)
-    layers = {name for name, _ in model.named_modules() if name}
+    layers = [name for name, _ in model.named_modules() if name]
     for name in names:
         if name not in layers:
             raise ValueError(f"keep: the model has no layer {name!r}")
