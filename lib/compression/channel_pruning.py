@@ -310,12 +310,12 @@ def priced(model: nn.Module, plan: Plan) -> Plan:
 
 
 def _check_shares(ratio: Share | None) -> None:
-    shares = ratio if isinstance(ratio, dict) else {"ratio": ratio}
+    shares = {} if ratio is None else {"ratio": ratio}
+    if isinstance(ratio, dict):
+        shares = {f"ratio: {name}": share for name, share in ratio.items()}
     for name, share in shares.items():
-        if ratio is None:
-            continue
         try:
-            arguments.real_number(str(name), share, least=0, below=1)
+            arguments.real_number(name, share, least=0, below=1)
         except ValueError:
             raise ValueError(
                 f"{name} is {arguments.shown(share)}: the share that goes, 0 <= it < 1"

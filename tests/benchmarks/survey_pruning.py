@@ -27,7 +27,7 @@ from lib.basics import profiling  # noqa: E402
 from lib.compression import channel_pruning  # noqa: E402
 
 MOST = 60e6  # parameters
-SIDES = {"maxvit_t": 224, "inception_v3": 96}  # of the picture; 64 else
+SIDES = {"maxvit_t": 224, "inception_v3": 299}  # of the picture; 64 else
 
 
 def networks() -> list[str]:
@@ -55,6 +55,8 @@ def lively(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            nn.init.normal_(module.weight, std=0.1)  # ViT's head begins at zero
         if hasattr(module, "layer_scale"):  # 1e-6 in ConvNeXt: would hide any fault
             nn.init.uniform_(module.layer_scale, 0.5, 1.0)
     return model.double().eval()
