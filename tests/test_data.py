@@ -234,7 +234,7 @@ def test_harder_crops_have_less_contrast():
 
 def test_scene_boxes_are_tight_and_digits_are_seen(monkeypatch):
     """Record every digit that is laid down, and find boxes and losses again."""
-    monkeypatch.setattr(drawing, "lay", lambda dice, canvas, *rest: canvas)
+    monkeypatch.setattr(drawing, "add_clutter", lambda dice, canvas, *rest: canvas)
     covers = []
     blend = drawing.blend
 
@@ -262,7 +262,7 @@ def test_scene_boxes_are_tight_and_digits_are_seen(monkeypatch):
 
 def test_box_is_where_the_colour_changes(monkeypatch):
     """Two inks, one scene: pixels that differ are ink, and the box is their bounds."""
-    monkeypatch.setattr(drawing, "lay", lambda dice, canvas, *rest: canvas)
+    monkeypatch.setattr(drawing, "add_clutter", lambda dice, canvas, *rest: canvas)
     monkeypatch.setattr(drawing, "develop", lambda dice, canvas, mille: canvas)
     fields = drawing.fields(data.digits().images[:50])
     for i in range(20):

@@ -294,12 +294,12 @@ assert abs(w.item() - 0.456) < 1e-6  # by hand
 
 
 def heights(lr, momentum, steps=40):
-    theta, v, found = torch.tensor([4.0, 1.0]), torch.zeros(2), []
+    theta, v, so_far = torch.tensor([4.0, 1.0]), torch.zeros(2), []
     for _ in range(steps):
-        found.append((0.5 * theta[0] ** 2 + 5 * theta[1] ** 2).item())
+        so_far.append((0.5 * theta[0] ** 2 + 5 * theta[1] ** 2).item())
         gradient = theta * torch.tensor([1.0, 10.0])
         theta, v = training.sgd_step(theta, gradient, v, lr, momentum)
-    return found
+    return so_far
 
 
 valley = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}

@@ -129,10 +129,10 @@ def rows():
 
 def report():
     """One line per difficulty, from the rows of the present generator."""
-    found = [row for row in rows() if row["pixels"] == pixels(row["difficulty"])]
-    for difficulty in sorted({row["difficulty"] for row in found}):
+    present = [row for row in rows() if row["pixels"] == pixels(row["difficulty"])]
+    for difficulty in sorted({row["difficulty"] for row in present}):
         groups = {}
-        for row in found:
+        for row in present:
             if row["difficulty"] == difficulty:
                 groups.setdefault(row["architecture"], []).append(row["accuracy"])
         means = {name: statistics.mean(values) for name, values in groups.items()}

@@ -59,7 +59,7 @@ class ResumableRun:
         if self.path:
             write_checkpoint(self.path, state | {"settings": self.settings})
 
-    def resume(self) -> int:
+    def resume(self, last: int | None = None) -> int:
         """Take up the checkpoint if there is one; returns the step to go on with."""
         state = read_checkpoint(self.path) if self.path else None
         if state is None:

@@ -238,12 +238,12 @@ def clutter(dice: Dice, canvas, grey, height_fields, mille: int) -> np.ndarray:
         centre = dice.between(0, size * ONE, count, 2)
         piece = fragments(dice, height_fields, count)
         cover = glyphs(piece, pixels, *pose(dice, count, mille), centre, size)
-        canvas = lay(dice, canvas, cover, grey, mille)
-    canvas = lay(dice, canvas, lines(dice, count, size), grey, mille)
-    return lay(dice, canvas, blobs(dice, count, size), grey, mille)
+        canvas = add_clutter(dice, canvas, cover, grey, mille)
+    canvas = add_clutter(dice, canvas, lines(dice, count, size), grey, mille)
+    return add_clutter(dice, canvas, blobs(dice, count, size), grey, mille)
 
 
-def lay(dice: Dice, canvas, cover, grey, mille: int) -> np.ndarray:
+def add_clutter(dice: Dice, canvas, cover, grey, mille: int) -> np.ndarray:
     """One piece of clutter on some of the canvases: on more of them as it gets harder.
 
     It is never the last thing drawn, so it lies behind the digits.
@@ -303,10 +303,10 @@ def backdrop(dice: Dice, height_fields, size: int, mille: int, pixels):
     for _ in range(mix(2, 10, mille)):
         piece = fragments(dice, height_fields, 1)[0]
         cover = place(dice, stamp(dice, piece, dice.one(*pixels), mille), size)
-        canvas = lay(dice, canvas, cover[None], grey, mille)
+        canvas = add_clutter(dice, canvas, cover[None], grey, mille)
     for _ in range(3):
-        canvas = lay(dice, canvas, lines(dice, 1, size), grey, mille)
-        canvas = lay(dice, canvas, blobs(dice, 1, size), grey, mille)
+        canvas = add_clutter(dice, canvas, lines(dice, 1, size), grey, mille)
+        canvas = add_clutter(dice, canvas, blobs(dice, 1, size), grey, mille)
     return canvas, grey
 
 

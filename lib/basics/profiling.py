@@ -51,18 +51,21 @@ def sizes(model: nn.Module) -> Sizes:
 
     A tensor used twice (tied weights) counts once. The running statistics of a batch
     norm are buffers: part of the file, not of the "parameters" that papers print.
+
+    >>> sizes(nn.Conv2d(3, 8, 3)).trainable  # 8 filters of 3 * 9, and 8 biases
+    224
     """
-    weights, buffers = list(model.parameters()), list(model.buffers())
+    weights = list(model.parameters())
+    buffers = list(model.buffers())
     for tensor in weights + buffers:
         if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
             name = type(model).__name__
             raise ValueError(f"{name} holds a lazy parameter: run it once, then count")
-    return Sizes(
-        trainable=sum(w.numel() for w in weights if w.requires_grad),
-        frozen=sum(w.numel() for w in weights if not w.requires_grad),
-        buffers=sum(b.numel() for b in buffers),
-        bytes=sum(t.numel() * t.element_size() for t in weights + buffers),
-    )
+    trainable = sum(w.numel() for w in weights if w.requires_grad)
+    frozen = sum(w.numel() for w in weights if not w.requires_grad)
+    in_buffers = sum(b.numel() for b in buffers)
+    in_bytes = sum(t.nbytes for t in weights + buffers)
+    return Sizes(trainable, frozen, in_buffers, in_bytes)
 
 
 def parameters(model: nn.Module) -> int:
@@ -96,8 +99,14 @@ def macs(model: nn.Module, *inputs: Tensor) -> int:
     biases, normalisation, activations, pooling, resizing and elementwise products, as
     published counts do. Padding counts as if it were picture. The model runs once, in
     evaluation mode, and is left as it was. Source: torch.utils.flop_counter, halved.
+
+    >>> layer = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2)
+    >>> macs(layer, torch.zeros(1, 4, 10, 10))  # 5 * 5 places, 8 filters of 2 * 9
+    3600
     """
-    return _count(model, inputs).get_total_flops() // 2
+    counter = _count(model, inputs)
+    flops = counter.get_total_flops()
+    return flops // 2
 
 
 def macs_by_module(model: nn.Module, *inputs: Tensor, depth: int = 1) -> dict[str, int]:
@@ -175,21 +184,26 @@ def interleave(
         name: Timer("call()", globals={"call": function}, num_threads=threads)
         for name, function in functions.items()
     }
-    numbers = {}
-    for name, timer in timers.items():
-        timer.timeit(1)  # first calls allocate, choose kernels, fill caches
-        once = 1000 * timer.timeit(1).median
-        numbers[name] = max(1, math.ceil(block / once))
+    calls = {name: _calls_in_block(timer, block) for name, timer in timers.items()}
+
     times: dict[str, list[float]] = {name: [] for name in functions}
     names = list(functions)
     for turn in range(repeats):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            times[name].append(1000 * timers[name].timeit(numbers[name]).median)
+            seconds = timers[name].timeit(calls[name]).median  # of one call
+            times[name].append(1000 * seconds)
     return {
         name: Latency(*_middle(values), repeats, threads, tuple(values))
         for name, values in times.items()
     }
+
+
+def _calls_in_block(timer: Timer, block: Number) -> int:
+    """How many calls take at least `block` milliseconds, after two that warm up."""
+    timer.timeit(1)  # first calls allocate, choose kernels, fill caches
+    milliseconds = 1000 * timer.timeit(1).median
+    return max(1, math.ceil(block / milliseconds))
 
 
 def compare(
@@ -206,12 +220,13 @@ def compare(
         raise ValueError("nothing runs on the meta device: use a real one for times")
     calls = {name: partial(model, *inputs) for name, model in models.items()}
     with modes.evaluation(together), torch.inference_mode():
-        found = interleave(calls, **timing)
-    yardstick = next(iter(found.values())).times
+        latencies = interleave(calls, **timing)
+    yardstick = next(iter(latencies.values())).times
     result = {}
-    for name, one in found.items():
-        ratios = [t / base for t, base in zip(one.times, yardstick, strict=True)]
-        result[name] = Comparison(one, *_middle(ratios))
+    for name, taken in latencies.items():
+        rounds = zip(taken.times, yardstick, strict=True)
+        ratios = [time / base for time, base in rounds]
+        result[name] = Comparison(taken, *_middle(ratios))
     return result
 
 
@@ -264,18 +279,23 @@ def peak_memory(model: nn.Module, *inputs: Tensor) -> int:
     from its making to its release, without scratch space. So also on "meta", where a
     batch norm returns a few hundred bytes of statistics that the CPU leaves out.
     """
-    held = [*model.parameters(), *model.buffers(), *inputs]
-    cuda = next((tensor.device for tensor in held if tensor.is_cuda), None)
+    there_before = [*model.parameters(), *model.buffers(), *inputs]
+    device = next((t.device for t in there_before if t.is_cuda), None)
     with modes.evaluation(model), torch.no_grad():
-        if cuda is not None:
-            model(*inputs)  # the first call also loads kernels and picks algorithms
-            torch.cuda.reset_peak_memory_stats(cuda)
-            before = torch.cuda.memory_allocated(cuda)
-            model(*inputs)
-            return torch.cuda.max_memory_allocated(cuda) - before
-        with _Live(held) as live:
+        if device is not None:
+            return _peak_on_gpu(model, inputs, device)
+        with _Live(there_before) as live:
             model(*inputs)
     return live.peak
+
+
+def _peak_on_gpu(model: nn.Module, inputs: tuple, device: torch.device) -> int:
+    """What the allocator says was most, above what was held before the pass."""
+    model(*inputs)  # the first call also loads kernels and picks algorithms
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    model(*inputs)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
@@ -307,20 +327,38 @@ def pareto_front(cost: Numbers, quality: Numbers) -> list[int]:
 
     A point is dominated if another costs no more and is no worse, and is strictly
     better in one of the two. Equal points do not dominate each other: all stay.
+
+    >>> pareto_front([1, 2, 3, 4], [60, 70, 65, 71])  # 2 gives more than 3 does
+    [0, 1, 3]
     """
+    points = _points(cost, quality)
+
+    def by_rising_cost(index: int):
+        cost_here, quality_here = points[index]
+        return cost_here, -quality_here, index  # of equal costs the best comes first
+
+    front: list[int] = []
+    for index in sorted(range(len(points)), key=by_rising_cost):
+        if not front:
+            front.append(index)
+            continue
+        last = points[front[-1]]  # the best so far, and no dearer than this one
+        is_better = points[index][1] > last[1]
+        is_equal = points[index] == last
+        if is_better or is_equal:
+            front.append(index)
+    return front
+
+
+def _points(cost: Numbers, quality: Numbers) -> list[tuple[float, float]]:
+    """(cost, quality) of each point; ValueError for a NaN, or one list too short."""
     if len(cost) != len(quality):
         raise ValueError(f"{len(cost)} costs but {len(quality)} qualities: one each")
     points = [(float(c), float(q)) for c, q in zip(cost, quality, strict=True)]
     for index, point in enumerate(points):
-        if math.isnan(point[0]) or math.isnan(point[1]):
+        if any(map(math.isnan, point)):
             raise ValueError(f"point {index} is {point}: NaN compares with nothing")
-    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i))
-    front: list[int] = []
-    for index in order:
-        last = points[front[-1]] if front else None
-        if last is None or points[index][1] > last[1] or points[index] == last:
-            front.append(index)
-    return front
+    return points
 
 
 def hypervolume(
@@ -330,9 +368,11 @@ def hypervolume(
 
     Points that cost more than the reference, or are worse, add nothing.
     """
-    (most, reached), area = reference, 0
+    most, reached = reference
+    area = 0
     for index in pareto_front(cost, quality):
         c, q = float(cost[index]), float(quality[index])
         if c < most and q > reached:
-            area, reached = area + (most - c) * (q - reached), q
+            area += (most - c) * (q - reached)
+            reached = q
     return area
