@@ -46,7 +46,7 @@ def test_anchors_by_hand():
     assert boxes[2].tolist() == pytest.approx([wide[i] for i in SWAP], abs=1e-5)
     third = 32 * 2 ** (1 / 3) / 2  # octave 1 begins after the three ratios
     assert boxes[3].tolist() == pytest.approx([4 - third] * 2 + [4 + third] * 2)
-    assert boxes[9].tolist() == [-4, -12, 28, 20]  # one cell to the right: x moves
+    assert boxes[9].tolist() == [-4, -12, 28, 20]  # one place to the right: x moves
     assert boxes[64 * 9].tolist() == [-12, -4, 20, 28]  # first of the second row
 
 
@@ -113,7 +113,7 @@ def test_under_meta_the_anchors_are_still_real():
 
 
 def test_flatten_follows_the_anchors():
-    """The box code of cell (row, column), anchor k is found at that anchor's row."""
+    """The box code of place (row, column), anchor k is found at that anchor's row."""
     config = AnchorConfig(levels=(3, 4))
     sizes = [(4, 6), (2, 3)]
     outputs = [torch.zeros(2, 36, h, w) for h, w in sizes]

@@ -386,8 +386,8 @@ class Oracle(nn.Module):
             for level, side in zip(
                 flat.split([9 * n * n for n in sides], 1), sides, strict=True
             ):
-                cells = level.reshape(len(images), side, side, -1)
-                maps.append(cells.permute(0, 3, 1, 2))
+                by_place = level.reshape(len(images), side, side, -1)
+                maps.append(by_place.permute(0, 3, 1, 2))
         return outputs
 
 

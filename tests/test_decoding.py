@@ -89,7 +89,7 @@ def test_soft_postprocess_equals_effdet():
 
 def test_fewer_pairs_than_asked_for():
     logits, codes = outputs((16, 16), 1)
-    boxes = anchors.anchors((16, 16))  # levels of 2, 1, 1, 1, 1 cells a side
+    boxes = anchors.anchors((16, 16))  # levels of 2, 1, 1, 1, 1 places a side
     every = decoding.best_pairs([level[0] for level in logits], 1)
     assert len(every[0]) == len(boxes) == 9 * 8
     found = decoding.postprocess(logits, codes, boxes, [(16, 16)] * 2)
@@ -97,9 +97,9 @@ def test_fewer_pairs_than_asked_for():
 
 
 def test_best_pairs_by_hand():
-    """Two anchors, three classes, levels of 1x2 and 1x1 cells."""
+    """Two anchors, three classes, levels of 1x2 and 1x1 places."""
     fine = torch.zeros(6, 1, 2)
-    fine[4, 0, 1] = 5.0  # anchor 1 of cell 1, class 1: anchor 3
+    fine[4, 0, 1] = 5.0  # anchor 1 of place 1, class 1: anchor 3
     fine[3, 0, 1] = 4.0  # the same anchor, class 0
     coarse = torch.zeros(6, 1, 1)
     coarse[2] = 4.5  # anchor 0 of the second level, class 2: anchor 4

@@ -72,15 +72,15 @@ device = setup("12_anchors", seed=0)
 # %% [markdown] tags=["core", "slide"]
 # ## Where does the detector look?
 #
-# Level $l$ has one cell for every $2^l$ pixels of the picture: the **stride**.
+# Level $l$ has one place for every $2^l$ pixels of the picture: the **stride**.
 # Take level 3, stride 8.
-# Where is the middle of its first cell?
+# Where is the middle of its first place?
 # At $(4, 4)$.
 # An anchor of four strides has a side of 32.
 # Around $(4, 4)$ it reaches from $4 - 16 = -12$ to $4 + 16 = 20$, in both directions.
 # Part of it lies outside the picture, and that is fine.
 #
-# Each cell has nine anchors: three sizes, the **octaves** $o = 0, 1, 2$, times three shapes $(r_w, r_h)$.
+# Each place has nine anchors: three sizes, the **octaves** $o = 0, 1, 2$, times three shapes $(r_w, r_h)$.
 # With the strides $s_x, s_y$, the scale $a$, row $i$ and column $j$, both counted from 0:
 #
 # $$ (x, y) = \big((j + \tfrac12)\, s_x,\; (i + \tfrac12)\, s_y\big), \qquad (w, h) = a\, 2^{o/3}\, \big(s_x r_w,\;
@@ -103,20 +103,20 @@ print(len(grid), "anchors; number 1 is", [round(v, 1) for v in grid[1].tolist()]
 # %% [markdown] tags=["core"]
 # Number 1 is the wide one: $32 \cdot 1.4 = 44.8$ across and $32 \cdot 0.7 = 22.4$ down.
 # Its area is 0.98 of the square's, a rounding of $\sqrt 2$ that the published weights were trained with.
-# Here are the nine anchors of one cell, on a scene of chapter 01.
+# Here are the nine anchors of one place, on a scene of chapter 01.
 
 # %% tags=["core", "slide"]
 scenes = data.scenes("validation", 200)
 scene = scenes[22]
 small = anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))
-cell = 9 * (32 * 32 + 8 * 16 + 8)  # level 3 begins behind 32 x 32 cells; row 8, column 8
-octaves = {f"octave {o}": small[cell + 3 * o : cell + 3 * o + 3] for o in range(3)}
+first = 9 * (32 * 32 + 8 * 16 + 8)  # level 3 begins behind 32 x 32 places; row 8, column 8
+octaves = {f"octave {o}": small[first + 3 * o : first + 3 * o + 3] for o in range(3)}
 sides = [f"{b[0, 2] - b[0, 0]:.0f}" for b in octaves.values()]
 says = f"Three shapes a size; the squares have sides of {', '.join(sides)} pixels."
 plots.boxes(dict.fromkeys(octaves, scene.image), octaves, says=says)
 
 # %% [markdown] tags=["core"]
-# The next level has cells, strides and anchors of twice the size.
+# The next level has places twice as far apart, and anchors of twice the size.
 # Between octave 2 and the next level's octave 0 the step is again $2^{1/3}$,
 # so all sizes from 32 to 813 pixels are there, 26 % apart.
 
@@ -126,21 +126,21 @@ for level, (h, w) in enumerate(bifpn.level_sizes((512, 512), 3, 7), 3):
     sides = [round(4 * 512 / w * 2 ** (o / 3)) for o in range(3)]
     rows.append((f"P{level}", f"{h} x {w}", 512 // w, sides, 9 * h * w))
 rows.append(("all", "", "", "", sum(row[-1] for row in rows)))
-table(("level", "cells", "stride", "sides", "anchors"), rows)
+table(("level", "places", "stride", "sides", "anchors"), rows)
 
 # %% [markdown] tags=["core"]
 # Three quarters of all anchors are on the finest level.
 # 49,104 questions for one picture, and for most pictures fewer than ten should be answered with yes.
 #
 # **Break it.**
-# A side of 320 does not divide by 128: level 7 would have 2.5 cells.
+# A side of 320 does not divide by 128: level 7 would have 2.5 places.
 # It has 3, and the stride is $320 / 3 = 106.7$, not 128.
-# Use 128 all the same, and see where the last cell looks.
+# Use 128 all the same, and see where the last one looks.
 
 # %% tags=["core", "nbval-check-output"]
-cells = bifpn.level_sizes((320, 320), 7, 7)[0][0]
-for stride in (320 / cells, 2**7):
-    centres = [round((j + 0.5) * stride, 1) for j in range(cells)]
+columns = bifpn.level_sizes((320, 320), 7, 7)[0][0]
+for stride in (320 / columns, 2**7):
+    centres = [round((j + 0.5) * stride, 1) for j in range(columns)]
     print(f"stride {stride:.1f}: centres at {centres}")
 
 # %% [markdown] tags=["core"]
@@ -236,7 +236,7 @@ print(anchors.box_iou(pair, other).diagonal())
 # An anchor of 40 by 40 stands about $(20, 40)$.
 # The object is 20 wide and 40 high, about $(30, 30)$.
 # What should the network answer?
-# Not $(30, 30, 20, 40)$: the same object one cell further on should get the same answer.
+# Not $(30, 30, 20, 40)$: the same object one place further on should get the same answer.
 # So we measure in anchor sides, from the anchor's middle:
 #
 # to the right: $(30 - 20) / 40 = 0.25$; downwards: $(30 - 40) / 40 = -0.25$; width: half, $\log \tfrac12 = -0.69$;
@@ -317,20 +317,20 @@ show(anchors.assign)
 # %% tags=["core", "slide", "nbval-check-output"]
 three = torch.tensor([[0.0, 0, 10, 10], [2, 0, 12, 10], [5, 0, 15, 10]])
 object_ = torch.tensor([[0.0, 0, 10, 10]])
-found = anchors.assign(three, object_, torch.tensor([7]))
-assert found.labels.tolist() == [7, 7, -1]  # by hand, above
-found
+assignment = anchors.assign(three, object_, torch.tensor([7]))
+assert assignment.labels.tolist() == [7, 7, -1]  # by hand, above
+assignment
 
 # %% [markdown] tags=["core"]
 # The same on a scene, with anchors that suit it better than the paper's (how they are chosen comes next): its objects,
 # then the anchors that learn the largest and the smallest of them.
 
 # %% tags=["core", "slide"]
-found = anchors.assign(small, scene.boxes, scene.labels)
+assignment = anchors.assign(small, scene.boxes, scene.labels)
 drawn = {"objects": scene.boxes}
 for i in anchors.box_area(scene.boxes).argsort()[[-1, 0]].tolist():
-    drawn[f"anchors of the {scene.labels[i]}"] = small[found.matched == i]
-positive, total = int((found.labels >= 0).sum()), len(small)
+    drawn[f"anchors of the {scene.labels[i]}"] = small[assignment.matched == i]
+positive, total = int((assignment.labels >= 0).sum()), len(small)
 says = f"{len(scene.boxes)} objects, {positive} of {total:,} anchors learn them."
 plots.boxes(dict.fromkeys(drawn, scene.image), drawn, says=says)
 
@@ -494,8 +494,8 @@ table(("ratios", "mean best IoU", "width and height swapped"), rows)
 tall = dict(scale=3, octaves=2, ratios=((0.79, 1.27),), levels=(2, 4))
 sets = {
     "the paper's, strides 8 to 128": {},
-    "nine a cell, scale 3, strides 4 to 32": dict(scale=3, levels=(2, 5)),
-    "two tall ones a cell, strides 4 to 16": tall,
+    "nine a place, scale 3, strides 4 to 32": dict(scale=3, levels=(2, 5)),
+    "two tall ones a place, strides 4 to 16": tall,
 }
 rows = []
 for name, config in sets.items():
@@ -558,7 +558,7 @@ print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are po
 # ## Summary
 #
 # - An anchor is a question: something of this size, here?
-#   Nine for every cell of every level.
+#   Nine for every place of every level.
 # - A stride is picture over level.
 #   It need not be whole.
 # - IoU is the shared area over the covered area.
@@ -575,13 +575,13 @@ print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are po
 #
 # ### 12.1 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
 #
-# A picture of 320 x 320, levels 3 to 7, nine anchors a cell.
+# A picture of 320 x 320, levels 3 to 7, nine anchors a place.
 # How many anchors?
 # Pencil first.
 #
 # <details><summary>Answer</summary>
 #
-# 40, 20, 10, 5 and 3 cells a side: $9 \cdot (1600 + 400 + 100 + 25 + 9) = 19{,}206$.
+# 40, 20, 10, 5 and 3 places a side: $9 \cdot (1600 + 400 + 100 + 25 + 9) = 19{,}206$.
 #
 # </details>
 
@@ -681,7 +681,7 @@ quiz("anchors")
 # - Ren, He, Girshick, Sun, [Faster R-CNN](https://arxiv.org/abs/1506.01497), 2015.
 #   Anchors and their code.
 # - Lin, Goyal, Girshick, He, Dollár, [Focal Loss for Dense Object Detection](https://arxiv.org/abs/1708.02002), 2017.
-#   RetinaNet: nine anchors a cell, thresholds 0.5 and 0.4.
+#   RetinaNet: nine anchors a place, thresholds 0.5 and 0.4.
 # - Tan, Pang, Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019.
 #   Anchor scale 4.
 # - Rezatofighi and others, [Generalized Intersection over Union](https://arxiv.org/abs/1902.09630), 2019.

@@ -66,7 +66,7 @@ device = setup("14_detection_loss", seed=0)
 # What stands between them is one number, the loss.
 # Everything that the network ever learns, it learns through this number.
 #
-# Nine anchors a cell on strides 4 to 32 make 12,240 for one scene.
+# Nine anchors a place on strides 4 to 32 make 12,240 for one scene.
 # About fifty of them see a digit.
 # How do you hear fifty voices among twelve thousand?
 

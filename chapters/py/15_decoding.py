@@ -84,8 +84,8 @@ sample = scenes[281]
 plots.boxes(sample.image, sample.boxes, sample.labels, names=names)
 
 # %% [markdown] tags=["core"]
-# Before you run the next cell: this small detector has anchors on three levels, with cells 4, 8 and 16 pixels apart,
-# two on each cell.
+# Before you run the next cell: this small detector has anchors on three levels, with places 4, 8 and 16 pixels apart,
+# two at each place.
 # How many anchors is that for 128 x 128 pixels?
 # And how many scores, with ten classes?
 
@@ -115,7 +115,7 @@ len(places), len(places) * classes
 show(decoding.best_pairs)
 
 # %% tags=["core", "slide", "nbval-check-output"]
-toy = torch.full((2 * 2, 1, 1), -9.0)  # one cell, two anchors, two classes
+toy = torch.full((2 * 2, 1, 1), -9.0)  # one place, two anchors, two classes
 toy[0], toy[1] = math.log(3), 0.0  # anchor 0 says both
 logits, at, kind = decoding.best_pairs([toy], 2, count=2)
 assert (logits.sigmoid() - torch.tensor([0.75, 0.5])).abs().max() < 1e-6

@@ -22,6 +22,7 @@ NEGATIVE, IGNORED = -1, -2  # labels of anchors without an object
 EPS = 1e-7  # pixels added to every side in `encode`: no division by 0, no log of 0
 # The reference has no limit: there an untrained network may answer with infinity.
 MAX_LOG_SIZE = math.log(1000 / 16)
+Ratios = tuple[tuple[float | int, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class AnchorConfig:
 
     scale: float | int = 4.0
     octaves: int = 3
-    ratios: tuple[tuple[float | int, ...], ...] = ((1, 1), (1.4, 0.7), (0.7, 1.4))
+    ratios: Ratios = ((1, 1), (1.4, 0.7), (0.7, 1.4))
     levels: tuple[int, int] = (3, 7)
 
     def __post_init__(self):
@@ -95,14 +96,15 @@ def anchors(
     levels = []
     for rows, columns in level_sizes(image_size, *config.levels):
         stride = np.array([width / columns, height / rows])
-        across, down = np.meshgrid(np.arange(columns), np.arange(rows))  # H W
-        places = np.stack([across, down], -1)  # H W 2
-        centres = (places.reshape(-1, 1, 2) + 0.5) * stride  # H*W 1 2, Eq. 12.1
+        column, row = np.arange(columns), np.arange(rows)
+        across, down = np.meshgrid(column, row)  # H W
+        places = np.stack([across, down], -1).reshape(-1, 1, 2)  # H*W 1 2
+        centres = (places + 0.5) * stride  # H*W 1 2, Eq. 12.1
         half = shapes * stride / 2  # K 2
         corners = np.concatenate([centres - half, centres + half], 2)  # H*W K 4
         levels.append(corners.reshape(-1, 4))
-    boxes = np.concatenate(levels)  # A 4
-    return torch.from_numpy(boxes.astype(np.float32)).to(device)
+    boxes = np.concatenate(levels).astype(np.float32)  # A 4
+    return torch.from_numpy(boxes).to(device)
 
 
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
@@ -110,7 +112,8 @@ def flatten(outputs: list[Tensor], size: int) -> Tensor:
     levels = []
     for output in outputs:
         by_place = output.permute(0, 2, 3, 1)  # B H W K*size
-        levels.append(by_place.reshape(len(output), -1, size))  # B H*W*K size
+        rows = by_place.reshape(len(output), -1, size)  # B H*W*K size
+        levels.append(rows)
     return torch.cat(levels, 1)  # B A size
 
 
@@ -178,7 +181,8 @@ def decode(
     >>> decode(torch.tensor([[0.0, 0.5, 0, 0]]), anchor).tolist()
     [[20.0, 20.0, 60.0, 60.0]]
     """
-    codes = codes.to(torch.promote_types(codes.dtype, torch.float32))
+    at_least = torch.promote_types(codes.dtype, torch.float32)
+    codes = codes.to(at_least)
     shift, stretch = codes.split(2, -1)  # *B A 2: ty tx, th tw
     stretch = stretch.clamp(max=MAX_LOG_SIZE)
     anchor_centre, anchor_size = _centre_and_size(anchors)  # A 2, y first
@@ -212,9 +216,8 @@ def assign(
     if not 0 < unmatched <= matched:
         raise ValueError(f"{unmatched=} must be above 0, and {matched=} not below it")
     insist_objects(boxes, labels)
-    if len(boxes) == 0:  # a picture without objects: everything is background
-        none = torch.full((len(anchors),), NEGATIVE, device=anchors.device)
-        return Assignment(none, torch.zeros_like(anchors), none)
+    if len(boxes) == 0:
+        return _background(anchors)
     iou = box_iou(boxes, anchors)  # N A
     # Rule 1: each anchor, its best object. Of equals the first.
     best_iou, owner = iou.max(0)  # A, Eq. 12.5
@@ -224,7 +227,8 @@ def assign(
     # gives it to the first. Of two plain writes to one place no order is promised.
     numbers = torch.arange(len(boxes), device=boxes.device)
     nobody = torch.full_like(owner, len(boxes))
-    forced = nobody.scatter_reduce(0, iou.argmax(1), numbers, "amin")  # A
+    favourite = iou.argmax(1)  # N
+    forced = nobody.scatter_reduce(0, favourite, numbers, "amin")  # A
     owner = torch.where(forced < len(boxes), forced, owner)
     # What the owner asks of its anchors.
     positive = owner >= 0
@@ -234,6 +238,12 @@ def assign(
     codes = torch.zeros_like(anchors)  # A 4
     codes[positive] = encode(boxes[mine], anchors[positive])
     return Assignment(classes, codes, owner)
+
+
+def _background(anchors: Float[Tensor, "A 4"]) -> Assignment:
+    """What anchors learn from a picture without objects."""
+    none = torch.full((len(anchors),), NEGATIVE, device=anchors.device)
+    return Assignment(none, torch.zeros_like(anchors), none)
 
 
 def insist_objects(boxes: Tensor, labels: Tensor, where: str = "") -> None:
@@ -275,7 +285,9 @@ def coverage(
             continue
         numbers = torch.arange(len(objects), device=objects.device)
         owner = assign(anchors, objects, numbers, matched).matched  # A
+        learns = owner == numbers[:, None]  # N A
+        iou = box_iou(objects, anchors)  # N A
         sides.append(box_area(objects).sqrt())
-        ious.append(box_iou(objects, anchors).amax(1))
-        positives.append((owner == numbers[:, None]).sum(1))
+        ious.append(iou.amax(1))
+        positives.append(learns.sum(1))
     return Coverage(torch.cat(sides), torch.cat(ious), torch.cat(positives))

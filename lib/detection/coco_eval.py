@@ -1,6 +1,6 @@
 """How good is a detector? Matching, precision and recall, and COCO's twelve numbers.
 
-Detections of one class and image are taken best score first. Each claims the free
+Detections of one class and image are taken best score first. Each detections the free
 object that it overlaps most; it is right if there is one, else false. Walking down the
 scores gives precision over recall. COCO averages that over 101 recalls, 10 overlaps
 and all classes. Every number equals that of pycocotools to 1e-12.
@@ -24,6 +24,8 @@ RECALLS = np.linspace(0, 1, 101)  # R
 # A: all, small, medium, large, in pixels; both ends belong: 1024 is small and medium.
 AREAS = np.array([(0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10)])
 CUTS = (1, 10, 100)  # M: detections that an image may have of one class
+Matched = Bool[np.ndarray, "A T D"]
+Verdicts = Bool[np.ndarray, " D"]
 NOTHING = -1  # what a detection took that overlaps no free object enough
 _NAMES = "ap ap50 ap75 ap_small ap_medium ap_large ar1 ar10 ar100 ar_small ar_medium"
 
@@ -101,17 +103,17 @@ def detections(
         last = min(first + batch_size, len(dataset))
         samples = [dataset[i] for i in range(first, last)]
         pictures = [sample.image for sample in samples]
-        found = decoding.detect_all(model, pictures, **how)
-        for sample, each in zip(samples, found, strict=True):
-            results += _dictionaries(sample.image_id, each, ids)
+        answers = decoding.detect_all(model, pictures, **how)
+        for sample, answer in zip(samples, answers, strict=True):
+            results += _dictionaries(sample.image_id, answer, ids)
     return results
 
 
-def _dictionaries(image_id, found: decoding.Detections, ids: list) -> list[dict]:
+def _dictionaries(image_id, answer: decoding.Detections, ids: list) -> list[dict]:
     """Detections of one picture as COCO writes them: ids, and boxes xywh."""
-    boxes = found.boxes.clone()
+    boxes = answer.boxes.clone()
     boxes[:, 2:] -= boxes[:, :2]  # xyxy to xywh
-    columns = boxes.tolist(), found.scores.tolist(), found.labels.tolist()
+    columns = boxes.tolist(), answer.scores.tolist(), answer.labels.tolist()
     entries = []
     for bbox, score, label in zip(*columns, strict=True):
         if label >= len(ids):
@@ -134,15 +136,17 @@ def precision_recall(ground_truth, detections) -> PrecisionRecall:
     Two things are kinder than pycocotools: an annotation without `area` has that of
     its box, and one with the id 0 counts (pycocotools takes a match with it for none).
     """
-    objects, found, ids = read(ground_truth, detections)
+    objects, detections, ids = read(ground_truth, detections)
     classes, sizes = len(ids), len(AREAS)
     precision = np.full((len(IOUS), len(RECALLS), classes, sizes), -1.0)
     scores = np.full_like(precision, -1.0)
     recall = np.full((len(IOUS), classes, sizes, len(CUTS)), -1.0)
-    objects = objects.take(np.lexsort((objects.image, objects.category)))
-    found = found.take(np.lexsort((-found.score, found.image, found.category)))
+    order = np.lexsort((objects.image, objects.category))
+    objects = objects.take(order)
+    order = np.lexsort((-detections.score, detections.image, detections.category))
+    detections = detections.take(order)
     for k in range(classes):
-        one_class = _precision_recall(_of_class(objects, k), _of_class(found, k))
+        one_class = _precision_recall(_of_class(objects, k), _of_class(detections, k))
         precision[:, :, k], scores[:, :, k], recall[:, k] = one_class
     return PrecisionRecall(precision, scores, recall, ids)
 
@@ -153,20 +157,22 @@ def _of_class(boxes: Boxes, k: int) -> Boxes:
     return boxes.take(slice(first, last))
 
 
-def _precision_recall(objects: Boxes, found: Boxes):
+def _precision_recall(objects: Boxes, detections: Boxes):
     """Precision (T, R, A), scores (T, R, A) and recall (T, A, M) of one class.
 
-    Both are sorted by image, `found` by score within it.
+    Both are sorted by image, `detections` by score within it.
     """
-    rank = np.arange(len(found.image)) - np.searchsorted(found.image, found.image)
-    found, rank = found.take(rank < CUTS[-1]), rank[rank < CUTS[-1]]
+    image = detections.image
+    rank = np.arange(len(image)) - np.searchsorted(image, image)  # in its image
+    kept = rank < CUTS[-1]
+    detections, rank = detections.take(kept), rank[kept]
     left_out = objects.crowd[:, None] | _outside(objects.area)  # G A
-    matched, ignored = match(objects, found, left_out)  # A T D
-    order = np.argsort(-found.score, kind="stable")  # ties: in order of images
+    matched, ignored = match(objects, detections, left_out)  # A T D
+    order = np.argsort(-detections.score, kind="stable")  # ties: in order of images
     right = (matched & ~ignored)[..., order]
     false = (~matched & ~ignored)[..., order]
-    score = np.append(found.score[order], 0)  # 0 for a recall that is never reached
-    rank = rank[order]
+    score, rank = detections.score[order], rank[order]
+    score = np.append(score, 0)  # of a recall that is never reached
     precision = np.full((len(IOUS), len(RECALLS), len(AREAS)), -1.0)
     scores = np.full_like(precision, -1.0)
     recall = np.full((len(IOUS), len(AREAS), len(CUTS)), -1.0)
@@ -183,7 +189,7 @@ def _precision_recall(objects: Boxes, found: Boxes):
 
 
 def interpolated_precision(
-    right: Bool[np.ndarray, " D"], false: Bool[np.ndarray, " D"], objects: int
+    right: Verdicts, false: Verdicts, objects: int
 ) -> tuple[Float[np.ndarray, " R"], Int[np.ndarray, " R"]]:
     """Precision at 101 recalls, and the detection at which each is reached.
 
@@ -201,7 +207,8 @@ def interpolated_precision(
     recall = hits / objects  # Eq. 16.2
     precision = hits / (hits + misses + np.spacing(1))  # 0 / 0 is 0
     from_right = precision[::-1]
-    envelope = np.maximum.accumulate(from_right)[::-1]  # Eq. 16.3
+    best = np.maximum.accumulate(from_right)
+    envelope = best[::-1]  # Eq. 16.3
     at = np.searchsorted(recall, RECALLS)
     return np.append(envelope, 0)[at], at
 
@@ -210,13 +217,15 @@ def interpolated_precision(
 
 
 def overlaps(
-    found: Float[np.ndarray, "N 4"],
+    detections: Float[np.ndarray, "N 4"],
     objects: Float[np.ndarray, "N 4"],
     crowd: Bool[np.ndarray, " N"],
 ) -> Float[np.ndarray, " N"]:
     """IoU row by row, boxes xywh in pixels; in a crowd, the share of the detection."""
-    corner, size = found[:, :2], found[:, 2:]
-    other_corner, other_size = objects[:, :2], objects[:, 2:]
+    corner = detections[:, :2]
+    size = detections[:, 2:]
+    other_corner = objects[:, :2]
+    other_size = objects[:, 2:]
     low = np.maximum(corner, other_corner)
     high = np.minimum(corner + size, other_corner + other_size)
     sides = (high - low).clip(0)  # N 2; 0 where they do not touch
@@ -262,22 +271,22 @@ def match_one_image(
 
 
 def match(
-    objects: Boxes, found: Boxes, left_out: Bool[np.ndarray, "G A"]
-) -> tuple[Bool[np.ndarray, "A T D"], Bool[np.ndarray, "A T D"]]:
+    objects: Boxes, detections: Boxes, left_out: Bool[np.ndarray, "G A"]
+) -> tuple[Matched, Matched]:
     """`match_one_image` of all images of a class at once, at every overlap and size.
 
-    Both are sorted by image, `found` by score within it; `left_out` objects do not
+    Both are sorted by image, `detections` by score within it; `left_out` objects do not
     count. Returns which detections took an object, and which are to be ignored: those
     that took one that does not count, or took nothing and have their area outside.
     """
-    pairs = _pairs(objects, found)
-    shape = len(found.image), len(IOUS), len(AREAS)
-    matched = np.zeros(shape, bool)  # D T A
-    ignored = np.zeros(shape, bool)
-    taken = np.zeros((len(objects.image), *shape[1:]), bool)  # G T A
+    pairs = _pairs(objects, detections)
+    each = len(IOUS), len(AREAS)
+    matched = np.zeros((len(detections.image), *each), bool)  # D T A
+    ignored = np.zeros_like(matched)
+    taken = np.zeros((len(objects.image), *each), bool)  # G T A
     # Images do not disturb each other. So all first detections choose at once, then
     # all second ones, and so on: as many steps as one image needs.
-    for detection, object_, overlap in _turns(pairs, found.image):
+    for detection, object_, overlap in _turns(pairs, detections.image):
         n = len(object_)
         enough = overlap[:, None, None] >= IOUS[:, None]  # P T 1
         free = enough & ~taken[object_]  # P T A
@@ -295,7 +304,7 @@ def match(
         winner = object_[best[hit] % n]
         _, t, a = hit.nonzero()
         taken[winner, t, a] = ~objects.crowd[winner]
-    outside = _outside(found.area)[:, None]  # D 1 A
+    outside = _outside(detections.area)[:, None]  # D 1 A
     ignored |= ~matched & outside
     return matched.transpose(2, 1, 0), ignored.transpose(2, 1, 0)
 
@@ -308,15 +317,16 @@ class _Pairs(NamedTuple):
     overlap: Float[np.ndarray, " P"]
 
 
-def _pairs(objects: Boxes, found: Boxes) -> _Pairs:
+def _pairs(objects: Boxes, detections: Boxes) -> _Pairs:
     """The pairs that overlap by half or more, in order of detections."""
-    first = np.searchsorted(objects.image, found.image)  # D, of the image's objects
-    last = np.searchsorted(objects.image, found.image, side="right")
+    # Of each detection's image: its first object, and how many there are.
+    first = np.searchsorted(objects.image, detections.image)  # D
+    last = np.searchsorted(objects.image, detections.image, side="right")
     count = last - first
-    detection = np.repeat(np.arange(len(found.image)), count)  # P
+    detection = np.repeat(np.arange(len(detections.image)), count)  # P
     before = np.cumsum(count) - count  # pairs of the detections before
     object_ = np.arange(len(detection)) + np.repeat(first - before, count)
-    boxes = found.xywh[detection], objects.xywh[object_]
+    boxes = detections.xywh[detection], objects.xywh[object_]
     overlap = overlaps(*boxes, objects.crowd[object_])
     near = overlap >= IOUS[0]
     return _Pairs(detection[near], object_[near], overlap[near])

@@ -28,6 +28,7 @@ IOU = 0.5  # two boxes of one class that overlap by more show one object
 SIGMA = 0.5  # of soft-NMS: how fast scores fall with overlap
 FAINT = 0.001  # soft-NMS stops here
 BLOCK = 64  # see `largest`
+Kept = tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]  # rows that stay, their scores
 
 
 class Detections(NamedTuple):
@@ -64,14 +65,16 @@ def best_pairs(
     logits, pairs = [], []
     first = 0  # the number of this level's first pair
     for level in class_outputs:
+        by_place = level.permute(1, 2, 0)  # H W A*K
         # channels_last outputs are in this order already: a view, nothing is copied.
-        flat = level.permute(1, 2, 0).reshape(-1)  # H*W*A*K
+        flat = by_place.reshape(-1)  # H*W*A*K
         best, pair = largest(flat, count)
         logits.append(best)
         pairs.append(pair + first)
         first += len(flat)
     logits = torch.cat(logits)
-    logits, best = logits.topk(min(count, len(logits)))
+    count = min(count, len(logits))
+    logits, best = logits.topk(count)
     pairs = torch.cat(pairs)[best]
     return logits, pairs // classes, pairs % classes
 
@@ -91,7 +94,7 @@ def hard_nms(
     scores: Float[Tensor, " N"],
     labels: Int64[Tensor, " N"],
     keep: int = KEEP,
-) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
+) -> Kept:
     """NMS in each class: the rows that stay, best first, and their scores.
 
     >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
@@ -99,7 +102,8 @@ def hard_nms(
     >>> hard_nms(boxes, torch.tensor([0.9, 0.8, 0.5]), labels)[0].tolist()
     [0, 2]
     """
-    kept = torchvision.ops.batched_nms(boxes, scores, labels, IOU)[:keep]  # Eq. 15.3
+    kept = torchvision.ops.batched_nms(boxes, scores, labels, IOU)  # Eq. 15.3
+    kept = kept[:keep]
     return kept, scores[kept]
 
 
@@ -108,7 +112,7 @@ def soft_nms(
     scores: Float[Tensor, " N"],
     labels: Int64[Tensor, " N"],
     keep: int = KEEP,
-) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
+) -> Kept:
     """Soft-NMS in each class: rows in the order they were chosen, and their scores.
 
     Each choice lowers the scores of its class by overlap. Chosen scores only fall, so
@@ -128,9 +132,11 @@ def soft_nms(
             break
         chosen.append(best)
         final.append(score)
-        rivals = (labels == labels[best]).nonzero()[:, 0]
+        same_class = labels == labels[best]
+        rivals = same_class.nonzero()[:, 0]
         iou = anchors.box_iou(boxes[best, None], boxes[rivals])[0]
-        now[rivals] *= torch.exp(-(iou**2) / SIGMA)  # Eq. 15.4
+        factor = torch.exp(-(iou**2) / SIGMA)  # Eq. 15.4
+        now[rivals] *= factor
         now[best] = 0
     rows = torch.tensor(chosen, dtype=torch.int64, device=scores.device)
     if not final:
@@ -195,18 +201,22 @@ def detect_all(model, pictures: list, threshold=0.3, **how) -> list[Detections]:
     pictures = [read(picture) for picture in pictures]
     if not pictures:
         return []
-    side = max(model.config.image_size)
+    config = model.config
+    side = max(config.image_size)
     inputs, scales = _letterboxes(pictures, model, side)
     with modes.evaluation(model):
         outputs = model(inputs)
     _insist_numbers(outputs)
-    boxes = anchors.anchors((side, side), model.config.anchors, inputs.device)
+    boxes = anchors.anchors((side, side), config.anchors, inputs.device)
     sizes = []  # of the part of each letterbox that is picture
     for picture, scale in zip(pictures, scales, strict=True):
         height, width = picture.shape[1:]
         sizes.append((height * scale, width * scale))
-    found = postprocess(*outputs, boxes, sizes, threshold=threshold, **how)
-    return [_back(*each) for each in zip(found, scales, pictures, strict=True)]
+    in_letterboxes = postprocess(*outputs, boxes, sizes, threshold=threshold, **how)
+    results = []
+    for i, detections in enumerate(in_letterboxes):
+        results.append(_back(detections, scales[i], pictures[i]))
+    return results
 
 
 def _letterboxes(pictures: list[Tensor], model, side: int) -> tuple[Tensor, list]:
@@ -238,9 +248,9 @@ def _insist_numbers(outputs: tuple[list[Tensor], list[Tensor]]) -> None:
                 )
 
 
-def _back(found: Detections, scale: float, picture: Tensor) -> Detections:
+def _back(detections: Detections, scale: float, picture: Tensor) -> Detections:
     """From pixels of the letterbox to those of the picture; boxes without area go."""
-    boxes, scores, labels = found
+    boxes, scores, labels = detections
     boxes = clip(data.unletterbox(boxes, scale), *picture.shape[1:])
     full = (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Detections(boxes[full], scores[full], labels[full])

@@ -30,6 +30,8 @@ class Loss(NamedTuple):
 
 def prior_bias(probability: float = 0.01) -> float:
     """The logit of a probability: where the class head's bias has to begin."""
+    if not 0 < probability < 1:
+        raise ValueError(f"probability is {probability}; give one above 0 and below 1")
     return -math.log((1 - probability) / probability)  # Eq. 14.3
 
 

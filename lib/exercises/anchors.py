@@ -18,7 +18,7 @@ def rounded_down() -> int:
     return 9 * sum((320 // 2**level) ** 2 for level in range(3, 8))
 
 
-def cells_at_320() -> int:
+def places_at_320() -> int:
     return anchors_at_320() // 9
 
 
@@ -191,16 +191,16 @@ EXERCISES = (
     Exercise(
         name="anchors_at_320", number="12.1", kind="predict", minutes=5, difficulty=1,
         points=1,
-        task="Anchors of a picture of 320 x 320 on levels 3 to 7, nine a cell.",
+        task="Anchors of a picture of 320 x 320 on levels 3 to 7, nine a place.",
         reference=anchors_at_320,
         wrong=(
-            Wrong(rounded_down, "a level of 5 cells is halved to 3, not to 2: sides are"
-                  " rounded up"),
-            Wrong(cells_at_320, "these are the cells; how many anchors has each?"),
+            Wrong(rounded_down, "a level of 5 places is halved to 3, not to 2: sides"
+                  " are rounded up"),
+            Wrong(places_at_320, "these are the places; how many anchors has each?"),
             Wrong(only_level_three, "that is level 3 alone; four coarser ones follow"),
         ),
         hints=(
-            "Level 3 has 320 / 8 = 40 cells a side. Halve four times, rounding up.",
+            "Level 3 has 320 / 8 = 40 places a side. Halve four times, rounding up.",
             "Nine times the sum of the squares.",
         ),
     ),
@@ -323,12 +323,12 @@ QUIZ = (
         form="{:.2f}",
     ),
     Question(
-        "EfficientDet-D0 looks at 512 x 512 pixels with nine anchors a cell on levels 3"
-        " to 7. How many boxes does it judge?",
+        "EfficientDet-D0 looks at 512 x 512 pixels with nine anchors a place on levels"
+        " 3 to 7. How many boxes does it judge?",
         (
-            Option("49,104", "64 * 64 + 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4 cells, nine"
+            Option("49,104", "64 * 64 + 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4 places, nine"
                    " each.", True),
-            Option("5,456", "That is the number of cells."),
+            Option("5,456", "That is the number of places."),
             Option("36,864", "That is level 3 alone."),
             Option("100", "That is how many detections are kept in the end."),
         ),

@@ -280,7 +280,7 @@ def after_soft_nms() -> float:
 
 QUIZ = (
     Question(
-        "D0 looks at 512 x 512 pixels with 9 anchors a cell on P3 to P7, and knows 90"
+        "D0 looks at 512 x 512 pixels with 9 anchors a place on P3 to P7, and knows 90"
         " classes. How many scores does one picture give?",
         (
             Option("49,104", "That is the number of anchors; each has a score for every"

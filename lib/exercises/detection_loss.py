@@ -28,9 +28,9 @@ def positives_share(gamma=1.5, bias=None) -> float:
     bias = detection_loss.prior_bias() if bias is None else bias
     scenes = data.scenes("validation", 8)
     grid = anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))
-    found = [anchors.assign(grid, s.boxes, s.labels).labels for s in scenes]
-    positives = sum(int((labels >= 0).sum()) for labels in found)
-    questions = len(found) * len(grid) * 10
+    learned = [anchors.assign(grid, s.boxes, s.labels).labels for s in scenes]
+    positives = sum(int((labels >= 0).sum()) for labels in learned)
+    questions = len(learned) * len(grid) * 10
     logits, yes = torch.full((2,), bias), torch.tensor([True, False])
     own, other = detection_loss.focal_loss(logits, yes, gamma=gamma).tolist()
     own, other = positives * own, (questions - positives) * other
@@ -344,7 +344,7 @@ QUIZ = (
                    " 0.005, a class missed costs about 1.", "The factor brings both to"
                    " one size, so that the network learns both.", True),
             Option("There are 50 anchors to an object.", "There are about 17, with nine"
-                   " a cell."),
+                   " a place."),
             Option("It makes up for the division by 4.", "The division by 4 is a mean"
                    " over ty, tx, th and tw."),
         ),
