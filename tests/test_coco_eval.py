@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lib.basics import data
-from lib.detection import anchors, coco_eval, coco_tables
+from lib.detection import anchors, categories, coco_eval, coco_tables
 
 
 def ground_truth(objects, images=1, categories=1) -> dict:
@@ -411,6 +411,93 @@ def test_labels_become_the_category_ids_of_the_dataset():
     dataset = Gaps(scenes.images, scenes.boxes, scenes.labels, scenes.starts)
     found = coco_eval.detections(Oracle(scenes), dataset, threshold=0.5)
     assert 100 + 10 * label in {d["category_id"] for d in found}
+
+
+# COCO numbers 80 categories from 1 to 90, and published detectors have 90 outputs.
+GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+COCO_IDS = [i for i in range(1, 91) if i not in GAPS]
+
+
+class Sure(nn.Module):
+    """90 outputs, sure of one of them at one place; `known`: as official weights."""
+
+    def __init__(self, label: int, known=categories.COCO):
+        super().__init__()
+        config = anchors.AnchorConfig(levels=(3, 3))
+        self.config = SimpleNamespace(
+            image_size=(64, 64), num_classes=90, anchors=config, mean=(0.5,) * 3,
+            std=(0.5,) * 3, categories=known,
+        )  # fmt: skip
+        self.weight, self.label = nn.Parameter(torch.ones(1)), label
+
+    def forward(self, images):
+        logits = torch.full((len(images), 9 * 90, 8, 8), -20.0)
+        logits[:, self.label, 4, 4] = 5.0
+        return [logits], [torch.zeros(len(images), 36, 8, 8)]
+
+
+class OnePicture(list):
+    """A dataset of one picture without objects, with these categories."""
+
+    def __init__(self, ids, names):
+        self.category_ids, self.names = ids, names
+        none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+        super().__init__([data.Sample(torch.zeros(3, 64, 64).byte(), *none, 7)])
+
+
+def found_by(model, ids, names) -> list[int]:
+    found = coco_eval.detections(model, OnePicture(ids, names), threshold=0.5)
+    return [entry["category_id"] for entry in found]
+
+
+def test_90_outputs_find_the_80_ids_of_coco():
+    """Output k of published weights means COCO's id k + 1, if there is one."""
+    names = [categories.COCO[i - 1].name for i in COCO_IDS]
+    for label in range(90):
+        expected = [] if label + 1 in GAPS else [label + 1]
+        assert found_by(Sure(label), COCO_IDS, names) == expected
+
+
+def test_names_lead_to_the_ids_of_a_smaller_dataset():
+    assert found_by(Sure(17), (1, 2), ("cat", "dog")) == [2]  # a dog, COCO's 18
+    assert found_by(Sure(16), (1, 2), ("cat", "dog")) == [1]
+    assert found_by(Sure(0), (1, 2), ("cat", "dog")) == []  # no persons here
+    pairs = tuple(each and tuple(each) for each in categories.COCO)  # as from a file
+    assert found_by(Sure(17, pairs), (1, 2), ("cat", "dog")) == [2]
+
+
+def test_a_detector_and_a_dataset_that_disagree_are_refused():
+    names = [categories.COCO[i - 1].name for i in COCO_IDS]
+    with pytest.raises(
+        ValueError, match="has 90 outputs .* the data has 80 categories"
+    ):
+        found_by(Sure(0, ()), COCO_IDS, names)
+    with pytest.raises(ValueError, match=r"1 person, .*\(1 cat, 2 hat\).*\['hat'\]"):
+        found_by(Sure(0), (1, 2), ("cat", "hat"))
+
+
+def test_a_label_beyond_the_configuration_is_refused():
+    model = Sure(5, ())
+    model.config.num_classes = 2
+    with pytest.raises(ValueError, match="answers label 5, and its config has 2"):
+        found_by(model, (1, 2), ("cat", "dog"))
+
+
+def test_nothing_to_look_at_gives_no_detections():
+    empty = OnePicture((1, 2), ("cat", "dog"))
+    empty.clear()
+    assert coco_eval.detections(Sure(17), empty) == []
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        coco_eval.detections(Sure(17), empty, batch_size=0)
+
+
+def test_frozen_norms_stay_frozen_and_chance_is_untouched():
+    model = Sure(17).train()
+    model.norm = nn.BatchNorm2d(3).eval()
+    before = torch.get_rng_state()
+    coco_eval.detections(model, OnePicture((1, 2), ("cat", "dog")))
+    assert model.training and not model.norm.training
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # -------------------------------------------------------------------------- bad input

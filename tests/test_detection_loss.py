@@ -274,6 +274,19 @@ def test_targets_that_cannot_be_learned_are_named(boxes, labels, words):
         )
 
 
+def test_an_assigned_label_without_a_logit_is_refused():
+    """Ids from 1 in a head of 3 outputs: class 3 would be a no to all three."""
+    logits, codes = torch.zeros(1, 2, 3), torch.zeros(1, 2, 4)
+    with pytest.raises(ValueError, match="label 3 needs more than 3 classes"):
+        detection_loss.loss_of_assigned(logits, codes, torch.tensor([[0, 3]]), codes)
+
+
+@pytest.mark.parametrize("probability", [0, 1, -0.1, 2.0, math.nan])
+def test_a_prior_is_a_probability(probability):
+    with pytest.raises(ValueError, match=f"probability is {probability}"):
+        detection_loss.prior_bias(float(probability))
+
+
 def test_targets_of_another_number_of_pictures_are_refused():
     with pytest.raises(ValueError, match="outputs are of 2 pictures, targets of 1"):
         detection_loss.detection_loss(*outputs(0.0, 0.0, 2), OBJECTS, GRID)

@@ -80,7 +80,9 @@ def ids_of_outputs(config, dataset) -> list[int | None]:
     the dataset has categories; then the order decides. ValueError gives both lists.
     """
     theirs = of_data(dataset, config.num_classes)
-    outputs = getattr(config, "categories", ())
+    # Plain pairs where a file was read.
+    pairs = getattr(config, "categories", ())
+    outputs = [None if pair is None else Category(*pair) for pair in pairs]
     if not outputs:
         if len(theirs) != config.num_classes:
             raise ValueError(

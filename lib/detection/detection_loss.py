@@ -83,12 +83,15 @@ def loss_of_assigned(
     """The loss where it is known what each anchor should answer (`anchors.assign`).
 
     Both parts are sums, divided by the positives of the whole batch plus 1: a picture
-    without objects counts, and a batch without any does not divide by 0.
+    without objects counts, and a batch without any does not divide by 0. ValueError for
+    a label that has no logit.
     """
+    classes = logits.shape[-1]
+    _insist_classes(labels, classes)
     logits, codes = logits.float(), codes.float()
     positives = (labels >= 0).sum()
     normaliser = positives + 1  # Eq. 14.5
-    numbers = torch.arange(logits.shape[-1], device=labels.device)  # K
+    numbers = torch.arange(classes, device=labels.device)  # K
     # One picture at a time stays in a CPU's cache: twice as fast as all at once.
     class_sum = 0.0
     for logit, label in zip(logits, labels, strict=True):
@@ -101,10 +104,10 @@ def loss_of_assigned(
     known = code_targets != 0
     error = codes[known] - code_targets[known]
     box_sum = huber_loss(error, delta).sum()
-    classes = class_sum / normaliser
-    boxes = box_sum / (4 * normaliser)
-    total = classes + box_weight * boxes  # Eq. 14.6
-    return Loss(total, classes, boxes, positives)
+    class_part = class_sum / normaliser
+    box_part = box_sum / (4 * normaliser)
+    total = class_part + box_weight * box_part  # Eq. 14.6
+    return Loss(total, class_part, box_part, positives)
 
 
 def detection_loss(
@@ -152,10 +155,13 @@ def _insist_targets(targets, pictures: int, classes: int) -> None:
             f" {given[1]} (labels)"
         )
     for i, objects in enumerate(zip(targets.boxes, targets.labels, strict=True)):
-        insist_objects(*objects, where=f"picture {i} of the batch: ")
-        highest = int(objects[1].max()) if len(objects[1]) else -1
-        if highest >= classes:
-            raise ValueError(
-                f"picture {i} of the batch: label {highest} needs more than {classes}"
-                " classes"
-            )
+        where = f"picture {i} of the batch: "
+        insist_objects(*objects, where)
+        _insist_classes(objects[1], classes, where)
+
+
+def _insist_classes(labels: Tensor, classes: int, where: str = "") -> None:
+    """ValueError for a label that has no logit: it would be a no to all classes."""
+    if labels.numel() and labels.max() >= classes:
+        highest = int(labels.max())
+        raise ValueError(f"{where}label {highest} needs more than {classes} classes")
