@@ -24,6 +24,10 @@ def test_a_stack_tells_both_inputs_of_each_cell():
     ("cells", "options", "message"),
     [
         ([], {}, "cells: empty"),
+        (5, {}, "cells: 5; give a list of triples"),
+        ([("normal", 8, "0")], {}, "cell 0, previous: '0'"),
+        (STACK, {"sides": 32}, "sides: 32; give a list"),
+        (STACK, {"sides": [32, 32, 16, 0.5]}, "sides: 0.5"),
         ([("normal", 8)], {}, "cell 0 is"),
         ([("normal", 8, 1)], {}, "reads state 1; those below it are 0 to 0"),
         (STACK, {"sides": [32]}, "sides: has 1, should have 4"),
@@ -63,6 +67,25 @@ def test_parts_of_a_detector_have_words_chapters_and_a_highlight():
 def test_a_part_that_there_is_not_is_named(field):
     with pytest.raises(ValueError, match=f"{field}: 'neck' is no part.*'pyramid'"):
         plots.detector(128, LEVELS, **{field: {"neck": "11"}})
+
+
+@pytest.mark.parametrize(
+    ("side", "levels", "options", "message"),
+    [
+        (0, LEVELS, {}, "side: 0; give a whole number"),
+        (128, 5, {}, "levels: 5; give a dictionary"),
+        (128, {}, {}, "levels: {}; give a dictionary"),
+        (128, {"P3": None}, {}, "levels 'P3': None"),
+        (128, LEVELS, {"backbone": True}, "backbone: True"),
+        (128, LEVELS, {"boxes": [1, 2]}, "boxes: give 2 axes"),
+        (128, LEVELS, {"boxes": [[1, 2]]}, r"boxes: shape .*\(N, 4\)"),
+        (128, LEVELS, {"words": ["pyramid"]}, "words: .*give a dictionary"),
+        (128, LEVELS, {"chapters": 11}, "chapters: 11; give a dictionary"),
+    ],
+)
+def test_bad_detectors_are_named(side, levels, options, message):
+    with pytest.raises(ValueError, match=message):
+        plots.detector(side, levels, **options)
 
 
 def test_a_picture_and_its_boxes_stand_at_both_ends():

@@ -33,6 +33,9 @@ def test_bars_of_a_softmax_are_as_high_as_its_probabilities():
     ("steps", "message"),
     [
         ([], "steps: 0 given, 1 to 5"),
+        (3, "steps: 3; give a list of decisions"),
+        ([("a", "xy", [0.5, 0.5])], r"steps\[0\]: .*give .decision"),
+        ([("a", "xy", [0.5, 0.5], 0.5)], r"steps\[0\] chosen: 0.5"),
         ([("a", "xy", [0.5, 0.6], 0)], r"steps\[0\]: probabilities sum to 1.1"),
         ([("a", "xy", [1.5, -0.5], 0)], r"steps\[0\]: prob.*none is below 0"),
         ([("a", "xy", [1.0], 0)], r"steps\[0\] probabilities: has 1 values"),
@@ -66,9 +69,13 @@ def test_mbconv_leaves_out_what_a_block_has_not():
 @pytest.mark.parametrize(
     ("numbers", "options", "message"),
     [
-        ((0, 6, 6), {}, "channels: 0; a whole number"),
+        ((0, 6, 6), {}, "channels: 0; give a whole number"),
         ((4, 24, 4), {"squeezed": 0}, "squeezed: 0"),
         ((4, 24, 4.5), {}, "filters: 4.5"),
+        (("4", 24, 4), {}, "channels: '4'"),
+        ((4, 24, 4), {"kernel": None}, "kernel: None"),
+        ((4, 24, float("nan")), {}, "filters: nan"),
+        ((4, 24, 4), {"highlight": 3}, "highlight: 3; give a list of parts"),
         ((4, 4, 4), {"highlight": "expand"}, "highlight: 'expand' is no part"),
         ((4, 24, 8), {"highlight": ["residual"]}, "'residual' is no part"),
     ],

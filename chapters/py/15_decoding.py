@@ -142,7 +142,7 @@ plots.lines(cuts, {"pairs": left}, log_y=True, says=says, **labels)
 # (The numbers are drawn on a logarithmic axis.)
 #
 # Codes become boxes as in chapter 12 (`anchors.decode`).
-# Here are the best pairs above 0.1, without anything else.
+# Here are the best pairs above 0.1, without anything else; the eight best are drawn darker and have their score.
 
 # %% tags=["core", "slide"]
 sure = scores >= 0.1
@@ -150,7 +150,7 @@ codes = anchors.flatten(box_outputs, 4)[0]
 boxes = anchors.decode(codes[at[sure]], places[at[sure]])
 some_scores, some_labels = scores[sure], kind[sure]
 says = f"{len(boxes)} boxes for {len(sample.boxes)} digits."
-plots.boxes(sample.image, boxes, says=says)
+plots.boxes(sample.image, boxes, scores=some_scores, says=says)
 
 # %% [markdown] tags=["core"]
 # What is found is found again, and again.

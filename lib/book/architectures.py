@@ -10,13 +10,14 @@ and others (arXiv 1707.07012) means, the detector what figure 3 of Tan, Pang, Le
 """
 
 from lib.book import pictures
-from lib.book.figure import Figure, array, finish, in_style
+from lib.book.figure import Figure, finish, in_style, listed, whole
 from lib.book.sheet import BLUE, GREEN, GREY, ORANGE, PURPLE, Sheet, known_parts
 
 PARTS = (
     "picture", "backbone", "pyramid", "class head", "box head", "anchors", "decoding",
     "boxes",
 )  # fmt: skip
+RISE, MIDDLE = 0.37, 1.95  # inches: from cell to cell of a stack; where it stands
 LEVEL = 0.5  # inches between the levels of a detector
 LOW = 1.35  # where its finest level stands
 COLUMNS = {"backbone": 0.8, "pyramid": 2.6, "heads": 4.25, "decoding": 5.5}
@@ -34,33 +35,24 @@ def stack(cells, *, first="stem", sides=None, highlight=(), title="", says=None)
     """
     cells = _cells(cells)
     if sides is not None:
-        sides = [int(side) for side in sides]
+        sides = listed("sides", sides, "a side for each state")
+        sides = [whole("sides", side) for side in sides]
         if len(sides) != len(cells) + 1:
             raise ValueError(f"sides: has {len(sides)}, should have {len(cells) + 1}")
     kinds = list(dict.fromkeys(kind for kind, *_ in cells))
     highlight = known_parts("highlight", highlight, kinds)
-    step, middle, wide = 0.37, 1.95, 2.25
-    sheet = Sheet(4.4, step * len(cells) + 0.4, title, highlight)
-    at, half = [0.2], [wide / 2]  # of each state's box: height, half of its width
-    sheet.box(middle, at[0], wide, 0.27, first, GREY)
-    for state, (kind, filters, _) in enumerate(cells, start=1):
-        at.append(0.2 + step * state)
-        words, narrow = f"{kind}, {filters} filters", kind.startswith("reduction")
-        below, wide = wide, max(wide - 0.2 * narrow, 1.55)
-        if narrow:
-            sheet.narrowing(middle, at[-1], below, wide, 0.27, words, ORANGE, kind)
-        else:
-            sheet.box(middle, at[-1], wide, 0.27, words, BLUE, kind)
-        half.append((below + wide) / 4)
+    sheet = Sheet(4.4, RISE * len(cells) + 0.4, title, highlight)
+    at = [0.2 + RISE * state for state in range(len(cells) + 1)]
+    half = _cell_boxes(sheet, cells, str(first), at)
     for cell, (_, _, previous) in enumerate(cells):
-        sheet.arrow((middle, at[cell] + 0.135), (middle, at[cell + 1] - 0.135))
+        sheet.arrow((MIDDLE, at[cell] + 0.135), (MIDDLE, at[cell + 1] - 0.135))
         if previous is None or previous == cell:
             continue
         # Left and right in turn, so that two arcs never run beside each other.
         side = 1 if cell % 2 else -1
-        start = middle + side * half[previous], at[previous] + 0.05
-        stop = middle + side * half[cell + 1], at[cell + 1] - 0.05
-        far = middle + side * (1.2 + 0.17 * (cell + 1 - previous))
+        start = MIDDLE + side * half[previous], at[previous] + 0.05
+        stop = MIDDLE + side * half[cell + 1], at[cell + 1] - 0.05
+        far = MIDDLE + side * (1.2 + 0.17 * (cell + 1 - previous))
         sheet.curve(start, (far, start[1]), (far, stop[1]), stop)
     if sides is not None:
         for y, side in zip(at, sides, strict=True):
@@ -71,21 +63,41 @@ def stack(cells, *, first="stem", sides=None, highlight=(), title="", says=None)
 def _cells(cells) -> list[tuple]:
     """Triples (kind, filters, previous), checked."""
     checked = []
-    for k, cell in enumerate(cells):
+    for k, cell in enumerate(listed("cells", cells, "triples")):
         try:
             kind, filters, previous = cell
         except (TypeError, ValueError):
             raise ValueError(
                 f"cells: cell {k} is {cell!r}; give (kind, filters, previous)"
             ) from None
-        if previous is not None and not 0 <= previous <= k:
-            raise ValueError(
-                f"cells: cell {k} reads state {previous}; those below it are 0 to {k}"
-            )
+        if previous is not None:
+            previous = whole(f"cells: cell {k}, previous", previous, least=0)
+            if previous > k:
+                raise ValueError(
+                    f"cells: cell {k} reads state {previous}; those below it are 0 to "
+                    f"{k}"
+                )
         checked.append((str(kind), filters, previous))
     if not checked:
         raise ValueError("cells: empty; give at least one cell")
     return checked
+
+
+def _cell_boxes(sheet: Sheet, cells, first: str, at) -> list[float]:
+    """A box for each state; gives half of each one's width at its middle."""
+    wide = 2.25
+    sheet.box(MIDDLE, at[0], wide, 0.27, first, GREY)
+    half = [wide / 2]
+    for (kind, filters, _), y in zip(cells, at[1:], strict=True):
+        words = f"{kind}, {filters} filters"
+        below = wide
+        if kind.startswith("reduction"):
+            wide = max(wide - 0.2, 1.55)
+            sheet.narrowing(MIDDLE, y, below, wide, 0.27, words, ORANGE, kind)
+        else:
+            sheet.box(MIDDLE, y, wide, 0.27, words, BLUE, kind)
+        half.append((below + wide) / 4)
+    return half
 
 
 def _stack_in_words(cells, first, sides, says):
@@ -123,16 +135,20 @@ def detector(
     shown at both ends. Raises ValueError for a name that is no part, and for `backbone`
     outside the levels.
     """
-    sides = {str(name): int(value) for name, value in dict(levels).items()}
-    if not 1 <= backbone <= len(sides):
+    if not hasattr(levels, "items") or not levels:
+        raise ValueError(f"levels: {levels!r}; give a dictionary from a name to a side")
+    sides = {str(k): whole(f"levels {k!r}", v) for k, v in levels.items()}
+    side, backbone = whole("side", side), whole("backbone", backbone)
+    if backbone > len(sides):
         raise ValueError(f"backbone: {backbone}, of {len(sides)} levels")
     own = {part: part for part in PARTS}
     own |= {"decoding": "decode,\nkeep the best", "class head": "class head\nwhat?"}
     own |= {"box head": "box head\nwhere?", "picture": f"picture\n{side} × {side}"}
-    own |= {part: words[part] for part in known_parts("words", words, PARTS)}
-    known_parts("chapters", chapters, PARTS)
+    own |= _by_part("words", words)
+    chapters = _by_part("chapters", chapters)
     highlight = known_parts("highlight", highlight, PARTS)
-    boxes = array("boxes", boxes, ndim=2) if len(boxes) else ()
+    if len(boxes):
+        boxes = pictures.box_array("boxes", boxes)
     image = image if image is None else pictures.pixels("image", image)
     top = LOW + LEVEL * (len(sides) - 1)
     sheet = Sheet(7.0, top + (0.9 if chapters else 0.65), title, highlight)
@@ -140,9 +156,9 @@ def detector(
     exits = _pyramid(sheet, sides, backbone, own)
     _heads(sheet, exits, own, image, boxes, side)
     for part, spot in _tags(top, backbone, exits).items():
-        if chapters and part in chapters:
+        if part in chapters:
             sheet.tag(*spot, f"ch. {chapters[part]}")
-    told = _detector_in_words(side, sides, backbone, own, chapters or {}, highlight)
+    told = _detector_in_words(side, sides, backbone, own, chapters, highlight)
     claim = f"A picture of {side} by {side} pixels becomes {len(sides)} maps with "
     claim += f"{sum(s * s for s in sides.values()):,} places; two heads answer at each."
     return finish(sheet.canvas, title, told, says, claim)
@@ -167,6 +183,13 @@ def _detector_in_words(side, sides, backbone, own, chapters, highlight) -> str:
     if highlight:
         told.append(f"Highlighted: {', '.join(highlight)}.")
     return " ".join(told)
+
+
+def _by_part(name: str, texts) -> dict[str, str]:
+    """Texts by the names of parts, checked."""
+    if texts is not None and not hasattr(texts, "items"):
+        raise ValueError(f"{name}: {texts!r}; give a dictionary from a part to a text")
+    return {part: str(texts[part]) for part in known_parts(name, texts, PARTS)}
 
 
 def _wide(place: int) -> float:

@@ -173,6 +173,25 @@ def array(name: str, values, *, ndim=1, size=None, positive=False) -> np.ndarray
     return numbers
 
 
+def whole(name: str, value, least=1) -> int:
+    """`value` as an int; ValueError, naming `name`, if it is no whole number."""
+    try:
+        number = int(value)
+        right = number == value and number >= least and not isinstance(value, bool)
+    except (TypeError, ValueError, OverflowError):  # none at all, NaN, infinity
+        right = False
+    if not right:
+        raise ValueError(f"{name}: {value!r}; give a whole number of {least} or more")
+    return number
+
+
+def listed(name: str, values, what: str) -> list:
+    """`values` as a list; ValueError, naming `name`, where they are no several."""
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{name}: {values!r}; give a list of {what}")
+    return list(values)
+
+
 def named(name: str, groups, most: int, **checks) -> dict[str, np.ndarray]:
     """Arrays by name, 1 to `most` of them, each checked by `array`."""
     if not hasattr(groups, "items"):

@@ -12,7 +12,7 @@ its gate from Hu and others, 1709.01507. Chapters 08 and 10.
 import math
 import textwrap
 
-from lib.book.figure import Figure, array, finish, in_style, number
+from lib.book.figure import Figure, array, finish, in_style, listed, number, whole
 from lib.book.sheet import (
     BLUE,
     GREEN,
@@ -26,6 +26,8 @@ from lib.book.sheet import (
 )
 
 MOST = 5  # steps side by side: one block
+WIDE, LEFT = 1.19, 0.72  # inches: a step, and what stands left of the first
+HEIGHTS = {"input": 0.25, "state": 0.96, "softmax": 1.73, "token": 2.45}  # inches
 STEPS = ("embedding", "LSTM", "softmax", "token")
 
 
@@ -40,53 +42,68 @@ def unrolled(
     many steps there are, if that is more than are drawn. `highlight` takes names of
     `STEPS`. Raises ValueError for probabilities that do not sum to 1.
     """
-    steps = [_step(i, *step) for i, step in enumerate(steps)]
+    steps = listed("steps", steps, "decisions")
+    steps = [_step(i, step) for i, step in enumerate(steps)]
     if not 1 <= len(steps) <= MOST:
         raise ValueError(f"steps: {len(steps)} given, 1 to {MOST} fit side by side")
-    more = total is not None and total > len(steps)
+    total = len(steps) if total is None else whole("total", total, least=len(steps))
+    more = total > len(steps)
     highlight = known_parts("highlight", highlight, STEPS)
-    wide, left = 1.19, 0.72
-    sheet = Sheet(left + wide * len(steps) + 0.35 * more, 3.3, title, highlight)
-    read = ["start", *(options[chosen] for _, options, _, chosen in steps)]
-    for i, (decision, options, shares, chosen) in enumerate(steps):
-        x = left + wide * (i + 0.5)
-        sheet.box(x, 0.25, 0.9, 0.3, read[i], GREY, "embedding")
-        sheet.arrow((x, 0.4), (x, 0.76))
-        sheet.box(x, 0.96, 0.8, 0.4, cell, BLUE, "LSTM")
-        sheet.arrow((x, 1.16), (x, 1.4))
-        _softmax(sheet, x, shares, chosen)
-        sheet.arrow((x, 2.06), (x, 2.3))
-        sheet.box(x, 2.45, 0.9, 0.3, options[chosen], ORANGE, "token")
-        sheet.text(x, 2.76, f"p = {number(round(shares[chosen], 3))}", 8.5)
-        sheet.text(x, 2.9, textwrap.fill(decision, 14), weight="bold", va="bottom")
-        last = i + 1 == len(steps)
-        if not last or more:  # the state goes on to the next step
-            far = x + wide - (0.5 if last else 0.4)
-            sheet.arrow((x + 0.4, 0.96), (far, 0.96))
-        if not last:  # and so does what was chosen
-            gap, stop = x + wide / 2, x + wide - 0.45
-            way = (x + 0.45, 2.45), (gap, 2.45), (gap, 0.25), (stop, 0.25)
-            sheet.route(*way, ec=VERMILLION, ls=(0, (3, 2)))
-    rows = {"input": 0.25, "state": 0.96, "softmax": 1.73, "token": 2.45}
-    for words, y in rows.items():
+    sheet = Sheet(LEFT + WIDE * len(steps) + 0.35 * more, 3.3, title, highlight)
+    for words, y in HEIGHTS.items():
         sheet.text(0.08, y, words, 8.5, ha="left", color=GREY)
+    read = "start"
+    for i, step in enumerate(steps):
+        x, last = LEFT + WIDE * (i + 0.5), i + 1 == len(steps)
+        read = _draw_step(sheet, x, step, read, str(cell))
+        if not last or more:  # the state goes on to the next step
+            far = x + WIDE - (0.5 if last else 0.4)
+            sheet.arrow((x + 0.4, HEIGHTS["state"]), (far, HEIGHTS["state"]))
+        if not last:  # and so does what was chosen
+            gap, stop = x + WIDE / 2, x + WIDE - 0.45
+            up, down = HEIGHTS["token"], HEIGHTS["input"]
+            way = (x + 0.45, up), (gap, up), (gap, down), (stop, down)
+            sheet.route(*way, ec=VERMILLION, ls=(0, (3, 2)))
     if more:
-        sheet.text(left + wide * len(steps) + 0.22, 0.98, "…", 14)
+        sheet.text(LEFT + WIDE * len(steps) + 0.22, 0.98, "…", 14)
     return finish(sheet.canvas, title, *_steps_in_words(steps, total, cell, says))
 
 
-def _step(i, decision, options, shares, chosen) -> tuple:
+def _step(i, step) -> tuple:
     """One decision, checked."""
-    options = [str(option) for option in options]
+    try:
+        decision, options, shares, chosen = step
+        options = [str(option) for option in options]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"steps[{i}]: {step!r}; give (decision, options, probabilities, chosen)"
+        ) from None
     shares = array(f"steps[{i}] probabilities", shares, size=len(options))
     if shares.min() < 0 or abs(shares.sum() - 1) > 1e-3:
         raise ValueError(
             f"steps[{i}]: probabilities sum to {number(shares.sum())}; they sum to 1, "
             "and none is below 0"
         )
-    if not 0 <= int(chosen) < len(options):
+    chosen = whole(f"steps[{i}] chosen", chosen, least=0)
+    if chosen >= len(options):
         raise ValueError(f"steps[{i}]: chosen is {chosen}, of {len(options)} options")
-    return str(decision), options, shares, int(chosen)
+    return str(decision), options, shares, chosen
+
+
+def _draw_step(sheet: Sheet, x: float, step, read: str, cell: str) -> str:
+    """One column, from what is read up to what is chosen, which it gives."""
+    decision, options, shares, chosen = step
+    token, state = options[chosen], HEIGHTS["state"]
+    sheet.box(x, HEIGHTS["input"], 0.9, 0.3, read, GREY, "embedding")
+    sheet.arrow((x, HEIGHTS["input"] + 0.15), (x, state - 0.2))
+    sheet.box(x, state, 0.8, 0.4, cell, BLUE, "LSTM")
+    sheet.arrow((x, state + 0.2), (x, 1.4))
+    _softmax(sheet, x, shares, chosen)
+    sheet.arrow((x, 2.06), (x, HEIGHTS["token"] - 0.15))
+    sheet.box(x, HEIGHTS["token"], 0.9, 0.3, token, ORANGE, "token")
+    sheet.text(x, 2.76, f"p = {number(round(shares[chosen], 3))}", 8.5)
+    sheet.text(x, 2.9, textwrap.fill(decision, 14), weight="bold", va="bottom")
+    return token
 
 
 def _softmax(sheet: Sheet, x: float, shares, chosen: int) -> None:
@@ -119,9 +136,9 @@ def _steps_in_words(steps, total, cell, says):
         "what was chosen before and its own state, and a softmax gives a probability "
     )
     alt += f"to each option. {'; '.join(told)}."
-    alt += f" {total} steps in all." if total is not None else ""
+    alt += f" {total} steps in all." if total > len(steps) else ""
     chance = math.prod(shares[chosen] for _, _, shares, chosen in steps)
-    claim = f"{len(steps)} choices{f' of {total}' if total is not None else ''}; "
+    claim = f"{len(steps)} choices{f' of {total}' if total > len(steps) else ''}; "
     claim += f"their probabilities multiply to {number(chance)}."
     return alt, says, claim
 
@@ -142,9 +159,7 @@ def mbconv(
     counts = {"channels": channels, "expanded": expanded, "filters": filters}
     counts |= {"kernel": kernel, "stride": stride}
     counts |= {"squeezed": squeezed} if squeezed is not None else {}
-    for name, count in counts.items():
-        if int(count) != count or count < 1:
-            raise ValueError(f"{name}: {count}; a whole number of 1 or more")
+    counts = {name: whole(name, count) for name, count in counts.items()}
     parts = _weights(channels, expanded, filters, kernel, squeezed)
     added = stride == 1 and channels == filters
     known = [*parts, *["residual"] * added]

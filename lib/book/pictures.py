@@ -86,7 +86,7 @@ def boxes(
     count = Counter(c for group in classes.values() for c in group)
     looks, told = _looks(sorted(count), names), []
     for key, picture, place in zip(image, pictures, places, strict=True):
-        corners = _box_array(f"boxes{tags[key]}", boxes[key])
+        corners = box_array(f"boxes{tags[key]}", boxes[key])
         size, words = len(corners), classes[key]
         if scores:
             sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
@@ -185,7 +185,8 @@ def _scaled(picture, scale):
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
-def _box_array(name, boxes) -> np.ndarray:
+def box_array(name: str, boxes) -> np.ndarray:
+    """float64 `(N, 4)`, xyxy; ValueError, naming `name`, for another shape or order."""
     if len(boxes) == 0:
         return np.zeros((0, 4))
     boxes = array(name, boxes, ndim=2)

@@ -10,7 +10,7 @@ Call it as `plots.levels`. FPN, PANet and BiFPN drawn by it mean what figure 2 o
 Pang, Le (arXiv 1911.09070) means. Chapter 11.
 """
 
-from lib.book.figure import Figure, finish, in_style
+from lib.book.figure import Figure, finish, in_style, whole
 from lib.book.sheet import BLUE, GREY, VERMILLION, Sheet, tint
 
 DISC = 0.19  # inches, the radius of a node
@@ -29,6 +29,7 @@ def levels(topologies, *, first=3, title="", says=None) -> Figure:
     left has and this one has not are dashed, edges that are new are coloured. A level's
     last node is its output. Raises ValueError for a table that reads an unknown id.
     """
+    first = whole("first", first, least=0)
     many = topologies if hasattr(topologies, "items") else {"": topologies}
     if not 1 <= len(many) <= MOST:
         raise ValueError(f"topologies: {len(many)} given, 1 to {MOST} fit side by side")

@@ -17,7 +17,7 @@ from matplotlib.patches import (
 )
 from matplotlib.path import Path as Curve
 
-from lib.book.figure import INK, PALETTE
+from lib.book.figure import INK, PALETTE, listed
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = PALETTE[:6]
 GREY = "#666666"
@@ -31,7 +31,8 @@ def tint(colour: str, share=0.16) -> tuple[float, ...]:
 
 def known_parts(name: str, chosen, parts) -> list[str]:
     """The names in `chosen`; ValueError, naming `name`, for one that is no part."""
-    chosen = [chosen] if isinstance(chosen, str) else list(chosen or ())
+    chosen = () if chosen is None else chosen
+    chosen = [chosen] if isinstance(chosen, str) else listed(name, chosen, "parts")
     for part in chosen:
         if part not in parts:
             raise ValueError(f"{name}: {part!r} is no part; there are {list(parts)}")
