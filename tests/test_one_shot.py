@@ -119,7 +119,9 @@ def test_interval_of_equal_rankings_has_no_width():
     [([1, 2, 3], [1, 2]), ([1, 2], [1, 2]), ([1, float("nan"), 3], [1, 2, 3])],
 )
 def test_rankings_that_do_not_fit_are_refused(scores, truth):
-    with pytest.raises(ValueError, match="as many, finite, 3 or more"):
+    with pytest.raises(
+        ValueError, match="as many are needed, 3 or more|scores is .* finite numbers"
+    ):
         one_shot.agreement(scores, truth)
 
 
@@ -134,7 +136,8 @@ def test_a_mixture_by_hand():
     cell.current.norm.eps = 0.0
     rows = [torch.tensor([r]).reshape(1, 1, 1, 3) for r in ([0.0, 1, 0], [1.0, 5, 2])]
     choice = [[{(0, "identity"): 0.25, (0, "max3"): 0.75}, {(1, "identity"): 1}]]
-    (out,), (share,) = cell(([rows[0]], [1]), ([rows[1]], [1]), choice)
+    current, previous = (one_shot.State([row], [1]) for row in rows)
+    (out,), (share,) = one_shot.MixedCell(cell)(current, previous, choice)
     # 1/4 (0 1 0) + 3/4 (1 1 1) + (1 5 2)
     assert out.flatten().tolist() == [1.75, 6.0, 2.75]
     assert share == 1
@@ -156,11 +159,30 @@ def test_a_path_is_the_stand_alone_network(fields):
     images = torch.randn(3, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     for genotype in some_cells(6):
         alone = supernet.inherit(genotype)
-        assert type(alone) is nasnet.Network
+        assert type(alone) is nasnet.NASNet
         for mode in (True, False):
             want = copy.deepcopy(alone).train(mode)(images)
             got = copy.deepcopy(supernet).train(mode)(images, genotype)
             assert far(got, want) < 1e-5, (str(genotype), mode)
+
+
+@pytest.mark.equation("9.2")
+def test_a_path_is_the_mixture_in_which_its_pairs_have_the_share_1():
+    for fields in (TINY, {"cells": 2, "filters": 4}):
+        supernet = stirred(one_shot.Supernet(SMALL, **fields)).eval()
+        images = torch.randn(2, 3, 16, 16)
+        for genotype in some_cells(8, seed=4):
+            with torch.no_grad():
+                mixed = supernet(images, one_shot.path(genotype.normal))
+                assert torch.equal(supernet(images, genotype), mixed)
+
+
+def test_a_cell_that_is_neither_genotype_nor_choice_is_refused():
+    supernet = one_shot.Supernet(SMALL, **TINY)
+    first = one_shot.path(search_space.FOUND.normal)[:1]
+    for wrong in ([], first):
+        with pytest.raises(ValueError, match="cell is .*; it must be a Genotype, or"):
+            supernet(torch.zeros(1, 3, 12, 12), wrong)
 
 
 def test_weights_are_copied_from_the_chosen_layers_by_hand():

@@ -457,7 +457,7 @@ def test_noisy_goes_on_with_a_training_that_has_begun(table):
 @every
 def test_a_search_on_the_table_is_judged_by_test_accuracy(table, method):
     history = method(SMALL, search.noisy(table, random.Random(0)), 60, 0)
-    worth = search.judged(history, table)
+    worth = search.incumbent_test_accuracy(history, table)
     assert len(worth) == len(history)
     expected = table.query(history.best.genotype, split="test")
     assert worth[-1] == expected != table.query(history.best.genotype)

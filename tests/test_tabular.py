@@ -167,7 +167,7 @@ def test_what_there_is_to_train():
 def test_shards_are_a_header_and_a_line_a_training(whole):
     (path,) = whole[0].glob("*.jsonl")
     head, *rows = map(json.loads, path.read_text().splitlines())
-    assert head == tabular.header(TINY)
+    assert head == tabular.header(TINY) | {"format": tabular.FORMAT}
     assert (head["train"], head["device"]) == (16, "cpu")
     assert head["space"]["operations"] == ["identity", "max3"]
     keys = [(row["cell"], row["seed"]) for row in rows]

@@ -95,11 +95,12 @@ device = setup("05_nasnet", seed=0)
 # That is why its $-1$ survived.
 
 # %% tags=["core"]
-show(cells.Cell)
+show(cells.NASNetCell)
 
 # %% tags=["core", "slide"]
 read = search_space.cell_from_text
-cell = nasnet.Cell(read("max3(0)+identity(1)"), filters=1, current=1, previous=1).eval()
+one_block = read("max3(0)+identity(1)")
+cell = nasnet.NASNetCell(one_block, filters=1, current=1, previous=1).eval()
 torch.nn.init.ones_(cell.current.conv.weight)
 x = torch.tensor([[[[-1.0, 2], [0, 1]]]])
 x_before = torch.tensor([[[[4.0, 0], [1, -1]]]])
@@ -146,10 +147,10 @@ with torch.no_grad():
 # The number of channels changes in the first half, and so does the size, if there is a stride.
 
 # %% tags=["core"]
-show(cells.Separable)
+show(cells.SeparableTwice)
 
 # %% tags=["core", "slide", "nbval-check-output"]
-twice = cells.Separable(4, 4, 3)
+twice = cells.SeparableTwice(4, 4, 3)
 convs = [p.numel() for p in twice.parameters() if p.dim() == 4]
 assert convs == [36, 16, 36, 16]  # by hand, above
 print(sum(convs), "weights, where a dense 3x3 has", 9 * 4 * 4)
@@ -161,7 +162,7 @@ print(sum(convs), "weights, where a dense 3x3 has", 9 * 4 * 4)
 # Put a single bright pixel into the middle, set all weights to one, and look where it arrives.
 
 # %% tags=["core", "slide"]
-once, twice = cells.SameConv(1, 1, 3, groups=1), cells.Separable(1, 1, 3).eval()
+once, twice = cells.SameConv(1, 1, 3, groups=1), cells.SeparableTwice(1, 1, 3).eval()
 spark = torch.zeros(1, 1, 7, 7)
 spark[0, 0, 3, 3] = 1
 with torch.no_grad():
@@ -231,7 +232,7 @@ plots.grid(both, says=f"Bottom right: 12.5, or {low:.1f} where padding counts.")
 
 # %% tags=["core", "slide"]
 narrow = dataclasses.replace(nasnet.CONFIGS["large"], filters=24, cells=1)
-model = nasnet.Network(search_space.NASNET_A, narrow, num_classes=10).eval()
+model = nasnet.NASNet(search_space.NASNET_A, narrow, num_classes=10).eval()
 noise = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 with torch.no_grad():
     one = model(noise)
@@ -374,7 +375,7 @@ plots.lines(range(len(sizes)), curves, x_label="state", y_label="pixels or chann
 # %% tags=["core", "slide"]
 slim = dataclasses.replace(config, filters=16, cells=2)
 wired = [dataclasses.replace(slim, skip_reduction_layer_input=s) for s in (False, True)]
-a, b = (nasnet.Network(search_space.NASNET_A, c, num_classes=10).eval() for c in wired)
+a, b = (nasnet.NASNet(search_space.NASNET_A, c, num_classes=10).eval() for c in wired)
 b.load_state_dict(a.state_dict())  # every name and every shape fits
 with torch.no_grad():
     one, other = a(noise), b(noise)
@@ -534,7 +535,7 @@ sizes = {
 rows = []
 for name, (config, classes, millions, published) in sizes.items():
     with torch.device("meta"):
-        model = nasnet.Network(search_space.NASNET_A, config, classes)
+        model = nasnet.NASNet(search_space.NASNET_A, config, classes)
         images = torch.zeros(1, 3, config.image_size, config.image_size)
     n, statistics = profiling.parameters(model), 0
     for part in model.modules():

@@ -189,6 +189,7 @@ show(tabular.read_shards)
 
 # %% [markdown] tags=["core"]
 # A last line without its end does not count.
+# Each row carries a checksum, so that one flipped digit is seen too.
 # Any other damage is no accident of a kill, so it is an error and not a guess.
 # And two settings in one table would be worse than a lost row, because nobody would see it:
 
@@ -418,12 +419,12 @@ signals["4: ceiling"] = final
 for name in ("parameters", "macs"):
     price = getattr(everything, name)
     signals[name] = np.repeat(price[:, None], 3, axis=1)
-found = {name: tabular.foresight(x, final) for name, x in signals.items()}
+taus = {name: tabular.foresight(x, final) for name, x in signals.items()}
 
 # %% tags=["core", "slide"]
-says = f"Ceiling {ceiling:.2f}. Epoch 1 reaches {found['epoch 1'] / ceiling:.0%} of it, "
-says += f"multiply-adds {found['macs'] / ceiling:.0%}."
-plots.bars(found, y_label="tau, final rank by other seeds", says=says)
+says = f"Ceiling {ceiling:.2f}. Epoch 1 reaches {taus['epoch 1'] / ceiling:.0%} of it, "
+says += f"multiply-adds {taus['macs'] / ceiling:.0%}."
+plots.bars(taus, y_label="tau, final rank by other seeds", says=says)
 
 # %% [markdown] tags=["core"]
 # An early epoch can be as good as the last one: then the last epochs only polished.

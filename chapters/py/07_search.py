@@ -108,9 +108,9 @@ def mine(genotype):
     return float(search_space.same(genotype, wanted))
 
 
-found = [search.random_search(toy, mine, 5, seed).best.value for seed in range(1000)]
-assert abs(sum(found) / 1000 - 0.487) < 0.06  # by hand, above
-found[:10]
+met = [search.random_search(toy, mine, 5, seed).best.value for seed in range(1000)]
+assert abs(sum(met) / 1000 - 0.487) < 0.06  # by hand, above
+met[:10]
 
 # %% [markdown] tags=["core"]
 # What comes back is a `History`: every trial with its genotype, the value it got, and what it cost.
@@ -148,8 +148,8 @@ every = [search_space.decode(cells.space, t) for t in itertools.product(*options
 p = np.mean([search_space.canonical(g) in good for g in every])
 n = np.arange(1, BUDGET + 1)
 met = [[search_space.canonical(t.genotype) in good for t in h.trials] for h in blind]
-found = np.maximum.accumulate(met, 1).mean(0)
-curves = {"Eq. 7.1": 1 - (1 - p) ** n, "30 searches": found}
+share = np.maximum.accumulate(met, 1).mean(0)
+curves = {"Eq. 7.1": 1 - (1 - p) ** n, "30 searches": share}
 y_label = "share that met a cell of the best 5 %"
 plots.lines(n, curves, x_label="draws", y_label=y_label)
 
@@ -184,7 +184,7 @@ plots.lines(n, curves, x_label="draws", y_label=y_label)
 
 # %% tags=["core"]
 show(search.noisy)
-show(search.judged)
+show(search.incumbent_test_accuracy)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 def replay(values):
@@ -205,7 +205,8 @@ winners
 # %% tags=["core", "slide"]
 believed = np.array([h.best_so_far() for h in blind])
 named = [[cells.query(t.genotype) for t in h.incumbents()] for h in blind]
-honest, worth = np.array(named), np.array([search.judged(h, cells) for h in blind])
+honest = np.array(named)
+worth = np.array([search.incumbent_test_accuracy(h, cells) for h in blind])
 curves = {"what it saw": believed.mean(0), "mean over seeds": honest.mean(0)}
 curves["test: what it is worth"] = worth.mean(0)
 lucky = 100 * (believed - honest)[:, -1].mean()
@@ -245,6 +246,7 @@ for budget in (1, 10, 100):
 # $$ q_i = \frac{(P - i + 1)^S - (P - i)^S}{P^S} \tag{7.3} $$
 
 # %% tags=["core"]
+show(search.tournament_winner)
 show(search.regularized_evolution)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -283,7 +285,7 @@ evolved = run(search.regularized_evolution)
 
 def worths(histories):
     """Mean test accuracy of the best so far: a row a seed."""
-    return np.array([search.judged(h, cells) for h in histories])
+    return np.array([search.incumbent_test_accuracy(h, cells) for h in histories])
 
 
 def against(curves, says=None):
@@ -446,6 +448,7 @@ widgets.slider(grown, name="population", values=sizes, start=3, label=label)
 # A survivor goes on where it stopped, so a rung costs the difference.
 
 # %% tags=["core"]
+show(search.survivors)
 show(search.successive_halving)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -602,10 +605,10 @@ table(("against random search", "percent of hypervolume", "so it is"), rows)
 plots.points(fronts, y_label="hypervolume (% of the true front's)")
 
 # %% tags=["deep", "slide"]
-found = bred[0].trials
-x = [price(t.genotype) / 1e6 for t in found]
-y = [test[search_space.canonical(t.genotype)] for t in found]
-front = profiling.pareto_front(x, [t.value for t in found])
+trials = bred[0].trials
+x = [price(t.genotype) / 1e6 for t in trials]
+y = [test[search_space.canonical(t.genotype)] for t in trials]
+front = profiling.pareto_front(x, [t.value for t in trials])
 labels = {"x_label": "million multiply-adds", "y_label": "test accuracy"}
 says = f"One NSGA-II search: it believes in a front of {len(front)} of {len(x)} trials."
 plots.scatter(x, y, front=front, says=says, **labels)

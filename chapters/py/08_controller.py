@@ -281,12 +281,12 @@ drawn = torch.multinomial(probability, 400 * 100, replacement=True, generator=lu
 
 def estimates(batch, baseline):
     one = ((rewards - baseline) * score)[drawn[: 400 * batch]]
-    found = one.reshape(400, batch).mean(dim=1)
-    says = f"Batch {batch}, baseline {baseline}: standard deviation {found.std():.3f}"
-    says += f", {(found < 0).float().mean():.0%} of 400 steps go downhill."
+    steps = one.reshape(400, batch).mean(dim=1)
+    says = f"Batch {batch}, baseline {baseline}: standard deviation {steps.std():.3f}"
+    says += f", {(steps < 0).float().mean():.0%} of 400 steps go downhill."
     bins = [b / 10 for b in range(-20, 21)]
     x_label = f"estimate along the gradient (exact: {gradient.norm():.3f})"
-    return plots.histogram(found, bins=bins, x_label=x_label, says=says)
+    return plots.histogram(steps, bins=bins, x_label=x_label, says=says)
 
 
 batches, levels = [1, 2, 5, 10, 20, 50, 100], [0.0, 0.25, 0.5, 0.7, 0.75, 0.8, 1.0]
@@ -328,11 +328,12 @@ plots.lines(grid, {"exact": spread}, says=says, **labels)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 R, half = {"A": 0.8, "B": 0.6}, {"A": 0.5, "B": -0.5}
-found = []
+estimates_of_two = []
 for pair in ("AA", "AB", "BA", "BB"):
     own = (R[pair[0]] + R[pair[1]]) / 2
-    found.append(sum((R[x] - own) * half[x] for x in pair) / 2)
-print([round(g, 3) for g in found], "mean", round(statistics.mean(found), 3))
+    estimates_of_two.append(sum((R[x] - own) * half[x] for x in pair) / 2)
+mean = statistics.mean(estimates_of_two)
+print([round(g, 3) for g in estimates_of_two], "mean", round(mean, 3))
 
 # %% [markdown] tags=["core"]
 # 0.025, half of the truth.
@@ -550,8 +551,8 @@ budgets = list(range(10, 201, 10))
 
 
 def regret(history, counts):
-    judged = search.judged(history, cells)
-    last = dict(zip(counts, judged, strict=True))  # the last trial with that count
+    accuracy = search.incumbent_test_accuracy(history, cells)
+    last = dict(zip(counts, accuracy, strict=True))  # the last trial with that count
     return [best - last[min(n, counts[-1])] for n in budgets]
 
 
@@ -561,10 +562,10 @@ for name, runs in histories.items():
     by_cells[name] = [regret(h, h.distinct()) for h in runs]
 
 # %% tags=["core", "slide"]
-def means(found):
+def means(regrets):
     return {
         name: [statistics.mean(r[i] for r in runs) for i in range(len(budgets))]
-        for name, runs in found.items()
+        for name, runs in regrets.items()
     }
 
 
@@ -583,11 +584,11 @@ plots.lines(budgets, means(by_cells), x_label="distinct cells", y_label=y_label)
 
 # %% tags=["core", "slide"]
 lines = []
-for count, found in {"samples": by_samples, "distinct cells": by_cells}.items():
+for count, regrets in {"samples": by_samples, "distinct cells": by_cells}.items():
     for rival in ("random", "evolution"):
         for n in (50, 100, 200):
             i = budgets.index(n)
-            pair = [[run[i] for run in found[name]] for name in ("controller", rival)]
+            pair = [[run[i] for run in regrets[name]] for name in ("controller", rival)]
             mean, low, high = search.paired_interval(*pair)
             word = "tie" if low <= 0 <= high else "controller" if high < 0 else rival
             row = (n, count, rival, f"{mean:+.4f}", f"{low:+.4f} to {high:+.4f}", word)

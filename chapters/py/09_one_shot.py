@@ -290,9 +290,14 @@ plots.points(groups, y_label="accuracy with borrowed weights")
 # So in the mixture state $s$ enters the output with the share
 #
 # $$ u_s = \prod_{\text{later sides}} \Bigl( 1 - \sum_{p \,:\, i_p = s} w_p \Bigr) \tag{9.4} $$
+#
+# With a share for every pair, Eq. 9.2 is the paper's **mixed operation**.
+# A mixed cell has no weights of its own: it uses the layers of the supernet.
 
 # %% tags=["core"]
 show(one_shot.Relaxation)
+show(one_shot.mixed_operation)
+show(one_shot.MixedCell)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 relaxation = one_shot.Relaxation(task.space)
@@ -327,8 +332,8 @@ training.fit(
     mixture, (images[:half], labels[:half]), loss_fn, steps=100 if QUICK else 400,
     batch_size=task.batch, lr=0.05, progress=False,
 )  # fmt: skip
-found = search_space.canonical(relaxation.genotype())
-print(found.normal)
+chosen = search_space.canonical(relaxation.genotype())
+print(chosen.normal)
 
 # %% tags=["core", "slide"]
 options = task.space.operations
@@ -349,9 +354,9 @@ plots.grid(matrices, columns=options, rows=None, x_label="operation", y_label="i
 
 # %% tags=["core", "slide"]
 whole = one_shot.accuracy(mixture, *held_out, relaxation.choice())
-cut = one_shot.accuracy(mixture.inherit(found), *held_out)
+cut = one_shot.accuracy(mixture.inherit(chosen), *held_out)
 says = f"The mixture is right on {whole:.0%}, its two strongest pairs alone on {cut:.0%}."
-bars = {"mixture": whole, "cut to a cell": cut, "cell, trained alone": book.query(found)}
+bars = {"mixture": whole, "cut to a cell": cut, "cell, trained alone": book.query(chosen)}
 plots.bars(bars, y_label="validation accuracy", says=says)
 
 # %% [markdown] tags=["core"]
@@ -545,9 +550,9 @@ else:
 # Of the three runs in proxies.jsonl none found the same cell.
 
 # %% tags=["core", "slide"]
-ours = honest(found)
+ours = honest(chosen)
 better = sum(value > ours for value in everything)
-print(f"DARTS found {found.normal}")
+print(f"DARTS found {chosen.normal}")
 print(f"test accuracy {ours:.3f}: {better} of {len(book)} cells are better")
 draw = random.Random(1).choices(everything, k=1000)
 print(

@@ -53,8 +53,11 @@ def whole_number(
     >>> whole_number("seed", np.int64(3))
     3
     """
-    number = _alone(value)
-    whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+    # The usual case first: searches check some million tokens.
+    number = value if type(value) is int else _alone(value)
+    whole = type(number) is int
+    if not whole:  # NumPy's have other types; True is an int that nobody means
+        whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
     too_low = whole and least is not None and number < least
     too_high = whole and most is not None and number > most
     if not whole or too_low or too_high:
@@ -199,6 +202,15 @@ def tensor(name: str, value: Any, shape: str, *kinds: torch.dtype) -> Tensor:
         of = "any shape" if sides == ["..."] else f"shape ({', '.join(sides)})"
         raise refuse(name, value, f"a tensor of {of}" + (f", {dtypes}" * bool(kinds)))
     return value
+
+
+def labelled(name: str, value: Any) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) and their labels (N,), from a pair of them."""
+    pair = sequence(name, value, "a pair (images, labels)")
+    if len(pair) != 2:
+        raise refuse(name, value, "a pair (images, labels)")
+    images = tensor(f"{name}[0]", pair[0], "N C H W")
+    return images, tensor(f"{name}[1]", pair[1], f"{len(images)}")
 
 
 def _alone(value: Any) -> Any:

@@ -6,6 +6,8 @@ search_space    04  the space: sample, mutate, tokens, canonical form, count
 cells               operations, factorized reduction, the cell as a module; for nasnet
 nasnet          05  from genotype to cell to network, NASNet-A
 tabular         06  every cell of a small space trained, then asked
+history             the trials of a search, kept when it ends early;
+                    for search, controller
 search          07  random, evolution, local search, halving, two objectives
 controller      08  LSTM controller, REINFORCE, PPO, the exact policy gradient
 one_shot        09  supernet with shared weights, relaxation, zero-cost proxies

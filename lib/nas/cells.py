@@ -22,9 +22,17 @@ def same_padding(size: int, kernel: int, stride: int = 1) -> tuple[int, int]:
     """Pixels to add before and after a side so that ceil(size / stride) come out.
 
     An odd total puts the extra one after. Source: TensorFlow's "SAME".
+
+    Two windows of 3 with stride 2 cover 5 pixels; of 4 there are, one is missing:
+
+    >>> same_padding(4, kernel=3, stride=2)
+    (0, 1)
     """
-    total = (math.ceil(size / stride) - 1) * stride + kernel - size  # Eq. 5.3
-    return max(total, 0) // 2, (max(total, 0) + 1) // 2
+    windows = math.ceil(size / stride)
+    covered = (windows - 1) * stride + kernel  # from the first pixel to the last
+    total = max(covered - size, 0)  # Eq. 5.3
+    before = total // 2
+    return before, total - before
 
 
 class SameConv(nn.Conv2d):
@@ -41,16 +49,16 @@ class SameConv(nn.Conv2d):
         if self.kernel_size == (1, 1):
             # The same pixels, taken first. oneDNN's gradient of a strided 1x1 filter on
             # channels_last writes past its memory with two threads (torch 2.14.1).
-            down, right = self.stride
-            return F.conv2d(x[:, :, ::down, ::right], self.weight, groups=self.groups)
-        (top, bottom), (left, right) = map(
-            same_padding, x.shape[-2:], self.spans, self.stride
-        )
+            down, across = self.stride
+            kept = x[..., ::down, ::across]  # B C H' W'
+            return F.conv2d(kept, self.weight, groups=self.groups)  # B F H' W'
+        padding = map(same_padding, x.shape[-2:], self.spans, self.stride)
+        (top, bottom), (left, right) = padding
         if top != bottom or left != right:  # else the convolution pads by itself
-            x = F.pad(x, (0, right - left, 0, bottom - top))
+            x = F.pad(x, (0, right - left, 0, bottom - top))  # B C H+1 W+1
         return F.conv2d(
             x, self.weight, None, self.stride, (top, left), self.dilation, self.groups
-        )
+        )  # B F H' W'
 
 
 class ConvNorm(nn.Module):
@@ -62,28 +70,41 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return self.norm(self.conv(x))  # B F H' W'
 
 
-class Separable(nn.Module):
+def depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1):
+    """A k x k filter for each channel on its own."""
+    return SameConv(channels, channels, kernel, stride, dilation, groups=channels)
+
+
+def pointwise(channels: int, filters: int) -> nn.Conv2d:
+    """A 1x1 convolution: every pixel's channels mixed, no pixel's neighbours."""
+    return nn.Conv2d(channels, filters, 1, bias=False)
+
+
+class SeparableTwice(nn.Module):
     """Depthwise k x k, pointwise 1x1, batch norm: twice, with a ReLU in between.
 
-    The first half has the stride and changes the number of channels.
+    So the paper has it; a separable convolution elsewhere is one of the two halves. The
+    first half has the stride and changes the number of channels.
     """
 
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1):
         super().__init__()
-        self.depthwise_1 = SameConv(channels, channels, kernel, stride, groups=channels)
-        self.pointwise_1 = nn.Conv2d(channels, filters, 1, bias=False)
+        self.depthwise_1 = depthwise(channels, kernel, stride)
+        self.pointwise_1 = pointwise(channels, filters)
         self.norm_1 = nn.BatchNorm2d(filters)
-        self.depthwise_2 = SameConv(filters, filters, kernel, groups=filters)
-        self.pointwise_2 = nn.Conv2d(filters, filters, 1, bias=False)
+        self.depthwise_2 = depthwise(filters, kernel)
+        self.pointwise_2 = pointwise(filters, filters)
         self.norm_2 = nn.BatchNorm2d(filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm_1(self.pointwise_1(self.depthwise_1(x)))
+        x = self.depthwise_1(x)  # B C H' W', H' = ceil(H / stride)
+        x = self.norm_1(self.pointwise_1(x))  # B F H' W'
         x = F.relu(x, inplace=True)  # safe: nobody else holds this tensor
-        return self.norm_2(self.pointwise_2(self.depthwise_2(x)))
+        x = self.depthwise_2(x)  # B F H' W'
+        return self.norm_2(self.pointwise_2(x))  # B F H' W'
 
 
 class Pool(nn.Module):
@@ -98,11 +119,15 @@ class Pool(nn.Module):
         self.divisor: int | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        pad = [same_padding(side, self.kernel, self.stride)[0] for side in x.shape[-2:]]
+        height, width = x.shape[-2:]  # B C H W
+        top, _ = same_padding(height, self.kernel, self.stride)
+        left, _ = same_padding(width, self.kernel, self.stride)
         # ceil_mode lets the last window hang over the edge: the extra row of "SAME".
+        how = {"stride": self.stride, "padding": (top, left), "ceil_mode": True}
         if self.kind == "max":
-            return F.max_pool2d(x, self.kernel, self.stride, pad, ceil_mode=True)
-        return F.avg_pool2d(x, self.kernel, self.stride, pad, True, False, self.divisor)
+            return F.max_pool2d(x, self.kernel, **how)  # B C H' W'
+        how |= {"count_include_pad": False, "divisor_override": self.divisor}
+        return F.avg_pool2d(x, self.kernel, **how)  # B C H' W'
 
 
 class FactorizedReduction(nn.Module):
@@ -113,15 +138,20 @@ class FactorizedReduction(nn.Module):
 
     def __init__(self, channels: int, filters: int):
         super().__init__()
-        self.even = nn.Conv2d(channels, filters // 2, 1, bias=False)
-        self.odd = nn.Conv2d(channels, filters - filters // 2, 1, bias=False)
+        half = filters // 2
+        self.even = pointwise(channels, half)
+        self.odd = pointwise(channels, filters - half)
         self.joint_norm = nn.BatchNorm2d(filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        h, w = x.shape[-2:]
-        shifted = F.pad(x[:, :, 1::2, 1::2], (0, w % 2, 0, h % 2))  # Eq. 5.4
-        halves = [self.even(x[:, :, ::2, ::2]), self.odd(shifted)]
-        return self.joint_norm(torch.cat(halves, 1))  # B F ceil(H/2) ceil(W/2)
+        height, width = x.shape[-2:]
+        even = x[..., ::2, ::2]  # B C H' W', H' = ceil(H / 2)
+        odd = x[..., 1::2, 1::2]  # B C floor(H/2) floor(W/2)
+        # Where a side is odd, a row or column of zeros makes both halves one size.
+        missing = (0, width % 2, 0, height % 2)  # left, right, top, bottom
+        odd = F.pad(odd, missing)  # B C H' W'
+        halves = [self.even(even), self.odd(odd)]
+        return self.joint_norm(torch.cat(halves, dim=1))  # B F H' W', Eq. 5.4
 
 
 def drop_path(
@@ -130,8 +160,10 @@ def drop_path(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B C H W"]:
     """Zero the path for some samples of a batch, scale it by 1 / keep for the rest."""
-    u = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device, dtype=x.dtype)
-    return x * (torch.floor(u + keep) / keep)  # Eq. 5.6
+    like = {"device": x.device, "dtype": x.dtype}
+    u = torch.rand(len(x), 1, 1, 1, generator=generator, **like)  # B 1 1 1
+    kept = torch.floor(u + keep)  # 1 with probability keep, else 0
+    return x * (kept / keep)  # B C H W, Eq. 5.6
 
 
 def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Module:
@@ -151,10 +183,10 @@ def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Mod
             fit = [] if channels == filters else [ConvNorm(channels, filters)]
             return nn.Sequential(pool, *fit)
         case "sep":
-            return Separable(channels, filters, kernel, stride)
+            return SeparableTwice(channels, filters, kernel, stride)
         case "dilsep":
-            depthwise = SameConv(channels, channels, kernel, stride, 2, groups=channels)
-            return nn.Sequential(depthwise, ConvNorm(channels, filters))
+            spread = depthwise(channels, kernel, stride, dilation=2)
+            return nn.Sequential(spread, ConvNorm(channels, filters))
         case "conv1x":  # a row of pixels, then a column
             row = ConvNorm(channels, filters, (1, kernel), (1, stride))
             column = ConvNorm(filters, filters, (kernel, 1), (stride, 1))
@@ -166,12 +198,17 @@ def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Mod
             raise ValueError(f"operation {name!r} is unknown; known are {known}")
 
 
-class Cell(nn.Module):
+def reads_raw(name: str, layers: nn.Module) -> bool:
+    """True if an operation reads a state as it is, False if it reads its ReLU."""
+    return name[:3] in ("avg", "max") or isinstance(layers, nn.Identity)
+
+
+class NASNetCell(nn.Module):
     """One cell with F filters: `forward(h_i, h_{i-1})` gives `channels` channels.
 
-    `current` and `previous` are the channels of the two inputs; None as `previous` says
-    that there is no h_{i-1} yet: the raw h_i takes its place. `halve_previous` says
-    that h_{i-1} is twice as large as h_i.
+    `cell` is the value, a `genotypes.Cell`. `current` and `previous` are the channels
+    of the two inputs; None as `previous` says that there is no h_{i-1} yet: the raw h_i
+    takes its place. `halve_previous` says that h_{i-1} is twice as large as h_i.
     """
 
     def __init__(
@@ -179,50 +216,81 @@ class Cell(nn.Module):
         stride: int = 1, halve_previous: bool = False,
     ):  # fmt: skip
         super().__init__()
-        self.cell, self.channels = cell, len(cell.output) * filters
-        read = {state for *pair, _ in cell.blocks for state, _ in pair} | {*cell.output}
-        # An input that nothing reads is not calibrated; None: taken as it is.
-        self.current = ConvNorm(current, filters) if 0 in read else None
+        self.cell = cell
+        self.channels = len(cell.output) * filters
+        self.current: nn.Module | None = None
         self.previous: nn.Module | None = None
+        self._calibrate(filters, current, previous, halve_previous)
+
+        widths = [filters, current if previous is None else filters]  # of each state
+        self.operations = nn.ModuleList()
+        for left, right, combination in cell.blocks:
+            for state, name in (left, right):
+                # A reduction halves the cell's inputs; what blocks wrote is small.
+                step = stride if state < 2 else 1
+                layers = operation(name, widths[state], filters, step)
+                self.operations.append(layers)
+            widths.append(filters if combination == "add" else 2 * filters)
+
+        self.outputs = nn.ModuleList()  # each output comes to F channels and one size
+        for state in cell.output:
+            large = stride > 1 and state < 2
+            self.outputs.append(_fitted(widths[state], filters, large))
+
+    def _calibrate(self, filters, current, previous, halve_previous) -> None:
+        """Layers that bring both inputs to F channels, and to the size of h_i.
+
+        None stays where an input is taken as it is, or where nothing reads it.
+        """
+        read = {*self.cell.output}
+        for left, right, _ in self.cell.blocks:
+            read |= {left.input, right.input}
+        if 0 in read:
+            self.current = ConvNorm(current, filters)
         if 1 in read and halve_previous:
             self.previous = FactorizedReduction(previous, filters)
         elif 1 in read and previous not in (None, filters):
             self.previous = ConvNorm(previous, filters)
-        widths = [filters, current if previous is None else filters]  # of each state
-        self.operations = nn.ModuleList()
-        for *pair, combination in cell.blocks:
-            for state, name in pair:
-                step = stride if state < 2 else 1  # only the cell's inputs are large
-                self.operations.append(operation(name, widths[state], filters, step))
-            widths.append(filters if combination == "add" else 2 * filters)
-        self.outputs = nn.ModuleList()  # each output comes to F channels and one size
-        for state in cell.output:
-            fit = ConvNorm if stride == 1 or state > 1 else FactorizedReduction
-            same = fit is ConvNorm and widths[state] == filters
-            self.outputs.append(nn.Identity() if same else fit(widths[state], filters))
 
     def forward(self, current: Tensor, previous: Tensor | None, keep=None) -> Tensor:
         """`keep` is the probability that a path is kept; None: no drop path."""
-        previous = current if previous is None else previous
+        if previous is None:
+            previous = current
         if self.previous is not None:
-            previous = self.previous(F.relu(previous))
+            previous = self.previous(F.relu(previous))  # B F H W
         if self.current is not None:
-            current = self.current(F.relu(current))
+            current = self.current(F.relu(current))  # B F H W
         states = [current, previous]
-        positive: dict[int, Tensor] = {}  # the ReLU of a state, computed once
+        rectified: dict[int, Tensor] = {}  # the ReLU of a state, computed once
         operations = iter(self.operations)
-        for *pair, combination in self.cell.blocks:
+        for left, right, combination in self.cell.blocks:
             branches = []
-            for state, name in pair:
-                layers, x = next(operations), states[state]
-                if not (name[:3] in ("avg", "max") or isinstance(layers, nn.Identity)):
-                    if state not in positive:
-                        positive[state] = F.relu(x)
-                    x = positive[state]
-                x = layers(x)
-                dropped = keep is not None and name != "identity"
-                branches.append(drop_path(x, keep) if dropped else x)
-            add = combination == "add"
-            states.append(branches[0] + branches[1] if add else torch.cat(branches, 1))
-        outputs = zip(self.outputs, self.cell.output, strict=True)
-        return torch.cat([fit(states[state]) for fit, state in outputs], 1)
+            for state, name in (left, right):
+                layers = next(operations)
+                x = states[state]
+                if not reads_raw(name, layers):
+                    if state not in rectified:
+                        rectified[state] = F.relu(x)
+                    x = rectified[state]
+                x = layers(x)  # B F H' W', half of H W in a reduction cell
+                if keep is not None and name != "identity":
+                    x = drop_path(x, keep)
+                branches.append(x)
+            states.append(_combined(*branches, combination))  # B F H' W', or B 2F H' W'
+        pairs = zip(self.outputs, self.cell.output, strict=True)
+        outputs = [fit(states[state]) for fit, state in pairs]  # each B F H' W'
+        return torch.cat(outputs, dim=1)  # B channels H' W'
+
+
+def _combined(left: Tensor, right: Tensor, combination: str) -> Tensor:
+    """The two branches of a block in one state."""
+    if combination == "add":
+        return left + right
+    return torch.cat([left, right], dim=1)
+
+
+def _fitted(width: int, filters: int, large: bool) -> nn.Module:
+    """What brings a state to F channels and, if it is `large`, to half its sides."""
+    if large:
+        return FactorizedReduction(width, filters)
+    return nn.Identity() if width == filters else ConvNorm(width, filters)

@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from lib.nas.search import History, Trial
+from lib.basics import arguments
+from lib.nas.history import History, Log
 from lib.nas.search_space import Space, decisions, decode
 
 LARGEST = 20_000  # token sequences; a space with more is not listed
@@ -34,55 +35,77 @@ class Controller(nn.Module):
 
     def __init__(self, space: Space, hidden: int = 100, seed: int = 0):
         super().__init__()
-        self.sizes = [len(d.options) for d in decisions(space)]
+        self.sizes = [len(decision.options) for decision in decisions(space)]
         self.open = [t for t, size in enumerate(self.sizes) if size > 1]
-        self.hidden = hidden
-        self.cell = nn.LSTMCell(hidden, hidden)
-        # Row 0 starts the sequence; each option of each decision has its own row.
-        self.embedding = nn.Embedding(1 + sum(self.sizes), hidden)
-        self.heads = nn.ModuleList(nn.Linear(hidden, self.sizes[t]) for t in self.open)
-        generator = torch.Generator().manual_seed(seed)
+        self.hidden = arguments.whole_number("hidden", hidden, least=1)
+        generator = torch.Generator().manual_seed(arguments.seed(seed))
+        with torch.random.fork_rng(devices=[]):  # torch draws weights that we replace
+            self.cell = nn.LSTMCell(hidden, hidden)
+            # Row 0 starts the sequence; each option of each decision has its own row.
+            self.embedding = nn.Embedding(1 + sum(self.sizes), hidden)
+            heads = [nn.Linear(hidden, self.sizes[t]) for t in self.open]
+            self.heads = nn.ModuleList(heads)
         for weight in self.parameters():
             if not weight.is_meta:
-                start = torch.rand(weight.shape, generator=generator, device="cpu")
-                weight.data.copy_(0.2 * start - 0.1)
+                uniform = torch.rand(weight.shape, generator=generator, device="cpu")
+                weight.data.copy_(0.2 * uniform - 0.1)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of each row of tokens, and its entropy: (B,) and (B,).
 
         The entropy is that of the softmaxes met on the way, added up. Its mean over
         samples is the entropy of the whole distribution.
+
+        With all weights 0 the 6 * 6 * 9 * 9 = 2916 sequences are equally likely:
+
+        >>> from lib.nas.search_space import SMALL
+        >>> policy = Controller(SMALL)
+        >>> for weight in policy.parameters():
+        ...     _ = weight.data.zero_()
+        >>> log_p, _ = policy(torch.zeros(1, 10, dtype=torch.long))
+        >>> round(1 / log_p.exp().item())
+        2916
         """
-        if tokens.ndim != 2 or tokens.shape[1] != len(self.sizes):
+        arguments.tensor("tokens", tokens, "B T")
+        if tokens.shape[1] != len(self.sizes):
             raise ValueError(
                 f"tokens has shape {tuple(tokens.shape)}; a row has {len(self.sizes)}"
             )
-        return self._walk(len(tokens), lambda t, log_probs: tokens[:, t])[1:]
+
+        def given(t: int, log_probs: Tensor) -> Tensor:
+            return tokens[:, t]  # B
+
+        _, log_p, entropy = self._walk(len(tokens), given)
+        return log_p, entropy
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draws `count` sequences of tokens from the policy: (count, T), int64."""
+        count = arguments.whole_number("count", count, least=0)
 
-        def draw(t, log_probs):
-            return torch.multinomial(log_probs.exp(), 1, generator=generator)[:, 0]
+        def drawn(t: int, log_probs: Tensor) -> Tensor:
+            token = torch.multinomial(log_probs.exp(), 1, generator=generator)  # B 1
+            return token[:, 0]  # B
 
-        return self._walk(count, draw)[0]
+        tokens, _, _ = self._walk(count, drawn)
+        return tokens
 
     def _walk(self, count: int, choose) -> tuple[Tensor, Tensor, Tensor]:
         """From decision to decision; `choose(t, log_probs)` gives the tokens of t."""
-        weight = self.embedding.weight
-        tokens = torch.zeros(count, len(self.sizes), dtype=torch.long).to(weight.device)
-        h, c = weight.new_zeros(2, count, self.hidden)  # B 100
-        log_p, entropy = weight.new_zeros(2, count)  # B
-        came_from = torch.zeros_like(tokens[:, 0])  # row of the embedding
+        zeros = self.embedding.weight.new_zeros(count)
+        tokens = torch.zeros(count, len(self.sizes)).to(zeros.device).long()  # B T
+        h = c = zeros[:, None].expand(count, self.hidden)  # B 100
+        log_p = entropy = zeros  # B
+        row = torch.zeros_like(tokens[:, 0])  # of the embedding: what was chosen last
         for t, head in zip(self.open, self.heads, strict=True):
-            h, c = self.cell(self.embedding(came_from), (h, c))
+            h, c = self.cell(self.embedding(row), (h, c))  # B 100
             log_probs = head(h).log_softmax(dim=1)  # B K
             chosen = choose(t, log_probs)  # B
             log_p = log_p + log_probs.gather(1, chosen[:, None])[:, 0]  # Eq. 8.1
-            entropy = entropy - (log_probs.exp() * log_probs).sum(dim=1)  # Eq. 8.6
+            surprise = log_probs.exp() * log_probs  # B K
+            entropy = entropy - surprise.sum(dim=1)  # Eq. 8.6
             tokens[:, t] = chosen
-            came_from = 1 + sum(self.sizes[:t]) + chosen
+            row = 1 + sum(self.sizes[:t]) + chosen
         return tokens, log_p, entropy
 
 
@@ -91,7 +114,7 @@ class Controller(nn.Module):
 
 def all_tokens(space: Space) -> Int[Tensor, "N T"]:
     """Every sequence of tokens of a small space, in lexicographic order."""
-    sizes = [len(d.options) for d in decisions(space)]
+    sizes = [len(decision.options) for decision in decisions(space)]
     if math.prod(sizes) > LARGEST:
         raise ValueError(
             f"this space has {math.prod(sizes):,} token sequences;"
@@ -104,8 +127,10 @@ def expected_reward(
     policy: Controller, tokens: Int[Tensor, "N T"], rewards: Float[Tensor, " N"]
 ) -> Float[Tensor, ""]:
     """J, the mean reward under the policy; `tokens` are `all_tokens` of its space."""
-    log_p, _ = policy(tokens)
-    return (log_p.exp() * rewards).sum()  # Eq. 8.2
+    arguments.tensor("rewards", rewards, "N")
+    log_p, _ = policy(tokens)  # N
+    probability = log_p.exp()
+    return (probability * rewards).sum()  # Eq. 8.2
 
 
 def exact_gradient(
@@ -125,8 +150,27 @@ def sampled_gradient(
 
     Unbiased for any baseline that does not depend on these samples.
     """
-    log_p, _ = policy(tokens)
-    return _gradient(((rewards - baseline) * log_p).mean(), policy)
+    log_p, _ = policy(tokens)  # B
+    objective = reinforce_objective(log_p, rewards, baseline)
+    return _gradient(objective, policy)
+
+
+def reinforce_objective(
+    log_p: Float[Tensor, " B"], rewards: Float[Tensor, " B"], baseline: float = 0.0
+) -> Float[Tensor, ""]:
+    """What REINFORCE climbs: its gradient is Eq. 8.3, its value means nothing.
+
+    Rewards 1 and 3, baseline 2: (-1 * -0.5 + 1 * -2.5) / 2.
+
+    >>> log_p, rewards = torch.tensor([-0.5, -2.5]), torch.tensor([1.0, 3.0])
+    >>> reinforce_objective(log_p, rewards, baseline=2.0).item()
+    -1.0
+    """
+    arguments.tensor("log_p", log_p, "B")
+    arguments.tensor("rewards", rewards, "B")
+    arguments.real_number("baseline", baseline)
+    advantage = rewards - baseline
+    return (advantage * log_p).mean()
 
 
 def scores(
@@ -156,9 +200,14 @@ def moments(
 
     A batch of B has the same mean and 1/B of the variance.
     """
-    one = (rewards - baseline) * score
-    mean = (probability * one).sum()
-    return mean.item(), (probability * (one - mean) ** 2).sum().item()
+    arguments.tensor("probability", probability, "N")
+    arguments.tensor("score", score, "N")
+    arguments.tensor("rewards", rewards, "N")
+    arguments.real_number("baseline", baseline)
+    estimate = (rewards - baseline) * score  # from each single sample
+    mean = (probability * estimate).sum()
+    variance = (probability * (estimate - mean) ** 2).sum()
+    return mean.item(), variance.item()
 
 
 def _gradient(value: Tensor, policy: nn.Module) -> Tensor:
@@ -180,6 +229,14 @@ class Settings:
     entropy: float = 0.00001  # weight of the entropy bonus
     decay: float = 0.95  # of the moving average that is the baseline
 
+    def __post_init__(self):
+        arguments.real_number("lr", self.lr, above=0)
+        arguments.whole_number("batch", self.batch, least=1)
+        arguments.whole_number("passes", self.passes, least=1)
+        arguments.real_number("clip", self.clip, least=0, infinite=True)
+        arguments.real_number("entropy", self.entropy)
+        arguments.real_number("decay", self.decay, least=0, most=1)
+
 
 PUBLISHED = Settings()  # made for 20,000 architectures
 FEW = Settings(lr=0.005, passes=5)  # for a few hundred; chosen on made-up rewards
@@ -195,17 +252,30 @@ def ppo_loss(
     """The clipped surrogate of PPO, to be minimised; `old` is log_p when drawn.
 
     While nothing has moved, its gradient is that of REINFORCE. Eq. 8.5.
+
+    One half more likely than it was, and good: the ratio 1.5 is worth 1.2 only.
+
+    >>> old, now = torch.tensor([0.2]).log(), torch.tensor([0.3]).log()
+    >>> round(ppo_loss(now, old, torch.tensor([1.0]), clip=0.2).item(), 6)
+    -1.2
     """
+    arguments.real_number("clip", clip, least=0, infinite=True)
+    arguments.tensor("log_p", log_p, "B")
+    arguments.tensor("old", old, f"{len(log_p)}")
+    arguments.tensor("advantage", advantage, f"{len(log_p)}")
     ratio = (log_p - old).exp()
     clipped = ratio.clamp(1 - clip, 1 + clip)
-    return -torch.min(ratio * advantage, clipped * advantage).mean()
+    worth = torch.min(ratio * advantage, clipped * advantage)
+    return -worth.mean()
 
 
 class Learner:
     """A controller, its baseline and its optimizer, Adam: the paper names none."""
 
     def __init__(self, space: Space, seed: int, settings: Settings = FEW):
-        self.policy, self.settings = Controller(space, seed=seed), settings
+        self.settings = arguments.instance("settings", settings, Settings)
+        seed = arguments.seed(seed)
+        self.policy = Controller(space, seed=seed)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=settings.lr)
         self.generator = torch.Generator().manual_seed(seed)
         self.baseline: float | None = None  # no reward seen yet
@@ -220,9 +290,11 @@ class Learner:
         The baseline is made of earlier rewards. The first batch has none and uses its
         own mean, which shortens that one gradient by 1/B and does not turn it.
         """
+        rewards = arguments.real_array("rewards", rewards, 1).tolist()
+        arguments.tensor("tokens", tokens, f"{len(rewards)} T")
         if self.baseline is None:
             self.baseline = sum(rewards) / len(rewards)
-        advantage = torch.tensor(rewards, dtype=torch.float32) - self.baseline
+        advantage = torch.tensor(rewards, dtype=torch.float32) - self.baseline  # B
         with torch.no_grad():
             old, _ = self.policy(tokens)
         for _ in range(self.settings.passes):
@@ -246,17 +318,15 @@ def search(
     in the paper; `History.distinct` counts cells. Raises ValueError for a budget below
     1 and for a value that is not finite.
     """
-    if budget < 1:
-        raise ValueError(f"budget is {budget}; a search needs at least one trial")
-    learner, trials = Learner(space, seed, settings), []
-    while len(trials) < budget:
-        tokens = learner.sample(min(settings.batch, budget - len(trials)))
+    log = Log(evaluate, budget)
+    learner = Learner(space, seed, settings)
+    while log.open():
+        left = log.budget - len(log.trials)
+        tokens = learner.sample(min(settings.batch, left))  # B T
         rewards = []
         for row in tokens.tolist():
             genotype = decode(space, row)
-            rewards.append(float(evaluate(genotype)))
-            if not math.isfinite(rewards[-1]):
-                raise ValueError(f"evaluate gave {rewards[-1]} for {genotype}")
-            trials.append(Trial(genotype, rewards[-1]))
+            trial = log.ask(genotype)
+            rewards.append(trial.value)
         learner.update(tokens, rewards)
-    return History(tuple(trials))
+    return log.history()

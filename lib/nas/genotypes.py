@@ -12,7 +12,9 @@ for `search_space`, which says which cells there are.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from lib.basics import arguments
 
 # The paper's thirteen, in its order. A number is a kernel size: "conv1x3" is a 1x3 and
 # then a 3x1 convolution, "dil" a dilated one, "sep" a depthwise-separable one, applied
@@ -58,20 +60,29 @@ class Cell:
     output: Sequence = ()
 
     def __post_init__(self):
-        blocks = tuple(_block(k, block) for k, block in enumerate(self.blocks))
+        given = _items("blocks", self.blocks)
+        blocks = tuple(_block(k, block) for k, block in enumerate(given))
         if not blocks:
             raise GenotypeError("a cell needs at least one block")
-        output = tuple(sorted(self.output or unused(blocks)))
+
+        dangling = unused(blocks)
         last = len(blocks) + 1
-        for state in output:
-            if type(state) is not int or not 0 <= state <= last:
+        output = _items("output", self.output) or list(dangling)
+        for place, state in enumerate(output):
+            number = _state(state)
+            if number is None or number > last:
                 raise GenotypeError(f"output: {state!r} is not a state, 0 to {last}")
+            output[place] = number
+        output = tuple(sorted(output))
         if len(set(output)) < len(output):
             raise GenotypeError(f"output: {output} names a state twice")
-        for state in set(unused(blocks)) - set(output):
-            raise GenotypeError(
-                f"output: nothing reads state {state}, so it must be in the output"
-            )
+        for state in dangling:
+            if state not in output:
+                raise GenotypeError(
+                    f"output: nothing reads state {state}, so it must be in the output"
+                )
+
+        # Frozen for everybody else: two equal cells stay equal, and hash alike.
         object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "output", output)
 
@@ -91,65 +102,114 @@ class Genotype:
     normal: Cell
     reduction: Cell
 
+    def __post_init__(self):
+        for field in ("normal", "reduction"):
+            cell = getattr(self, field)
+            if not isinstance(cell, Cell):
+                raise GenotypeError(
+                    f"{field} is {arguments.shown(cell)}; it must be a Cell"
+                    " (cell_from_text reads one)"
+                )
+
     def __str__(self) -> str:
         if self.normal == self.reduction:
             return str(self.normal)
         return f"normal: {self.normal}\nreduction: {self.reduction}"
 
 
-def _block(k: int, block) -> Block:
+def _items(name: str, values: Any) -> list:
+    """The blocks, or the states of the output, as a list; GenotypeError for a text."""
+    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+        raise GenotypeError(f"{name} is {arguments.shown(values)}; it must be a list")
+    return list(values)
+
+
+def _state(value: Any) -> int | None:
+    """The number of a state as an int, NumPy's too; None for anything else."""
+    if type(value) is int:  # the usual case, and a search makes many cells
+        return value if value >= 0 else None
+    try:
+        return arguments.whole_number("state", value, least=0)
+    except ValueError:
+        return None
+
+
+def _block(k: int, block: Any) -> Block:
     """Block k, checked: two pairs (input, operation) and a combination."""
     try:
-        (i1, op1), (i2, op2), *rest = block
+        left, right, *rest = block
         (combination,) = rest or ("add",)
+        sides = {"left": tuple(left), "right": tuple(right)}
+        well_formed = all(len(pair) == 2 for pair in sides.values())
     except (TypeError, ValueError):
+        well_formed = False
+    if not well_formed:
         raise GenotypeError(
             f"block {k}: {block!r} is not ((input, operation), (input, operation),"
             " combination)"
-        ) from None
-    for side, state, operation in (("left", i1, op1), ("right", i2, op2)):
-        if type(state) is not int or not 0 <= state < k + 2:
+        )
+    pairs = []
+    for side, (state, operation) in sides.items():
+        number = _state(state)
+        if number is None or number >= k + 2:
             raise GenotypeError(
                 f"block {k}, {side} input: there is no state {state!r} yet;"
                 f" block {k} reads states 0 to {k + 1}"
             )
-        if operation not in OPERATIONS:
+        if not isinstance(operation, str) or operation not in OPERATIONS:
             raise GenotypeError(
                 f"block {k}, {side} operation: {operation!r} is unknown;"
                 f" known are {', '.join(OPERATIONS)}"
             )
-    if combination not in tuple(SIGNS):
+        pairs.append(Pair(number, operation))
+    if not isinstance(combination, str) or combination not in SIGNS:
         raise GenotypeError(
             f"block {k}, combination: {combination!r} is neither 'add' nor 'concat'"
         )
-    return Block(Pair(i1, op1), Pair(i2, op2), combination)
+    return Block(*pairs, combination)
 
 
 def unused(blocks: Iterable[Block]) -> tuple[int, ...]:
     """The states written by blocks that no block reads: the paper's output."""
     blocks = tuple(blocks)
     read = {pair.input for block in blocks for pair in block[:2]}
-    return tuple(s for s in range(2, len(blocks) + 2) if s not in read)
+    written = range(2, len(blocks) + 2)
+    return tuple(state for state in written if state not in read)
+
+
+_PAIR = r"\s*(\w+)\s*\(\s*(\d{1,9})\s*\)\s*"  # an operation and, in brackets, a state
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise GenotypeError(
+            f"text is {arguments.shown(text)}; it must be a text such as"
+            " sep5(0)+sep3(1)"
+        )
+    return text
 
 
 def cell_from_text(text: str) -> Cell:
     """The cell that `str(cell)` wrote: "sep5(0)+sep3(1) | avg3(2)&max3(0) -> 3".
 
     Without "->" the output is the unused blocks.
+
+    >>> cell_from_text("identity(0)+sep3(1) | max3(2)+max3(0)").output
+    (3,)
     """
-    body, arrow, output = text.partition("->")
-    name, state = r"\s*(\w+)\s*", r"\(\s*(\d+)\s*\)\s*"
+    body, arrow, output = _text(text).partition("->")
     blocks = []
     for k, part in enumerate(body.split("|")):
-        found = re.fullmatch(name + state + "([+&])" + name + state, part)
-        if not found:
+        match = re.fullmatch(f"{_PAIR}([+&]){_PAIR}", part)
+        if not match:
             raise GenotypeError(
                 f"block {k}: {part.strip()!r} is not of the form sep5(0)+sep3(1)"
             )
-        op1, i1, sign, op2, i2 = found.groups()
-        combination = "add" if sign == "+" else "concat"
-        blocks.append(((int(i1), op1), (int(i2), op2), combination))
-    if arrow and not re.fullmatch(r"\s*\d+(\s+\d+)*\s*", output):
+        left_name, left_state, sign, right_name, right_state = match.groups()
+        left = (int(left_state), left_name)
+        right = (int(right_state), right_name)
+        blocks.append((left, right, "add" if sign == "+" else "concat"))
+    if arrow and not re.fullmatch(r"\s*\d{1,9}(\s+\d{1,9})*\s*", output):
         raise GenotypeError(f"output: {output.strip()!r} is not states such as 2 4 5")
     return Cell(tuple(blocks), tuple(map(int, output.split())))
 
@@ -159,17 +219,17 @@ def from_text(text: str) -> Genotype:
 
     A text without these names is one cell, which serves as both. Line breaks are free.
     """
-    text = " ".join(text.split())
-    found = re.fullmatch(r"normal:(.*) reduction:(.*)", text)
-    if not found and ":" in text:
+    text = " ".join(_text(text).split())
+    match = re.fullmatch(r"normal:(.*) reduction:(.*)", text)
+    if not match and ":" in text:
         raise GenotypeError(
             f"{text!r} is neither 'normal: ... reduction: ...' nor one cell for both"
         )
-    if not found:
+    if not match:
         cell = cell_from_text(text)
         return Genotype(cell, cell)
     cells = []
-    for name, body in zip(("normal", "reduction"), found.groups(), strict=True):
+    for name, body in zip(("normal", "reduction"), match.groups(), strict=True):
         try:
             cells.append(cell_from_text(body))
         except GenotypeError as error:
@@ -183,9 +243,13 @@ def graph(cell: Cell) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     Nodes map a name to its label: the two inputs, the state of each block with its
     combination's sign, and the output. Edges are (from, to, operation).
     """
-    nodes, edges = {"0": "0: h_i", "1": "1: h_(i-1)"}, []
+    arguments.instance("cell", cell, Cell, "cell_from_text reads one")
+    nodes = {"0": "0: h_i", "1": "1: h_(i-1)"}
+    edges: list[tuple[str, ...]] = []
     for state, (left, right, combination) in enumerate(cell.blocks, start=2):
         nodes[str(state)] = f"{SIGNS[combination]} {state}"
-        edges += [(str(i), str(state), operation) for i, operation in (left, right)]
+        for source, operation in (left, right):
+            edges.append((str(source), str(state), operation))
     nodes["output"] = "concat"
-    return nodes, edges + [(str(state), "output") for state in cell.output]
+    edges += [(str(state), "output") for state in cell.output]
+    return nodes, edges

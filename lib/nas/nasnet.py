@@ -10,6 +10,7 @@ Paper: Zoph, Vasudevan, Shlens, Le, arXiv 1707.07012; what it leaves out is as i
 networks its authors released. Chapter 05.
 """
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.basics import official, training
+from lib.basics import arguments, memory, official, training
 from lib.nas import search_space
 from lib.nas.cells import (
-    Cell,
     ConvNorm,
+    NASNetCell,
     Pool,
     SameConv,
 )
@@ -53,15 +54,21 @@ class Config:
     average_counts_padding: bool = False  # in strided averages, as timm's port does
 
     def __post_init__(self):
-        if self.stem not in ("cifar", "imagenet"):
-            raise ValueError(f"stem is {self.stem!r}; it is 'cifar' or 'imagenet'")
+        arguments.one_of("stem", self.stem, ("cifar", "imagenet"))
         least = {"cells": 1, "filters": 2 if self.stem == "cifar" else 8}
         for field, low in least.items():
-            if getattr(self, field) < low:
-                value = getattr(self, field)
+            value = getattr(self, field)
+            if arguments.whole_number(field, value) < low:
                 raise ValueError(f"{field} is {value}; {self.stem} needs {low} or more")
-        if not 0 < self.drop_path_keep <= 1:
-            raise ValueError(f"drop_path_keep is {self.drop_path_keep}; not in (0, 1]")
+        if self.stem_filters is not None:
+            arguments.whole_number("stem_filters", self.stem_filters, least=1)
+        arguments.whole_number("image_size", self.image_size, least=1)
+        arguments.real_number("drop_path_keep", self.drop_path_keep, above=0, most=1)
+        arguments.real_number("dropout", self.dropout, least=0, below=1)
+        arguments.real_number("eps", self.eps, least=0)
+        arguments.real_number("momentum", self.momentum, least=0, most=1)
+        for field in ("skip_reduction_layer_input", "average_counts_padding"):
+            arguments.flag(field, getattr(self, field))
 
 
 # Named in the paper by N @ channels before the classifier: 6 @ 768, 4 @ 1056, 6 @ 4032.
@@ -104,18 +111,21 @@ def plan(config: Config) -> tuple[Slot, ...]:
     slots: list[Slot] = []
 
     def put(kind: str, filters: int, back: int = 1) -> None:
-        previous = len(slots) - back
-        slots.append(Slot(kind, filters, previous if previous >= 0 else None))
+        previous: int | None = len(slots) - back  # slot i would read states i and i - 1
+        if previous < 0:
+            previous = None
+        slots.append(Slot(kind, filters, previous))
 
     if config.stem == "imagenet":
         put("reduction", config.filters // 4)
         put("reduction", config.filters // 2)
     for stack in range(3):
         filters = config.filters * 2**stack
-        if stack:
+        back = 1
+        if stack > 0:
             put("reduction", filters)
-        skip = bool(stack) and config.skip_reduction_layer_input
-        put("normal", filters, back=2 if skip else 1)
+            back = 2 if config.skip_reduction_layer_input else 1
+        put("normal", filters, back)
         for _ in range(config.cells - 1):
             put("normal", filters)
     return tuple(slots)
@@ -127,9 +137,15 @@ def path_keep(
     """Probability that a path of cell `cell`, counted from 0, of `cells` is kept.
 
     It falls with depth to `keep`, and with `progress`, the share of training done.
+
+    The third of four cells, a last one of 0.6, at half time: 1 - 0.5 * 3/4 * 0.4.
+
+    >>> round(path_keep(2, 4, keep=0.6, progress=0.5), 6)
+    0.85
     """
-    deep = 1 - (cell + 1) / cells * (1 - keep)  # Eq. 5.7
-    return 1 - progress * (1 - deep)  # Eq. 5.8
+    depth = (cell + 1) / cells
+    at_the_end = 1 - depth * (1 - keep)  # Eq. 5.7
+    return 1 - progress * (1 - at_the_end)  # Eq. 5.8
 
 
 class AuxiliaryHead(nn.Module):
@@ -153,16 +169,18 @@ class AuxiliaryHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != (self.side, self.side):
-            found = " x ".join(map(str, x.shape[-2:]))
+            height, width = x.shape[-2:]
             raise ValueError(
                 f"auxiliary head: built for {self.side} x {self.side} pixels, got"
-                f" {found}; set image_size to the side of the images"
+                f" {height} x {width}; set image_size to the side of the images"
             )
-        x = F.relu(self.squeeze(F.avg_pool2d(F.relu(x), 5, 3)))
-        return self.classifier(F.relu(self.norm(self.cover(x))).flatten(1))
+        x = F.avg_pool2d(F.relu(x), 5, 3)  # B C S S
+        x = F.relu(self.squeeze(x))  # B 128 S S
+        x = F.relu(self.norm(self.cover(x)))  # B 768 1 1
+        return self.classifier(x.flatten(1))  # B K
 
 
-class Network(nn.Module):
+class NASNet(nn.Module):
     """Stem, stack of cells, classifier: `forward(images B 3 H W) -> logits B K`.
 
     With an auxiliary head, training mode gives the pair (logits, auxiliary logits), as
@@ -173,28 +191,27 @@ class Network(nn.Module):
         self, genotype, config: Config, num_classes: int, auxiliary: bool = False
     ):
         super().__init__()
-        if not isinstance(genotype, search_space.Genotype):
-            raise ValueError(
-                f"genotype is {genotype!r}; it must be a search_space.Genotype"
-                " (search_space.from_text reads one)"
-            )
+        hint = "search_space.from_text reads one"
+        arguments.instance("genotype", genotype, search_space.Genotype, hint)
+        arguments.instance("config", config, Config)
+        arguments.whole_number("num_classes", num_classes, least=1)
+        arguments.flag("auxiliary", auxiliary)
         self.genotype, self.config, self.slots = genotype, config, plan(config)
-        cifar = config.stem == "cifar"
-        width = config.stem_filters or (3 * config.filters if cifar else 32)
-        stem = nn.Conv2d(3, width, 3, 1 if cifar else 2, int(cifar), bias=False)
-        self.stem = nn.Sequential(stem, nn.BatchNorm2d(width))
-        size = config.image_size
-        channels, sides = [width], [size if cifar else (size - 3) // 2 + 1]  # of states
+        width, side = self._make_stem()
+        channels, sides = [width], [side]  # of each state
+
         self.cells = nn.ModuleList()
-        for i, (kind, filters, previous) in enumerate(self.slots):
-            stride = 2 if kind == "reduction" else 1
-            width = None if previous is None else channels[previous]
-            between = self.slots[i if previous is None else previous : i]
-            halve = any(slot.kind == "reduction" for slot in between)
-            cell = getattr(genotype, kind)
-            self.cells.append(Cell(cell, filters, channels[i], width, stride, halve))
-            channels.append(self.cells[i].channels)
+        for i, slot in enumerate(self.slots):
+            stride = 2 if slot.kind == "reduction" else 1
+            width = None if slot.previous is None else channels[slot.previous]
+            cell = NASNetCell(
+                getattr(genotype, slot.kind), slot.filters, channels[i], width, stride,
+                halve_previous=self._halves_between(i),
+            )  # fmt: skip
+            self.cells.append(cell)
+            channels.append(cell.channels)
             sides.append(math.ceil(sides[i] / stride))
+
         self.auxiliary_state = len(self.slots) - config.cells - 1
         if auxiliary:  # on what the second reduction reads
             at = self.auxiliary_state
@@ -203,74 +220,97 @@ class Network(nn.Module):
         self.classifier = nn.Linear(channels[-1], num_classes)
         if config.drop_path_keep < 1:  # a buffer, so that checkpoints carry it
             self.register_buffer("progress", torch.ones(()))
-        self.prepare()
+        prepare(self, config)
 
-    def prepare(self) -> None:
-        """First weights, and what the configuration says about norms and pools."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            elif isinstance(module, nn.BatchNorm2d):
-                module.eps, module.momentum = self.config.eps, self.config.momentum
-            elif isinstance(module, Pool) and module.stride > 1:
-                if self.config.average_counts_padding:
-                    module.divisor = module.kernel**2
-        # Pixel by pixel, not plane by plane: three quarters of the time on a CPU.
-        self.to(memory_format=torch.channels_last)
+    def _make_stem(self) -> tuple[int, int]:
+        """The first convolution; returns the channels and the side of its output."""
+        config, size = self.config, self.config.image_size
+        cifar = config.stem == "cifar"
+        width = config.stem_filters or (3 * config.filters if cifar else 32)
+        stride, padding = (1, 1) if cifar else (2, 0)
+        conv = nn.Conv2d(3, width, 3, stride, padding, bias=False)
+        self.stem = nn.Sequential(conv, nn.BatchNorm2d(width))
+        return width, size if cifar else (size - 3) // 2 + 1
+
+    def _halves_between(self, i: int) -> bool:
+        """True if slot i's h_{i-1} is twice as large as its h_i."""
+        previous = self.slots[i].previous
+        between = self.slots[i if previous is None else previous : i]
+        return any(slot.kind == "reduction" for slot in between)
 
     def set_progress(self, share: float) -> None:
         """Tell drop path which share of training is done, from 0 to 1, at each step.
 
         Without a call it acts as at the end of training.
         """
+        share = arguments.real_number("share", share, least=0)
         if self.config.drop_path_keep < 1:
             self.progress.fill_(min(1.0, share))
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        states, extra = [self.stem(images)], None
+        states: list[Tensor | None] = [self.stem(images)]  # B C H W
+        auxiliary = None
         dropping = self.training and self.config.drop_path_keep < 1
         total, last = len(self.slots), self.config.drop_path_keep
         for i, (slot, cell) in enumerate(zip(self.slots, self.cells, strict=True)):
             if self.training and i == self.auxiliary_state and hasattr(self, "aux"):
-                extra = self.aux(states[i])
+                auxiliary = self.aux(states[i])  # B K
             previous = None if slot.previous is None else states[slot.previous]
             keep = path_keep(i, total, last, self.progress) if dropping else None
-            states.append(cell(states[i], previous, keep))
+            states.append(cell(states[i], previous, keep))  # half the sides at times
             if i >= 2:
                 states[i - 2] = None  # no later cell reads it: free its memory
-        logits = self.classifier(self.dropout(F.relu(states[-1]).mean((2, 3))))
-        return logits if extra is None else (logits, extra)
+        features = F.relu(states[-1]).mean((2, 3))  # B C
+        logits = self.classifier(self.dropout(features))  # B K
+        return logits if auxiliary is None else (logits, auxiliary)
+
+
+def prepare(module: nn.Module, config: Config) -> None:
+    """First weights, and what the configuration says about norms and pools."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+        elif isinstance(part, nn.BatchNorm2d):
+            part.eps, part.momentum = config.eps, config.momentum
+        elif isinstance(part, Pool) and part.stride > 1:
+            if config.average_counts_padding:
+                part.divisor = part.kernel**2
+    memory.channels_last(module)
 
 
 def network(
     genotype, *, num_classes: int = 10, auxiliary: bool = False, **fields
-) -> Network:
+) -> NASNet:
     """A network from any `search_space.Genotype`; `fields` are those of `Config`.
 
     For example `network(genotype, stem="cifar", cells=2, filters=32)`. ValueError for
     a value out of range, or for images too small for the auxiliary head.
     """
-    return Network(genotype, Config(**fields), num_classes, auxiliary)
+    known = {field.name for field in dataclasses.fields(Config)}
+    for name in fields:
+        arguments.one_of("a field of Config", name, sorted(known))
+    return NASNet(genotype, Config(**fields), num_classes, auxiliary)
 
 
 def nasnet_a(
     name: str, *, num_classes: int | None = None, auxiliary: bool = False
-) -> Network:
+) -> NASNet:
     """NASNet-A as released: "mobile", "large" or "cifar"; a row of `CONFIGS`.
 
     `num_classes` left out is 1000, or 10 for "cifar". The weights are random; see
     `load_official` for trained ones.
     """
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
-    classes = num_classes or (10 if name == "cifar" else 1000)
-    return Network(search_space.NASNET_A, CONFIGS[name], classes, auxiliary)
+    if num_classes is None:
+        num_classes = 10 if name == "cifar" else 1000
+    return NASNet(search_space.NASNET_A, CONFIGS[name], num_classes, auxiliary)
 
 
 def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict]:
     """For `training.fit`: cross-entropy, plus 0.4 times the auxiliary head's."""
     images, labels = batch
-    outputs = model(training.normalise(images))
+    outputs = model(training.normalise(images))  # B K, or a pair of them
     logits, *extra = outputs if isinstance(outputs, tuple) else (outputs,)
     loss = training.cross_entropy(logits.float(), labels)
     for second in extra:
@@ -283,15 +323,21 @@ class NasnetLevels(nn.Module):
 
     A 3x3 convolution halves the picture; then every level is a reduction cell and
     `repeats` normal ones, with F = `filters`, twice as many for each further level. A
-    cell reads the two states before it, as in `Network`. `channels` are those of the
+    cell reads the two states before it, as in `NASNet`. `channels` are those of the
     levels.
     """
 
     def __init__(self, genotype, filters: int, repeats: int = 1, levels: int = 4):
         super().__init__()
+        hint = "search_space.from_text reads one"
+        arguments.instance("genotype", genotype, search_space.Genotype, hint)
+        arguments.whole_number("filters", filters, least=2)
+        arguments.whole_number("repeats", repeats, least=0)
+        arguments.whole_number("levels", levels, least=1)
         width = 3 * filters
         self.stem = nn.Sequential(SameConv(3, width, 3, 2), nn.BatchNorm2d(width))
-        self.cells, self.taps = nn.ModuleList(), []
+        self.cells = nn.ModuleList()
+        self.taps: list[int] = []  # the last cell of each level
         # Channels of the states h_{i-1} and h_i; before the first cell is no h_{i-1}.
         previous, current = None, width
         for level in range(levels):
@@ -300,19 +346,20 @@ class NasnetLevels(nn.Module):
                 stride = 1 if i else 2
                 # h_{i-1} is twice as large in the cell that follows a reduction.
                 halve = i == 1 or (repeats == 0 and level > 0)
-                cell = Cell(kind, filters * 2**level, current, previous, stride, halve)
+                wide = filters * 2**level
+                cell = NASNetCell(kind, wide, current, previous, stride, halve)
                 self.cells.append(cell)
                 previous, current = current, cell.channels
-            self.taps.append(len(self.cells) - 1)  # the last cell of its size
+            self.taps.append(len(self.cells) - 1)
         self.channels = tuple(self.cells[i].channels for i in self.taps)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        # Pixel by pixel, not plane by plane: three quarters of the time on a CPU.
-        self.to(memory_format=torch.channels_last)
+        memory.channels_last(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        previous, current = None, self.stem(images)  # B 3F H/2 W/2
+        current = self.stem(images)  # B 3F H/2 W/2
+        previous = None
         levels = []
         for i, cell in enumerate(self.cells):
             # After the reduction cell of level l: B C_l H/2^l W/2^l.
@@ -338,20 +385,20 @@ _THEIRS = (
 )
 
 
-def official_names(model: Network) -> dict[str, str]:
+def official_names(model: NASNet) -> dict[str, str]:
     """The published name of each of our tensors, the auxiliary head apart."""
     cells = ["cell_stem_0", "cell_stem_1"]
     for stack in range(3):  # numbers jump to 6 and 12, even where N is 4
         cells += [f"reduction_cell_{stack - 1}"] if stack else []
         cells += [f"cell_{6 * stack + i}" for i in range(model.config.cells)]
 
-    def branch(found: re.Match) -> str:
-        block, side = divmod(int(found[1]), 2)
+    def branch(match: re.Match) -> str:
+        block, side = divmod(int(match[1]), 2)
         return f".comb_iter_{block}_{'right' if side else 'left'}."
 
     names = {}
     for ours in model.state_dict():
-        name = re.sub(r"^cells\.(\d+)", lambda found: cells[int(found[1])], ours)
+        name = re.sub(r"^cells\.(\d+)", lambda match: cells[int(match[1])], ours)
         name = re.sub(r"\.operations\.(\d+)\.", branch, name)
         for pattern, theirs in _THEIRS:
             name = re.sub(pattern, theirs, name)
@@ -359,13 +406,14 @@ def official_names(model: Network) -> dict[str, str]:
     return {k: v for k, v in names.items() if k != "progress" and k[:4] != "aux."}
 
 
-def load_official(model: Network, source: str | PathLike | dict) -> Network:
+def load_official(model: NASNet, source: str | PathLike | dict) -> NASNet:
     """Published weights into `nasnet_a("large")` or `nasnet_a("mobile")`, in place.
 
     `source` is a file (.pth, .safetensors) or a state dict with the names of timm's
     nasnetalarge or pretrainedmodels' nasnetamobile. ValueError names the first key that
     does not fit, and nothing is loaded. Returns the model.
     """
+    arguments.instance("model", model, NASNet)
     if model.genotype != search_space.NASNET_A or model.config.stem != "imagenet":
         raise ValueError(
             "model: official weights exist for nasnet_a('large') and ('mobile') only"

@@ -9,107 +9,30 @@ Talwalkar, 1502.07943 (successive halving); Tan and others, 1807.11626 (MnasNet'
 reward); Deb and others, IEEE Trans. Evolutionary Computation 6 (2002), NSGA-II.
 """
 
+import bisect
 import collections
-import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from lib.basics import training
+from lib.basics import arguments, training
 from lib.nas import nasnet, search_space
+from lib.nas.history import History, Log, Trial, finite
 from lib.nas.search_space import Genotype, Space
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One question, and as `value` what `evaluate` said; more is better.
-
-    `cost` is 1 query, or, if the child was trained up to `epoch` only, in epochs.
-    """
-
-    genotype: Genotype
-    value: float
-    cost: float = 1.0
-    epoch: int | None = None
-
-
-@dataclass(frozen=True)
-class History:
-    """The trials of one search, first to last."""
-
-    trials: tuple[Trial, ...]
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    def incumbents(self) -> list[Trial]:
-        """After each trial the best so far: longest trained, highest value, first."""
-        found: list[Trial] = []
-        for trial in self.trials:
-            best = found[-1] if found else trial
-            rank, best_rank = ((t.epoch or 0, t.value) for t in (trial, best))
-            found.append(trial if rank > best_rank else best)
-        return found
-
-    def best_so_far(self) -> list[float]:
-        """The incumbent's value after each trial, first to last."""
-        return [trial.value for trial in self.incumbents()]
-
-    @property
-    def best(self) -> Trial:
-        """The trial whose cell the search returns."""
-        return self.incumbents()[-1]
-
-    def finalists(self, count: int) -> list[Genotype]:
-        """The `count` best different cells, each at its luckiest, best first.
-
-        To be trained again: NASNet's authors did so with 250 of 20,000 children.
-        """
-        seen: dict[Genotype, Genotype] = {}
-        for trial in sorted(self.trials, key=lambda t: (-(t.epoch or 0), -t.value)):
-            seen.setdefault(search_space.canonical(trial.genotype), trial.genotype)
-        return list(seen.values())[:count]
-
-    def distinct(self) -> list[int]:
-        """How many different cells were tried so far, after each trial."""
-        seen: set[Genotype] = set()
-        forms = map(search_space.canonical, (t.genotype for t in self.trials))
-        return [seen.add(form) or len(seen) for form in forms]
-
-
-class _Log(list):
-    """The trials so far. `ask` puts the question and writes the answer down."""
-
-    def __init__(self, evaluate: Callable, budget: int, **sizes: int):
-        for name, size in {"budget": budget, **sizes}.items():
-            if size < 1:
-                raise ValueError(f"{name} is {size}; it must be at least 1")
-        self.evaluate, self.budget = evaluate, budget
-
-    def ask(self, genotype: Genotype, cost=1.0, epoch: int | None = None) -> Trial:
-        asked = (genotype,) if epoch is None else (genotype, epoch)
-        value = float(self.evaluate(*asked))
-        if not math.isfinite(value):
-            raise ValueError(
-                f"evaluate gave {value} for {genotype}; a finite number is needed"
-                " (for a child that failed, the worst possible value)"
-            )
-        self.append(Trial(genotype, value, cost, epoch))
-        return self[-1]
-
-    def open(self) -> bool:
-        return len(self) < self.budget
+MOST_RIVALS = 10_000  # of a tournament
 
 
 def random_search(space: Space, evaluate, budget: int, seed: int) -> History:
     """Ask for `budget` genotypes drawn blindly, each token evenly. The baseline."""
-    rng, log = random.Random(seed), _Log(evaluate, budget)
+    log = Log(evaluate, budget)
+    rng = random.Random(arguments.seed(seed))
     while log.open():
-        log.ask(search_space.sample(space, rng))
-    return History(tuple(log))
+        genotype = search_space.sample(space, rng)
+        log.ask(genotype)
+    return log.history()
 
 
 def regularized_evolution(
@@ -122,30 +45,51 @@ def regularized_evolution(
     `dies` gets the population in order of birth and says whose turn it is. The paper
     has 100 and 25, for 20,000 children; ours are for about 200. Source: algorithm 1.
     """
-    log = _Log(evaluate, budget, population=population, tournament=tournament)
-    rng, alive = random.Random(seed), []
+    log = Log(evaluate, budget)
+    population = arguments.whole_number("population", population, least=1)
+    tournament = arguments.whole_number("tournament", tournament, 1, MOST_RIVALS)
+    arguments.function("dies", dies, "dies(population) -> int")
+    rng = random.Random(arguments.seed(seed))
+    alive: list[Trial] = []
     while log.open():
         if len(alive) < population:
             child = search_space.sample(space, rng)
         else:
-            rivals = rng.choices(alive, k=tournament)
-            parent = max(rivals, key=lambda trial: trial.value)  # Eq. 7.3
+            parent = tournament_winner(alive, tournament, rng)
             child = search_space.mutate(space, parent.genotype, rng)
         alive.append(log.ask(child))
         if len(alive) > population:
-            del alive[dies(alive)]
-    return History(tuple(log))
+            with log.kept():
+                last = len(alive) - 1
+                dead = arguments.whole_number("dies(population)", dies(alive), 0, last)
+            del alive[dead]
+    return log.history()
+
+
+def tournament_winner(
+    alive: Sequence[Trial], tournament: int, rng: random.Random
+) -> Trial:
+    """The best of `tournament` trials drawn from the population, with replacement.
+
+    >>> alive = [Trial(None, value) for value in (0.2, 0.9, 0.5)]
+    >>> tournament_winner(alive, 100, random.Random(0)).value
+    0.9
+    """
+    rivals = rng.choices(alive, k=tournament)
+    return max(rivals, key=lambda trial: trial.value)  # Eq. 7.3
 
 
 def neighbours(space: Space, genotype: Genotype) -> list[Genotype]:
     """Every other cell that one changed token makes of this one, each once."""
-    tokens, found = search_space.encode(space, genotype), {}
+    tokens = search_space.encode(space, genotype)
+    near: dict[Genotype, Genotype] = {}  # by canonical form
     for i, decision in enumerate(search_space.decisions(space)):
         for token in range(len(decision.options)):
-            near = search_space.decode(space, [*tokens[:i], token, *tokens[i + 1 :]])
-            found.setdefault(search_space.canonical(near), near)
-    del found[search_space.canonical(genotype)]
-    return list(found.values())
+            changed = [*tokens[:i], token, *tokens[i + 1 :]]
+            neighbour = search_space.decode(space, changed)
+            near.setdefault(search_space.canonical(neighbour), neighbour)
+    del near[search_space.canonical(genotype)]
+    return list(near.values())
 
 
 def local_search(space: Space, evaluate, budget: int, seed: int) -> History:
@@ -154,21 +98,66 @@ def local_search(space: Space, evaluate, budget: int, seed: int) -> History:
     Neighbours are asked in random order. Source: White, Nolen, Savani, arXiv
     2005.02960, whose basic variant asks all neighbours before it moves.
     """
-    rng, log = random.Random(seed), _Log(evaluate, budget)
+    log = Log(evaluate, budget)
+    rng = random.Random(arguments.seed(seed))
     while log.open():
-        here = better = log.ask(search_space.sample(space, rng))
-        while better:
-            here, near = better, neighbours(space, better.genotype)
-            rng.shuffle(near)
-            asked = (log.ask(genotype) for genotype in near if log.open())
-            better = next((t for t in asked if t.value > here.value), None)
-    return History(tuple(log))
+        start = search_space.sample(space, rng)
+        here = log.ask(start)
+        while here is not None:
+            here = _first_better(space, here, log, rng)
+    return log.history()
+
+
+def _first_better(
+    space: Space, here: Trial, log: Log, rng: random.Random
+) -> Trial | None:
+    """A step uphill; None at a summit, or when the budget is spent."""
+    near = neighbours(space, here.genotype)
+    rng.shuffle(near)
+    for genotype in near:
+        if not log.open():
+            return None
+        trial = log.ask(genotype)
+        if trial.value > here.value:
+            return trial
+    return None
 
 
 def bracket_cost(cells: int, rungs: Sequence[int], eta: int) -> int:
-    """Epochs of successive halving that starts with `cells`; survivors go on."""
-    steps = np.diff([0, *rungs]).tolist()
-    return sum(cells // eta**k * step for k, step in enumerate(steps))  # Eq. 7.5
+    """Epochs of successive halving that starts with `cells`; survivors go on.
+
+    Nine for 1 epoch, three of them for 2 more, one for 6 more: 9 + 6 + 6.
+
+    >>> bracket_cost(9, rungs=[1, 3, 9], eta=3)
+    21
+    """
+    cells = arguments.whole_number("cells", cells, least=0)
+    eta = arguments.whole_number("eta", eta, least=2)
+    total, done = 0, 0
+    for rung in _rising(rungs):
+        total += cells * (rung - done)  # Eq. 7.5
+        cells //= eta
+        done = rung
+    return total
+
+
+def _rising(rungs) -> tuple[int, ...]:
+    """Epochs of the rungs; ValueError unless each is above the one before."""
+    rungs = arguments.whole_numbers("rungs", rungs, least=1)
+    if list(rungs) != sorted(set(rungs)):
+        raise ValueError(f"rungs is {rungs}; each must be above the one before")
+    return rungs
+
+
+def survivors(trials: Sequence[Trial], eta: int) -> list[Trial]:
+    """The best 1 / eta of a rung's trials, rounded down, best first: the next rung.
+
+    >>> rung = [Trial(None, value) for value in (0.1, 0.7, 0.4, 0.6, 0.5, 0.2, 0.3)]
+    >>> [trial.value for trial in survivors(rung, eta=3)]
+    [0.7, 0.6]
+    """
+    ranked = sorted(trials, key=lambda trial: -trial.value)
+    return ranked[: len(ranked) // eta]
 
 
 def successive_halving(
@@ -180,29 +169,59 @@ def successive_halving(
     counts epochs. It starts with as many distinct cells as the budget pays for.
     ValueError if that is none that reaches the last rung.
     """
-    log, rng = _Log(evaluate, budget, eta=eta - 1), random.Random(seed)
-    cells = max(n for n in range(budget + 1) if bracket_cost(n, rungs, eta) <= budget)
+    log = Log(evaluate, budget)
+    eta = arguments.whole_number("eta", eta, least=2)
+    rungs = _rising(rungs)
+    cells = _affordable(log.budget, rungs, eta)
     if cells < eta ** (len(rungs) - 1):
         raise ValueError(f"budget is {budget} epochs: no cell would reach {rungs[-1]}")
-    drawn, done = {}, 0
-    for _ in range(5 * cells):  # a small space may not hold that many
-        if len(drawn) < cells:
-            genotype = search_space.sample(space, rng)
-            drawn.setdefault(search_space.canonical(genotype), genotype)
-    alive = list(drawn.values())
+    rng = random.Random(arguments.seed(seed))
+    alive = _distinct_cells(space, cells, rng)
+    done = 0
     for rung in rungs:
-        trials = [log.ask(genotype, float(rung - done), rung) for genotype in alive]
-        trials.sort(key=lambda trial: -trial.value)
-        alive = [trial.genotype for trial in trials[: len(trials) // eta]]
+        price = float(rung - done)  # in epochs: the training goes on where it was
+        trials = [log.ask(genotype, price, rung) for genotype in alive]
+        alive = [trial.genotype for trial in survivors(trials, eta)]
         done = rung
-    return History(tuple(log))
+    return log.history()
+
+
+def _affordable(budget: int, rungs: Sequence[int], eta: int) -> int:
+    """The most cells that successive halving can start with for so many epochs."""
+
+    def cost(cells: int) -> int:
+        return bracket_cost(cells, rungs, eta)
+
+    # The price grows with the number of cells: halve the interval, do not count up.
+    return bisect.bisect_right(range(budget + 1), budget, key=cost) - 1
+
+
+def _distinct_cells(space: Space, cells: int, rng: random.Random) -> list[Genotype]:
+    """So many different cells, drawn blindly; fewer where the space holds no more."""
+    # 5 draws a cell. Of a small space 50 draws a sequence have found everything.
+    sequences = search_space.raw_count(space) ** len(space.cells)
+    draws = min(5 * cells, 50 * sequences)
+    drawn: dict[Genotype, Genotype] = {}  # by canonical form
+    while len(drawn) < cells and draws > 0:
+        genotype = search_space.sample(space, rng)
+        drawn.setdefault(search_space.canonical(genotype), genotype)
+        draws -= 1
+    return list(drawn.values())
 
 
 def mnasnet_reward(accuracy, price, target, below=-0.07, above=-0.07) -> float:
     """Two wishes in one number; `below` and `above` the target are its exponents.
 
     With -0.07 twice, MnasNet's soft constraint, half the price is worth 5 % accuracy.
+
+    >>> round(mnasnet_reward(0.7, price=1, target=2) / 0.7, 3)
+    1.05
     """
+    accuracy = arguments.real_number("accuracy", accuracy)
+    price = arguments.real_number("price", price, above=0)
+    target = arguments.real_number("target", target, above=0)
+    below = arguments.real_number("below", below)
+    above = arguments.real_number("above", above)
     weight = below if price <= target else above
     return accuracy * (price / target) ** weight  # Eq. 7.6
 
@@ -211,15 +230,21 @@ def fronts(points) -> list[list[int]]:
     """Sort points (N, M) into fronts, less is better in each column.
 
     Nothing dominates the first front; nothing but the first the second; and so on.
+
+    >>> fronts([[1, 4], [2, 2], [3, 3]])
+    [[0, 1], [2]]
     """
-    x = np.asarray(points, dtype=float)  # N M
-    beats = (x[:, None] <= x).all(-1) & (x[:, None] < x).any(-1)  # N N
-    left, found = np.ones(len(x), dtype=bool), []
-    while left.any():
-        free = left & ~beats[left].any(0)
-        found.append(np.flatnonzero(free).tolist())
-        left &= ~free
-    return found
+    x = arguments.real_array("points", points, 2)  # N M
+    nowhere_worse = (x[:, None] <= x).all(-1)  # N N
+    somewhere_better = (x[:, None] < x).any(-1)  # N N
+    dominates = nowhere_worse & somewhere_better  # N N
+    waiting = np.ones(len(x), dtype=bool)
+    sorted_out = []
+    while waiting.any():
+        free = waiting & ~dominates[waiting].any(0)
+        sorted_out.append(np.flatnonzero(free).tolist())
+        waiting &= ~free
+    return sorted_out
 
 
 def crowding(points) -> list[float]:
@@ -227,7 +252,7 @@ def crowding(points) -> list[float]:
 
     Each side is a share of the front's extent; the ends have infinite room.
     """
-    x = np.asarray(points, dtype=float)  # N M
+    x = arguments.real_array("points", points, 2)  # N M
     room = np.zeros(len(x))
     for column in x.T:
         order = np.argsort(column, kind="stable")
@@ -248,30 +273,54 @@ def nsga2(
     a child that takes every token from one of them; then it mutates. Parents and
     children compete for the places of the next generation. Source: Deb and others.
     """
-    rng, log = random.Random(seed), _Log(evaluate, budget, population=population - 1)
+    log = Log(evaluate, budget)
+    population = arguments.whole_number("population", population, least=2)
+    arguments.function("price", price, "price(genotype) -> float")
+    rng = random.Random(arguments.seed(seed))
     parents: list[Trial] = []
     while log.open():
-        children = []
+        children: list[Trial] = []
         while log.open() and len(children) < population:
             child = search_space.sample(space, rng)
             if parents:
-                duels = [min(rng.sample(range(len(parents)), 2)) for _ in "ab"]
-                both = [search_space.encode(space, parents[i].genotype) for i in duels]
-                tokens = [rng.choice(pair) for pair in zip(*both, strict=True)]
-                child = search_space.decode(space, tokens)
+                child = _crossed(space, parents, rng)
                 child = search_space.mutate(space, child, rng)
             children.append(log.ask(child))
-        parents = _placed(parents + children, price)[:population]
-    return History(tuple(log))
+        with log.kept():
+            ranked = _by_front_and_room(parents + children, price)
+        parents = ranked[:population]
+    return log.history()
 
 
-def _placed(trials: list[Trial], price) -> list[Trial]:
+def _crossed(space: Space, parents: list[Trial], rng: random.Random) -> Genotype:
+    """A child of two winners of duels: every token from one of them, by a coin."""
+    both = []
+    for _ in range(2):
+        duel = rng.sample(range(len(parents)), 2)
+        winner = parents[min(duel)]  # they stand in order, the best first
+        both.append(search_space.encode(space, winner.genotype))
+    tokens = [rng.choice(pair) for pair in zip(*both, strict=True)]
+    return search_space.decode(space, tokens)
+
+
+def _by_front_and_room(trials: list[Trial], price) -> list[Trial]:
     """The trials in NSGA-II's order: by front, the roomiest first."""
-    points, order = [(price(t.genotype), -t.value) for t in trials], []
+    points = []
+    for trial in trials:
+        cost = finite("price", price(trial.genotype), trial.genotype)
+        points.append((cost, -trial.value))
+    ranked: list[Trial] = []
     for front in fronts(points):
         room = crowding([points[i] for i in front])
-        order += [i for _, i in sorted(zip([-r for r in room], front, strict=True))]
-    return [trials[i] for i in order]
+        order = sorted(zip([-r for r in room], front, strict=True))
+        ranked += [trials[i] for _, i in order]
+    return ranked
+
+
+def _insist_on_table(table) -> None:
+    """ValueError unless it answers as a `tabular.Table` does."""
+    if not callable(getattr(table, "query", None)):
+        raise arguments.refuse("table", table, "a table (tabular.load gives one)")
 
 
 def noisy(table, rng: random.Random) -> Callable[..., float]:
@@ -279,23 +328,36 @@ def noisy(table, rng: random.Random) -> Callable[..., float]:
 
     With an epoch, every question about a genotype is about the same training, resumed.
     """
-    runs = collections.defaultdict(lambda: rng.randrange(table.seeds))
+    _insist_on_table(table)
+    arguments.instance("rng", rng, random.Random)
+
+    def drawn_seed() -> int:
+        return rng.randrange(table.seeds)
+
+    resumed = collections.defaultdict(drawn_seed)  # the seed of each genotype
 
     def evaluate(genotype: Genotype, epoch: int | None = None) -> float:
-        seed = rng.randrange(table.seeds) if epoch is None else runs[genotype]
+        seed = drawn_seed() if epoch is None else resumed[genotype]
         return table.query(genotype, seed=seed, epoch=epoch)
 
     return evaluate
 
 
-def judged(history: History, table) -> list[float]:
+def incumbent_test_accuracy(history: History, table) -> list[float]:
     """Mean test accuracy of the best so far, after each trial: what a search is worth.
 
     Whoever searches must not look at it before the end.
     """
-    best = [trial.genotype for trial in history.incumbents()]
-    told = {genotype: table.query(genotype, split="test") for genotype in set(best)}
-    return [told[genotype] for genotype in best]
+    arguments.instance("history", history, History)
+    _insist_on_table(table)
+    accuracy: dict[Genotype, float] = {}
+    curve = []
+    for trial in history.incumbents():
+        genotype = trial.genotype
+        if genotype not in accuracy:
+            accuracy[genotype] = table.query(genotype, split="test")
+        curve.append(accuracy[genotype])
+    return curve
 
 
 def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float]:
@@ -304,12 +366,20 @@ def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float
     Draw the pairs again with replacement and look at the middle of the means.
     Source: Efron, Annals of Statistics 7 (1979); the percentile method.
     """
+    a = arguments.real_array("a", a, 1)
+    b = arguments.real_array("b", b, 1)
     if len(a) != len(b) or len(a) < 2:
-        raise ValueError(f"{len(a)} and {len(b)} results; two pairs or more are needed")
-    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    again = np.random.default_rng(seed).integers(len(d), size=(resamples, len(d)))
-    low, high = np.quantile(d[again].mean(1), (0.025, 0.975))  # Eq. 7.4
-    return float(d.mean()), float(low), float(high)
+        raise ValueError(
+            f"a and b: {len(a)} and {len(b)} results; two pairs or more are needed"
+        )
+    pairs = len(a)
+    differences = a - b
+    resamples = arguments.whole_number("resamples", resamples, 1, 10**6)
+    rng = np.random.default_rng(arguments.seed(seed, least=0))
+    drawn = rng.integers(pairs, size=(resamples, pairs))
+    means = differences[drawn].mean(1)  # Eq. 7.4
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(differences.mean()), float(low), float(high)
 
 
 def train_child(
@@ -320,12 +390,16 @@ def train_child(
 
     That and `train` are (images, labels). Left out, it is the paper's search child.
     """
+    arguments.function("build", build, "build(genotype) -> a network")
+    images, labels = arguments.labelled("validation", validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put
-        torch.manual_seed(seed)
+        torch.manual_seed(arguments.seed(seed))
         child = build(genotype)
     groups = training.parameter_groups(child, 5e-4)
-    fused = torch.optim.SGD(groups, lr, 0.9, nesterov=True, fused=True)  # 10 % faster
-    settings = {"batch_size": batch_size, "optimizer": fused, "seed": seed}
-    settings |= {"epochs": epochs, "every": 10**9, "progress": False}
-    training.fit(child, train, nasnet.loss_fn, **settings)
-    return training.accuracy(child, *validation)
+    # Fused: all weights in one call, which saves 10 % of the time.
+    sgd = torch.optim.SGD(groups, lr, 0.9, nesterov=True, fused=True)
+    training.fit(
+        child, train, nasnet.loss_fn, epochs=epochs, batch_size=batch_size,
+        optimizer=sgd, seed=seed, every=10**9, progress=False,
+    )  # fmt: skip
+    return training.accuracy(child, images, labels)

@@ -5,7 +5,8 @@ are drawn, mutated, written as the controller's tokens and read back. Many genot
 one cell, written in another order: `canonical` writes each in one way, `count` says how
 many remain.
 
-Source: Zoph, Vasudevan, Shlens, Le, arXiv 1707.07012. Chapter 04. Pure Python.
+Source: Zoph, Vasudevan, Shlens, Le, arXiv 1707.07012. Chapter 04. There is no tensor in
+it and no weight.
 """
 
 import itertools
@@ -13,8 +14,9 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lib.basics import arguments
 from lib.nas.genotypes import (  # noqa: F401  (what a cell is; the rest uses it from here)
     NASNET_OPERATIONS,
     OPERATIONS,
@@ -30,8 +32,9 @@ from lib.nas.genotypes import (  # noqa: F401  (what a cell is; the rest uses it
     unused,
 )
 
-SIDES = ("left", "right")
 LARGEST = 10**7  # raw cells; a space with more is not listed
+MOST_BLOCKS = 100  # of a cell; published ones have 4 or 5
+READ_ONE = "search_space.from_text reads one"
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,19 @@ class Space:
     cells: tuple[str, ...] = ("normal", "reduction")
 
     def __post_init__(self):
-        if self.blocks < 1:
-            raise ValueError(f"blocks is {self.blocks}; a cell needs at least one")
+        blocks = arguments.whole_number("blocks", self.blocks, 1, MOST_BLOCKS)
+        object.__setattr__(self, "blocks", blocks)
         for field, known in (("operations", OPERATIONS), ("combinations", SIGNS)):
-            names = getattr(self, field)
-            if not names or sorted(names) != sorted(set(names) & set(known)):
-                raise ValueError(f"{field} is {names}; it takes names of {list(known)}")
-        if self.cells not in (("normal", "reduction"), ("normal",)):
-            raise ValueError(
-                f"cells is {self.cells}; it is ('normal', 'reduction') or ('normal',)"
-            )
+            wanted = f"different names of {list(known)}"
+            names = arguments.sequence(field, getattr(self, field), wanted)
+            for name in names:
+                if not isinstance(name, str) or name not in known:
+                    raise arguments.refuse(field, getattr(self, field), wanted)
+            if len(set(names)) < len(names):
+                raise arguments.refuse(field, getattr(self, field), wanted)
+            object.__setattr__(self, field, tuple(names))
+        known_cells = (("normal", "reduction"), ("normal",))
+        arguments.one_of("cells", self.cells, known_cells)
 
 
 class Decision(NamedTuple):
@@ -131,29 +137,37 @@ def decisions(space: Space) -> list[Decision]:
 
     That is 5 decisions a block; `options[token]` is what a token stands for.
     """
+    arguments.instance("space", space, Space)
     result = []
-    for cell, k in itertools.product(space.cells, range(space.blocks)):
-        states = tuple(range(k + 2))
-        result += [Decision(cell, k, f"{s} input", states) for s in SIDES]
-        result += [Decision(cell, k, f"{s} operation", space.operations) for s in SIDES]
-        result += [Decision(cell, k, "combination", space.combinations)]
+    for cell in space.cells:
+        for k in range(space.blocks):
+            states = tuple(range(k + 2))  # the two inputs, and what blocks wrote so far
+            result += [
+                Decision(cell, k, "left input", states),
+                Decision(cell, k, "right input", states),
+                Decision(cell, k, "left operation", space.operations),
+                Decision(cell, k, "right operation", space.operations),
+                Decision(cell, k, "combination", space.combinations),
+            ]
     return result
 
 
 def encode(space: Space, genotype: Genotype) -> list[int]:
-    """The controller's tokens for a genotype; GenotypeError if the space lacks it."""
+    """The controller's tokens for a genotype; GenotypeError if the space lacks it.
+
+    >>> cell = cell_from_text("identity(0)+sep3(1) | max3(2)+max3(0)")
+    >>> encode(SMALL, Genotype(cell, cell))
+    [0, 1, 0, 2, 0, 2, 0, 1, 1, 0]
+    """
+    arguments.instance("space", space, Space)
+    _insist_on_genotype("genotype", genotype)
     values = []
     for name, cell in (("normal", genotype.normal), ("reduction", genotype.reduction)):
-        if len(cell.blocks) != space.blocks:
-            found = f"{len(cell.blocks)} blocks"
-            raise GenotypeError(f"{name} cell: {found}; this space has {space.blocks}")
-        if cell.output != unused(cell.blocks):
-            raise GenotypeError(
-                f"{name} cell, output: {cell.output}; in this space it is the unused"
-                f" blocks, {unused(cell.blocks)}"
-            )
-        for (a, f), (b, g), combination in cell.blocks if name in space.cells else ():
-            values += [a, b, f, g, combination]
+        _insist_on_shape(space, name, cell)
+        if name in space.cells:
+            for left, right, combination in cell.blocks:
+                values += [left.input, right.input]
+                values += [left.operation, right.operation, combination]
     if space.cells == ("normal",) and genotype.normal != genotype.reduction:
         raise GenotypeError("reduction cell: in this space it is the normal cell")
     tokens = []
@@ -166,9 +180,37 @@ def encode(space: Space, genotype: Genotype) -> list[int]:
     return tokens
 
 
+def _insist_on_genotype(name: str, value: Any) -> None:
+    """GenotypeError unless it is a genotype; its text, for example, is none."""
+    if not isinstance(value, Genotype):
+        raise GenotypeError(
+            f"{name} is {arguments.shown(value)}; it must be a Genotype ({READ_ONE})"
+        )
+
+
+def _insist_on_shape(space: Space, name: str, cell: Cell) -> None:
+    """GenotypeError unless a cell has as many blocks as the space, and its output."""
+    if len(cell.blocks) != space.blocks:
+        raise GenotypeError(
+            f"{name} cell: {len(cell.blocks)} blocks; this space has {space.blocks}"
+        )
+    if cell.output != unused(cell.blocks):
+        raise GenotypeError(
+            f"{name} cell, output: {cell.output}; in this space it is the unused"
+            f" blocks, {unused(cell.blocks)}"
+        )
+
+
 def decode(space: Space, tokens: Iterable[int]) -> Genotype:
-    """The genotype that the tokens stand for; undoes `encode`."""
-    tokens, wanted = list(tokens), decisions(space)
+    """The genotype that the tokens stand for; undoes `encode`.
+
+    >>> print(decode(SMALL, [0, 1, 0, 2, 0, 2, 0, 1, 1, 0]))
+    identity(0)+sep3(1) | max3(2)+max3(0) -> 3
+    """
+    wanted = decisions(space)
+    if isinstance(tokens, str | bytes | dict) or not isinstance(tokens, Iterable):
+        raise arguments.refuse("tokens", tokens, f"a list of {len(wanted)} numbers")
+    tokens = list(tokens)
     if len(tokens) != len(wanted):
         raise GenotypeError(
             f"{len(tokens)} tokens; this space takes {len(wanted)}, 5 for each of"
@@ -176,16 +218,22 @@ def decode(space: Space, tokens: Iterable[int]) -> Genotype:
         )
     values = []
     for i, (cell, k, what, options) in enumerate(wanted):
-        token = tokens[i]
-        if token not in range(len(options)):
+        try:
+            token = arguments.whole_number("token", tokens[i], 0, len(options) - 1)
+        except ValueError:
             raise GenotypeError(
-                f"token {i} ({cell} cell, block {k}, {what}) is {token};"
+                f"token {i} ({cell} cell, block {k}, {what}) is {tokens[i]};"
                 f" it is 0 to {len(options) - 1}"
-            )
-        values.append(options[int(token)])
-    fives = [values[i : i + 5] for i in range(0, len(values), 5)]
-    blocks = tuple(Block(Pair(a, f), Pair(b, g), c) for a, b, f, g, c in fives)
-    return Genotype(Cell(blocks[: space.blocks]), Cell(blocks[-space.blocks :]))
+            ) from None
+        values.append(options[token])
+    blocks = []
+    for i in range(0, len(values), 5):
+        a, b, f, g, combination = values[i : i + 5]  # as in Eq. 4.1
+        blocks.append(Block(Pair(a, f), Pair(b, g), combination))
+    # With one cell searched, the first blocks are also the last.
+    normal = Cell(blocks[: space.blocks])
+    reduction = Cell(blocks[-space.blocks :])
+    return Genotype(normal, reduction)
 
 
 def validate(space: Space, genotype: Genotype) -> None:
@@ -198,7 +246,12 @@ def sample(space: Space, rng: random.Random) -> Genotype:
 
     Uniform over tokens is not uniform over distinct cells: symmetric ones are rarer.
     """
-    return decode(space, [rng.randrange(len(d.options)) for d in decisions(space)])
+    arguments.instance("rng", rng, random.Random)
+    tokens = []
+    for decision in decisions(space):
+        token = rng.randrange(len(decision.options))
+        tokens.append(token)
+    return decode(space, tokens)
 
 
 def mutate(
@@ -210,14 +263,28 @@ def mutate(
     state (one input, to another earlier state) or an operation (to another one); then
     the cell, the block and the side, all uniformly. Where the space has a choice of
     combinations, that is a third kind; their space had none.
+
+    >>> child = mutate(SMALL, FOUND, random.Random(0), identity=0.0)
+    >>> both = zip(encode(SMALL, FOUND), encode(SMALL, child))
+    >>> sum(before != after for before, after in both)
+    1
     """
+    arguments.instance("rng", rng, random.Random)
+    arguments.real_number("identity", identity, least=0, most=1)
     tokens = encode(space, genotype)
     if rng.random() < identity:
         return genotype
-    open_ = [(i, d) for i, d in enumerate(decisions(space)) if len(d.options) > 1]
-    kind = rng.choice(sorted({d.what.split()[-1] for _, d in open_}))
-    i, decision = rng.choice([(i, d) for i, d in open_ if d.what.endswith(kind)])
-    others = [t for t in range(len(decision.options)) if t != tokens[i]]
+    places = []  # where there is something else to choose
+    for i, decision in enumerate(decisions(space)):
+        if len(decision.options) > 1:
+            kind = decision.what.split()[-1]  # "input" of "left input"
+            places.append((kind, i, decision))
+    kinds = {kind for kind, _, _ in places}
+    kind = rng.choice(sorted(kinds))
+    alike = [place for place in places if place[0] == kind]
+    _, i, decision = rng.choice(alike)
+    others = list(range(len(decision.options)))
+    others.remove(tokens[i])
     tokens[i] = rng.choice(others)
     return decode(space, tokens)
 
@@ -226,22 +293,42 @@ def _smallest(blocks: tuple, output: tuple, number: dict[int, int]) -> tuple:
     """The least (blocks, output) over all valid ways to number the remaining blocks.
 
     Blocks are compared in order, so the least block that is ready comes first. Where
-    several are equal every one is tried, because what reads them may differ.
+    several are equal each is tried, because what reads them may differ; of those that
+    may change places unnoticed, one is enough.
     """
     ready = []
-    for s, (left, right, combination) in enumerate(blocks, start=2):
-        if s not in number and left.input in number and right.input in number:
-            pairs = sorted(Pair(number[i], op) for i, op in (left, right))
-            ready.append((Block(*pairs, combination), s))
+    for state, (left, right, combination) in enumerate(blocks, start=2):
+        if state in number:
+            continue
+        if left.input in number and right.input in number:
+            pairs = sorted(Pair(number[i], name) for i, name in (left, right))
+            ready.append((Block(*pairs, combination), state))
     if not ready:
-        return (), tuple(sorted(number[s] for s in output))
-    least = min(ready)[0]
-    rest = min(
-        _smallest(blocks, output, {**number, s: len(number)})
-        for block, s in ready
-        if block == least
-    )
-    return (least, *rest[0]), rest[1]
+        numbered = sorted(number[state] for state in output)
+        return (), tuple(numbered)
+
+    least, _ = min(ready)
+    tried: list[int] = []
+    candidates = []
+    for block, state in ready:
+        if block == least and not _twins(blocks, output, state, tried):
+            tried.append(state)
+            rest = _smallest(blocks, output, {**number, state: len(number)})
+            candidates.append(((least, *rest[0]), rest[1]))
+    return min(candidates)
+
+
+def _twins(blocks: tuple, output: tuple, state: int, others: list[int]) -> bool:
+    """True if a state may change places with one of the others: no reader notices."""
+    for other in others:
+        swap = {state: other, other: state}
+        unnoticed = (state in output) == (other in output)
+        for left, right, _ in blocks:
+            swapped = [Pair(swap.get(i, i), name) for i, name in (left, right)]
+            unnoticed = unnoticed and sorted(swapped) == sorted((left, right))
+        if unnoticed:
+            return True
+    return False
 
 
 def canonical(cell: Cell | Genotype) -> Cell | Genotype:
@@ -249,11 +336,19 @@ def canonical(cell: Cell | Genotype) -> Cell | Genotype:
 
     Two cells are the same if swapping the pairs of a block, or renumbering the blocks
     in another valid order, maps one to the other. Equal blocks stay two blocks; the
-    output is a set.
+    output is a set. GenotypeError for anything else, such as a text.
+
+    >>> print(canonical(cell_from_text("sep3(1)+max3(0)")))
+    max3(0)+sep3(1) -> 2
     """
     if isinstance(cell, Genotype):
-        return Genotype(canonical(cell.normal), canonical(cell.reduction))
-    return Cell(*_smallest(cell.blocks, cell.output, {0: 0, 1: 1}))
+        normal = canonical(cell.normal)
+        return Genotype(normal, canonical(cell.reduction))
+    if not isinstance(cell, Cell):
+        _insist_on_genotype("cell", cell)
+    inputs = {0: 0, 1: 1}  # h_i and h_{i-1} keep their numbers
+    blocks, output = _smallest(cell.blocks, cell.output, inputs)
+    return Cell(blocks, output)
 
 
 def same(a: Cell | Genotype, b: Cell | Genotype) -> bool:
@@ -262,9 +357,15 @@ def same(a: Cell | Genotype, b: Cell | Genotype) -> bool:
 
 
 def raw_count(space: Space) -> int:
-    """Token sequences for one cell, ((B + 1)!)^2 O^(2B) C^B: a cell in many ways."""
+    """Token sequences for one cell, ((B + 1)!)^2 O^(2B) C^B: a cell in many ways.
+
+    >>> raw_count(Space(1, ("identity", "sep3")))
+    16
+    """
+    arguments.instance("space", space, Space)
     inputs = math.factorial(space.blocks + 1) ** 2
-    labels = len(space.operations) ** 2 * len(space.combinations)
+    operations = len(space.operations) ** 2  # of the two sides of a block
+    labels = operations * len(space.combinations)
     return inputs * labels**space.blocks
 
 
@@ -275,18 +376,18 @@ def enumerate_cells(space: Space) -> list[Cell]:
             f"{space.blocks} blocks, {len(space.operations)} operations:"
             f" {raw_count(space):,} raw cells; at most {LARGEST:,} are listed"
         )
-    found = {()}
+    cells = {()}  # each as its blocks
     for k in range(space.blocks):
         pairs = [Pair(i, name) for i in range(k + 2) for name in space.operations]
         sides = itertools.combinations_with_replacement(pairs, 2)
         new = [Block(*two, c) for two in sides for c in space.combinations]
         # Any cell of k + 1 blocks is one of k blocks and a block that nothing reads.
-        found = {
+        cells = {
             _smallest((*blocks, block), (), {0: 0, 1: 1})[0]
-            for blocks in found
+            for blocks in cells
             for block in new
         }
-    return [Cell(blocks) for blocks in sorted(found)]
+    return [Cell(blocks) for blocks in sorted(cells)]
 
 
 def symmetries(wiring: Cell) -> list[tuple[int, ...]]:
@@ -294,16 +395,17 @@ def symmetries(wiring: Cell) -> list[tuple[int, ...]]:
 
     Operations do not matter here. The renumbering that moves nothing is always one.
     """
+    arguments.instance("wiring", wiring, Cell)
     inputs = [(left.input, right.input) for left, right, _ in wiring.blocks]
-    found = [(0, 1)]
+    renumberings = [(0, 1)]
     for a, b in inputs:  # earlier states, so it is known where they go
-        found = [
+        renumberings = [
             (*to, s)
-            for to in found
+            for to in renumberings
             for s, target in enumerate(inputs, start=2)
             if s not in to and sorted(target) == sorted((to[a], to[b]))
         ]
-    return found
+    return renumberings
 
 
 def labellings(wiring: Cell, operations: int, combinations: int) -> int:
@@ -314,18 +416,21 @@ def labellings(wiring: Cell, operations: int, combinations: int) -> int:
     if both inputs are one state, as the pairs may swap; O ways if going round the cycle
     once swaps the inputs; else O^2.
     """
+    group = symmetries(wiring)
+    arguments.whole_number("operations", operations, least=1)
+    arguments.whole_number("combinations", combinations, least=1)
     inputs = [(left.input, right.input) for left, right, _ in wiring.blocks]
-    fixed, group = 0, symmetries(wiring)
+    fixed = 0  # labellings that a symmetry leaves as they are, over all symmetries
     for to in group:
         product, seen = 1, set()
-        for s in range(2, len(to)):
-            if s in seen:
+        for state in range(2, len(to)):
+            if state in seen:
                 continue
-            first, second = inputs[s - 2]
+            first, second = inputs[state - 2]
             a = first
-            while s not in seen:  # once round the cycle of s, and a goes along
-                seen.add(s)
-                a, s = to[a], to[s]
+            while state not in seen:  # once round the cycle of a state, a goes along
+                seen.add(state)
+                a, state = to[a], to[state]
             if first == second:
                 ways = operations * (operations + 1) // 2
             else:

@@ -22,12 +22,14 @@ import torch
 from scipy.stats import kendalltau
 
 import lib
-from lib.basics import data, training
+from lib.basics import arguments, data, memory, training
 from lib.nas import nasnet, search_space
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 
 SHIPPED = lib.ROOT / "data" / "tabular" / "small.jsonl"
 SPLITS = ("validation", "test")
+# Of the shards: 1 had rows without a checksum, and they are still read.
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,36 +50,58 @@ class Task:
     lr: float = 0.15
     seeds: int = 3
 
+    def __post_init__(self):
+        arguments.instance("space", self.space, Space)
+        counts = ("size", "train", "validation", "test", "filters", "stem_filters")
+        for field in (*counts, "epochs", "batch", "seeds"):
+            arguments.whole_number(field, getattr(self, field), least=1)
+        arguments.real_number("difficulty", self.difficulty, least=0)
+        arguments.real_number("norm_momentum", self.norm_momentum, least=0, most=1)
+        arguments.real_number("lr", self.lr, above=0)
+        if self.batch > self.train:
+            raise ValueError(f"batch is {self.batch}, of {self.train} training crops")
 
-def network(task: Task, genotype: Genotype, seed: int = 0) -> nasnet.Network:
+
+def network(task: Task, genotype: Genotype, seed: int = 0) -> nasnet.NASNet:
     """The network around a cell; the seed alone decides its first weights."""
-    fields = {"stem_filters": task.stem_filters, "momentum": task.norm_momentum}
-    model = nasnet.network(genotype, cells=1, filters=task.filters, **fields)
-    g = torch.Generator().manual_seed(seed)
-    for p in model.parameters():  # as torch does it, but not from its global
-        if p.ndim > 1:  # generator: trainings may run in threads of one process
-            torch.nn.init.kaiming_uniform_(p, a=5**0.5, generator=g)
+    arguments.instance("task", task, Task)
+    model = nasnet.network(
+        genotype, cells=1, filters=task.filters, stem_filters=task.stem_filters,
+        momentum=task.norm_momentum,
+    )  # fmt: skip
+    # As torch draws them, but not from its global generator: trainings may run in
+    # threads of one process.
+    generator = torch.Generator().manual_seed(arguments.seed(seed))
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
     torch.nn.init.zeros_(model.classifier.bias)
-    return model.to(memory_format=torch.channels_last)
+    return memory.channels_last(model)
 
 
 @functools.cache
 def crops(task: Task, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The task's pictures and labels of one split, kept in memory."""
+    arguments.instance("task", task, Task)
+    arguments.one_of("split", split, ("train", *SPLITS))
     look = {"size": task.size, "difficulty": task.difficulty}
     return data.crops(split, getattr(task, split), **look)
 
 
 def measure(task: Task, text: str, seed: int) -> dict:
     """Train a cell, given as text: a row with the right answers after each epoch."""
-    began, right = time.process_time(), {split: [] for split in SPLITS}
+    began = time.process_time()
     model = network(task, search_space.from_text(text), seed)
+    steps_an_epoch = task.train // task.batch
+    right: dict[str, list[int]] = {split: [] for split in SPLITS}
 
     def on_step(step, logs):
-        if (step + 1) % (task.train // task.batch) == 0:
-            for split in SPLITS:
-                share = training.accuracy(model, *crops(task, split))
-                right[split].append(round(share * getattr(task, split)))
+        if (step + 1) % steps_an_epoch:
+            return
+        for split in SPLITS:
+            images, labels = crops(task, split)
+            share = training.accuracy(model, images, labels)
+            right[split].append(round(share * len(labels)))
 
     training.fit(
         model, crops(task, "train"), training.classification_loss(),
@@ -85,12 +109,22 @@ def measure(task: Task, text: str, seed: int) -> dict:
         every=10**9, on_step=on_step, progress=False,
     )  # fmt: skip
     seconds = time.process_time() - began
-    return {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
+    row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
+    return row | {"crc": checksum(row)}
+
+
+def checksum(row: dict) -> int:
+    """CRC-32 of a row without its own: one flipped digit, and it is another."""
+    rest = sorted(item for item in row.items() if item[0] != "crc")
+    return zlib.crc32(json.dumps(rest).encode())
 
 
 def header(task: Task) -> dict:
     """What the rows of a table share: task, checksums of its pixels, device."""
-    pixels = [zlib.crc32(crops(task, s)[0].numpy()) for s in ("train", *SPLITS)]
+    pixels = []
+    for split in ("train", *SPLITS):
+        images, _ = crops(task, split)
+        pixels.append(zlib.crc32(images.numpy()))
     about = dataclasses.asdict(task) | {"pixels": pixels, "device": "cpu"}
     about |= {"torch": torch.__version__.split("+")[0]}
     return json.loads(json.dumps(about))  # as it comes back from a file
@@ -98,7 +132,12 @@ def header(task: Task) -> dict:
 
 def units(task: Task, cells: Iterable | None = None) -> list[tuple[str, int]]:
     """What there is to train: all cells with seed 0, then with seed 1, and so on."""
-    cells = search_space.enumerate_cells(task.space) if cells is None else [*cells]
+    arguments.instance("task", task, Task)
+    if cells is None:
+        cells = search_space.enumerate_cells(task.space)
+    cells = arguments.sequence("cells", cells, "a list of cells")
+    for cell in cells:
+        arguments.instance("one of the cells", cell, search_space.Cell)
     return [(str(cell), seed) for seed in range(task.seeds) for cell in cells]
 
 
@@ -106,26 +145,88 @@ def read_shards(task: Task, folder: str | Path) -> dict[tuple[str, int], dict]:
     """The rows of all shards in a folder, by cell and seed.
 
     A last line that a kill cut short does not count: that unit is trained again. Any
-    other bad line, another header, or a unit that is there twice: ValueError.
+    other line that is not as `measure` made it, another header, or a unit that is there
+    twice: ValueError, with the file and the line.
     """
-    rows, about = {}, header(task)
-    for path in sorted(Path(folder).glob("*.jsonl")):
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-            try:
-                row = dict(json.loads(line))
-                key = number > 1 and (row["cell"], row["seed"])
-            except (ValueError, KeyError, TypeError):
-                raise ValueError(f"{path}, line {number}: {line!r} is no row") from None
-            for k in {**about, **row} if number == 1 else ():
-                if row.get(k) != about.get(k):
-                    raise ValueError(
-                        f"{path}: its {k} is {row.get(k)!r}, not {about.get(k)!r}:"
-                        " take another folder for another task"
-                    )
-            if key in rows:
-                raise ValueError(f"{path}, line {number}: {key} is there already")
-            rows |= {key: row} if key else {}
+    rows: dict[tuple[str, int], dict] = {}
+    about = header(task)
+    for path in sorted(Path(arguments.path("folder", folder)).glob("*.jsonl")):
+        first, *lines = _whole_lines(path)
+        version = _insist_on_header(path, first, about) if first else FORMAT
+        for number, line in enumerate(lines, start=2):
+            row = _row(task, line, version)
+            if isinstance(row, str):
+                raise ValueError(f"{path}, line {number}: {row}")
+            unit = row["cell"], row["seed"]
+            if unit in rows:
+                raise ValueError(f"{path}, line {number}: {unit} is there already")
+            rows[unit] = row
     return rows
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines that have an end; one empty line if there is none."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:  # a folder of that name, no right to read it
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    return lines[:-1] or [b""]
+
+
+def _parsed(line: bytes) -> dict | None:
+    """A line as a dictionary; None where it is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _insist_on_header(path: Path, line: bytes, about: dict) -> int:
+    """The format of a shard, once its header says that it is of this task."""
+    head = _parsed(line)
+    if head is None:
+        raise ValueError(f"{path}, line 1: {_cut(line)} is no header")
+    version = head.pop("format", 1)
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise ValueError(
+            f"{path}: its format is {version!r}; this version of the course reads 1 to"
+            f" {FORMAT}"
+        )
+    for name in {**about, **head}:
+        if head.get(name) != about.get(name):
+            raise ValueError(
+                f"{path}: its {name} is {head.get(name)!r}, not {about.get(name)!r}:"
+                " take another folder for another task"
+            )
+    return version
+
+
+def _row(task: Task, line: bytes, version: int) -> dict | str:
+    """A row of a shard, checked; or, as a text, what is wrong with it."""
+    row = _parsed(line)
+    if row is None or not {"cell", "seed", *SPLITS} <= set(row):
+        return f"{_cut(line)} is no row"
+    if version > 1 and row.get("crc") != checksum(row):
+        return f"{_cut(line)} is damaged: its checksum is another"
+    try:
+        search_space.from_text(row["cell"])
+        arguments.whole_number("seed", row["seed"], 0, task.seeds - 1)
+        for split in SPLITS:
+            counts = arguments.whole_numbers(split, row[split], least=0)
+            if len(counts) != task.epochs or max(counts) > getattr(task, split):
+                return (
+                    f"{split} is {row[split]}; it must be {task.epochs} counts, of"
+                    f" {getattr(task, split)} crops at most"
+                )
+    except ValueError as error:
+        return str(error)
+    return row
+
+
+def _cut(line: bytes) -> str:
+    """A line as a message shows it."""
+    return repr(line) if len(line) <= 200 else f"{line[:200]!r} ..."
 
 
 def build(task: Task, executor: Executor, folder: str | Path, cells=None) -> int:
@@ -135,22 +236,26 @@ def build(task: Task, executor: Executor, folder: str | Path, cells=None) -> int
     trained, and the next call goes on, with a shard of its own. One call at a time.
     `cells`: some of the space's. ValueError for shards of another task.
     """
-    folder = Path(folder)
+    arguments.instance("executor", executor, Executor)
+    wanted = units(task, cells)
+    folder = Path(arguments.path("folder", folder))
     folder.mkdir(parents=True, exist_ok=True)
     done = read_shards(task, folder)
-    left = [unit for unit in units(task, cells) if unit not in done]
-    futures = [executor.submit(measure, task, *unit) for unit in left]
+    missing = [unit for unit in wanted if unit not in done]
+    futures = [executor.submit(measure, task, *unit) for unit in missing]
     rows = (future.result() for future in as_completed(futures))
+    first = header(task) | {"format": FORMAT}
     try:
         with open(folder / f"{time.time_ns()}.jsonl", "xb") as shard:
-            for row in itertools.chain([header(task)], rows):
-                shard.write(json.dumps(row).encode() + b"\n")
+            for row in itertools.chain([first], rows):
+                line = json.dumps(row) + "\n"
+                shard.write(line.encode())
                 shard.flush()
-                os.fsync(shard.fileno())
+                os.fsync(shard.fileno())  # on the disk now, whatever comes
     finally:
         for future in futures:
             future.cancel()
-    return len(left)
+    return len(missing)
 
 
 class Table:
@@ -168,19 +273,25 @@ class Table:
         self.macs = np.array([row["macs"] for row in rows])
         times = [row["latency"] for row in rows if "latency" in row]
         self.latency = np.array(times) if times else None
-        self._row = {g: i for i, g in enumerate(self.genotypes)}
-        self.accuracy, self._told = {}, {}
+        self._row = {genotype: i for i, genotype in enumerate(self.genotypes)}
+        self.accuracy: dict[str, np.ndarray] = {}
+        self._answers: dict[str, dict] = {}  # [split][seed or None][row][epoch - 1]
         for split in SPLITS:
             right = np.array([row[split] for row in rows])  # counts
-            share = self.accuracy[split] = right / getattr(task, split)  # Eq. 6.1
-            told = enumerate(share.transpose(1, 0, 2).tolist())  # faster than arrays
-            self._told[split] = {None: share.mean(1).tolist(), **dict(told)}
+            accuracy = right / getattr(task, split)  # Eq. 6.1
+            self.accuracy[split] = accuracy
+            # Plain lists, since a query of one number is faster in them.
+            by_seed = accuracy.transpose(1, 0, 2).tolist()
+            mean = accuracy.mean(1).tolist()
+            self._answers[split] = {None: mean, **dict(enumerate(by_seed))}
 
     def __len__(self) -> int:
         return len(self.genotypes)
 
     def index(self, genotype: Genotype) -> int:
         """The row of a genotype, however written; GenotypeError if there is none."""
+        if not isinstance(genotype, Genotype):
+            search_space.validate(self.space, genotype)  # says what it is
         row = self._row.get(genotype)
         if row is None:
             search_space.validate(self.space, genotype)
@@ -196,18 +307,29 @@ class Table:
         Without a seed, the mean over seeds. ValueError for what is not there.
         """
         row = self.index(genotype)
-        if split not in self._told:
+        if split not in SPLITS:
             raise ValueError(f"split is {split!r}; it is one of {SPLITS}")
-        if seed not in self._told[split]:
+        if not _is_one_of(seed, range(self.seeds)):
             raise ValueError(f"seed is {seed!r}; it is 0 to {self.seeds - 1}, or None")
-        if epoch is not None and epoch not in range(1, self.epochs + 1):
+        if not _is_one_of(epoch, range(1, self.epochs + 1)):
             raise ValueError(f"epoch is {epoch!r}; it is 1 to {self.epochs}, or None")
-        return self._told[split][seed][row][(epoch or 0) - 1]
+        last = self.epochs if epoch is None else int(epoch)
+        return self._answers[split][seed][row][last - 1]
+
+
+def _is_one_of(number, allowed: range) -> bool:
+    """True for None and for a whole number of the range; True itself is none."""
+    if number is None or type(number) is int:
+        return number is None or number in allowed
+    try:
+        return arguments.whole_number("", number) in allowed
+    except ValueError:
+        return False
 
 
 def load(path: str | Path = SHIPPED) -> Table:
     """The shipped table. ValueError if it is missing or not what its SHA-256 says."""
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     try:
         raw = path.read_bytes()
         wanted = path.with_suffix(".sha256").read_text().strip()
@@ -216,8 +338,11 @@ def load(path: str | Path = SHIPPED) -> Table:
             f"{error.filename} is missing: the table comes with a clone of the course,"
             " not with an installed package. Clone it; there, `pip install -e .`"
         ) from None
-    if (found := hashlib.sha256(raw).hexdigest()) != wanted:
-        raise ValueError(f"{path} is damaged: SHA-256 {found}, not {wanted}")
+    except OSError as error:  # a folder of that name, no right to read it
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(raw).hexdigest()
+    if digest != wanted:
+        raise ValueError(f"{path} is damaged: SHA-256 {digest}, not {wanted}")
     about, *rows = map(json.loads, raw.splitlines())
     fields = {field.name: about[field.name] for field in dataclasses.fields(Task)}
     blocks, *names = fields.pop("space").values()
@@ -225,9 +350,19 @@ def load(path: str | Path = SHIPPED) -> Table:
 
 
 def spread(accuracy: np.ndarray) -> tuple[float, float]:
-    """Standard deviations of `accuracy` (cells, seeds): of cells, mean one of seeds."""
-    between = accuracy.mean(1).std(ddof=1)  # Eq. 6.2
-    return float(between), float(accuracy.std(1, ddof=1).mean())  # Eq. 6.3
+    """Standard deviations of `accuracy` (cells, seeds): of cells, mean one of seeds.
+
+    Means 0.3, 0.5, 0.7; the seeds of each cell are 0.2 apart, so sqrt(0.02) each.
+
+    >>> accuracy = np.array([[0.2, 0.4], [0.4, 0.6], [0.6, 0.8]])
+    >>> [round(deviation, 4) for deviation in spread(accuracy)]
+    [0.2, 0.1414]
+    """
+    accuracy = arguments.real_array("accuracy", accuracy, 2)
+    cells = accuracy.mean(1)
+    between = cells.std(ddof=1)  # Eq. 6.2
+    within = accuracy.std(1, ddof=1).mean()  # Eq. 6.3
+    return float(between), float(within)
 
 
 def foresight(told: np.ndarray, final: np.ndarray) -> float:
@@ -235,8 +370,23 @@ def foresight(told: np.ndarray, final: np.ndarray) -> float:
 
     Each seed of `told` (cells, seeds) against the mean of `final` over the other seeds.
     `foresight(final, final)` is the noise ceiling: what a whole training knows.
+
+    The orders 1 2 3 4 and 2 1 3 4 agree on five pairs of six: (5 - 1) / 6.
+
+    >>> told, final = ([[x, x] for x in row] for row in ((1, 2, 3, 4), (2, 1, 3, 4)))
+    >>> round(foresight(told, final), 4)
+    0.6667
     """
-    seeds = range(final.shape[1])
-    rest = [np.delete(final, s, axis=1).mean(1) for s in seeds]
-    taus = [kendalltau(told[:, s], rest[s]).statistic for s in seeds]  # Eq. 6.4
+    told = arguments.real_array("told", told, 2)  # cells, seeds
+    final = arguments.real_array("final", final, 2)
+    if told.shape != final.shape or final.shape[1] < 2:
+        raise ValueError(
+            f"told and final have shapes {told.shape} and {final.shape}; they need the"
+            " same, with two seeds or more"
+        )
+    taus = []
+    for seed in range(final.shape[1]):
+        others = np.delete(final, seed, axis=1)
+        ranking = others.mean(1)
+        taus.append(kendalltau(told[:, seed], ranking).statistic)  # Eq. 6.4
     return float(np.mean(taus))  # Eq. 6.5

@@ -124,7 +124,7 @@ def main() -> int:
         record[f"step at width {width}"] = round(plain / ours, 3)
         print(f"training steps at F = {width}, ours / plain: {plain / ours:.2f}")
     normal, channels = search_space.NASNET_A.normal, 6 * WIDTH
-    ours = cells.Cell(normal, WIDTH, channels, channels)
+    ours = cells.NASNetCell(normal, WIDTH, channels, channels)
     timm = theirs.NormalCell(channels, WIDTH, channels, WIDTH, pad_type="same")
     steps = {
         "timm, as it comes, 64": cell_step(timm, 64),

@@ -61,7 +61,7 @@ def main() -> int:
         forward = {k: lambda m=m: m(images) for k, m in large.items()}
         rows["large, forward at 331"] = profiling.interleave(forward, repeats=7)
     width = 6 * FILTERS
-    ours = cells.Cell(search_space.NASNET_A.normal, FILTERS, width, width)
+    ours = cells.NASNetCell(search_space.NASNET_A.normal, FILTERS, width, width)
     ours.to(memory_format=torch.channels_last)
     pair = {
         "timm": theirs.NormalCell(width, FILTERS, width, FILTERS, pad_type="same"),
