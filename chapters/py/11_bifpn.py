@@ -228,6 +228,8 @@ bifpn.fpn(3).nodes
 plots.levels({"FPN": bifpn.fpn(3).nodes})
 
 # %% [markdown] tags=["core"]
+# An arrow within a row keeps the size of a map; one that goes up or down changes it.
+#
 # Every output has its hundreds, so $P_5$ was heard everywhere.
 # And the ones?
 # Look at the last map: 100.

@@ -114,9 +114,10 @@ class _Pyramid:
         middle = left + len(self.columns) * step / 2
         sheet.text(middle, top + 0.8, self.name, 11, weight="bold")
         for i, column in enumerate(self.columns):
-            words = column.replace("-", "-\n", 1)
             x = left + (0.5 + i) * step
-            sheet.text(x, top + 0.32, words, 8.5, va="bottom")
+            lines = column.replace("-", "-\n", 1).split("\n")
+            for k, line in enumerate(reversed(lines)):  # the same lines in each column
+                sheet.text(x, top + 0.35 + 0.16 * k, line, 8.5, va="baseline")
         for a, b in sorted(self.edges):
             self._edge(sheet, at, a, b)
         for place in self.outputs.values():
