@@ -412,3 +412,16 @@ def test_style_is_set_for_figures_drawn_by_hand():
     with matplotlib.rc_context():
         plots.style()
         assert matplotlib.rcParams["axes.grid"] is True
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_without_a_name_is_refused(label):
+    """-1 is a category id less one too many, and no synonym of the last class."""
+    picture, box = (
+        torch.zeros(3, 9, 9, dtype=torch.uint8),
+        torch.tensor([[1.0, 1, 5, 5]]),
+    )
+    with pytest.raises(ValueError, match="a label has no name in `names`"):
+        plots.boxes(picture, box, torch.tensor([label]), names=["cat", "dog"])
+    named = plots.boxes(picture, box, torch.tensor([label]), names={label: "fox"})
+    assert "fox" in named.alt

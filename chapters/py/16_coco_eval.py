@@ -683,7 +683,8 @@ plots.scatter(before, after, x_label="validation accuracy in the table",
 # - **90 classes or 80?**
 #   COCO uses 80 ids between 1 and 90. google/automl#83, rwightman/efficientdet-pytorch#9 and
 #   zylo117/Yet-Another-EfficientDet-Pytorch#344 are about what happens if the map between labels and ids is guessed.
-#   Ours is written down: `CocoFolder.category_ids`.
+#   Ours is written down: a detector carries the id and the name of each output (`config.categories`),
+#   and `coco_eval.detections` goes by the names, or says which lists do not agree.
 # - **Pictures without objects.** rwightman/efficientdet-pytorch#71 and #44,
 #   zylo117/Yet-Another-EfficientDet-Pytorch#12 and #575, google/automl#695:
 #   an empty picture crashed the training or the evaluation.

@@ -207,9 +207,18 @@ def _classes(name, labels, names, size) -> list[str]:
         return [""] * size
     labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     try:
-        return texts(name, [k if names is None else names[k] for k in labels], size)
+        return texts(name, [_class(k, names) for k in labels], size)
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"{name}: a label has no name in `names` ({error})") from error
+
+
+def _class(label, names):
+    """The word for a label; a list would count -1 from its end, without a word."""
+    if names is None:
+        return label
+    if not hasattr(names, "keys") and label < 0:
+        raise IndexError(f"{label} is below 0")
+    return names[label]
 
 
 def _looks(classes: list[str], names) -> dict[str, int]:
