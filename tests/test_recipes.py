@@ -1,17 +1,31 @@
 """Long runs: folders in COCO form, several processes, runs that go on after a kill."""
 
+import copy
 import dataclasses
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+import lib
 from lib.basics import checkpoints, data, training
-from lib.detection import anchors, decoding, detection_loss, efficientdet, recipes
+from lib.detection import (
+    anchors,
+    coco_folders,
+    decoding,
+    detection_loss,
+    efficientdet,
+    recipes,
+    runs,
+)
+from lib.detection import settings as told
 
 SMALL = recipes.Settings(
     model="lite", image_size=64, epochs=2, batch=6, lr=0.01, jitter=(1.0, 1.0),
@@ -179,7 +193,8 @@ def torchrun(folder, out, settings) -> None:
 
 
 def test_two_processes_take_the_mean_of_their_gradients_and_go_on(folder, tmp_path):
-    settings = dataclasses.replace(SMALL, batch=18, epochs=2)
+    # Judged at the end only, so that `.previous` is the state after the first step.
+    settings = dataclasses.replace(SMALL, batch=18, epochs=2, evaluate_every=0)
     torchrun(folder, tmp_path / "whole", settings)
     after = state(tmp_path / "whole/checkpoint.pt.previous")
     assert after["step"] == 1
@@ -229,3 +244,295 @@ def test_official_weights_start_all_but_the_classes(tmp_path):
         known = not key.startswith("class_head.predict.pointwise")
         expected = (source if known else fresh).state_dict()[key]
         assert torch.equal(value, expected), key
+
+
+# ------------------------------------------------------------------- killed, and alone
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A detector trained whole, and in many lives that each died somewhere else."""
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.killed_recipes", tmp_path_factory.mktemp("kill")],
+        cwd=lib.ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def test_a_run_killed_at_any_write_step_or_evaluation_leaves_the_same_files(killed):
+    """Weights, their digest, log, configuration, and all tensors of the checkpoint."""
+    for life in killed["lives"]:
+        assert life["result"] == killed["whole"], life["kills"]
+
+
+def test_the_kills_did_kill(killed):
+    dead = [life["kills"][0] for life in killed["lives"] if all(life["killed"])]
+    kinds = [kind for kind, _ in dead]
+    # 2 epochs of 3 steps: kept after step 2 and 4, after each epoch and, before the
+    # judgement of the second, once more; weights, digest and log after each epoch and
+    # at the end; config.json at the beginning.
+    assert kinds.count("before a step") == 7 and kinds.count("in an evaluation") == 2
+    checkpoints_ = 2 + 2 + 1
+    assert kinds.count("half a file") == checkpoints_
+    writes = checkpoints_ + 3 * 3 + 1
+    assert kinds.count("before fsync") == writes
+    # A checkpoint moves twice, and from the second one on three times.
+    assert kinds.count("before a move") == writes + checkpoints_ + checkpoints_ - 1
+
+
+def test_a_second_training_into_the_same_folder_is_refused(folder, tmp_path):
+    pid = os.fork()
+    if pid == 0:  # another process holds the folder
+        with runs.alone(tmp_path):
+            (tmp_path / "held").touch()
+            while (tmp_path / "held").exists():
+                pass
+        os._exit(0)
+    while not (tmp_path / "held").exists():
+        pass
+    with pytest.raises(ValueError, match="another training writes there"):
+        recipes.train(folder, tmp_path, SMALL)
+    (tmp_path / "held").unlink()
+    os.waitpid(pid, 0)
+    with runs.alone(tmp_path):  # it let go
+        pass
+    assert not (tmp_path / "config.json").exists()
+
+
+# -------------------------------------------------------------- what a run learns from
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """A run of one epoch that is complete."""
+    out = tmp_path_factory.mktemp("finished")
+    recipes.train(folder, out, dataclasses.replace(SMALL, epochs=1))
+    return out
+
+
+def changed(folder, tmp_path, change):
+    """A copy of the folder whose json was changed."""
+    shutil.copytree(folder, tmp_path / "other")
+    path = tmp_path / "other/annotations.json"
+    document = json.loads(path.read_text("utf-8"))
+    change(document)
+    path.write_text(json.dumps(document), "utf-8")
+    return tmp_path / "other"
+
+
+def move_a_box(document):
+    document["annotations"][0]["bbox"][2] -= 1
+
+
+def rename(document):
+    document["categories"][3]["name"] = "drei"
+
+
+def one_more(document):
+    document["categories"].append({"id": 11, "name": "ten"})
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (move_a_box, "annotations to learn from: SHA-256"),
+        (rename, "categories: 10 categories .*4 3, .*there, 10 categories .*4 drei"),
+        (one_more, "10 categories .*there, 11 categories .*11 ten"),
+        (lambda document: document["images"].pop(), "19 to learn from.*18 to learn"),
+    ],
+    ids=["box", "name", "category", "picture"],
+)
+def test_a_run_on_other_data_is_refused(folder, finished, tmp_path, change, words):
+    if change.__name__ == "<lambda>":  # and what stood on that picture
+
+        def change(document):
+            last = document["images"].pop()["id"]
+            rest = [a for a in document["annotations"] if a["image_id"] != last]
+            document["annotations"] = rest
+
+    before = (finished / "weights.safetensors").read_bytes()
+    settings = dataclasses.replace(SMALL, epochs=1)
+    with pytest.raises(ValueError, match=f"other settings.*{words}"):
+        recipes.train(changed(folder, tmp_path, change), finished, settings)
+    assert (finished / "weights.safetensors").read_bytes() == before
+
+
+def test_the_trained_detector_says_what_its_outputs_mean(finished):
+    model = recipes.trained(finished)
+    assert [tuple(c) for c in model.config.categories] == [
+        (i + 1, name) for i, name in enumerate(data.Scenes.names)
+    ]
+
+
+def test_deleted_results_of_a_finished_run_come_back(folder, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    for name in ("weights.safetensors", "weights.sha256", "log.jsonl"):
+        (tmp_path / "run" / name).unlink()
+    recipes.train(folder, tmp_path / "run", dataclasses.replace(SMALL, epochs=1))
+    for name in ("weights.safetensors", "weights.sha256", "log.jsonl"):
+        again, first = tmp_path / "run" / name, finished / name
+        assert again.read_bytes() == first.read_bytes()
+
+
+def flat(document):
+    """As in train2017: a box of height 0, and one beside its picture."""
+    document["annotations"][0]["bbox"][3] = 0
+    document["annotations"][1]["bbox"][0] = 1000
+
+
+def test_bad_boxes_are_refused_dropped_or_skipped(folder, tmp_path):
+    bad = changed(folder, tmp_path, flat)
+    ids = [a["id"] for a in json.loads((bad / "annotations.json").read_bytes())[
+        "annotations"][:2]]  # fmt: skip
+    with pytest.raises(ValueError, match=f"annotation {ids[0]} .*drop_bad_boxes"):
+        recipes.train(bad, tmp_path / "run", SMALL)
+    learn, judge = recipes.open_folder(bad, drop_bad_boxes=True)
+    (reasons,) = coco_folders.dropped(learn, judge).values()
+    assert list(reasons) == ids and "no area" in reasons[ids[0]]
+    boxes = sum(len(learn[i].boxes) for i in range(len(learn)))
+    whole, _ = recipes.open_folder(folder)
+    assert boxes == sum(len(whole[i].boxes) for i in range(len(whole))) - 2
+    learn, judge = recipes.open_folder(bad, skip=ids)
+    assert boxes == sum(len(learn[i].boxes) for i in range(len(learn)))
+    assert not coco_folders.dropped(learn, judge)
+    with pytest.raises(ValueError, match="skip: no annotation .* has the id 987654"):
+        recipes.open_folder(bad, skip=[*ids, 987654])
+
+
+def test_what_was_dropped_is_counted_listed_and_part_of_the_run(folder, tmp_path):
+    bad, rows = changed(folder, tmp_path, flat), []
+    settings = dataclasses.replace(SMALL, epochs=1, drop_bad_boxes=True)
+    recipes.train(bad, tmp_path / "run", settings, rows.append)
+    assert rows[0]["dropped"] == 2 and rows[1]["epoch"] == 1
+    listed = json.loads((tmp_path / "run/dropped.json").read_bytes())
+    assert sum(map(len, listed.values())) == 2
+
+
+# ---------------------------------------------------------------- numbers that are none
+
+
+@pytest.mark.parametrize("where", ["model", "ema"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_never_kept(
+    folder, tmp_path, monkeypatch, where, bad
+):
+    """The loss is finite to the end; a weight is not, from the second step on."""
+    update = training.update_weights
+
+    def spoil(model, loss, optimizer, scaler, clip, ema):
+        update(model, loss, optimizer, scaler, clip, ema)
+        if ema.updates == 2:
+            weights = (model if where == "model" else ema.model).parameters()
+            torch.nn.init.constant_(next(weights), bad)
+
+    monkeypatch.setattr(training, "update_weights", spoil)
+    settings = dataclasses.replace(SMALL, epochs=1, save_every=1)
+    words = r"is not finite after step 1, the checkpoint of step 1"
+    if where == "model":  # then the next loss may tell first
+        words = r"is (not finite after|nan at|inf at) step \d, the checkpoint of step 1"
+    with pytest.raises(ArithmeticError, match=words):
+        recipes.train(folder, tmp_path, settings)
+    assert not (tmp_path / "weights.safetensors").exists()
+    kept = state(tmp_path / "checkpoint.pt")
+    assert kept["step"] == 1
+    for part in (kept["model"], kept["ema"]["model"]):
+        assert all(value.isfinite().all() for value in part.values())
+
+
+# ------------------------------------------------------------------------ the settings
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("--epochs 0", "epochs is 0; it must be a whole number, 1 or more"),
+        ("--epochs -1", "epochs is -1"),
+        ("--batch 0", "batch is 0"),
+        ("--ema nan", "ema is nan; it must be a finite number, 0 or more and below 1"),
+        ("--ema 1", "ema is 1.0"),
+        ("--ema -1", "ema is -1.0"),
+        ("--weight-decay -1", "weight_decay is -1.0"),
+        ("--clip -1", "clip is -1.0"),
+        ("--lr inf", "lr is inf"),
+        ("--norm-momentum 2", "norm_momentum is 2.0"),
+        ("--jitter -1 1", r"jitter\[0\] is -1.0; it must be a finite number, above 0"),
+        ("--jitter 2 1", r"jitter\[1\] is 1.0; .* 2.0 or more"),
+        ("--save-every -1", "save_every is -1"),
+        ("--evaluate-every -1", "evaluate_every is -1"),
+        ("--image-size -8", "image_size is -8"),
+        ("--workers -1", "workers is -1"),
+        ("--model d9", "model is 'd9'; it must be one of 'd0'"),
+        ("--model plain --start X", "for the model 'plain' there are no official"),
+        ("--model d0 --start X", "X"),
+        ("--batch 1 --image-size 128 --model d0", "batch norm has nothing to compare"),
+        ("--skip 0", "skip: no annotation .* has the id 0"),
+        ("--data NOWHERE", "found none of NOWHERE/annotations.json"),
+    ],
+)
+def test_the_command_line_says_in_one_line_what_is_wrong(
+    folder, tmp_path, capsys, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    command = ["train-detector", "--data", str(folder), "--out", "run", "--workers=0"]
+    with pytest.raises(SystemExit) as end:
+        recipes.main([*command, *options.split()])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "Traceback" not in said
+    (line,) = said.strip().splitlines()
+    assert line.startswith("lib.detection.recipes: ")
+    assert re.search(words, line), line
+    assert not (tmp_path / "run/config.json").exists()
+
+
+def test_a_setting_of_0_is_never_or_the_models_own(folder, tmp_path):
+    never = dataclasses.replace(
+        SMALL, epochs=1, evaluate_every=0, save_every=0, clip=0.0, warmup=0.0
+    )
+    rows = []
+    recipes.train(folder, tmp_path, never, rows.append)
+    assert [set(row) for row in rows] == [{"epoch", "loss"}]
+    assert state(tmp_path / "checkpoint.pt")["step"] == 3
+
+
+def test_numpys_numbers_are_numbers():
+    """Set from outside, because the tests check the types of a dataclass's fields."""
+    given = copy.copy(SMALL)
+    numbers = {"seed": np.int64(3), "epochs": np.int32(2), "lr": np.float32(0.5)}
+    for name, value in numbers.items():
+        object.__setattr__(given, name, value)
+    plain = told.checked(given, ["d0"], ["lite"])
+    assert (plain.seed, plain.epochs, plain.lr) == (3, 2, 0.5)
+    assert {type(getattr(plain, name)) for name in numbers} == {int, float}
+    json.dumps(dataclasses.asdict(plain))
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "does not exist: is .* the folder of a run"),
+        (b"", "is cut short or changed"),
+        (b"\xff\xfe{", "is cut short or changed"),
+        (b"[1, 2]", "has the format None"),
+        (b'{"format": 3}', "has the format 3; known are 1 to 2"),
+        (b'{"settings": {}}', "it needs settings, names and as many category_ids"),
+        (b'{"settings": {}, "names": ["a"], "category_ids": []}', "as many category"),
+        (b'{"settings": {"modell": "d0"}, "names": ["a"]}', "'modell' is unknown"),
+        (b'{"settings": {"model": "d9"}, "names": ["a"]}', "model is 'd9'"),
+    ],
+)
+def test_a_damaged_configuration_is_named(finished, tmp_path, content, words):
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run/config.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"config.json.*{words}"):
+        recipes.trained(tmp_path / "run")
+
+
+def test_the_callers_random_numbers_stay_put(folder, tmp_path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    recipes.train(folder, tmp_path, dataclasses.replace(SMALL, epochs=1))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -110,6 +110,11 @@ def _replace(path: Path, write) -> None:
     os.replace(fresh, path)
 
 
+def write_file(path: str | Path, content: bytes) -> None:
+    """Write a whole file in one move: a kill leaves the old one or the new one."""
+    _replace(Path(path), lambda file: file.write(content))
+
+
 def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 

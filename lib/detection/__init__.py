@@ -12,6 +12,11 @@ detection_loss  14  focal loss, Huber loss, one normaliser for the batch
 decoding        15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
 coco_tables         COCO dictionaries as arrays, each entry checked; for coco_eval
 coco_eval       16  matching, precision and recall, the twelve COCO numbers
+coco_folders        a folder in COCO's form, learned from and judged by;
+                    for recipes
+settings            what a long run can be told, checked; for recipes
+runs                the folder of a long run: its files, its log, its lock;
+                    for recipes
 recipes             train a detector on any COCO folder, on many GPUs; for
                     efficientdet
 """
