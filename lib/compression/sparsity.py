@@ -301,9 +301,11 @@ def pack(weight: Float[Tensor, "R C"], n: int = 2) -> Packed:
     # Values first, and zeros where a group has fewer than n; then left to right.
     is_zero = (groups == 0).byte()
     values_first = is_zero.argsort(dim=-1, stable=True)
-    places = values_first[..., :n].sort(-1).values  # R G n
+    taken = values_first[..., :n]  # R G n
+    places = taken.sort(-1).values
     values = groups.gather(-1, places)  # R G n
-    return Packed(values.flatten(1), _in_bytes(places), n)
+    two_bits_each = _in_bytes(places)
+    return Packed(values.flatten(1), two_bits_each, n)
 
 
 def _groups_of_four(weight: Tensor, n: int) -> Tensor:
