@@ -1,7 +1,7 @@
 """Part IV, compress and ship: zeros, fewer channels, fewer bits, no Python.
 
 copying             a copy of any network, whatever it keeps; for sparsity,
-                    tracing, resizing, channel_pruning
+                    tracing, resizing, channel_pruning, deployed
 sparsity        17  masks, schedules, rewinding, N:M, and what a zero is worth
 coupling            what each operator does to channels; for channel_pruning
 tracing             a network runs once, and tells which channels are one;

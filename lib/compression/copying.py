@@ -2,7 +2,8 @@
 
 `copy.deepcopy` stops at a tensor that hangs on a graph of gradients: a feature that a
 forward pass left in `self`, a weight that a hook computes anew before each pass. In the
-copy such a tensor is a plain one. Support for `sparsity`, `channel_pruning`.
+copy such a tensor is a plain one. Support for `sparsity`, `channel_pruning` and
+`deployed`.
 """
 
 import copy

@@ -17,6 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx, nn
 
+from lib.compression import copying
+
 aten = torch.ops.aten
 # In evaluation mode they give what they are given.
 NOTHING = {
@@ -59,7 +61,7 @@ def deployed(model: nn.Module, example_input: Tensor) -> fx.GraphModule:
         )
     if len(example_input) == 1:  # else export takes the batch for a constant
         example_input = torch.cat([example_input] * 2)
-    frozen = copy.deepcopy(model).eval()
+    frozen = copying.copied(model).eval()
     batch = {0: torch.export.Dim("batch", min=1, max=2**31)}  # torch 2.6 wants an end
     try:
         with torch.no_grad():
