@@ -21,7 +21,8 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update course chapter execute test bench badges lint clean
+.PHONY: help lab author update course chapter execute test test-haswell bench badges lint
+.PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -31,6 +32,7 @@ help:
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"
+	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make bench              speed, as ratios, on this machine"
 	@echo "make author             JupyterLab on the paired originals in chapters/"
 	@echo "make execute [N=05]     run chapters and write their outputs into chapters/"
@@ -106,6 +108,9 @@ execute: setup-all
 
 test: setup-all
 	$(RUN) -m tests
+
+test-haswell: setup-all
+	$(RUN) -m tests.haswell
 
 bench: setup-all
 	$(RUN) -m tests.benchmarks

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.basics import training
-from lib.compression import deployed, export, grids, qat, quantize
+from lib.compression import deployed, export, grids, operators, qat, quantize
 from lib.detection import anchors, bifpn, coco_eval, decoding, detectors, efficientdet
 from lib.nas import nasnet, search_space
 
@@ -223,17 +223,118 @@ def test_pyramids_of_any_size(size, tmp_path):
         lambda x: x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, 2).softmax(-1),
         lambda x: F.silu(x) + F.sigmoid(x) * torch.tanh(x) + F.hardswish(x),
         lambda x: F.interpolate(x, scale_factor=2.0) + F.interpolate(x, (14, 12)),
+        lambda x: F.interpolate(x, scale_factor=(1.3, 2.4)),
+        lambda x: F.pad(x, (1, 2, 0, 3), "reflect"),
+        lambda x: F.pad(x, (1, 2, 0, 3), "replicate"),
+        lambda x: F.pad(x, (1, 2, 0, 3), "circular"),
+        lambda x: x.permute(0, -2, -1, 1).transpose(-1, 2),
+        lambda x: x.permute(0, 2, 3, 1).contiguous().view(x.size(0), -1, 4),
+        lambda x: x.view(x.size(0), -1),
+        lambda x: x.permute(1, 0, 2, 3) + 1,
+        lambda x: x.permute(1, 0, 2, 3).flatten(2).unsqueeze(1).unsqueeze(0).squeeze(2),
+        lambda x: x.reshape(-1, 6),
+        lambda x: shuffled(x, 2),
     ],
 )  # fmt: skip
 def test_every_operator_against_torch(function, tmp_path):
-    """Onnxruntime and ONNX's own interpreter, on a height of 7 and a width of 6."""
+    """Onnxruntime and ONNX's own interpreter, on a height of 7 and a width of 6.
+
+    On a batch of the example's size and on others.
+    """
+    example = torch.randn(2, 4, 7, 6)
+    path = export.to_onnx(Then(function), example, tmp_path / "model.onnx")
+    reference = onnx.reference.ReferenceEvaluator(onnx.load(path))
+    for batch in (2, 1, 5):
+        x = torch.randn(batch, 4, 7, 6)
+        torch.testing.assert_close(export.Network(path)(x), function(x))
+        (found,) = reference.run(None, {"x": x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), function(x))
+
+
+def shuffled(x, groups):
+    """The channel shuffle of ShuffleNet, as its authors write it."""
+    x = x.view(x.shape[0], groups, -1, *x.shape[2:])
+    return x.transpose(1, 2).contiguous().view(x.shape[0], -1, *x.shape[3:])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_paddings_of_a_convolution(mode, tmp_path):
+    """In floats and in integers, against torch."""
+    images = torch.randn(4, 3, 8, 8)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode), nn.ReLU())
+    path = export.to_onnx(model, images[:1], tmp_path / "m.onnx")
+    torch.testing.assert_close(export.Network(path)(images), model(images))
+    fake = grids.settle(quantized(model, images))
+    path = written(fake, images[:1], tmp_path / "q.onnx")
+    scale = list(qat.maps(fake).values())[-1].scale
+    assert steps(export.Network(path)(images), fake(images), scale).max() <= 1
+
+
+@torch.no_grad()
+def test_a_pad_between_two_steps_is_rounded_in_file_and_graph(tmp_path):
+    """0.3 is no step of a grid of 2 / 255: the padded map gets a grid of its own."""
+    images = torch.rand(2, 1, 4, 4) * 2 - 1
+    pad = Then(lambda x: F.pad(x, (1, 1, 1, 1), value=0.3))
+    fake = quantized(Then(lambda x, c: c(pad(x)), nn.Conv2d(1, 2, 1)), images)
+    assert len(qat.maps(fake)) == 3  # before the pad, behind it, behind the layer
+    path = written(grids.settle(fake), images, tmp_path / "q.onnx")
+    scale = list(qat.maps(fake).values())[-1].scale
+    assert steps(export.Network(path)(images), fake(images), scale).max() <= 1
+
+
+def test_what_only_holds_for_an_example_is_refused(tmp_path):
+    """The sizes of the batch, the type of numbers, a chance that is always on."""
+    images, path = torch.randn(2, 3, 8, 8), tmp_path / "m.onnx"
+    for function, said in (
+        (lambda x: x / x.size(0), r"div.* reads sym_size"),
+        (lambda x: x.view(4, -1, 8, 8), "cannot be written as a graph"),
+        (lambda x: F.dropout(x, 0.5, True), "dropout drops values in evaluation"),
+        (lambda x: x.mean((2, 3), dtype=torch.float64), "mean.*float32"),
+        (lambda x: x.softmax(1, dtype=torch.float64), "softmax of torch.float64"),
+        (lambda x: torch.div(x.sum((2, 3)), 64, rounding_mode="floor"), "no ONNX form"),
+        (lambda x: torch.stack(x.split(1, 1)), "getitem reads split.*, of aten.split"),
+        (lambda x: F.max_pool2d(x.permute(1, 2, 3, 0), 1), "depends on the batch"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            export.to_onnx(Then(function), images, path)
+    with pytest.raises(ValueError, match="torch.float64; the file computes in float32"):
+        export.to_onnx(nn.Conv2d(3, 4, 1).double(), images.double(), path)
+    assert not list(tmp_path.iterdir())
+
+
+@torch.no_grad()
+def test_pads_below_zero_cut_off(tmp_path):
     x = torch.randn(2, 4, 7, 6)
-    path = export.to_onnx(Then(function), x, tmp_path / "model.onnx")
-    torch.testing.assert_close(export.Network(path)(x), function(x))
-    (found,) = onnx.reference.ReferenceEvaluator(onnx.load(path)).run(
-        None, {"x": x.numpy()}
-    )
-    torch.testing.assert_close(torch.from_numpy(found), function(x))
+    model = Then(lambda x: F.pad(x, (-1, 2, 0, -3), value=0.3))
+    path = export.to_onnx(model, x, tmp_path / "m.onnx")
+    torch.testing.assert_close(export.Network(path)(x), model(x))
+
+
+def test_a_copy_that_is_written_into_leaves_its_source(tmp_path):
+    """By hand: x + (x + 1) is 2 x + 1; where the copy were lost, 2 x + 2."""
+
+    def function(x):
+        y = x.clone()
+        y.add_(1)
+        return x + y
+
+    x = torch.randn(2, 3)
+    path = export.to_onnx(Then(function), x, tmp_path / "m.onnx")
+    torch.testing.assert_close(export.Network(path)(x), 2 * x + 1)
+
+
+def test_a_file_that_gives_something_else_is_not_written(tmp_path, monkeypatch):
+    """Whatever rule is wrong: the file is run on other values before it is there."""
+    images, path = torch.zeros(1, 3, 8, 8), tmp_path / "m.onnx"
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Sigmoid())
+    wrong = {torch.ops.aten.sigmoid.default: lambda g, node, x: g.names[x]}
+    monkeypatch.setattr(operators, "OPERATORS", operators.OPERATORS | wrong)
+    with pytest.raises(ValueError, match="differs from the graph's"):
+        export.to_onnx(model, images, path)
+    with pytest.raises(ValueError, match="differs from the graph's"):
+        export.to_qdq_onnx(quantized(model, torch.randn(2, 3, 8, 8)), images, path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.equation("22.4")
@@ -303,7 +404,7 @@ def test_q_and_dq_by_hand(tmp_path):
 BITS = 7, 8  # of weights
 
 
-def operators():
+def of_all_kinds():
     """(name, model, how many steps its results may be away)."""
     conv = nn.Conv2d
     yield "conv 3x3", conv(8, 16, 3, padding=1)
@@ -339,7 +440,7 @@ def operators():
 
 @torch.no_grad()
 @pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("name, model", list(operators()), ids=lambda v: str(v)[:24])
+@pytest.mark.parametrize("name, model", list(of_all_kinds()), ids=lambda v: str(v)[:24])
 def test_an_operator_on_identical_integers(name, model, bits, tmp_path):
     """At most one step away everywhere, and exact on 99.9 % of the values."""
     images = torch.randn(8, 8, 16, 12).clamp(-4.4, 4.4)
@@ -649,6 +750,44 @@ def test_a_file_cut_short_is_refused(plain, tmp_path):
         export.session(tmp_path / "nowhere.onnx")
 
 
+def test_looking_into_a_damaged_file_names_it(plain, tmp_path):
+    content, images = plain[1].read_bytes(), torch.zeros(1, 3, 128, 128)
+    path = tmp_path / "bad.onnx"
+    looks = (
+        export.operator_counts,
+        lambda file: export.operator_counts(file, optimized=True),
+        lambda file: export.profile(file, images),
+    )
+    for cut in (content[: len(content) // 3], b"no ONNX at all", content[:-7]):
+        path.write_bytes(cut)
+        for look in looks:
+            with pytest.raises(ValueError, match=r"bad\.onnx is cut short"):
+                look(path)
+    path.write_bytes(content)
+    path.with_suffix(".sha256").write_text("0" * 64, "utf-8")
+    for look in looks:
+        with pytest.raises(ValueError, match="cut short or changed"):
+            look(path)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("{", "'config' is damaged"),
+        ("[1, 2]", "'config' is damaged"),
+        ("{}", "'config' is damaged: 'anchors'"),
+        ('{"anchors": {"levels": 3}}', "'config' is damaged"),
+        ('{"anchors": {}}', "'config' has no image_size, num_classes, mean, std"),
+    ],
+)
+def test_a_damaged_config_names_its_file(text, said, plain, tmp_path):
+    proto, path = onnx.load(plain[0]), tmp_path / "m.onnx"
+    onnx.helper.set_model_props(proto, {"config": text})
+    onnx.save(proto, path)
+    with pytest.raises(ValueError, match=r"m\.onnx: its .*" + said):
+        export.Network(path)
+
+
 def test_the_sum_beside_a_file_is_compared(plain, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(plain[1].read_bytes())
@@ -732,17 +871,18 @@ def test_64_ones_by_hand(bits, tmp_path):
 def test_no_more_is_lost_than_is_allowed_for():
     """Against sums that pair at random and clip at 16 bits, of 64 bytes and weights."""
     rng = np.random.default_rng(0)
-    layer = nn.Conv2d(64, 1, 1, bias=False)
-    grid = quantize.QParams(torch.tensor(1.0), torch.tensor(0).int(), 0, 255)
+    (layer,) = qat.layers(
+        quantized(nn.Conv2d(64, 1, 1, bias=False), torch.randn(2, 64, 1, 1), bits=8)
+    ).values()
+    zero = torch.zeros(1).int()
+    layer.weight_quantizer.set(quantize.QParams(torch.ones(1), zero, -127, 127, 0))
+    grid = quantize.QParams(torch.tensor(1.0), zero[0], 0, 255)
     met = 0.0
     for _ in range(100):
         x = rng.integers(0, 256, 64)
         w = rng.integers(-127, 128, 64)
-        w[0] = 127  # the grid of the weight is -127..127 in steps of 1
         layer.weight.data = torch.tensor(w).float().reshape(1, 64, 1, 1)
-        noise = torch.randn(2, 64, 1, 1)
-        (fake,) = qat.layers(quantized(layer, noise, bits=8)).values()
-        bound = lost(fake, torch.tensor(x).float().reshape(1, 64, 1, 1), grid).item()
+        bound = lost(layer, torch.tensor(x).float().reshape(1, 64, 1, 1), grid).item()
         for _ in range(10):
             order = rng.permutation(64)
             error = abs(accumulate(x[order], w[order]) - int(x @ w))

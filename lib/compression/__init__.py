@@ -17,5 +17,6 @@ qat             20  fake quantization, straight-through, learned steps, mixed bi
 arithmetic          operators on integers: multipliers, shifts; for integer
 integer         21  the rounding network without a real number in it
 operators           what ONNX calls each operator of a flat graph; for export
+qdq                 pairs Q and DQ where a graph rounds; for export
 export          22  ONNX in floats and in integers, from our own scales
 """

@@ -20,11 +20,11 @@ from torch import Tensor, fx, nn
 from lib.compression import copying
 
 aten = torch.ops.aten
-# In evaluation mode they give what they are given.
-NOTHING = {
-    "contiguous", "alias", "detach", "clone", "dropout", "feature_dropout",
-    "lift_fresh_copy", "identity",
-}  # fmt: skip
+leaves = torch.utils._pytree.tree_leaves
+# They give the tensor that they are given: who writes into one writes into the other.
+SAME = {"contiguous", "alias", "detach", "identity"}
+# In evaluation mode they give its values, in a tensor of their own.
+COPIES = {"clone", "dropout", "feature_dropout", "lift_fresh_copy"}
 LAYERS = (nn.Conv2d, nn.Linear)
 
 
@@ -88,6 +88,7 @@ class _Rewriter:
         self.source, self.graph = source, fx.Graph()
         self.graph.set_codegen(source.graph._codegen)  # the structure of the outputs
         self.new: dict[fx.Node, fx.Node] = {}  # old node: what stands for it now
+        self.memory: dict[fx.Node, fx.Node] = {}  # old node: who made its tensor
         self.constants: dict[fx.Node, Tensor] = {}  # known before any input is
         self.parts: dict[str, nn.Module | Tensor] = {}
 
@@ -119,14 +120,21 @@ class _Rewriter:
             return
         if _does_nothing(node):
             self.new[node] = self.read(inputs[0])
+            if name not in COPIES | {"pad"}:
+                self.memory[node] = self._memory(inputs[0])
             return
         make = getattr(self, f"_{name.rstrip('_')}", self._copy)
         made = make(node)
         self._describe(made, node)
         if name.endswith("_"):  # in place: whoever reads the old value reads the new
-            old = self.read(inputs[0])
-            self.new |= {key: made for key, value in self.new.items() if value is old}
+            written = self.memory[node] = self._memory(inputs[0])
+            for old in self.new:
+                if self._memory(old) is written:
+                    self.new[old] = made
         self.new[node] = made
+
+    def _memory(self, node: fx.Node) -> fx.Node:
+        return self.memory.get(node, node)
 
     def read(self, node: fx.Node) -> fx.Node:
         """What stands for an old node; a constant becomes a buffer."""
@@ -140,6 +148,22 @@ class _Rewriter:
     def _copy(self, node: fx.Node) -> fx.Node:
         args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), self.read)
         return self.graph.call_function(_out_of_place(node), args, kwargs)
+
+    def _view(self, node: fx.Node) -> fx.Node:
+        """Any order in memory will do: copies that made a view possible are gone.
+
+        The size of the batch, which some write as `x.size(0)`, becomes -1: "the rest".
+        """
+        if node.target is aten.view.dtype:
+            raise ValueError(f"{node.name} reads numbers as another type")
+        sizes = _shape(node)
+        if sizes.count(None) > 1:
+            raise ValueError(f"{node.name}: more than one size depends on the batch")
+        x = self.read(node.args[0])
+        sizes = [-1 if size is None else size for size in sizes]
+        return self.graph.call_function(aten.reshape.default, (x, sizes))
+
+    _reshape = _unsafe_view = _view
 
     def _conv2d(self, node: fx.Node) -> fx.Node:
         x, weight, bias, stride, padding, dilation, groups = _arguments(
@@ -243,7 +267,9 @@ class _Rewriter:
     def _div(self, node: fx.Node) -> fx.Node:
         """A sum over pixels, divided by their number, is a mean."""
         total, count = self.new.get(node.args[0]), node.args[1]
-        if total is not None and total.target is aten.sum.dim_IntList:
+        plain = node.target in (aten.div.Tensor, aten.div_.Tensor)  # rounds to nothing
+        sums = total is not None and total.target is aten.sum.dim_IntList
+        if plain and sums and total.kwargs.get("dtype") in (None, torch.float32):
             x, axes, *keep = total.args
             sizes = x.meta.get("shape")
             if sizes and math.prod(sizes[axis] or 0 for axis in axes) == count:
@@ -286,7 +312,9 @@ def _out_of_place(node: fx.Node) -> Callable:
 
 def _does_nothing(node: fx.Node) -> bool:
     name, args = _name(node).rstrip("_"), node.args
-    if name in NOTHING:
+    if name.endswith("dropout") and args[2]:
+        raise ValueError(f"{node.name} drops values in evaluation mode as well")
+    if name in SAME | COPIES:
         return True
     if name == "to":
         return args[0].meta["val"].dtype == node.meta["val"].dtype
@@ -322,16 +350,45 @@ def _attribute(module: nn.Module, path: str) -> Tensor:
 def _insist(model: nn.Module, result: nn.Module, example_input: Tensor) -> None:
     """ValueError if the graph does not compute what the model does.
 
-    Values that are written in place under another name (a view) could get lost.
+    Values that are written in place under another name (a view) could get lost, and
+    what only holds for the example: so it is asked for another batch and other values.
     """
-    leaves = torch.utils._pytree.tree_leaves
-    pairs = zip(
-        leaves(model(example_input)), leaves(result(example_input)), strict=True
-    )
-    for i, (wanted, found) in enumerate(pairs):
-        far = (wanted - found).abs().max()
-        if not far <= 1e-4 * (wanted.abs().max() + 1e-3):  # NaN is refused as well
-            raise ValueError(
-                f"output {i} of the graph differs from the model's by {far:.3g}:"
-                " does it write into a view, or give NaN?"
-            )
+    for images in (example_input, another(example_input)):
+        wanted, found = leaves(model(images)), leaves(result(images))
+        for i, pair in enumerate(zip(wanted, found, strict=True)):
+            far = farthest(*pair)
+            if images is example_input and not pair[0].isfinite().all():
+                far = math.nan  # on noise a model may have none, on its example not
+            if not far <= 1e-4:
+                raise ValueError(
+                    f"output {i} of the graph differs from the model's by {far:.3g} of"
+                    f" its largest value, for {len(images)} inputs: does it write into"
+                    " a view, give NaN, or take the batch for a constant?"
+                )
+
+
+def another(example_input: Tensor) -> Tensor:
+    """Inputs as an example's, but three of them, and noise: nothing fits by chance."""
+    number = 3 if len(example_input) != 3 else 4
+    if not example_input.is_floating_point():
+        return torch.cat([example_input[:1]] * number)
+    values = example_input.double()
+    spread = float(values.std()) if values.numel() > 1 else 0.0
+    shape = (number, *example_input.shape[1:])
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return (noise * (spread or 1.0) + float(values.mean())).to(example_input)
+
+
+def farthest(wanted: Tensor, found: Tensor) -> float:
+    """The largest difference, over the largest value; infinite for other shapes.
+
+    Places where both are NaN, or the same infinity, do not count.
+    """
+    if wanted.shape != found.shape:
+        return math.inf
+    wanted, found = wanted.double(), found.double()
+    same = (wanted == found) | (wanted.isnan() & found.isnan())
+    if same.all():
+        return 0.0
+    size = wanted[wanted.isfinite()].abs().amax() if wanted.isfinite().any() else 0.0
+    return float((wanted - found)[~same].abs().max() / (size + 1e-3))

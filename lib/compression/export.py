@@ -33,125 +33,24 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from lib.basics import checkpoints
-from lib.compression import deployed, grids, operators, qat, quantize
+from lib.compression import deployed, qat, qdq
 from lib.detection.anchors import AnchorConfig
 
-SAFE = -64, 63  # 2 * 255 * 64 still fits into 16 bits: Eq. 22.5
 OPSET, IR = 18, 9  # both of 2023: what other runtimes have learned by now
 FACTS = ("image_size", "num_classes", "mean", "std", "anchors")  # what detecting needs
 
 
 # ----------------------------------------------------------------------------- writing
-class Grid:
-    """The grid of a quantized activation, moved so that it begins at 0: bytes."""
-
-    def __init__(self, name: str, qparams: quantize.QParams):
-        self.top = qparams.high - qparams.low
-        if qparams.scale.numel() != 1 or not 0 < self.top <= 255:
-            raise ValueError(
-                f"{name}: activations on {qparams.low}..{qparams.high} with"
-                f" {qparams.scale.numel()} scales; a byte holds 256 steps of one scale"
-            )
-        self.scale = np.float32(qparams.scale.item())
-        self.zero = int(qparams.zero_point.item()) - qparams.low
-
-
-class Writer(operators.Writer):
-    """Writes Q and DQ where the graph rounds, and integers for rounded weights.
-
-    `grids` are those of the fx nodes whose values stand on one, `wide` names layers
-    with weights outside of `SAFE`.
-    """
-
-    def __init__(self, module: fx.GraphModule):
-        super().__init__(module)
-        self.grids: dict[fx.Node, Grid] = {}
-        self.wide: list[str] = []  # layers that saturate on some machines
-
-    def run_node(self, node: fx.Node):
-        result = super().run_node(node)
-        source = node.args[0] if node.args else None
-        if grids.operation(node) in grids.KEEPS and source in self.grids:
-            # A runtime takes integers through only if the pair stands behind it, too.
-            self.names[node] = self.round(node, self.grids[source])
-        return result
-
-    def layer(self, node: fx.Node, module: nn.Module) -> str:
-        if not isinstance(module, qat.FakeQuantize):
-            return super().layer(node, module)
-        self.names[node] = self.names[node.args[0]]
-        return self.round(node, Grid(node.name, module.qparams()))
-
-    def round(self, node: fx.Node, grid: Grid) -> str:
-        """Q and DQ behind a value: Eq. 22.1."""
-        x, self.grids[node] = self.names[node], grid
-        if grid.top < 255:  # fewer than 8 bits: Q alone would clip at 255
-            ends = (np.array([0, grid.top]) - grid.zero) * grid.scale
-            ends = [self.constant(node, i, end) for i, end in enumerate(ends)]
-            x = self.add("Clip", [x, *ends], node, "clip")
-        pair = [self.constant(node, "scale", grid.scale)]
-        pair.append(self.constant(node, "zero", grid.zero, np.uint8))
-        q = self.add("QuantizeLinear", [x, *pair], node, "q")
-        return self.add("DequantizeLinear", [q, *pair], node, "dq")
-
-    def clips(self, node: fx.Node, low, high) -> bool:
-        users = [self.fetch_attr(u.target) for u in node.users if u.op == "call_module"]
-        if len(node.users) != 1 or not isinstance((users or [0])[0], qat.FakeQuantize):
-            return False
-        grid = Grid(node.name, users[0].qparams())
-        above = high == math.inf or round(high / float(grid.scale)) >= grid.top
-        return low == 0 == grid.zero and above
-
-    def weights(self, node: fx.Node, module: nn.Module, x: fx.Node) -> list[str]:
-        quantizer, bias = getattr(module, "weight_quantizer", None), module.bias
-        if quantizer is None:
-            return super().weights(node, module, x)
-        grid, weight = quantizer.qparams(), module.weight.detach()
-        if not -128 <= grid.low < grid.high <= 127 or grid.axis not in (None, 0):
-            raise ValueError(
-                f"{node.name}: weights on {grid.low}..{grid.high}, axis {grid.axis};"
-                " the file needs int8, one scale a tensor or a filter (axis 0)"
-            )
-        values = quantize.quantize(weight, grid)
-        if values.min() < SAFE[0] or values.max() > SAFE[1]:
-            self.wide.append(node.name)
-        scale = grid.scale.double().reshape(-1).expand(len(weight))
-        zero = grid.zero_point.reshape(-1).expand(len(weight))
-        if bias is None or x not in self.grids:
-            names = [] if bias is None else [self.constant(node, "bias", bias)]
-            return [self.integers(node, "weight", values, np.int8, scale, zero), *names]
-        # A filter of almost nothing has so small a step that its bias would not fit
-        # into 32 bits: weight and bias then take a larger one.
-        bias, step = bias.detach().double(), float(self.grids[x].scale)
-        least = bias.abs() / (step * 2**30)
-        if (small := scale < least).any():
-            coarse = weight[small].double().flatten(1) / least[small, None]
-            values, scale = values.clone(), torch.maximum(scale, least)
-            values[small] = coarse.round().view_as(values[small]).to(values.dtype)
-        both = scale.float().double() * step  # Eq. 22.3
-        return [
-            self.integers(node, "weight", values, np.int8, scale, zero),
-            self.integers(node, "bias", (bias / both).round(), np.int32, both),
-        ]
-
-    def integers(self, node, part: str, values, dtype, scale, zero=None) -> str:
-        """Integers in the file, one scale a filter, and a DQ behind them."""
-        parts = {"int": (values, dtype), "scale": (scale, np.float32)}
-        if zero is not None and zero.any():  # else it may be left out
-            parts["zero"] = zero, dtype
-        inputs = [self.constant(node, f"{part}.{k}", *v) for k, v in parts.items()]
-        return self.add("DequantizeLinear", inputs, node, part, axis=0)
-
-
 def to_onnx(model: nn.Module, example_input: Tensor, path: str | PathLike) -> Path:
     """Write a model as one ONNX file, for any batch of pictures of the example's size.
 
-    Batch norms are folded. ValueError names an operator without an ONNX form; then, and
-    if the disk is full, nothing stands at `path` that was not there before.
+    Batch norms are folded. The file is run beside the model before it is written: on
+    another batch, and other values. ValueError names an operator without an ONNX form;
+    then, and if the disk is full, nothing stands at `path` that was not there before.
     """
     if not isinstance(model, fx.GraphModule):
         model = deployed.deployed(model, example_input)
-    return _write(Writer(model), example_input, path)
+    return _write(qdq.Writer(model), example_input, path)
 
 
 def to_qdq_onnx(
@@ -166,49 +65,54 @@ def to_qdq_onnx(
     kinds = {type(module) for module in fake_quantized.modules()}
     if not isinstance(fake_quantized, fx.GraphModule) or qat.FakeQuantize not in kinds:
         raise ValueError("nothing is quantized: give what `qat.prepare` returns")
-    writer = Writer(fake_quantized)
+    writer = qdq.Writer(fake_quantized)
     path = _write(writer, example_input, path)
     if writer.wide:
-        warnings.warn(
-            f"{path.name}: integers of weights outside {SAFE[0]}..{SAFE[1]} in"
-            f" {len(writer.wide)} layers, first in {writer.wide[0]}. Where onnxruntime"
-            " runs on x86 without VNNI, sums of two products saturate at 16 bits:"
-            " results are wrong there, in silence. Weights of 7 bits are right"
-            " everywhere: qat.prepare(graph, weights=qat.Scheme(bits=7))",
-            stacklevel=2,
-        )
+        warnings.warn(_saturation(path.name, writer.wide), stacklevel=2)
     return path
 
 
-def _write(writer: Writer, example: Tensor, path: str | PathLike) -> Path:
-    path, graph = Path(path), writer.module.graph
-    with torch.no_grad():  # two pictures: nobody may take the batch for a constant
-        results = tree_leaves(writer.run(example[:1].expand(2, *example.shape[1:])))
-    first, last = next(iter(graph.nodes)), next(iter(reversed(graph.nodes)))
+def _saturation(file: str, layers: list[str]) -> str:
+    """What is said of weights that are too large for some machines."""
+    return (
+        f"{file}: integers of weights outside {qdq.SAFE[0]}..{qdq.SAFE[1]}"
+        f" in {len(layers)} layers, first in {layers[0]}."
+        " Where onnxruntime runs on x86 without VNNI,"
+        " sums of two products saturate at 16 bits: results are wrong there, in"
+        " silence. Weights of 7 bits are right everywhere:"
+        " qat.prepare(graph, weights=qat.Scheme(bits=7))"
+    )
+
+
+def _write(writer: qdq.Writer, example: Tensor, path: str | PathLike) -> Path:
+    """Note the graph's operators, put them into a file, prove it, and move it there."""
+    if not isinstance(example, Tensor) or example.dtype != torch.float32:
+        kind = getattr(example, "dtype", type(example).__name__)
+        raise ValueError(
+            f"example_input is {kind}; the file computes in float32: give a tensor of"
+            " that, and a model.float()"
+        )
+    with torch.no_grad():
+        writer.write(example)
     config = getattr(writer.module, "config", None)
     config = config if all(hasattr(config, key) for key in FACTS) else None
-    ends = {"inputs": [(first.name, example)], "outputs": []}
-    for i, (node, x) in enumerate(zip(tree_leaves(last.args[0]), results, strict=True)):
-        half, level = divmod(i, (len(results) + 1) // 2)
-        called = f"{('classes', 'boxes')[half]}_{level}" if config else f"output_{i}"
-        source = writer.names[node]
-        writer.nodes.append(helper.make_node("Identity", [source], [called]))
-        ends["outputs"].append((called, x))
-    nodes = writer.alive([name for name, _ in ends["outputs"]])
-    constants = {name: writer.constants.get(name) for n in nodes for name in n.input}
-    ends = {
-        key: [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *x.shape[1:]])
-            for n, x in values
-        ]
-        for key, values in ends.items()
-    }
+    ends = _outputs(writer, is_detector=config is not None)
+    nodes = writer.alive(ends)
+    # Of the constants, those that a node still reads: a fused one left its own behind.
+    read = dict.fromkeys(name for node in nodes for name in node.input)
     stored = [
-        numpy_helper.from_array(value, name)
-        for name, value in constants.items()
-        if value is not None
+        numpy_helper.from_array(writer.constants[name], name)
+        for name in read
+        if name in writer.constants
     ]
-    graph = helper.make_graph(nodes, "network", **ends, initializer=stored)
+    first = next(iter(writer.module.graph.nodes))
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        inputs=[_value_info(first.name, ["batch", *example.shape[1:]])],
+        outputs=[_value_info(name, sizes) for name, sizes in ends.items()],
+        initializer=stored,
+    )
     opset = [helper.make_opsetid("", OPSET)]
     proto = helper.make_model(graph, opset_imports=opset, ir_version=IR)
     if config is not None:
@@ -216,10 +120,76 @@ def _write(writer: Writer, example: Tensor, path: str | PathLike) -> Path:
         facts["anchors"] = dataclasses.asdict(config.anchors)
         helper.set_model_props(proto, {"config": json.dumps(facts)})
     onnx.checker.check_model(proto, full_check=True)
+    _prove(proto.SerializeToString(), writer, example)
+    return _save(proto.SerializeToString(), Path(path))
+
+
+def _outputs(writer: qdq.Writer, is_detector: bool) -> dict[str, list[int | str]]:
+    """Name what the graph gives: the sizes of each output, a word for what may vary.
+
+    Of a detector the first half are classes by level, the others boxes.
+    """
+    last = next(iter(reversed(writer.module.graph.nodes)))
+    results = tree_leaves(last.args[0])
+    ends = {}
+    for i, node in enumerate(results):
+        if node not in writer.names:
+            raise ValueError(f"output {i} is {node}; a file gives tensors")
+        half, level = divmod(i, (len(results) + 1) // 2)
+        name = f"{('classes', 'boxes')[half]}_{level}" if is_detector else f"output_{i}"
+        made = helper.make_node("Identity", [writer.names[node]], [name])
+        writer.nodes.append(made)
+        sizes, of_two = writer.sizes[node], writer.shapes[node]
+        ends[name] = list(sizes)
+        for axis in (axis for axis, size in enumerate(sizes) if size == -1):
+            word = "batch" if of_two[axis] == 2 else f"{name}_{axis}"
+            ends[name][axis] = word
+    return ends
+
+
+def _value_info(name: str, sizes: list[int | str]):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+
+
+@torch.no_grad()
+def _prove(content: bytes, writer: qdq.Writer, example: Tensor) -> None:
+    """Run a file beside its graph, on another batch and other values; ValueError.
+
+    With nothing fused onnxruntime computes in floats what Q and DQ say. A value in the
+    middle between two steps may still go either way, and take others with it: so the
+    results of a rounding graph have to agree in the mean of squares only.
+    """
+    how = _options()
+    how.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    run = onnxruntime.InferenceSession(content, how, ["CPUExecutionProvider"])
+    images = deployed.another(example)
+    given = run.run(None, {run.get_inputs()[0].name: images.cpu().numpy()})
+    for i, (wanted, found) in enumerate(
+        zip(tree_leaves(writer.module(images)), given, strict=True)
+    ):
+        found = torch.from_numpy(found).to(wanted)
+        far, allowed = deployed.farthest(wanted, found), 1e-3
+        if writer.grids and math.isfinite(far):
+            far, allowed = _relative(wanted, found), 0.1
+        if not far <= allowed:
+            raise ValueError(
+                f"output {i} of the file differs from the graph's by {far:.3g} of its"
+                f" size, for {len(images)} inputs: nothing is written"
+            )
+
+
+def _relative(wanted: Tensor, found: Tensor) -> float:
+    """The root of the mean square of what differs, over that of what varies."""
+    difference = (wanted - found).double().square().mean().sqrt()
+    return float(difference / (wanted.double().square().mean().sqrt() + 1e-6))
+
+
+def _save(content: bytes, path: Path) -> Path:
+    """Write a file in one move: nobody meets half of it."""
     fresh = path.with_name(path.name + ".tmp")
     try:
-        fresh.write_bytes(proto.SerializeToString())
-        os.replace(fresh, path)  # in one move: nobody meets half a file
+        fresh.write_bytes(content)
+        os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
     return path
@@ -232,15 +202,7 @@ def session(path: str | PathLike, threads: int = 1, **options):
     `options` are fields of its `SessionOptions`. A SHA-256 beside the file is compared.
     ValueError for a file that is missing, cut short or no ONNX.
     """
-    path = _place(path)
-    content, sums = path.read_bytes(), path.with_suffix(".sha256")
-    if sums.exists():
-        asked, found = sums.read_text("utf-8")[:64], hashlib.sha256(content).hexdigest()
-        if found != asked:
-            raise ValueError(
-                f"{path} is cut short or changed: its {len(content)} bytes have the"
-                f" SHA-256 {found[:12]}..., {sums.name} says {asked[:12]}..."
-            )
+    path, content = _read(path)
     how = _options(threads)
     for key, value in options.items():
         setattr(how, key, value)
@@ -260,12 +222,31 @@ def _options(threads: int = 1) -> onnxruntime.SessionOptions:
     return how
 
 
-def _place(path: str | PathLike) -> Path:
+def _read(path: str | PathLike) -> tuple[Path, bytes]:
+    """Where a file is, and its bytes, which are those that the sum beside it names."""
     shipped = checkpoints.WEIGHTS / f"{path}.onnx"
     path = shipped if shipped.exists() else Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist")
-    return path
+    content, sums = path.read_bytes(), path.with_suffix(".sha256")
+    if sums.exists():
+        named = sums.read_text("utf-8")[:64]
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != named:
+            raise ValueError(
+                f"{path} is cut short or changed: its {len(content)} bytes have the"
+                f" SHA-256 {digest[:12]}..., {sums.name} says {named[:12]}..."
+            )
+    return path, content
+
+
+def _graph(path: str | PathLike) -> onnx.GraphProto:
+    """The graph that a file holds; ValueError for one that is cut short or no ONNX."""
+    path, content = _read(path)
+    try:
+        return onnx.load_from_string(content).graph
+    except Exception as error:  # protobuf's, of which no class is public everywhere
+        raise ValueError(f"{path} is cut short, or no ONNX file: {error}") from error
 
 
 class Network(nn.Module):
@@ -281,8 +262,7 @@ class Network(nn.Module):
         self.input = self.session.get_inputs()[0]
         facts = self.session.get_modelmeta().custom_metadata_map.get("config")
         if facts:
-            self.config = SimpleNamespace(**_tuples(json.loads(facts)))
-            self.config.anchors = AnchorConfig(**self.config.anchors)
+            self.config = _config(facts, path)
         # Who asks a network where its weights are, and of what type, finds an answer.
         self.register_parameter("none", nn.Parameter(torch.empty(0)))
 
@@ -297,6 +277,21 @@ class Network(nn.Module):
         if hasattr(self, "config"):
             return found[: len(found) // 2], found[len(found) // 2 :]
         return found[0] if len(found) == 1 else found
+
+
+def _config(text: str, path: str | PathLike) -> SimpleNamespace:
+    """What a file tells of its detector; ValueError if that is damaged."""
+    try:
+        facts = _tuples(json.loads(text))
+        facts["anchors"] = AnchorConfig(**facts["anchors"])
+        missing = [key for key in FACTS if key not in facts]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: its metadata 'config' is damaged: {error}"
+        ) from error
+    if missing:
+        raise ValueError(f"{path}: its 'config' has no {', '.join(missing)}")
+    return SimpleNamespace(**facts)
 
 
 def _tuples(x):
@@ -314,7 +309,7 @@ def operator_counts(path: str | PathLike, optimized: bool = False) -> dict[str, 
             file = Path(folder) / "optimized.onnx"
             session(path, optimized_model_filepath=str(file))
             path = file
-        nodes = onnx.load(_place(path)).graph.node
+        nodes = _graph(path).node
     kinds = collections.Counter(node.op_type for node in nodes)
     return dict(kinds.most_common())
 
@@ -326,7 +321,7 @@ def profile(path: str | PathLike, images: Tensor, runs: int = 20) -> dict[str, f
     "conv depthwise", "conv 1x1", "conv 3x3".
     """
     filters = {}
-    for node in onnx.load(_place(path)).graph.node:
+    for node in _graph(path).node:
         how = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type == "Conv":
             kind = "x".join(map(str, how["kernel_shape"]))

@@ -8,6 +8,8 @@ by the device while it writes the result before it: one rounding for both.
 Support for `qat`, `integer` and `export`, which read the same graph. Chapter 20.
 """
 
+import math
+
 import torch
 from torch import fx, nn
 
@@ -44,11 +46,12 @@ def places(graph: fx.Graph) -> list[fx.Node]:
     rounded, fused = [], set()
     for node in graph.nodes:
         kind = operation(node)
-        if kind in ("get_attr", "output") or kind in KEEPS:
+        keeps = kind in KEEPS and not _pads_between_steps(node)
+        if kind in ("get_attr", "output") or keeps:
             continue
         if node in fused:
             continue
-        if kind not in MAKES | CLIPS | {"placeholder", "call_module"}:
+        if kind not in KEEPS | MAKES | CLIPS | {"placeholder", "call_module"}:
             raise ValueError(f"{node.name}: no rule for what {kind!r} gives")
         clip = _only_reader_that_clips(node)
         if kind not in CLIPS and clip is not None:
@@ -64,6 +67,17 @@ def _only_reader_that_clips(node: fx.Node) -> fx.Node | None:
         return None
     (reader,) = node.users
     return reader if operation(reader) in CLIPS else None
+
+
+def _pads_between_steps(node: fx.Node) -> bool:
+    """Whether a node pads with a number that need not be on the grid: 0 always is.
+
+    Infinity, which a maximum passes over, is no number to be rounded either.
+    """
+    if operation(node) not in ("constant_pad_nd", "pad"):
+        return False
+    value = node.args[-1] if len(node.args) > 2 else node.kwargs.get("value", 0)
+    return isinstance(value, float | int) and math.isfinite(value) and value != 0
 
 
 def name_after(node: fx.Node) -> str:

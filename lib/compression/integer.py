@@ -341,7 +341,12 @@ class _Converter:
         if mode != "constant":
             raise ValueError(f"pads by {mode!r}; only by a constant")
         grid = self._whole(x).grid
-        value = int(quantize.quantize(torch.tensor(float(value or 0)), grid))
+        real = torch.tensor(float(value or 0))
+        value = quantize.quantize(real, grid)
+        off = real - quantize.dequantize(value, grid)
+        if real.isfinite() and off.abs() > 1e-6 * real.abs():
+            raise ValueError(f"pads by {real:.4g}, which is no step of its grid")
+        value = int(value)
         return self._kept(node, arithmetic.pad, x, sides=sides, value=value)
 
     def _constant_pad_nd(self, node, x, sides, value=0) -> _Whole:

@@ -1,9 +1,11 @@
 """What ONNX calls each operator of a flat graph: one table, and who writes it down.
 
-A `Writer` runs a graph of torch.fx once, to learn its shapes, and notes an ONNX node
-for each node that it meets. The graph is flat, as `deployed` makes it: modules
-are convolutions and linear layers, all else are functions of `torch.ops.aten`. Sizes of
-pictures become numbers in the file, the size of a batch does not.
+A `Writer` runs a graph of torch.fx, to learn its shapes, and notes an ONNX node for
+each node that it meets. The graph is flat, as `deployed` makes it: modules are
+convolutions and linear layers, all else are functions of `torch.ops.aten`. Sizes of
+pictures become numbers in the file, the size of a batch does not. Two batches of
+different size tell which is which. An argument that a rule does not carry over is
+refused by name.
 
 Support for `export`, which adds integers. Operators: onnx.ai/onnx/operators.
 """
@@ -23,10 +25,26 @@ except ImportError as error:
 aten = torch.ops.aten
 
 
+class Shapes(fx.Interpreter):
+    """Runs a graph and remembers the shape of each value that is a tensor."""
+
+    def __init__(self, module: fx.GraphModule):
+        super().__init__(module)
+        self.extra_traceback = False
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+
+    def run_node(self, node: fx.Node):
+        value = super().run_node(node)
+        if isinstance(value, Tensor):
+            self.shapes[node] = tuple(value.shape)
+        return value
+
+
 class Writer(fx.Interpreter):
     """Runs a flat graph, and notes ONNX nodes and constants.
 
-    `names` are the ONNX values of fx nodes. ValueError names a node that has no form.
+    `names` are the ONNX values of fx nodes, `sizes` their shapes with -1 for what the
+    batch decides. ValueError names a node that has no form.
     """
 
     def __init__(self, module: fx.GraphModule):
@@ -37,11 +55,26 @@ class Writer(fx.Interpreter):
         self.names: dict[fx.Node, str] = {}
         self.tags: dict[fx.Node, str] = {}
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.sizes: dict[fx.Node, list[int]] = {}
+        self.of_three: dict[fx.Node, tuple[int, ...]] = {}  # shapes, of a batch of 3
+
+    def write(self, example: Tensor):
+        """Note everything; returns what the graph gives for a batch of two.
+
+        `example` is a batch of inputs (B ...); its first one counts.
+        """
+        one = example[:1]
+        three = Shapes(self.module)
+        three.run(torch.cat([one] * 3))
+        self.of_three = three.shapes
+        return self.run(torch.cat([one] * 2))
 
     def run_node(self, node: fx.Node):
         value = super().run_node(node)
         if isinstance(value, Tensor):
-            self.shapes[node] = tuple(value.shape)
+            self.shapes[node] = shape = tuple(value.shape)
+            both = zip(shape, self.of_three[node], strict=True)
+            self.sizes[node] = [n if n == m else -1 for n, m in both]
         if node.op == "placeholder":
             self.names[node] = node.name
         elif node.op == "get_attr" and isinstance(value, Tensor):
@@ -49,6 +82,12 @@ class Writer(fx.Interpreter):
         elif node.op == "call_module":
             self.names[node] = self.layer(node, self.fetch_attr(node.target))
         elif node.op == "call_function" and isinstance(value, Tensor):
+            for source in node.all_input_nodes:
+                if source not in self.names:  # a size of the batch, or several tensors
+                    raise ValueError(
+                        f"{node.name} reads {source.name}, of {source.target}:"
+                        " that is no tensor, and has no ONNX form here"
+                    )
             if node.target not in OPERATORS:
                 raise ValueError(f"{node.name}: no ONNX form here of {node.target}")
             self.names[node] = OPERATORS[node.target](self, node, *arguments(node))
@@ -78,27 +117,36 @@ class Writer(fx.Interpreter):
 
     def layer(self, node: fx.Node, module: nn.Module) -> str:
         """A node that calls a convolution or a linear layer."""
-        x, how = node.args[0], {}
+        x = node.args[0]
         if isinstance(module, nn.Conv2d):
-            if module.padding_mode != "zeros" or isinstance(module.padding, str):
-                raise ValueError(f"{node.name}: padding has to be numbers and zeros")
-            x, pads = self.padded(x, module.padding)
-            how = {"kernel_shape": module.kernel_size, "strides": module.stride}
-            how |= {"dilations": module.dilation, "group": module.groups, "pads": pads}
-        elif isinstance(module, nn.Linear) and len(self.shapes[x]) == 2:
-            how = {"transB": 1}
-        else:
+            return self.convolution(node, module, x)
+        if not isinstance(module, nn.Linear) or len(self.shapes[x]) != 2:
             raise ValueError(f"{node.name}: no ONNX form here of {module}")
-        kind = "Conv" if isinstance(module, nn.Conv2d) else "Gemm"
         weights = self.weights(node, module, x)
-        return self.add(kind, [self.names[x], *weights], node, **how)
+        return self.add("Gemm", [self.names[x], *weights], node, transB=1)
+
+    def convolution(self, node: fx.Node, module: nn.Conv2d, x: fx.Node) -> str:
+        """A Conv; zeros that were added before it become its pads."""
+        if module.padding_mode != "zeros" or isinstance(module.padding, str):
+            raise ValueError(f"{node.name}: padding has to be numbers and zeros")
+        x, pads = self.padded(x, module.padding)
+        how = {
+            "kernel_shape": module.kernel_size,
+            "strides": module.stride,
+            "dilations": module.dilation,
+            "group": module.groups,
+            "pads": pads,
+        }
+        weights = self.weights(node, module, x)
+        return self.add("Conv", [self.names[x], *weights], node, **how)
 
     def padded(self, x: fx.Node, padding) -> tuple[fx.Node, list[int]]:
         """Takes in zeros added before a window: the value before them, and all pads."""
         (top, left), (bottom, right) = padding, padding
         while x.target in PADS:
-            before, sides, *_, value = arguments(x)
-            if value or len(sides) != 4 or min(sides) < 0:
+            before, sides, *mode, value = arguments(x)
+            constant = mode in ([], ["constant"])
+            if not constant or value or len(sides) != 4 or min(sides) < 0:
                 break
             left, right = left + sides[0], right + sides[1]
             top, bottom = top + sides[2], bottom + sides[3]
@@ -113,6 +161,13 @@ class Writer(fx.Interpreter):
     def clips(self, node: fx.Node, low, high) -> bool:
         """Whether what comes behind a node clips to [low, high] anyway."""
         return False
+
+    def picture(self, node: fx.Node) -> tuple[int, int]:
+        """Height and width of a value (B C H W); the batch must not decide them."""
+        height, width = self.sizes[node][2:]
+        if -1 in (height, width):
+            raise ValueError(f"{node.name}: its height or width depends on the batch")
+        return height, width
 
     def alive(self, outputs) -> list[onnx.NodeProto]:
         """The nodes that outputs need, in order."""
@@ -170,24 +225,29 @@ def _addcmul(g: Writer, node, x, a, b, value):
 
 def pool(g: Writer, node, kind, x, kernel, stride, padding, dilation, **how):
     """Pads are written down: ONNX's ceil_mode counts windows that torch leaves out."""
-    k, s, p, d = (
-        list(v) * (2 // len(v)) if isinstance(v, list | tuple) else [v, v]
-        for v in (kernel, stride or kernel, padding, dilation)
-    )
-    ends = []
+    kernel, padding, dilation = _pair(kernel), _pair(padding), _pair(dilation)
+    stride = _pair(stride or kernel)
+    pads_behind = []
     for i in (0, 1):
-        size, out = g.shapes[x][2 + i], g.shapes[node][2 + i]
-        ends.append(max(0, (out - 1) * s[i] + (k[i] - 1) * d[i] + 1 - size - p[i]))
-    if how.get("count_include_pad") and any(
-        e > b for e, b in zip(ends, p, strict=True)
-    ):
+        size, windows = g.picture(x)[i], g.picture(node)[i]
+        reach = (windows - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1
+        pads_behind.append(max(0, reach - size - padding[i]))  # Eq. 22.4
+    hangs_over = any(e > p for e, p in zip(pads_behind, padding, strict=True))
+    if how.get("count_include_pad") and hangs_over:
         raise ValueError(
             f"{node.name}: windows that hang over count pads; no ONNX form"
         )
-    how |= {"kernel_shape": k, "strides": s, "pads": [*p, *ends]}
+    how |= {"kernel_shape": kernel, "strides": stride}
+    how["pads"] = [*padding, *pads_behind]
     if kind == "MaxPool":
-        how["dilations"] = d
+        how["dilations"] = dilation
     return g.add(kind, [g.names[x]], node, **how)
+
+
+def _pair(value) -> list[int]:
+    """The two sizes of a window, of which torch may write one."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return values * (2 // len(values))
 
 
 def _max_pool(g: Writer, node, x, kernel, stride, padding, dilation, ceil):
@@ -202,6 +262,8 @@ def _average_pool(g: Writer, node, x, kernel, stride, padding, ceil, count, divi
 
 
 def _mean(g: Writer, node, x, axes, keep=False, dtype=None):
+    if not axes or dtype not in (None, torch.float32):
+        raise ValueError(f"{node.name}: a mean names its axes, and is of float32")
     rank = len(g.shapes[x])
     axes = sorted(a % rank for a in axes)
     if (rank, axes) != (4, [2, 3]):
@@ -212,26 +274,67 @@ def _mean(g: Writer, node, x, axes, keep=False, dtype=None):
 
 
 def _resize(g: Writer, node, x, size, factors):
-    name, old, new = g.names[x], g.shapes[x][2:], g.shapes[node][2:]
-    if all(n % o == 0 for n, o in zip(new, old, strict=True)):
-        scales = [1, 1, *(n // o for n, o in zip(new, old, strict=True))]
+    """The nearest pixel, as torch chooses it: by sizes or by factors (Eq. 11.3)."""
+    name, old, new = g.names[x], g.picture(x), g.picture(node)
+    rows, columns = torch.meshgrid(*map(torch.arange, old), indexing="ij")
+    places = torch.stack([rows, columns]).float()[None]  # 1 2 H W
+    places = node.target(places, size, factors)[0].long()  # 2 h w
+    places = places[0, :, 0], places[1, 0]
+    times = [n // o for n, o in zip(new, old, strict=True)]
+    whole = [torch.arange(n) // max(t, 1) for n, t in zip(new, times, strict=True)]
+    if all(torch.equal(*pair) for pair in zip(places, whole, strict=True)):
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        inputs = [name, "", g.constant(node, "scales", scales)]
+        inputs = [name, "", g.constant(node, "scales", [1, 1, *times])]
         return g.add("Resize", inputs, node, mode="nearest", **how)
-    for axis, (n, o) in enumerate(zip(new, old, strict=True), 2):
-        places = [i * o // n for i in range(n)]  # Eq. 11.3
-        pixels = g.constant(node, axis, places, np.int64)
+    for axis, pixels in enumerate(places, 2):
+        pixels = g.constant(node, axis, pixels, np.int64)
         name = g.add("Gather", [name, pixels], node, "rows" * (axis == 2), axis=axis)
     return name
 
 
-def _pad(g: Writer, node, x, sides, *rest):
-    value, rank = rest[-1] or 0.0, len(g.shapes[x])
+MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+
+
+def _pad(g: Writer, node, x, sides, mode, value):
+    if mode == "circular":
+        return _wrap(g, node, x, sides)
+    if mode not in MODES:
+        raise ValueError(f"{node.name}: pads by {mode!r} have no ONNX form here")
+    rank = len(g.shapes[x])
     pads = np.zeros((2, rank))
     for i in range(len(sides) // 2):  # torch begins with the last axis
         pads[:, rank - 1 - i] = sides[2 * i : 2 * i + 2]
-    pads = g.constant(node, "pads", pads.reshape(-1), np.int64)
-    return g.add("Pad", [g.names[x], pads, g.value(node, value)], node)
+    inputs = [g.names[x], g.constant(node, "pads", pads.reshape(-1), np.int64)]
+    if mode == "constant":
+        inputs.append(g.value(node, value or 0.0))
+    return g.add("Pad", inputs, node, mode=MODES[mode])
+
+
+def _constant_pad(g: Writer, node, x, sides, value):
+    return _pad(g, node, x, sides, "constant", value)
+
+
+def _wrap(g: Writer, node, x, sides):
+    """Circular pads: the end of an axis before its beginning, the beginning behind."""
+    name, rank = g.names[x], len(g.shapes[x])
+    if min(sides) < 0:
+        raise ValueError(f"{node.name}: circular pads below 0 have no ONNX form here")
+    last = np.iinfo(np.int64).max
+    for i in range(len(sides) // 2):
+        before, behind, axis = sides[2 * i], sides[2 * i + 1], rank - 1 - i
+        parts = [name]
+        for side, start, end in ((0, -before, last), (1, 0, behind)):
+            if sides[2 * i + side]:
+                ends = {"start": start, "end": end, "axis": axis}
+                key = f"{axis}.{side}"
+                inputs = [
+                    g.constant(node, f"{key}.{k}", [v], np.int64)
+                    for k, v in ends.items()
+                ]
+                part = g.add("Slice", [name, *inputs], node, key)
+                parts = [*parts, part] if side else [part, *parts]
+        name = g.add("Concat", parts, node, f"axis{axis}", axis=axis)
+    return name
 
 
 def _slice(g: Writer, node, x, axis, start, end, step):
@@ -242,7 +345,10 @@ def _slice(g: Writer, node, x, axis, start, end, step):
 
 
 def _reshape(g: Writer, node, x, *_):
-    shape = g.constant(node, "shape", [-1, *g.shapes[node][1:]], np.int64)  # any batch
+    sizes = g.sizes[node]
+    if sizes.count(-1) > 1:
+        raise ValueError(f"{node.name}: more than one size depends on the batch")
+    shape = g.constant(node, "shape", sizes, np.int64)
     return g.add("Reshape", [g.names[x], shape], node)
 
 
@@ -251,10 +357,19 @@ def _concat(g: Writer, node, x, axis):
 
 
 def _permute(g: Writer, node, x, order):
+    order = [axis % len(order) for axis in order]
     return g.add("Transpose", [g.names[x]], node, perm=order)
 
 
+def _transpose(g: Writer, node, x, one, other):
+    order = list(range(len(g.shapes[x])))
+    order[one], order[other] = order[other], order[one]
+    return _permute(g, node, x, order)
+
+
 def _softmax(g: Writer, node, x, axis, dtype=None):
+    if dtype not in (None, torch.float32):
+        raise ValueError(f"{node.name}: a softmax of {dtype} has no ONNX form here")
     return g.add("Softmax", [g.names[x]], node, axis=axis)
 
 
@@ -276,14 +391,16 @@ OPERATORS = {
     aten.mean.dim: _mean,
     aten.upsample_nearest2d.vec: _resize,
     aten.pad.default: _pad,
-    aten.constant_pad_nd.default: _pad,
+    aten.constant_pad_nd.default: _constant_pad,
     aten.slice.Tensor: _slice,
     aten.cat.default: _concat,
     aten.permute.default: _permute,
+    aten.transpose.int: _transpose,
     aten.softmax.int: _softmax,
     aten.view.default: _reshape,
     aten.reshape.default: _reshape,
     aten.flatten.using_ints: _reshape,
+    aten.squeeze.dim: _reshape,
     aten.squeeze.dims: _reshape,
     aten.unsqueeze.default: _reshape,
 }
