@@ -1,8 +1,13 @@
-"""What an exercise is: a task, a reference, named wrong answers, cases, hints.
+"""The exercises: one file a chapter, named as its module, and the frame that grades.
 
-`lib/exercises/<chapter>.py` holds EXERCISES and QUIZ of one chapter; `grading` runs
-an answer against them. Each named wrong answer is a misconception that people have,
-and tests prove that it is refused with its own message.
+start_here ... export   EXERCISES and QUIZ of one chapter each
+comparing               two values, and in words in what they differ; for grading
+deadline                a call that ends whatever it does; for grading
+grading                 an answer against its exercise; for every chapter
+
+An exercise is a task, a reference, named wrong answers, cases and hints. Each named
+wrong answer is a misconception that people have, and tests prove that it is refused
+with its own message.
 """
 
 import dataclasses
