@@ -10,7 +10,7 @@ import torch
 from matplotlib import pyplot
 from PIL import Image
 
-from lib.book import plots
+from lib.book import pictures, plots
 
 AXES = {"x_label": "epoch", "y_label": "loss (nats)"}
 
@@ -213,6 +213,25 @@ def test_images_tell_count_size_and_titles_and_take_pil():
     figure = plots.images([Image.new("L", (8, 6), 10), scene(8)], titles=[1, "two"])
     assert figure.says == "2 pictures of 8 by 6 and 8 by 8 pixels."
     assert "in 1 row. Titles: 1, two. Mean brightness, 0 to 255: 10, 64." in figure.alt
+
+
+def test_a_picture_is_drawn_as_it_is_seen(tmp_path):
+    """A phone's picture lies on its side, a scanner's has 16 bits, a logo holes."""
+    sideways = Image.Exif()
+    sideways[0x0112] = 6  # to be turned by a quarter
+    half = np.zeros((20, 40, 3), np.uint8)
+    half[:, :20] = 255  # its left half is white: upright, the upper one
+    Image.fromarray(half).save(tmp_path / "phone.png", exif=sideways)
+    for phone in (tmp_path / "phone.png", Image.open(tmp_path / "phone.png")):
+        drawn = pictures.pixels("image", phone)
+        assert drawn.shape == (40, 20, 3)
+        assert (drawn[:20] == 255).all() and (drawn[20:] == 0).all()
+    grey = Image.fromarray(np.full((8, 8), 20_000, np.uint16))
+    assert (pictures.pixels("image", grey) == 77).all()  # 20000 / 257
+    clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    assert (pictures.pixels("image", clear) == 255).all()
+    with pytest.raises(ValueError, match="image: .*nobody.png: there is no such"):
+        plots.boxes(tmp_path / "nobody.png", [])
 
 
 def test_a_large_noisy_picture_is_stored_with_256_colours():

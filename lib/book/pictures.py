@@ -6,10 +6,12 @@ as text; a crowd of boxes is drawn thin, and only the best have labels.
 Call them as `plots.images` and `plots.boxes`. Chapter: every one.
 """
 
+import importlib
 import itertools
 import math
 import textwrap
 from collections import Counter
+from os import PathLike
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -35,7 +37,9 @@ FEW = 8  # boxes; more are drawn thin, and the best one lies on top
 
 @in_style
 def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
-    """Pictures in rows: uint8 `(N, 3, H, W)`, `(N, H, W)`, or a list of either or PIL.
+    """Pictures in rows: uint8 `(N, 3, H, W)`, `(N, H, W)`, or a list of what follows.
+
+    Each is a uint8 `(3, H, W)` or `(H, W)`, a PIL picture or the path of a file.
 
     A picture larger than its tile is shrunk; one that is smaller is enlarged by a whole
     number. Figures of more than 60 kB are stored with 256 colours.
@@ -62,7 +66,7 @@ def boxes(
     image, boxes, labels=None, scores=None, *, names=None, columns=4, title="",
     says=None,
 ) -> Figure:  # fmt: skip
-    """Boxes `(N, 4)`, xyxy in pixels, on a uint8 `(3, H, W)` or PIL picture.
+    """Boxes `(N, 4)`, xyxy in pixels, on a uint8 `(3, H, W)`, PIL picture or file.
 
     `labels` are class numbers, which `names` (a list or dictionary) puts in words;
     `scores` lie in 0 to 1. Dictionaries with the same keys draw several pictures side
@@ -110,12 +114,20 @@ def boxes(
 
 
 def pixels(name: str, image) -> np.ndarray:
-    """uint8 `(H, W, 3)` of a PIL picture or a uint8 `(3, H, W)`, `(1, H, W)`, `(H, W)`.
+    """uint8 `(H, W, 3)` of a file, a PIL picture or a uint8 `(3, H, W)`, `(H, W)`.
 
-    Raises ValueError, naming `name`, for any other type or shape.
+    A file is drawn as a detector sees it: turned upright, 16 bits scaled to 8, what is
+    transparent laid on white. Raises ValueError, naming `name`, for any other type or
+    shape, and for a picture that cannot be read.
     """
-    if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+    if isinstance(image, str | PathLike | Image.Image):
+        # Looked up when it is needed: the book imports no wing of the subject, and yet
+        # a second reader would draw boxes on other pixels than the detector saw.
+        reader = importlib.import_module("lib.basics.photographs")
+        try:
+            return reader.read_image(image).permute(1, 2, 0).numpy()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
     image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
     if image.dtype != np.uint8:
         raise ValueError(f"{name}: dtype {image.dtype}; give uint8, 0 to 255")
