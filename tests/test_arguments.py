@@ -121,6 +121,26 @@ def test_tensors_have_shape_and_kind():
     )
 
 
+def test_numbers_to_round_are_dense_and_in_float32_at_least():
+    for kind in (torch.float64, torch.float32, torch.int32, torch.uint8, torch.bool):
+        value = torch.ones(2, dtype=kind)
+        assert arguments.real_tensor("x", value) is value
+    for kind in (torch.float16, torch.bfloat16, torch.float8_e4m3fn):
+        value = arguments.real_tensor("x", torch.ones(2).to(kind))
+        assert value.dtype == torch.float32 and value.tolist() == [1, 1]
+    ones = torch.ones(2, 2)
+    for value, words in (
+        (ones.to(torch.complex64), "complex"),
+        (ones.to_sparse(), "sparse"),
+        (torch.ones(2, device="meta"), "on the meta device"),
+    ):
+        with pytest.raises(ValueError, match=f"^x is a tensor that is {words};"):
+            arguments.real_tensor("x", value)
+    for value in (None, [1.0], np.ones(2), 1.0, "ones"):
+        with pytest.raises(ValueError, match="^x is .*a dense tensor of real numbers"):
+            arguments.real_tensor("x", value)
+
+
 def test_long_values_are_cut_in_messages():
     assert len(arguments.shown("x" * 1000)) == arguments.LONGEST
     assert arguments.shown(torch.nn.ReLU()) == "a ReLU"

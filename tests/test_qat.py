@@ -632,6 +632,119 @@ def test_what_cannot_be_rounded_is_named():
         qat.prepare(graph, EIGHT)
 
 
+# ------------------------------------------------------- layers and maps that are dead
+
+
+def small_network(change=lambda model: None):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)
+    model = nn.Sequential(*layers).eval()
+    change(model)
+    return model, torch.randn(4, 3, 8, 8)
+
+
+def no_weights(model):
+    nn.init.zeros_(model[2].weight)
+
+
+def no_map(model):
+    nn.init.constant_(model[0].bias, -100.0)
+
+
+def constant_map(model):
+    nn.init.zeros_(model[0].weight)
+    nn.init.constant_(model[0].bias, 0.7)
+
+
+@pytest.mark.parametrize("observer", [
+    quantize.MinMax, quantize.Percentile, quantize.MSE, quantize.Entropy,
+])  # fmt: skip
+@pytest.mark.parametrize("change", [no_weights, no_map, constant_map])
+def test_a_dead_layer_or_map_calibrates(change, observer):
+    """Zeros and constants are what pruning leaves; the network stays what it was."""
+    model, x = small_network(change)
+    schemes = Scheme(observer=observer), Scheme(8, False, False, None, observer)
+    rounded = qat.prepare(deployed.deployed(model, x), *schemes)
+    qat.calibrate(rounded, x)
+    with torch.no_grad():
+        assert quantize.sqnr(model(x), rounded(x)) > 25
+        again = qat.with_bits(rounded, dict.fromkeys(qat.layers(rounded), 4))
+        assert again(x).isfinite().all()
+        grids.settle(rounded)
+        assert quantize.sqnr(model(x), rounded(x)) > 25
+    assert not any(m.observer for m in qat.maps(rounded).values())
+
+
+def test_a_layer_of_zeros_has_the_grid_of_one():
+    model, x = small_network(no_weights)
+    rounded = qat.calibrate(qat.prepare(deployed.deployed(model, x)), x)
+    grid = qat.layers(rounded)["conv_1_2"].weight_quantizer.qparams()
+    assert grid.scale.tolist() == [pytest.approx(1 / 63)] * 2  # 7 bits: 63 steps to 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_pictures_that_are_constant_are_still_refused(value):
+    model, x = small_network()
+    rounded = qat.prepare(deployed.deployed(model, x))
+    with pytest.raises(ValueError, match=f"^after_input_1: all values were {value:g}:"):
+        qat.calibrate(rounded, torch.full_like(x, value))
+
+
+# ----------------------------------------------------------------------- half precision
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_rounds_as_float32_does(kind, learned):
+    """Torch's own rounding of the same values in float32, then once to half."""
+    x = torch.randn(500, generator=torch.Generator().manual_seed(0)).to(kind)
+    x.requires_grad_()
+    grid = rounder(0.037, 113, 0, 255, symmetric=False, learned=learned)
+    wanted = torch.fake_quantize_per_tensor_affine(x.float(), 0.037, 113, 0, 255)
+    assert torch.equal(grid(x), wanted.to(kind)) and grid(x).dtype == kind
+    grid(x).float().sum().backward()
+    assert x.grad.dtype == kind and set(x.grad.tolist()) <= {0, 1}
+    if learned:
+        assert grid.scale.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_network_in_half_precision_is_quantized(kind):
+    model, x = small_network()
+    wanted = model(x).detach()
+    half = deployed.deployed(model.to(kind), x.to(kind))
+    rounded = qat.calibrate(qat.prepare(half), [x.to(kind)])
+    found = rounded(x.to(kind)).detach()
+    assert found.dtype == kind and quantize.sqnr(wanted, found) > 25
+
+
+# ---------------------------------------------------------------------- usual slips
+
+
+def test_slips_are_answered_with_what_would_be_right():
+    model, x = small_network()
+    graph = deployed.deployed(model, x)
+    rounded, learned = qat.prepare(graph), qat.prepare(graph, Scheme(learned=True))
+    loader = (pair for pair in [(x, torch.zeros(4))])
+    for call, words in (
+        (
+            lambda: qat.calibrate(rounded, loader),
+            r"batches\[0\] is .*images, labels in",
+        ),
+        (
+            lambda: qat.calibrate(rounded, [x, x[:, :1]]),
+            r"batches\[1\] has shape \(4, 1",
+        ),
+        (lambda: qat.calibrate(rounded, x.double()), "is of torch.float64; the model"),
+        (lambda: qat.calibrate(rounded, (x * 255).byte()), "is of torch.uint8"),
+        (lambda: qat.prepare(graph, Scheme(axis=1)), "weights has axis 1; filters"),
+        (lambda: qat.prepare(graph, activations=Scheme()), "activations has axis 0; a"),
+        (lambda: qat.parameter_groups(learned, 0.1), "no grid yet: call qat.calibrate"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
 # ------------------------------------------------------------------- the recorded runs
 
 

@@ -4,8 +4,10 @@ import copy
 import importlib.util
 import math
 import sys
+import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -411,6 +413,161 @@ def test_a_percentile_keeps_most():
     sparse.observe(torch.tensor([0.0] * 98 + [1.0, 2.0]))
     with pytest.raises(ValueError, match="no width"):  # only zeros are left
         sparse.qparams()
+
+
+# --------------------------------------------------------------- observers at the edges
+
+
+def back_in_decibels(observer, x, bits=8):
+    observer.observe(x)
+    grid = observer.qparams(bits, signed=False)
+    return quantize.sqnr(x, quantize.dequantize(quantize.quantize(x, grid), grid))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_entropy_of_whole_numbers_far_from_zero_cuts_nothing(bits, sign):
+    """1 to 5 on a grid of 15 or 255 steps from 0 to 5: each number is a point of it."""
+    x = sign * torch.arange(1, 6).repeat(1000).float()
+    observer = quantize.Entropy()
+    assert back_in_decibels(observer, x, bits) > 120  # exact, but for float32
+    scale = observer.qparams(bits, signed=False).scale.item()
+    assert scale == pytest.approx(5 / (2**bits - 1))
+
+
+@pytest.mark.parametrize("mean", [3.0, 10.0, -3.0, 100.0])
+@pytest.mark.parametrize("spread", [0.03, 0.3, 1.0])
+def test_entropy_far_from_zero_comes_to_what_a_grid_can_give(mean, spread):
+    """By Eq. 19.7, with the step over the whole range; a dB for what may be cut."""
+    x = normal(5000, seed=3) * spread + mean
+    least, most = min(x.min().item(), 0), max(x.max().item(), 0)
+    step = (most - least) / 255
+    expected = 10 * math.log10(12 * x.double().square().mean() / step**2)
+    found = back_in_decibels(quantize.Entropy(), x)
+    # Values in a few steps meet the grid by chance; what is wrong was 2 to 10 dB.
+    assert found > min(expected - 1, 45)
+
+
+def test_entropy_of_two_spikes_and_of_one():
+    spikes = torch.tensor([2.0] * 500 + [4.0] * 500)
+    assert back_in_decibels(quantize.Entropy(), spikes) > 45
+    almost_one = torch.tensor([2.0] * 990 + [4.0] * 10)
+    observer = quantize.Entropy()
+    observer.observe(almost_one)
+    assert observer.limits(8, False, False)[1].item() == 4  # it keeps both
+
+
+def test_entropy_of_a_thousand_channels_is_fast():
+    x = normal(1000, 9, 16) * torch.exp(normal(1000, 1, 1, seed=1))
+    observer = quantize.Entropy(axis=0)
+    observer.observe(x)
+    begun = time.process_time()
+    grid = observer.qparams(8, symmetric=True)
+    assert time.process_time() - begun < 6  # it took over 20 s
+    for channel in (0, 500, 999):
+        one = quantize.Entropy()
+        one.observe(x[channel])
+        assert torch.allclose(one.qparams(8, symmetric=True).scale, grid.scale[channel])
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_where_constants_may_be_zeros_have_a_grid(observer, symmetric):
+    """Zeros stand on the grid from 0 to 1; a constant on the one from 0 to itself."""
+    for values, largest in ((torch.zeros(20), 1.0), (torch.full((20,), 3.0), 3.0)):
+        watching = observer()
+        watching.refuses_constants = False
+        watching.observe(values)
+        grid = watching.qparams(8, symmetric, signed=symmetric)
+        steps = 127 if symmetric else 255
+        assert grid.scale.item() == pytest.approx(largest / steps, rel=0.02)
+        back = quantize.dequantize(quantize.quantize(values, grid), grid)
+        assert torch.allclose(back, values, rtol=0.02, atol=0)
+    each = observer(axis=0)
+    each.refuses_constants = False
+    each.observe(torch.zeros(3, 5))
+    assert each.qparams(4, True).scale.tolist() == [pytest.approx(1 / 7)] * 3
+
+
+def test_a_percentile_of_nearly_all_zeros_takes_the_whole_range():
+    sparse = quantize.Percentile(keep=0.9)
+    sparse.refuses_constants = False
+    sparse.observe(torch.tensor([0.0] * 98 + [1.0, 2.0]))
+    assert sparse.qparams(8, signed=False).scale.item() == pytest.approx(2 / 255)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_half_precision_is_rounded_once(kind, bits):
+    """NumPy in float32 on the same values: times 1 / step, to the nearest, to even."""
+    x = normal(4000, spread=3).to(kind)
+    grid = quantize.choose_qparams(x, bits, signed=False)
+    steps = x.float().numpy() * (np.float32(1) / grid.scale.numpy())
+    wanted = np.clip(np.round(steps) + grid.zero_point.item(), grid.low, grid.high)
+    found = quantize.quantize(x, grid).numpy()
+    assert (found == wanted).all()
+    back = quantize.dequantize(torch.tensor(found), grid)
+    assert back.dtype == torch.float32
+    for observer in OBSERVERS:
+        watching = observer()
+        watching.observe(x)
+        assert watching.qparams(bits).scale.dtype == torch.float32
+
+
+def test_the_ends_of_float32():
+    largest = torch.finfo(torch.float32).max
+    with pytest.raises(ValueError, match="infinity"):
+        quantize.choose_qparams(torch.tensor([-largest, largest]))
+    grid_or_refusal = torch.tensor([0.0, largest])
+    try:
+        grid = quantize.choose_qparams(grid_or_refusal)
+    except ValueError as error:
+        assert "steps add to infinity" in str(error)
+    else:
+        back = quantize.dequantize(quantize.quantize(grid_or_refusal, grid), grid)
+        assert back.isfinite().all()
+    for observer in OBSERVERS:
+        with pytest.raises(ValueError, match="beyond 8.5e[+]37"):
+            observer().observe(torch.tensor([1.0, largest]))
+    for value in (3e37, 8e37):
+        watching = quantize.MSE()
+        watching.observe(torch.tensor([1e30, value]))
+        watching.observe(torch.tensor([-value, 2 * 4e37]))
+        assert watching.qparams().scale.isfinite()
+
+
+@pytest.mark.parametrize("kind", ["complex", "sparse", "on the meta device"])
+def test_what_holds_no_real_numbers_is_named(kind):
+    """Lists, arrays and the like: tests/test_wrong_kinds.py."""
+    ones = torch.ones(2, 2)
+    value = {"complex": ones.to(torch.complex64), "sparse": ones.to_sparse()}.get(kind)
+    value = ones.to("meta") if value is None else value
+    grid = quantize.from_range(-1.0, 1.0)
+    for name, call in (
+        ("x", lambda: quantize.choose_qparams(value)),
+        ("x", lambda: quantize.quantize(value, grid)),
+        ("q", lambda: quantize.dequantize(value, grid)),
+        ("x", lambda: quantize.sqnr(value, ones)),
+        ("y", lambda: quantize.sqnr(ones, value)),
+        ("x", lambda: quantize.expected_sqnr(value, grid)),
+        ("x", lambda: quantize.MinMax().observe(value)),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} is a tensor that is {kind}; it"):
+            call()
+
+
+def test_grids_and_pairs_that_do_not_fit_are_named():
+    zeros, ones = torch.zeros(2), torch.ones(3)
+    with pytest.raises(ValueError, match="least and most have shapes"):
+        quantize.from_range(zeros, ones)
+    with pytest.raises(ValueError, match=r"^x and y have shapes \(3,\) and \(2,\)"):
+        quantize.sqnr(ones, zeros)
+    with pytest.raises(ValueError, match="not empty"):
+        quantize.sqnr(ones[:0], ones[:0])
+    no_step = quantize.QParams(torch.tensor(math.nan), torch.tensor(0), 0, 9)
+    with pytest.raises(ValueError, match="qparams.scale has a step that is not above"):
+        quantize.quantize(ones, no_step)
+    assert quantize.sqnr(zeros, zeros) == math.inf  # nothing is lost
 
 
 # ---------------------------------------------------------------------------- deployed

@@ -213,6 +213,32 @@ def labelled(name: str, value: Any) -> tuple[Tensor, Tensor]:
     return images, tensor(f"{name}[1]", pair[1], f"{len(images)}")
 
 
+def real_tensor(name: str, value: Any) -> Tensor:
+    """`value`, a dense tensor of real numbers; half precision becomes float32.
+
+    For arithmetic that rounds: in float16 and bfloat16 each product is rounded once
+    more, before it is rounded to what was asked for. A tensor that is complex, sparse,
+    quantized or on the meta device is refused: it holds no real numbers to work with.
+
+    >>> real_tensor("x", torch.ones(2, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    wanted = "a dense tensor of real numbers"
+    if not isinstance(value, Tensor):
+        raise refuse(name, value, wanted)
+    kinds = {
+        "complex": value.is_complex(),
+        "quantized": value.is_quantized,
+        "sparse": value.layout is not torch.strided,
+        "on the meta device": value.is_meta,
+    }
+    for kind, holds in kinds.items():
+        if holds:
+            raise ValueError(f"{name} is a tensor that is {kind}; it must be {wanted}")
+    small = value.is_floating_point() and value.dtype.itemsize < 4
+    return value.float() if small else value
+
+
 def _alone(value: Any) -> Any:
     """A tensor or array of one number without sides as that number."""
     if isinstance(value, Tensor | np.ndarray) and not value.ndim:

@@ -19,9 +19,36 @@ import torch.nn.functional as F
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
+from lib.basics import arguments
 from lib.compression.quantize import QParams
 
 LARGEST = 2**31 - 1  # that an int32 accumulator holds
+INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
+
+
+def _integers(name: str, value) -> Tensor:
+    """A tensor of integers: a real one would lose its fractions without a word."""
+    return arguments.tensor(name, value, "...", *INTEGERS)
+
+
+def _grid(name: str, value) -> QParams:
+    """A grid of one step, for a map."""
+    arguments.instance(name, value, QParams, "quantize.choose_qparams makes one")
+    for part in ("scale", "zero_point"):
+        arguments.tensor(f"{name}.{part}", getattr(value, part), "...")
+    if value.scale.numel() != 1:
+        raise ValueError(f"{name} has {value.scale.numel()} steps; a map has one")
+    return value
+
+
+def _reals(name: str, value) -> Tensor:
+    """A number, a list of them or a tensor, in float64."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise arguments.refuse(name, value, "a number or several") from error
+    return arguments.real_tensor(name, value).double()
 
 
 # ------------------------------------------------------ real factors become integers
@@ -37,7 +64,7 @@ def fixed_point(factor) -> tuple[Tensor, Tensor]:
     >>> multiplier.item(), shift.item()
     (1319413953, 42)
     """
-    factor = torch.as_tensor(factor, dtype=torch.float64)
+    factor = _reals("factor", factor)
     fits = (factor > 0) & (factor < 2**30)
     if not fits.all():
         bad = factor[~fits][0].item()
@@ -68,13 +95,19 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
     >>> weights.tolist(), step == 0.5 / 2**22
     ([4194304, 1048576], True)
     """
-    steps = list(steps)
-    largest = list(largest)
+    steps = _reals("steps", arguments.sequence("steps", steps)).tolist()
+    largest = arguments.whole_numbers("largest", largest, least=1)
+    if len(steps) != len(largest) or not all(map(math.isfinite, steps)):
+        raise ValueError(f"steps is {steps}, largest {largest}; a finite one for each")
     lengths = [abs(step) for step in steps]
     longest = max(lengths)
+    if longest == 0:
+        raise ValueError(f"steps is {steps}; one at least is not 0")
     pairs = zip(lengths, largest, strict=True)
     largest_sum = sum(length / longest * magnitude for length, magnitude in pairs)
     room = LARGEST - sum(largest)  # a weight may be rounded up
+    if room < largest_sum:
+        raise ValueError(f"sums reach {largest_sum:.3g}; int32 ends at 2^31")
     bits = math.floor(math.log2(room / largest_sum))
     bits = min(30, bits)
     unit = longest / 2**bits
@@ -91,11 +124,12 @@ def accumulator_bound(weight: Tensor, bias: Tensor | None, largest: int) -> Tens
     >>> accumulator_bound(weight, bias, largest=128).item()  # 1000 + 128 * 310
     40680
     """
+    weight = _integers("weight", weight)
     magnitudes = weight.long().abs().flatten(1)  # filters, taps
-    bound = magnitudes.sum(1) * largest  # filters
+    bound = magnitudes.sum(1) * arguments.whole_number("largest", largest, 0)
     if bias is None:
         return bound
-    return bound + bias.long().abs()
+    return bound + _integers("bias", bias).long().abs()
 
 
 # ----------------------------------------------------------------------- requantization
@@ -111,6 +145,9 @@ def rounded_shift(product: Int[Tensor, "*n"], shift) -> Int[Tensor, "*n"]:
     >>> rounded_shift(torch.tensor([10, 14, -6]), 2).tolist()
     [2, 4, -2]
     """
+    product = _integers("product", product)
+    if not isinstance(shift, Tensor):
+        shift = arguments.whole_number("shift", shift, 1, 62)
     rounded_down = product >> shift
     odd = rounded_down & 1
     half = 1 << (shift - 1)
@@ -143,6 +180,8 @@ def requantize(
     >>> requantize(torch.tensor([32640]), stage).item()
     13
     """
+    accumulators = _integers("accumulators", accumulators)
+    arguments.instance("stage", stage, OutputStage, "choose_output_stage makes one")
     multiplier, shift, offset = _along(axis, accumulators, stage[:3])
     product = accumulators.long() * multiplier  # 31 bits times 31 bits
     steps = rounded_shift(product + offset, shift)
@@ -152,7 +191,8 @@ def requantize(
 
 def _along(axis: int, x: Tensor, values: tuple[Tensor, ...]) -> list[Tensor]:
     """Values of channels in a shape that broadcasts to x; single values as they are."""
-    behind = x.dim() - 1 - axis % x.dim()  # axes
+    axis = arguments.whole_number("axis", axis)
+    behind = x.dim() - 1 - axis % max(1, x.dim())  # axes
     shape = [-1] + [1] * behind
     return [value.reshape(shape) if value.dim() else value for value in values]
 
@@ -164,7 +204,7 @@ def largest_magnitude(grid: QParams) -> int:
     >>> largest_magnitude(QParams(torch.tensor(0.1), torch.tensor(200), 0, 255))
     200
     """
-    zero_point = int(grid.zero_point)
+    zero_point = int(_grid("grid", grid).zero_point)
     return max(grid.high - zero_point, zero_point - grid.low)
 
 
@@ -176,7 +216,9 @@ def bounds(grid: QParams, lower: float, upper: float) -> Int[Tensor, "2"]:
     >>> bounds(QParams(torch.tensor(0.2), torch.tensor(3), 0, 255), 0.0, 6.0).tolist()
     [3, 33]
     """
-    steps = torch.tensor([lower, upper]) * (1 / grid.scale)
+    lower = arguments.real_number("lower", lower, infinite=True)
+    upper = arguments.real_number("upper", upper, infinite=True)
+    steps = torch.tensor([lower, upper]) * (1 / _grid("grid", grid).scale)
     integers = steps.round() + grid.zero_point
     return integers.clamp(grid.low, grid.high).long()
 
@@ -190,8 +232,9 @@ def choose_output_stage(
     and costs nothing, since the result is clipped in any case. `rest` is added to the
     accumulators: the part of a step that they cannot hold.
     """
+    out = _grid("out", out)
     multiplier, shift = fixed_point(factor)
-    rest = torch.as_tensor(rest, dtype=torch.float64)
+    rest = _reals("rest", rest)
     offset = (rest * multiplier).round().long()
     low, high = bounds(out, lower, upper)
     return OutputStage(multiplier, shift, offset, out.zero_point.long(), low, high)
@@ -221,13 +264,19 @@ def integer_layer(
     >>> integer_layer(taps, bias, weight_grid, input_grid).bias.tolist()
     [1000]
     """
+    weight = _integers("weight", weight)
+    arguments.instance("weight_grid", weight_grid, QParams)
+    input_grid = _grid("input_grid", input_grid)
     if weight_grid.group is not None or weight_grid.axis not in (None, 0):
         raise ValueError("weights have steps by group; an accumulator has one step")
     filters = [-1] + [1] * (weight.dim() - 1)
     weight = weight - weight_grid.zero_point.reshape(filters)
     step = weight_grid.scale.double() * input_grid.scale.double()
     step = step.expand(len(weight))
-    bias = torch.zeros_like(step) if bias is None else bias.double() / step  # Eq. 21.2
+    if bias is None:
+        bias = torch.zeros_like(step)
+    else:
+        bias = arguments.real_tensor("bias", bias).double() / step  # Eq. 21.2
 
     largest_sum = accumulator_bound(weight, None, largest_magnitude(input_grid))
     room = LARGEST - largest_sum  # for the bias
@@ -265,8 +314,9 @@ def accumulate(
     >>> accumulate(x, weight, torch.tensor([1000]).int(), zero_point=128).item()
     32640
     """
-    centred = x.int() - zero_point  # B C H W
-    weight = _dilated(weight.int(), dilation)  # F C k k
+    centred = _integers("x", x).int() - zero_point  # B C H W
+    weight = _integers("weight", weight).int()
+    weight = _dilated(weight, dilation)  # F C k k
     return F.conv2d(centred, weight, bias, stride, padding, 1, groups)  # B F h w
 
 
@@ -285,8 +335,8 @@ def accumulate_linear(
     x: Int[Tensor, "*B C"], weight, bias, zero_point
 ) -> Int[Tensor, "*B F"]:
     """The sums of a linear layer, in int32."""
-    centred = x.int() - zero_point
-    return F.linear(centred, weight.int(), bias)
+    centred = _integers("x", x).int() - zero_point
+    return F.linear(centred, _integers("weight", weight).int(), bias)
 
 
 def conv2d(x, weight, bias, zero_point, stage: OutputStage, **geometry) -> Tensor:
@@ -329,6 +379,8 @@ def slow_convolution(x: list, weight: list, bias: list, zero_point: int) -> list
     >>> slow_convolution([[[250, 20], [200, 1]]], [[[[100]]]], [1000], zero_point=128)
     [[[13200, -9800], [8200, -11700]]]
     """
+    arguments.sequence("x", x, "nested lists of integers: (C, H, W)")
+    arguments.sequence("weight", weight, "nested lists of integers: (F, C, k, k)")
     k = len(weight[0][0])
     rows = len(x[0]) - k + 1
     columns = len(x[0][0]) - k + 1
@@ -357,14 +409,16 @@ def weighted_sum(*maps, zero_points, weights, stage: OutputStage) -> Tensor:
     """
     total = 0
     for x, zero_point, weight in zip(maps, zero_points, weights, strict=True):
-        total = total + (x.int() - zero_point) * weight
+        total = total + (_integers("x", x).int() - zero_point) * weight
     return requantize(total, stage)
 
 
 def multiply(x, y, zero_points, stage: OutputStage) -> Tensor:
     """The product of two maps, for example of a map and its squeeze-excite gate."""
     zero_of_x, zero_of_y = zero_points
-    product = (x.int() - zero_of_x) * (y.int() - zero_of_y)
+    centred_x = _integers("x", x).int() - zero_of_x
+    centred_y = _integers("y", y).int() - zero_of_y
+    product = centred_x * centred_y
     return requantize(product, stage)
 
 
@@ -373,7 +427,7 @@ def concat(*maps, zero_points, stage: OutputStage, axis: int = 1) -> Tensor:
     parts = []
     for i, x in enumerate(maps):
         own = [value[i] for value in stage[:3]]
-        centred = x.int() - zero_points[i]
+        centred = _integers("x", x).int() - zero_points[i]
         parts.append(requantize(centred, OutputStage(*own, *stage[3:])))
     return torch.cat(parts, axis)
 
@@ -383,7 +437,7 @@ def average_pool(
     kernel, stride=None, padding=0,
 ) -> Int[Tensor, "B C h w"]:  # fmt: skip
     """Sums of windows; dividing by their size is a part of the factor (Eq. 21.9)."""
-    centred = x.long() - zero_point  # torch pools int64, not int32
+    centred = _integers("x", x).long() - zero_point  # torch pools int64, not int32
     total = F.avg_pool2d(centred, kernel, stride, padding, divisor_override=1)
     return requantize(total, stage)  # B C h w
 
@@ -392,17 +446,19 @@ def mean(
     x: Int[Tensor, "*n"], zero_point, stage: OutputStage, dim, keepdim=False
 ) -> Tensor:
     """The mean over whole axes, as `average_pool`."""
-    centred = x.int() - zero_point
+    centred = _integers("x", x).int() - zero_point
     return requantize(centred.sum(dim, keepdim), stage)
 
 
 def max_pool(x: Int[Tensor, "B C H W"], window) -> Int[Tensor, "B C h w"]:
     """The largest of each window; `window` is what follows x in `F.max_pool2d`."""
-    return F.max_pool2d(x, *window)
+    return F.max_pool2d(_integers("x", x), *window)
 
 
 def nearest(x: Shaped[Tensor, "B C h w"], size) -> Shaped[Tensor, "B C H W"]:
     """Repeat pixels: pixel i of H is pixel floor(i h / H) of h."""
+    arguments.tensor("x", x, "B C h w")
+    size = arguments.whole_numbers("size", size, least=1)
     rows, columns = (
         torch.arange(n, device=x.device) * old // n
         for n, old in zip(size, x.shape[2:], strict=True)
@@ -412,17 +468,18 @@ def nearest(x: Shaped[Tensor, "B C h w"], size) -> Shaped[Tensor, "B C H W"]:
 
 def pad(x: Int[Tensor, "*n"], sides, value) -> Tensor:
     """A frame around a map; the integer that means 0 is its zero point."""
-    return F.pad(x, sides, value=int(value))
+    value = arguments.whole_number("value", value)
+    return F.pad(_integers("x", x), sides, value=value)
 
 
 def clip(x: Int[Tensor, "*n"], low, high) -> Int[Tensor, "*n"]:
     """ReLU or ReLU6 of a map that is rounded already."""
-    return x.clamp(low, high)
+    return _integers("x", x).clamp(low, high)
 
 
 def lookup(x: Int[Tensor, "*n"], table: Int[Tensor, " t"], low) -> Int[Tensor, "*n"]:
     """Any function of one value, from its table, which begins at the integer `low`."""
-    return table[(x - low).long()]
+    return _integers("table", table)[(_integers("x", x) - low).long()]
 
 
 class IntegerOperator(nn.Module):

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import fx, nn
 
+from lib.basics import arguments
+
 # They choose, move or repeat values, and zero is on every grid.
 KEEPS = {
     "constant_pad_nd", "expand", "flatten", "max_pool2d", "pad", "permute", "relu",
@@ -31,6 +33,7 @@ MAKES = {
 
 def operation(node: fx.Node) -> str:
     """The name of an aten function, such as "relu"; of other nodes, what they are."""
+    arguments.instance("node", node, fx.Node)
     if node.op != "call_function":
         return node.op
     return getattr(node.target, "overloadpacket", node.target).__name__
@@ -43,6 +46,7 @@ def places(graph: fx.Graph) -> list[fx.Node]:
     wasted. Where others read that too, a ReLU keeps the grid. ValueError names an
     operation for which there is no rule.
     """
+    arguments.instance("graph", graph, fx.Graph, "model.graph")
     rounded, fused = [], set()
     for node in graph.nodes:
         kind = operation(node)
@@ -82,12 +86,17 @@ def _pads_between_steps(node: fx.Node) -> bool:
 
 def name_after(node: fx.Node) -> str:
     """A name for what stands behind a node; a fused ReLU goes by what it reads."""
+    arguments.instance("node", node, fx.Node)
     maker = node.args[0] if operation(node) in CLIPS else node
     return f"after_{maker.target if maker.op == 'call_module' else maker.name}"
 
 
 def insert(model: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
     """Put a module between a node and all that read it; then `model.recompile()`."""
+    arguments.instance("model", model, fx.GraphModule)
+    arguments.instance("node", node, fx.Node)
+    arguments.instance("name", name, str)
+    arguments.instance("module", module, nn.Module)
     model.add_submodule(name, module)
     with model.graph.inserting_after(node):
         new = model.graph.call_module(name, (node,))
@@ -103,6 +112,7 @@ def settle(model: fx.GraphModule) -> fx.GraphModule:
     a rounding here and there. The last thing before `integer` or `export`; in place,
     returns the model. A layer whose input or weight nothing rounds keeps its bias.
     """
+    arguments.instance("model", model, fx.GraphModule, "qat.prepare makes one")
     for node in model.graph.nodes:
         layer = model.get_submodule(node.target) if node.op == "call_module" else None
         if getattr(layer, "bias", None) is None:
@@ -117,6 +127,7 @@ def settle(model: fx.GraphModule) -> fx.GraphModule:
 
 def above(node: fx.Node, kind: type[nn.Module]) -> fx.Node | None:
     """The nearest node of a module of `kind` whose grid a value stands on, or None."""
+    arguments.instance("kind", kind, type)
     while operation(node) in KEEPS:
         node = node.args[0]
     if node.op != "call_module":

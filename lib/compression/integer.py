@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from lib.compression import arithmetic, grids, qat, quantize
+from lib.basics import arguments
+from lib.compression import arithmetic, checked, grids, qat, quantize
 from lib.compression.quantize import QParams
 
 # Operators that only move values: integers go through them as they are.
@@ -50,6 +51,7 @@ class IntegerNetwork(nn.Module):
 
     def integers(self, images: Tensor) -> Tensor:
         """Images on the grid of the input."""
+        images = arguments.real_tensor("images", images)
         return quantize.quantize(images, self.grid)
 
     @torch.no_grad()
@@ -72,6 +74,7 @@ def convert(fake_quantized: fx.GraphModule) -> IntegerNetwork:
 
     ValueError names the node that has no integer form, or reads what nothing rounded.
     """
+    checked.flat_graph("fake_quantized", fake_quantized, "qat.prepare makes one")
     with torch.no_grad():
         return _Converter(fake_quantized).run()
 
@@ -85,6 +88,9 @@ def differences(
     Every operator reads the integers of the fake-quantized network, so that its own
     differences are seen; with `travel` it reads what the integer network made.
     """
+    checked.flat_graph("fake_quantized", fake_quantized, "qat.prepare makes one")
+    arguments.instance("network", network, IntegerNetwork, "convert makes one")
+    travel = arguments.flag("travel", travel)
     wanted = _Watched(fake_quantized)
     wanted.run(images)
     mine = _Watched(network.body, None if travel else wanted.seen)

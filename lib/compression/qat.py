@@ -10,7 +10,6 @@ learned zero point), 1712.05877 (train what is deployed), 1806.08342. Chapter 20
 """
 
 import copy
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, fx, nn
 
-from lib.compression import grids, quantize
+from lib.basics import arguments
+from lib.compression import checked, grids, quantize
 from lib.compression.quantize import QParams
 
 
@@ -38,11 +38,16 @@ class Scheme:
     observer: Callable = quantize.MinMax
     learned: bool = False
 
+    def __post_init__(self):
+        self.integers()
+        if self.axis is not None:
+            arguments.whole_number("axis", self.axis)
+        arguments.function("observer", self.observer, "observer(axis), e.g. MinMax")
+        arguments.flag("learned", self.learned)
+
     def integers(self) -> tuple[int, int]:
         """The first and the last integer; ValueError for bits that cannot be."""
         return quantize.integer_range(self.bits, self.symmetric, self.signed)
-
-    __post_init__ = integers
 
 
 # One bit less than a byte: pairs of products of 8 bits saturate in onnxruntime on x86
@@ -128,7 +133,11 @@ def fake_quantize(
     >>> fake_quantize(x, scale, torch.tensor(0), -3, 3)
     tensor([ 0.2000,  0.4000, -0.6000])
     """
-    return StraightThrough.apply(x, scale, zero, low, high, gain)
+    real = arguments.real_tensor("x", x)  # half precision would round once more
+    scale = arguments.real_tensor("scale", scale)
+    zero = arguments.real_tensor("zero", zero)
+    rounded = StraightThrough.apply(real, scale, zero, low, high, gain)
+    return rounded if real is x else rounded.to(x.dtype)
 
 
 @contextmanager
@@ -151,6 +160,8 @@ class FakeQuantize(nn.Module):
 
     def __init__(self, scheme: Scheme, channels: int = 1, name: str = "this"):
         super().__init__()
+        arguments.instance("scheme", scheme, Scheme)
+        channels = arguments.whole_number("channels", channels, 1)
         self.scheme, self.axis, self.name = scheme, scheme.axis, name
         self.low, self.high = scheme.integers()
         self.state, self.observer = "quantize", None
@@ -169,18 +180,32 @@ class FakeQuantize(nn.Module):
     def qparams(self) -> QParams:
         """The grid as it is now; ValueError before it is known."""
         self._require_grid()
-        scale = self.scale.detach().clone()
+        scale = arguments.real_tensor("scale", self.scale.detach()).clone()
         return QParams(scale, self.zero_point, self.low, self.high, self.axis)
 
+    def watch(self, refuses_constants: bool = False) -> None:
+        """Observe from now on, with a new observer (`MinMax.refuses_constants`)."""
+        self.observer = self.scheme.observer(self.axis)
+        checked.observer(self.observer, self.name)
+        self.observer.refuses_constants = refuses_constants
+        self.state = "observe"
+
     def find(self) -> QParams:
-        """The grid for what the observer saw."""
+        """The grid for what the observer saw; `watch` comes first."""
         how = self.scheme
+        if self.observer is None:
+            raise ValueError(f"{self.name} has no observer: call watch first")
         with _naming(self.name):
             return self.observer.qparams(how.bits, how.symmetric, how.signed)
 
     @torch.no_grad()
     def set(self, qparams: QParams) -> None:
         """Take over a grid whose integers are those of the scheme."""
+        arguments.instance("qparams", qparams, QParams, "choose_qparams makes one")
+        shape = tuple(self.scale.shape)
+        if qparams.scale.numel() not in (1, self.scale.numel()):
+            count = qparams.scale.numel()
+            raise ValueError(f"qparams has {count} steps, {self.name} holds {shape}")
         self.low, self.high = qparams.low, qparams.high
         self.scale.copy_(qparams.scale)
         self.zero.copy_(qparams.zero_point)
@@ -246,9 +271,13 @@ def prepare(
     maps. Weights get 7 bits unless `weights` says otherwise (`Scheme()` has 8). Call
     `calibrate` next. ValueError names what cannot be rounded.
     """
-    model, bits = copy.deepcopy(graph), bits or {}
+    hint = "deployed.deployed(model, example_input) makes one"
+    checked.flat_graph("graph", graph, hint)
+    checked.schemes(weights, activations, Scheme)
+    outputs = arguments.flag("outputs", outputs)
+    model = copy.deepcopy(graph)
     names = [n.target for n in model.graph.nodes if n.op == "call_module"]
-    _require_layers(bits, names)
+    bits = checked.layer_bits({} if bits is None else bits, names)
     for name in names:
         scheme = replace(weights, bits=bits.get(name, weights.bits))
         _round_weight(model.get_submodule(name), scheme, name)
@@ -258,12 +287,6 @@ def prepare(
             grids.insert(model, node, name, FakeQuantize(activations, name=name))
     model.recompile()
     return model
-
-
-def _require_layers(bits: dict[str, int], names: Iterable[str]) -> None:
-    for name in (name for name in bits if name not in names):
-        near = difflib.get_close_matches(name, names, 1, 0.0)
-        raise ValueError(f"bits has {name!r}; no such layer. Is it {near[0]!r}?")
 
 
 def _round_weight(layer: nn.Module, scheme: Scheme, name: str) -> None:
@@ -278,12 +301,22 @@ def _round_weight(layer: nn.Module, scheme: Scheme, name: str) -> None:
 
 def layers(model: nn.Module) -> dict[str, QuantConv2d | QuantLinear]:
     """The rounding layers of a prepared network by name, in the order they run."""
+    arguments.instance("model", model, nn.Module)
     return {n: m for n, m in model.named_modules() if hasattr(m, "weight_quantizer")}
 
 
 def maps(model: nn.Module) -> dict[str, FakeQuantize]:
     """What rounds the maps of a prepared network, by name."""
+    arguments.instance("model", model, nn.Module)
     return {n: m for n, m in model.named_children() if isinstance(m, FakeQuantize)}
+
+
+def _rounding_layers(model: nn.Module) -> dict[str, QuantConv2d | QuantLinear]:
+    """As `layers`, and a ValueError if there are none."""
+    checked.flat_graph("model", model, "`prepare` makes one")
+    if not (rounding := layers(model)):
+        raise ValueError("model has no layer that rounds; `prepare` makes such models")
+    return rounding
 
 
 @torch.no_grad()
@@ -291,22 +324,20 @@ def calibrate(model: fx.GraphModule, batches: Iterable[Tensor]) -> fx.GraphModul
     """Find all grids, from the weights and from what some batches of inputs give.
 
     In place; returns the model. It computes with real numbers meanwhile. ValueError
-    names a tensor whose range says nothing (no data, NaN, a constant), and then no
-    grid has changed.
+    names a tensor whose range says nothing (no data, NaN, an input that is constant),
+    and then no grid has changed. Inside, a layer of zeros or a dead map gets a grid.
     """
-    weights = {m.weight_quantizer: m.weight for m in layers(model).values()}
-    if not weights:
-        raise ValueError("model has no layer that rounds; `prepare` makes such models")
+    weights = {m.weight_quantizer: m.weight for m in _rounding_layers(model).values()}
     quantizers = [*weights, *maps(model).values()]
+    of_inputs = _input_quantizers(model)
     states = {quantizer: quantizer.state for quantizer in quantizers}
     try:
         for quantizer in quantizers:
-            quantizer.observer = quantizer.scheme.observer(quantizer.axis)
-            quantizer.state = "observe"
+            quantizer.watch(refuses_constants=quantizer in of_inputs)
         for quantizer, weight in weights.items():
             quantizer(weight)
             quantizer.state = "off"  # seen once, not with every batch
-        for batch in [batches] if isinstance(batches, Tensor) else batches:
+        for batch in checked.batches(model, batches):
             model(batch)
         grids_found = {quantizer: quantizer.find() for quantizer in quantizers}
     finally:
@@ -318,21 +349,29 @@ def calibrate(model: fx.GraphModule, batches: Iterable[Tensor]) -> fx.GraphModul
     return model
 
 
+def _input_quantizers(model: fx.GraphModule) -> set[nn.Module]:
+    """What rounds the network's inputs: there, a constant is a mistake in the data."""
+    readers = {u for n in model.graph.nodes if n.op == "placeholder" for u in n.users}
+    return {model.get_submodule(n.target) for n in readers if n.op == "call_module"}
+
+
 @torch.no_grad()
 def with_bits(model: fx.GraphModule, bits: dict[str, int]) -> fx.GraphModule:
     """A copy of a calibrated network; weights of the layers named get other bits.
 
     Their grids are found anew, those of maps stay. ValueError for an unknown name.
     """
+    checked.layer_bits(bits, _rounding_layers(model))
     model = copy.deepcopy(model)
-    _require_layers(bits, layers(model))
     for name, number in bits.items():
         layer = layers(model)[name]
         quantizer = layer.weight_quantizer
+        state = quantizer.state
         quantizer.scheme = replace(quantizer.scheme, bits=number)
-        quantizer.observer = quantizer.scheme.observer(quantizer.axis)
-        quantizer.observer.observe(layer.weight)
+        quantizer.watch()
+        quantizer(layer.weight)
         quantizer.set(quantizer.find())
+        quantizer.state = state
         quantizer.observer = None
     return model
 
@@ -344,14 +383,16 @@ def sensitivity(
 
     By layer, then by bits; all other layers are as in `model`.
     """
+    arguments.function("judge", judge, "judge(model) -> float")
+    bits = arguments.whole_numbers("bits", bits, 2)
     return {
         name: {number: judge(with_bits(model, {name: number})) for number in bits}
-        for name in layers(model)
+        for name in _rounding_layers(model)
     }
 
 
 def allocate(
-    damage: dict[str, dict[int, float]], sizes: dict[str, int], budget: float
+    damage: dict[str, dict[int, float]], sizes: dict[str, int], budget: int | float
 ) -> dict[str, int]:
     """Bits for each layer: little damage in all, at most `budget` bits together.
 
@@ -366,11 +407,13 @@ def allocate(
     >>> allocate(damage, {"A": 10, "B": 20}, budget=239)
     {'A': 4, 'B': 8}
     """
+    damage, sizes = checked.damages(damage, sizes)
+    budget = arguments.real_number("budget", budget)
     bits = {name: max(choices) for name, choices in damage.items()}
     fewest = {name: min(choices) for name, choices in damage.items()}
     least = _total_bits(fewest, sizes)
     if least > budget:
-        raise ValueError(f"budget is {budget} bits; the fewest possible are {least}")
+        raise ValueError(f"budget is {budget:g} bits; the fewest possible are {least}")
     while _total_bits(bits, sizes) > budget:
         prices = {}
         for name, choices in damage.items():
@@ -391,7 +434,7 @@ def _total_bits(bits: dict[str, int], sizes: dict[str, int]) -> int:
 def size(model: nn.Module) -> int:
     """Bytes of a prepared network: packed integers, 32 bits for a step or a bias."""
     bits = 0
-    for layer in layers(model).values():
+    for layer in _rounding_layers(model).values():
         quantizer = layer.weight_quantizer
         bits += layer.weight.numel() * quantizer.scheme.bits
         bits += quantizer.scale.numel() * 32
@@ -407,11 +450,15 @@ def parameter_groups(model: nn.Module, lr: float, decay: float = 0.0) -> list[di
     undoes LSQ's factor), and a step of 0.01 must not move like a weight of 1. A zero
     point moves by such a share of its grid.
     """
+    arguments.instance("model", model, nn.Module)
+    lr = arguments.real_number("lr", lr, above=0)
+    decay = arguments.real_number("decay", decay, least=0)
     groups = [{"params": [], "lr": lr, "weight_decay": d} for d in (decay, 0.0)]
     for name, p in model.named_parameters():
         owner, _, kind = name.rpartition(".")
         owner = model.get_submodule(owner)
         if isinstance(owner, FakeQuantize):
+            owner.qparams()  # says so if there are none yet
             unit = p.mean().item() if kind == "scale" else owner.high - owner.low
             groups.append({"params": [p], "lr": lr * unit, "weight_decay": 0.0})
         else:

@@ -10,16 +10,20 @@ Sources: arXiv 1712.05877 (the scheme), 1806.08342 and 2106.08295 (granularity, 
 2004.09602 (entropy and percentile). Chapter 19.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lib.basics import arguments
 from lib.compression import histograms
 from lib.compression.histograms import BINS
 
 MAX_BITS = 16  # float32 holds every integer of this size, and sums of many
+LARGEST = torch.finfo(torch.float32).max / 4  # that observers take: a range doubles it
+NARROWEST = torch.finfo(torch.float32).tiny * 2**MAX_BITS  # a range with a normal step
 
 
 class QParams(NamedTuple):
@@ -50,9 +54,9 @@ def integer_range(bits: int, symmetric: bool, signed: bool) -> tuple[int, int]:
     >>> integer_range(8, symmetric=True, signed=True)
     (-127, 127)
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= MAX_BITS:
-        raise ValueError(f"bits is {bits!r}; a whole number from 2 to {MAX_BITS}")
-    if not signed:
+    bits = arguments.whole_number("bits", bits, 2, MAX_BITS)
+    symmetric = arguments.flag("symmetric", symmetric)
+    if not arguments.flag("signed", signed):
         return 0, 2**bits - 1
     return -(2 ** (bits - 1)) + symmetric, 2 ** (bits - 1) - 1
 
@@ -73,6 +77,7 @@ def from_range(
     (0.2, 5, 0, 15)
     """
     low, high = integer_range(bits, symmetric, signed)
+    axis, group = _whole_or_none("axis", axis), _whole_or_none("group", group)
     least, most = _range(least, most)
     if symmetric:
         largest = torch.maximum(-least, most)
@@ -81,6 +86,8 @@ def from_range(
     else:
         scale = (most - least) / (high - low)  # Eq. 19.3
     scale = _without_empty(scale)
+    if not (scale * (high - low)).isfinite().all():
+        raise ValueError("the range ends where float32 does: its steps add to infinity")
     if not symmetric:
         zero_point = low - torch.round(least / scale)  # Eq. 19.4
         zero_point = zero_point.clamp(low, high)
@@ -92,13 +99,30 @@ def from_range(
 
 def _range(least, most) -> tuple[Tensor, Tensor]:
     """Both ends in float32, moved outwards until 0 lies between them."""
-    least = torch.as_tensor(least, dtype=torch.float32)
-    most = torch.as_tensor(most, dtype=torch.float32)
+    least, most = _end("least", least), _end("most", most)
+    if least.shape != most.shape and least.dim() and most.dim():
+        shapes = f"{tuple(least.shape)} and {tuple(most.shape)}"
+        raise ValueError(f"least and most have shapes {shapes}; one value a grid each")
     if not (most - least).isfinite().all():
         raise ValueError("the range holds NaN or infinity: look at the data first")
     if (least > most).any():
         raise ValueError("the range is upside down: its least value is above its most")
     return least.clamp(max=0), most.clamp(min=0)
+
+
+def _end(name: str, value) -> Tensor:
+    """One end of ranges in float32, from a number, a list or a tensor."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            wanted = "a number or a tensor of numbers"
+            raise arguments.refuse(name, value, wanted) from error
+    return arguments.real_tensor(name, value).to(torch.float32)
+
+
+def _whole_or_none(name: str, value) -> int | None:
+    return None if value is None else arguments.whole_number(name, value)
 
 
 def _without_empty(scale: Tensor) -> Tensor:
@@ -127,9 +151,10 @@ def choose_qparams(
     >>> round(grid.scale.item(), 4), grid.zero_point.item()
     (0.05, 0)
     """
+    x = arguments.real_tensor("x", x).detach()
     if x.numel() == 0:
         raise ValueError(f"x is empty, of shape {tuple(x.shape)}: it has no range")
-    rows = _one_row_a_grid(x.detach(), axis, group)
+    rows = _one_row_a_grid(x, axis, group)
     least, most = rows.aminmax(dim=-1)
     if axis is not None:
         axis = axis % x.dim()  # -1 is the last
@@ -138,6 +163,7 @@ def choose_qparams(
 
 def _one_row_a_grid(x: Tensor, axis: int | None, group: int | None) -> Tensor:
     """A view or copy of x: (values), (C, values of a channel) or (C, groups, group)."""
+    axis, group = _whole_or_none("axis", axis), _whole_or_none("group", group)
     if axis is None:
         if group is not None:
             raise ValueError(f"group is {group}, axis None; groups divide channels")
@@ -155,7 +181,12 @@ def _one_row_a_grid(x: Tensor, axis: int | None, group: int | None) -> Tensor:
 
 def _beside(x: Tensor, qparams: QParams) -> tuple[Tensor, Tensor]:
     """Scale and zero point in a shape that broadcasts to x."""
+    arguments.instance("qparams", qparams, QParams, "choose_qparams makes one")
     scale, zero_point, *_, axis, group = qparams
+    for name, value in (("scale", scale), ("zero_point", zero_point)):
+        arguments.tensor(f"qparams.{name}", value, "...")
+    if not (scale > 0).all():
+        raise ValueError("qparams.scale has a step that is not above 0")
     if axis is None:
         return scale, zero_point
     rows = _one_row_a_grid(x, axis, group)
@@ -184,6 +215,7 @@ def quantize(x: Tensor, qparams: QParams) -> Tensor:
     >>> quantize(torch.tensor([-0.4, 0.0, 1.25, 9.0]), grid).tolist()
     [2, 3, 5, 15]
     """
+    x = arguments.real_tensor("x", x)
     scale, zero_point = _beside(x, qparams)
     # Times 1 / scale, as torch's kernels do: a division can round a tie the other way.
     steps = x * (1 / scale)
@@ -201,6 +233,7 @@ def dequantize(q: Tensor, qparams: QParams) -> Tensor:
     >>> dequantize(torch.tensor([2, 3, 5, 15]), grid).tolist()
     [-0.5, 0.0, 1.0, 6.0]
     """
+    q = arguments.real_tensor("q", q)
     scale, zero_point = _beside(q, qparams)
     return (q - zero_point) * scale  # Eq. 19.2
 
@@ -218,11 +251,16 @@ def sqnr(x: Tensor, y: Tensor) -> float:
     >>> sqnr(torch.tensor([3.0, 4.0]), torch.tensor([3.5, 4.0]))
     20.0
     """
-    error = x.double() - y.double()
-    signal = x.double().square().sum()
-    noise = error.square().sum()
-    ratio = signal / noise
-    return float(10 * ratio.log10())  # Eq. 19.6
+    x = arguments.real_tensor("x", x).detach().double()
+    y = arguments.real_tensor("y", y).detach().double()
+    if x.shape != y.shape or x.numel() == 0:
+        shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"x and y have shapes {shapes}; the same, and not empty")
+    signal = x.square().sum()
+    noise = (x - y).square().sum()
+    if noise == 0:
+        return math.inf
+    return float(10 * torch.log10(signal / noise))  # Eq. 19.6
 
 
 def expected_sqnr(x: Tensor, qparams: QParams) -> float:
@@ -230,6 +268,7 @@ def expected_sqnr(x: Tensor, qparams: QParams) -> float:
 
     Their square is then scale ** 2 / 12 in the mean: 6.02 dB for each further bit.
     """
+    x = arguments.real_tensor("x", x).detach()
     scale, _ = _beside(x, qparams)
     steps = scale.double().expand(x.shape)
     signal = x.double().square().sum()
@@ -245,22 +284,30 @@ class MinMax:
 
     `observe(x)` as often as there is data, then `qparams(bits, symmetric, signed)`.
     `axis` gives every channel a range. ValueError names NaN where it comes in, says
-    when nothing was observed, and refuses a tensor that was one constant throughout.
+    when nothing was observed, and refuses a tensor that was one constant throughout:
+    a mistake, if those are data. Set `refuses_constants` to False where they can be
+    right, as the weights of a pruned layer or the map of a dead one.
     """
 
+    refuses_constants = True
+
     def __init__(self, axis: int | None = None):
-        self.axis = axis
+        self.axis = _whole_or_none("axis", axis)
         self.least = self.most = None
 
     def observe(self, x: Tensor) -> None:
+        """Look at some more values; ValueError for what can be part of no range."""
+        x = arguments.real_tensor("x", x).detach().float()
         if x.numel() == 0:
             raise ValueError(f"x is empty, of shape {tuple(x.shape)}")
-        rows = _one_row_a_grid(x.detach().float(), self.axis, None)
+        rows = _one_row_a_grid(x, self.axis, None)
         if self.axis is None:
             rows = rows[None]
         if not rows.isfinite().all():
             bad = int((~rows.isfinite()).sum())
             raise ValueError(f"x holds NaN or infinity {bad} times, of {x.numel()}")
+        if (rows.abs() > LARGEST).any():
+            raise ValueError(f"x holds values beyond {LARGEST:.2g}: no float32 range")
         least, most = rows.aminmax(dim=1)
         if self.least is None:
             self.least, self.most = least, most
@@ -284,15 +331,26 @@ class MinMax:
         """The grid over the range that this observer proposes."""
         if self.least is None:
             raise ValueError(f"{type(self).__name__} saw no data: call observe first")
-        if self.axis is None and self.least == self.most:
+        constant = self.axis is None and self.least == self.most
+        if constant and self.refuses_constants:
             raise ValueError(
                 f"all values were {float(self.least):g}: a constant has no range;"
                 " is the layer before it dead?"
             )
         least, most = self.limits(bits, symmetric, signed)
+        if not self.refuses_constants:
+            least, most = self._with_width(least, most)
         if self.axis is None:
             least, most = least[0], most[0]
         return from_range(least, most, bits, symmetric, signed, self.axis)
+
+    def _with_width(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+        """A range that has a step: else all that was seen, else 0 to 1 for zeros."""
+        for low, high in ((least, most), (self.least, self.most)):
+            width = high.clamp(min=0) - low.clamp(max=0)
+            if (width > NARROWEST).any():
+                return low, high
+        return torch.zeros_like(least), torch.ones_like(most)
 
 
 class HistogramObserver(MinMax):
@@ -318,9 +376,7 @@ class Percentile(HistogramObserver):
 
     def __init__(self, axis: int | None = None, keep: float = 0.9999):
         super().__init__(axis)
-        if not 0.5 < keep <= 1:
-            raise ValueError(f"keep is {keep}; a share above 0.5, at most 1")
-        self.keep = keep
+        self.keep = arguments.real_number("keep", keep, above=0.5, most=1)
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
         zeros = self.histogram.zeros[:, None]
@@ -399,19 +455,21 @@ class Entropy(HistogramObserver):
     """
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
-        ranges = []
-        for row, counts in enumerate(self.histogram.magnitudes()):
-            levels = self._levels(row, bits, symmetric and signed)
-            ends = range(levels, BINS + 1, max(1, (BINS - levels) // 128))
-            distances = [histograms.divergence(counts, end, levels) for end in ends]
-            end = ends[int(torch.stack(distances).argmin())]
-            ranges.append(self.histogram.reach[row] * end / BINS)
-        most = torch.stack(ranges)
+        levels = self._levels(bits, symmetric and signed)
+        counts = self.histogram.magnitudes()
+        ends = torch.full_like(levels, BINS)
+        for number in levels.unique().tolist():
+            rows = levels == number
+            ends[rows] = histograms.least_divergent_end(counts[rows], number)
+        most = self.histogram.reach * ends / BINS
         return self._clamped(-most, most)
 
-    def _levels(self, row: int, bits: int, two_sided: bool) -> int:
-        """How many points of the grid stand on the longer side of 0."""
-        longer = torch.maximum(-self.least[row], self.most[row])
-        width = self.most[row].clamp(min=0) - self.least[row].clamp(max=0)
-        share = 0.5 if two_sided or width == 0 else float(longer / width)
-        return min(max(2, round(2**bits * share)), BINS)
+    def _levels(self, bits: int, two_sided: bool) -> Tensor:
+        """How many points of each grid stand on the longer side of 0."""
+        longer = torch.maximum(-self.least, self.most)
+        width = self.most.clamp(min=0) - self.least.clamp(max=0)
+        share = (longer / width).double()
+        half = (width == 0) | two_sided
+        share = share.where(~half, 0.5)
+        levels = (2**bits * share).round().long()
+        return levels.clamp(2, BINS)

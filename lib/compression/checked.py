@@ -1,0 +1,104 @@
+"""What quantization is given, checked: names of layers, batches, damages.
+
+Each function gives back what it was given, of the kinds that the rest expects, or
+raises a ValueError that names the argument and says what would be right.
+
+For qat and integer. Chapters 20 and 21.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor, fx
+
+from lib.basics import arguments
+
+
+def flat_graph(name: str, value, hint: str) -> fx.GraphModule:
+    """A graph whose nodes can be looked at; `hint` says what makes one."""
+    return arguments.instance(name, value, fx.GraphModule, hint)
+
+
+def layer_bits(bits, names: Iterable[str]) -> dict[str, int]:
+    """Bits by the name of a layer; an unknown name is told with the nearest one."""
+    arguments.instance("bits", bits, dict, "layer: bits")
+    names = list(names)
+    for name in bits:
+        if not names:
+            raise ValueError(f"bits has {name!r}; there is no layer that rounds")
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1, 0.0)
+            raise ValueError(f"bits has {name!r}; no such layer. Is it {near[0]!r}?")
+    return bits
+
+
+def batches(model: fx.GraphModule, given) -> Iterator[Tensor]:
+    """Batches of inputs for a network, one by one; a single tensor is one."""
+    wanted = "a tensor of inputs"
+    if isinstance(given, Tensor):
+        given = [given]
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | dict):
+        raise arguments.refuse("batches", given, f"{wanted}, or several of them")
+    (image,) = [n for n in model.graph.nodes if n.op == "placeholder"]
+    shape = image.meta.get("shape")
+    kind = next(model.parameters()).dtype
+    for i, batch in enumerate(given):
+        name = f"batches[{i}]"
+        if isinstance(batch, list | tuple):
+            pairs = "(images for images, labels in loader)"
+            raise arguments.refuse(name, batch, f"{wanted}; of pairs take {pairs}")
+        arguments.real_tensor(name, batch)
+        if batch.dtype != kind:
+            raise ValueError(
+                f"{name} is of {batch.dtype}; the model computes in {kind}"
+            )
+        if shape and (batch.dim(), *batch.shape[1:2]) != (len(shape), *shape[1:2]):
+            text = f"{name} has shape {tuple(batch.shape)}; the model takes {shape}"
+            raise ValueError(f"{text}, where None is the batch")
+        yield batch
+
+
+def damages(damage, sizes) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
+    """Damage by layer and bits, and how many weights each of these layers has."""
+    arguments.instance("damage", damage, dict, "layer: {bits: damage}")
+    arguments.instance("sizes", sizes, dict, "layer: number of weights")
+    checked, counts = {}, {}
+    for layer, choices in damage.items():
+        name = f"damage[{layer!r}]"
+        arguments.instance(name, choices, dict, "bits: damage")
+        if not choices:
+            raise ValueError(
+                f"{name} is empty; it says the damage of 8 bits, of 4, ..."
+            )
+        checked[layer] = {}
+        for bits, value in choices.items():
+            bits = arguments.whole_number(f"bits in {name}", bits, 1)
+            checked[layer][bits] = arguments.real_number(f"{name}[{bits}]", value)
+        if layer not in sizes:
+            raise ValueError(f"sizes does not say how many weights {layer!r} has")
+        count = arguments.whole_number(f"sizes[{layer!r}]", sizes[layer], 1)
+        counts[layer] = count
+    return checked, counts
+
+
+def schemes(weights, activations, kind: type) -> None:
+    """How weights and maps are rounded; a device has one step a map, one a filter."""
+    arguments.instance("weights", weights, kind)
+    if weights.axis not in (None, 0):
+        raise ValueError(f"weights has axis {weights.axis}; filters are along axis 0")
+    if activations is None:
+        return
+    arguments.instance("activations", activations, kind, "or None: maps stay real")
+    if activations.axis is not None:
+        text = f"activations has axis {activations.axis}; a map has one step, axis None"
+        raise ValueError(f"{text}, as in qat.ACTIVATIONS")
+
+
+def observer(made, name: str) -> None:
+    """What chooses a range: it has `observe(x)` and `qparams(bits, ...)`."""
+    for method in ("observe", "qparams"):
+        if not callable(getattr(made, method, None)):
+            kind = type(made).__name__
+            raise ValueError(
+                f"{name}: its scheme's observer is a {kind} without {method}"
+            )
