@@ -43,6 +43,64 @@ def insist_on_the_masked_twin(model, x, ratio=0.5, **how) -> nn.Module:
     return small
 
 
+# ------------------------------------------- what a rule does not say in so many words
+
+
+class Standardized(nn.Conv2d):
+    """Its filters have mean 0 and spread 1 (arXiv 1903.10520): over their columns."""
+
+    def forward(self, x):
+        rows = self.weight.reshape(1, len(self.weight), -1)
+        rows = F.batch_norm(rows, None, None, training=True)
+        return F.conv2d(x, rows.reshape_as(self.weight), self.bias)
+
+
+def test_a_norm_over_the_columns_of_a_weight_keeps_them():
+    """A column less, and every other weight of the filter would be another one."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.ReLU(), Standardized(8, 6, 1), nn.Conv2d(6, 2, 1)
+    )
+    assert free(model, picture(4)) == {"2": 6}  # its filters can go
+    insist_on_the_masked_twin(model, picture(4))
+
+
+class Slides(nn.Module):
+    """A filter that slides along the channels, as in ECA (arXiv 1910.03151)."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 4, 1)
+        self.slide = nn.Conv1d(1, 1, 3)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x):
+        neighbours = self.slide(self.a(x).mean((2, 3)).unsqueeze(1))
+        return self.last(self.b(x).mean((2, 3))) + neighbours.mean((1, 2))[:, None]
+
+
+def test_a_filter_that_slides_along_the_channels_keeps_them():
+    assert free(Slides(), picture(4)) == {"b": 4}
+    assert "slide (Conv1d) works along its channels" in reasons(Slides(), picture(4))
+    insist_on_the_masked_twin(Slides(), picture(4))
+
+
+class Blur(nn.Module):
+    """A fixed filter for each channel; how many there are stands in it as a number."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("taps", torch.ones(channels, 1, 2, 2) / 4)
+
+    def forward(self, x):
+        return F.conv2d(x, self.taps, groups=self.channels)
+
+
+def test_a_fixed_filter_goes_with_its_channel():
+    small = insist_on_the_masked_twin(chain(Blur(8)), picture(6))
+    assert small[1].channels == 4 and small[1].taps.shape == (4, 1, 2, 2)
+
+
 # ------------------------------------------- attributes that look like a convolution's
 
 

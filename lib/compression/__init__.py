@@ -4,6 +4,7 @@ copying             a copy of any network, whatever it keeps; for sparsity,
                     tracing, resizing, channel_pruning, deployed
 sparsity        17  masks, schedules, rewinding, N:M, and what a zero is worth
 coupling            what each operator does to channels; for channel_pruning
+traceable           what a trace is asked for, checked; for tracing, resizing
 tracing             a network runs once, and tells which channels are one;
                     for channel_pruning
 grouping            what a trace tells, as groups; for channel_pruning

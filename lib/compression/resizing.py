@@ -5,8 +5,6 @@ the widths of their neighbours too. All of it follows the new tensors; tied tens
 tied, and memory keeps its order. Support for `channel_pruning`; chapter 18.
 """
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from lib.basics import profiling
 from lib.compression import copying
-from lib.compression.tracing import arguments_of
+from lib.compression.traceable import arguments_of
 
 # BiFPN, for one, compares the maps that come with what it was built for. Other networks
 # keep an attribute of that name for something else: so only what is true of the whole
@@ -38,7 +36,7 @@ def with_tensors(
     _replace_tensors(smaller, tensors)
     for module in smaller.modules():
         _set_sizes(module)
-    hooks = [_keep_told(module, attribute) for module, attribute in told]
+    hooks = [_keep_told(*layer_attribute_side) for layer_attribute_side in told]
     _run(smaller, inputs, "the smaller network does not run")
     for hook in hooks:
         hook.remove()
@@ -49,7 +47,8 @@ def _run(model: nn.Module, inputs: tuple, failure: str) -> None:
     try:
         profiling.macs(model, *inputs)  # runs it in evaluation mode, and counts
     except Exception as error:  # whatever a strange forward pass may raise
-        raise ValueError(f"{failure}: {error}") from error
+        why = str(error) or type(error).__name__  # an assertion can be without words
+        raise ValueError(f"{failure}: {why}") from error
 
 
 def _replace_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -88,40 +87,55 @@ def _set_sizes(module: nn.Module) -> None:
 
 
 # --- what layers say of their widths -------------------------------------------------
-def _told_widths(model: nn.Module, inputs: tuple) -> list[tuple[nn.Module, str]]:
-    """Layers with a tuple that names the widths of the maps they get, or give."""
-    candidates = {}
-    for module in model.modules():
-        for attribute in TOLD:
-            # In the layer itself: what a property works out needs no help.
-            if isinstance(vars(module).get(attribute), tuple):
-                candidates[module, attribute] = []
-    hooks = []
-    for (module, attribute), seen in candidates.items():
-        look = partial(_look_at_widths, attribute=attribute, seen=seen)
-        hooks.append(module.register_forward_hook(look))
-    if hooks:
-        _run(model, inputs, "the model does not run on example_input")
+def _told_widths(model: nn.Module, inputs: tuple) -> list[tuple[nn.Module, str, int]]:
+    """Layers with a number, or a tuple, that is the width of what they get or give.
+
+    Each with the name of the attribute, and 0 for what it gets, 1 for what it gives.
+    """
+    candidates = [module for module in model.modules() if _tells(module)]
+    if not candidates:
+        return []
+    seen: dict[nn.Module, list] = {module: [] for module in candidates}
+
+    def look(module, args, outputs):
+        seen[module].append((_width_of(_first(args)), _width_of(outputs)))
+
+    hooks = [module.register_forward_hook(look) for module in candidates]
+    _run(model, inputs, "the model does not run on example_input")
     for hook in hooks:
         hook.remove()
     return [
-        (module, attribute)
-        for (module, attribute), seen in candidates.items()
-        if set(seen) == {getattr(module, attribute)}
+        (module, attribute, side)
+        for module, widths in seen.items()
+        for attribute in _tells(module)
+        if (side := _true_side(vars(module)[attribute], widths)) is not None
     ]
 
 
-def _look_at_widths(module, args, outputs, *, attribute, seen) -> None:
-    seen.append(_widths(args[:1], outputs)[attribute])
+def _tells(module: nn.Module) -> list[str]:
+    """The attributes in question; a convolution's are set with its weights."""
+    if isinstance(module, _ConvNd):
+        return []
+    # In the layer itself: what a property works out needs no help.
+    return [name for name in TOLD if type(vars(module).get(name)) in (int, tuple)]
 
 
-def _widths(args, outputs=None) -> dict[str, tuple[int, ...] | None]:
-    """Channels of the maps of the first argument, and of the outputs."""
-    maps = dict(zip(TOLD, (args[0] if args else None, outputs), strict=True))
-    return {name: _channels_of(each) for name, each in maps.items()}
+def _true_side(value, widths: list[tuple]) -> int | None:
+    """0 if in each pass the value is the first of the two widths, 1 for the second."""
+    for side in (0, 1):
+        if widths and all(value == width[side] for width in widths):
+            return side
+    return None
 
 
-def _channels_of(maps) -> tuple[int, ...] | None:
+def _first(args: tuple):
+    return args[0] if args else None
+
+
+def _width_of(maps) -> int | tuple[int, ...] | None:
+    """Channels of a map, or of each map of a list; None for anything else."""
+    if isinstance(maps, Tensor):
+        return maps.shape[1] if maps.dim() > 1 else None
     if not isinstance(maps, list | tuple):
         return None
     if not all(isinstance(x, Tensor) and x.dim() > 1 for x in maps):
@@ -129,15 +143,15 @@ def _channels_of(maps) -> tuple[int, ...] | None:
     return tuple(x.shape[1] for x in maps)
 
 
-def _keep_told(module: nn.Module, attribute: str):
+def _keep_told(module: nn.Module, attribute: str, side: int):
     """A hook that sets the attribute in the next pass: before it, or after it."""
 
     def before(module, args):
-        module.in_channels = _widths(args)["in_channels"]
+        setattr(module, attribute, _width_of(_first(args)))
 
     def after(module, args, outputs):
-        module.channels = _widths((), outputs)["channels"]
+        setattr(module, attribute, _width_of(outputs))
 
-    if attribute == "in_channels":
+    if side == 0:
         return module.register_forward_pre_hook(before)
     return module.register_forward_hook(after)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -26,8 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lib.basics import arguments
-from lib.compression import copying
+from lib.compression import copying, traceable
 from lib.compression.coupling import (
     POINTWISE,
     RULES,
@@ -36,6 +34,7 @@ from lib.compression.coupling import (
     UnionFind,
     UnknownOperator,
 )
+from lib.compression.traceable import is_inside
 
 Site = tuple[str, int]  # a tensor of the model by name, and one of its sides
 PRIMES = 1_000_003, 1_000_033, 1_000_037, 1_000_039, 1_000_081, 1_000_099, 1_000_117
@@ -67,10 +66,10 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
     Parameters that evaluation leaves out (an auxiliary head) are looked for in a second
     run, in training mode. ValueError names the layer whose operator is unknown.
     """
-    inputs = arguments_of(example_input)
+    inputs = traceable.arguments_of(example_input)
     twin = copying.copied(model).eval()
-    keep = _layer_names(twin, keep)
-    _insist_on_plain_weights(twin, keep)
+    keep = traceable.layer_names(twin, keep)
+    traceable.insist_on_plain_weights(twin, keep)
     tracer = Tracer(twin, keep)
     tracer.run(inputs)
     products = tuple(tracer.products)
@@ -88,49 +87,6 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
                 f" model does not run on this input ({error}): take it out first"
             ) from error
     return tracer.result(products)
-
-
-def arguments_of(example_input) -> tuple:
-    """What the model is called with; ValueError where no tensor is among it."""
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(inputs)):
-        raise arguments.refuse(
-            "example_input", example_input, "a tensor, or a tuple of all arguments"
-        )
-    return inputs
-
-
-def _layer_names(model: nn.Module, keep: Iterable[str]) -> tuple[str, ...]:
-    """`keep` as a tuple; a single text would be taken letter by letter."""
-    if isinstance(keep, str) or not isinstance(keep, Iterable):
-        raise arguments.refuse("keep", keep, f"a list of layers, as [{keep!r}]")
-    names = tuple(keep)
-    layers = [name for name, _ in model.named_modules() if name]
-    for name in names:
-        if name not in layers:
-            raise ValueError(f"keep: the model has no layer {name!r}")
-    return names
-
-
-def _insist_on_plain_weights(model: nn.Module, keep: tuple[str, ...]) -> None:
-    """A weight that is computed before each pass has no places that could be cut."""
-    for name, layer in model.named_modules():
-        if not isinstance(layer, _ConvNd | nn.Linear) or _is_inside(name, keep):
-            continue
-        weight = layer._parameters.get("weight", layer._buffers.get("weight"))
-        if weight is None:
-            raise ValueError(
-                f"{name or 'the model'}.weight is computed before each pass (a mask, a"
-                " weight norm): make it plain first, with torch.nn.utils.prune.remove,"
-                " remove_weight_norm or parametrize.remove_parametrizations"
-            )
-        if isinstance(weight, nn.parameter.UninitializedTensorMixin):
-            raise ValueError(f"{name}.weight has no size yet: run the model once first")
-
-
-def _is_inside(name: str, layers: Iterable[str]) -> bool:
-    """Is this layer or tensor one of these layers, or part of one?"""
-    return any(f"{name}.".startswith(f"{layer}.") for layer in layers)
 
 
 @contextmanager
@@ -161,6 +117,7 @@ class Tracer(TorchDispatchMode):
         self.readers: set[Site] = set()
         self.depthwise: set[Site] = set()
         self.products: list[tuple] = []
+        self.just_read: list[int] = []  # labels, by the operator that runs now
 
     def run(self, inputs: tuple) -> None:
         """One forward pass; the channels of its outputs have to stay."""
@@ -170,8 +127,9 @@ class Tracer(TorchDispatchMode):
         except UnknownOperator:
             raise
         except Exception as error:  # whatever a strange forward pass may raise
+            why = str(error) or type(error).__name__
             raise ValueError(
-                f"the model does not run on example_input: {error}"
+                f"the model does not run on example_input: {why}"
             ) from error
         tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
         if not tensors:
@@ -190,7 +148,7 @@ class Tracer(TorchDispatchMode):
             return [self.coupled.find(label) for label in labels]
 
         for (name, _), labels in self.sites.items():
-            if _is_inside(name, self.keep):
+            if is_inside(name, self.keep):
                 self.pin(Axis(labels, []), "kept, as asked")
         pinned: dict[int, str] = {}
         for label, why in self.why.items():
@@ -258,6 +216,9 @@ class Tracer(TorchDispatchMode):
         """A layer consumes the channels `x`, one by each place of `weight`."""
         sites = [self.site_of.get(id(axis.labels)) for axis in (x, weight) if axis]
         self.readers |= {site for site in sites if site}
+        self.just_read += [
+            label for axis in (x, weight) if axis for label in axis.labels
+        ]
         if x is None or weight is None:
             self.pin(
                 x or weight, f"{self.layer_and_kind()} reads what no layer has made"
@@ -290,16 +251,33 @@ class Tracer(TorchDispatchMode):
         out = func(*args, **kwargs)
         held = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         outs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
-        labelled = any(any(self.axes_of(tensor)) for tensor in held)
+        # Taken down before an operator that works in place gives its tensor new axes.
+        inputs_axes = [axis for t in held for axis in self.axes_of(t) if axis]
         self.watch_for_attention(func, held, outs)
-        if labelled:
+        if inputs_axes:
             axes_of_outs = self.propagate(func, args, kwargs, held, outs)
             for tensor, axes in zip(outs, axes_of_outs, strict=False):
                 sides = zip(tensor.shape, axes, strict=True)
                 self.axes[tensor] = [axis if n > 1 else None for n, axis in sides]
+            self.pin_what_is_lost(inputs_axes, outs)
         else:
             self.count_whole(func, args, kwargs, out)
         return out
+
+    def pin_what_is_lost(self, before: list[Axis], outs: list[Tensor]) -> None:
+        """Channels that came in, were not read, and stand in no output.
+
+        An operator has mixed them in a way that its rule does not speak of: a norm of a
+        weight over its columns, a convolution that slides along the channels.
+        """
+        after = [axis.labels for out in outs for axis in self.axes_of(out) if axis]
+        followed = {self.coupled.find(label) for labels in after for label in labels}
+        followed |= {self.coupled.find(label) for label in self.just_read}
+        self.just_read.clear()
+        for axis in before:
+            lost = [a for a in axis.labels if self.coupled.find(a) not in followed]
+            why = f"{self.layer_and_kind()} works along its channels" if lost else ""
+            self.pin(Axis(lost, []), why)
 
     def count_whole(self, func, args, kwargs, out) -> None:
         """A product between tensors without channels costs what it always did."""
@@ -318,7 +296,7 @@ class Tracer(TorchDispatchMode):
         from_softmax = [tensor in self.shares for tensor in maps]
         product = name in PRODUCTS and len(maps) > 1 and any(from_softmax)
         is_attention = (product and not self.any_free(maps)) or "attention" in name
-        if is_attention and not _is_inside(self.layer(), self.keep):
+        if is_attention and not is_inside(self.layer(), self.keep):
             raise UnknownOperator(
                 f"{self.layer_and_kind()} is attention, whose heads deal channels out"
                 " by number: no rule says which are coupled; name the layer in `keep`,"
@@ -338,7 +316,7 @@ class Tracer(TorchDispatchMode):
             return [self.pointwise(func, args, kwargs, held, outs[0])]
         elif func.is_view:
             return self.view(func, args, kwargs)
-        if not _is_inside(self.layer(), self.keep):
+        if not is_inside(self.layer(), self.keep):
             raise UnknownOperator(
                 f"{self.layer_and_kind()}: no rule says which channels {func} couples;"
                 " name the layer in `keep`, and what it touches stays whole"
