@@ -232,6 +232,19 @@ class History:
     def load_state_dict(self, state: dict) -> None:
         vars(self).update(state)
 
+    def check_state(self, state: dict, step: int) -> None:
+        """ValueError unless these are lists of numbers, an entry a step."""
+        for name, values in {"loss": state["loss"], "lr": state["lr"]}.items():
+            if len(values) != step:
+                raise ValueError(f"{len(values)} entries of {name} in {step} steps")
+        for name, values in (state["logs"] | state).items():
+            if isinstance(values, list) and not all(map(_is_number, values)):
+                raise ValueError(f"some {name} in the history is no number")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
 
 class NonFiniteLoss(ArithmeticError):
     """The loss or a weight became NaN or infinite; the model is back at step `kept`."""

@@ -35,11 +35,11 @@ def lower_than_32() -> int:
 
 
 def scenes_with_a_small_digit() -> int:
-    found = 0
+    pictures = 0
     for scene in data.scenes("validation", 100, seed=1):
         width, height = _sizes([scene])
-        found += bool((width * height < 32 * 32).any())
-    return found
+        pictures += bool((width * height < 32 * 32).any())
+    return pictures
 
 
 def small_digits_of_training() -> int:
@@ -194,9 +194,9 @@ def square_cases(rng, size):
 
 
 def same_centre(mine, boxes, height, width, size):
-    found = mine(torch.full((1, 4), size / 2), height, width, size)
+    moved = mine(torch.full((1, 4), size / 2), height, width, size)
     middle = torch.tensor([[width, height, width, height]]) / 2
-    return torch.allclose(found, middle, atol=1e-3)
+    return torch.allclose(moved, middle, atol=1e-3)
 
 
 EXERCISES = (

@@ -123,8 +123,8 @@ def strictly_below(cost, quality, budget):
 
 
 def place_among_survivors(cost, quality, budget):
-    found = best_within(cost, quality, budget)
-    return None if found is None else sum(c <= budget for c in cost[:found])
+    chosen = best_within(cost, quality, budget)
+    return None if chosen is None else sum(c <= budget for c in cost[:chosen])
 
 
 def cheapest(cost, quality, budget):
