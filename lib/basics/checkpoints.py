@@ -227,7 +227,7 @@ def replace(path: Path, write) -> None:
 
 def write_file(path: str | Path, content: bytes) -> None:
     """Write a whole file in one move: a kill leaves the old one or the new one."""
-    _replace(Path(path), lambda file: file.write(content))
+    replace(Path(path), lambda file: file.write(content))
 
 
 def _previous(path: Path) -> Path:
