@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib.basics import arguments
 from lib.nas import genotypes
 
 
@@ -73,13 +74,21 @@ class ConvNorm(nn.Module):
         return self.norm(self.conv(x))  # B F H' W'
 
 
+def _insist_on_sizes(**sizes) -> None:
+    """ValueError unless all are whole numbers, 1 or more, that a layer may have."""
+    for name, size in sizes.items():
+        arguments.whole_number(name, size, 1, 10**6)
+
+
 def depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1):
     """A k x k filter for each channel on its own."""
+    _insist_on_sizes(channels=channels, kernel=kernel, stride=stride, dilation=dilation)
     return SameConv(channels, channels, kernel, stride, dilation, groups=channels)
 
 
 def pointwise(channels: int, filters: int) -> nn.Conv2d:
     """A 1x1 convolution: every pixel's channels mixed, no pixel's neighbours."""
+    _insist_on_sizes(channels=channels, filters=filters)
     return nn.Conv2d(channels, filters, 1, bias=False)
 
 
@@ -160,6 +169,11 @@ def drop_path(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B C H W"]:
     """Zero the path for some samples of a batch, scale it by 1 / keep for the rest."""
+    arguments.tensor("x", x, "B C H W")
+    if not isinstance(keep, Tensor):
+        arguments.real_number("keep", keep, above=0, most=1)
+    if generator is not None:
+        arguments.instance("generator", generator, torch.Generator)
     like = {"device": x.device, "dtype": x.dtype}
     u = torch.rand(len(x), 1, 1, 1, generator=generator, **like)  # B 1 1 1
     kept = torch.floor(u + keep)  # 1 with probability keep, else 0
@@ -173,6 +187,8 @@ def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Mod
     followed by one. A plain identity and the pools read a state as it is, everything
     else reads its ReLU.
     """
+    arguments.one_of("name", name, genotypes.OPERATIONS)
+    _insist_on_sizes(channels=channels, filters=filters, stride=stride)
     kernel = int(name[-1]) if name[-1].isdigit() else 1
     match name.rstrip("0123456789"):
         case "identity":
@@ -191,11 +207,10 @@ def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Mod
             row = ConvNorm(channels, filters, (1, kernel), (1, stride))
             column = ConvNorm(filters, filters, (kernel, 1), (stride, 1))
             return nn.Sequential(row, nn.ReLU(inplace=True), column)
-        case "conv" | "dil" as kind:
-            return ConvNorm(channels, filters, kernel, stride, 1 + (kind == "dil"))
-        case _:
-            known = ", ".join(genotypes.OPERATIONS)
-            raise ValueError(f"operation {name!r} is unknown; known are {known}")
+        case "dil":
+            return ConvNorm(channels, filters, kernel, stride, dilation=2)
+        case _:  # "conv"
+            return ConvNorm(channels, filters, kernel, stride)
 
 
 def reads_raw(name: str, layers: nn.Module) -> bool:

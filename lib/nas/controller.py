@@ -37,7 +37,7 @@ class Controller(nn.Module):
         super().__init__()
         self.sizes = [len(decision.options) for decision in decisions(space)]
         self.open = [t for t, size in enumerate(self.sizes) if size > 1]
-        self.hidden = arguments.whole_number("hidden", hidden, least=1)
+        self.hidden = arguments.whole_number("hidden", hidden, 1, 10**5)
         generator = torch.Generator().manual_seed(arguments.seed(seed))
         with torch.random.fork_rng(devices=[]):  # torch draws weights that we replace
             self.cell = nn.LSTMCell(hidden, hidden)
@@ -127,6 +127,7 @@ def expected_reward(
     policy: Controller, tokens: Int[Tensor, "N T"], rewards: Float[Tensor, " N"]
 ) -> Float[Tensor, ""]:
     """J, the mean reward under the policy; `tokens` are `all_tokens` of its space."""
+    arguments.instance("policy", policy, nn.Module)
     arguments.tensor("rewards", rewards, "N")
     log_p, _ = policy(tokens)  # N
     probability = log_p.exp()
@@ -150,6 +151,7 @@ def sampled_gradient(
 
     Unbiased for any baseline that does not depend on these samples.
     """
+    arguments.instance("policy", policy, nn.Module)
     log_p, _ = policy(tokens)  # B
     objective = reinforce_objective(log_p, rewards, baseline)
     return _gradient(objective, policy)
@@ -168,7 +170,7 @@ def reinforce_objective(
     """
     arguments.tensor("log_p", log_p, "B")
     arguments.tensor("rewards", rewards, "B")
-    arguments.real_number("baseline", baseline)
+    baseline = arguments.real_number("baseline", baseline)
     advantage = rewards - baseline
     return (advantage * log_p).mean()
 
@@ -180,7 +182,9 @@ def scores(
 
     That is the gradient of log-probability times `direction`, for all rows at once.
     """
-    log_p, _ = policy(tokens)
+    arguments.instance("policy", policy, nn.Module)
+    arguments.tensor("direction", direction, "P")
+    log_p, _ = policy(tokens)  # N
     # Weigh row i by weights[i]: the gradient is linear in them, and what multiplies
     # weights[i] is the gradient of row i. So a second derivative picks the rows apart.
     weights = torch.ones_like(log_p, requires_grad=True)
@@ -203,7 +207,7 @@ def moments(
     arguments.tensor("probability", probability, "N")
     arguments.tensor("score", score, "N")
     arguments.tensor("rewards", rewards, "N")
-    arguments.real_number("baseline", baseline)
+    baseline = arguments.real_number("baseline", baseline)
     estimate = (rewards - baseline) * score  # from each single sample
     mean = (probability * estimate).sum()
     variance = (probability * (estimate - mean) ** 2).sum()
@@ -259,7 +263,7 @@ def ppo_loss(
     >>> round(ppo_loss(now, old, torch.tensor([1.0]), clip=0.2).item(), 6)
     -1.2
     """
-    arguments.real_number("clip", clip, least=0, infinite=True)
+    clip = arguments.real_number("clip", clip, least=0, infinite=True)
     arguments.tensor("log_p", log_p, "B")
     arguments.tensor("old", old, f"{len(log_p)}")
     arguments.tensor("advantage", advantage, f"{len(log_p)}")

@@ -30,6 +30,7 @@ from lib.nas.cells import (
     SameConv,
 )
 
+MOST = {"cells": 1000, "filters": 10**5}  # more is a slip of the keyboard
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss, beside the main one
 
 
@@ -58,11 +59,11 @@ class Config:
         least = {"cells": 1, "filters": 2 if self.stem == "cifar" else 8}
         for field, low in least.items():
             value = getattr(self, field)
-            if arguments.whole_number(field, value) < low:
+            if arguments.whole_number(field, value, most=MOST[field]) < low:
                 raise ValueError(f"{field} is {value}; {self.stem} needs {low} or more")
         if self.stem_filters is not None:
-            arguments.whole_number("stem_filters", self.stem_filters, least=1)
-        arguments.whole_number("image_size", self.image_size, least=1)
+            arguments.whole_number("stem_filters", self.stem_filters, 1, 10**5)
+        arguments.whole_number("image_size", self.image_size, 1, 10**5)
         arguments.real_number("drop_path_keep", self.drop_path_keep, above=0, most=1)
         arguments.real_number("dropout", self.dropout, least=0, below=1)
         arguments.real_number("eps", self.eps, least=0)
@@ -108,6 +109,7 @@ def plan(config: Config) -> tuple[Slot, ...]:
     `skip_reduction_layer_input`, the cell after a reduction takes as h_{i-1} what the
     reduction itself took, not the state just before the reduction.
     """
+    arguments.instance("config", config, Config)
     slots: list[Slot] = []
 
     def put(kind: str, filters: int, back: int = 1) -> None:
@@ -143,6 +145,11 @@ def path_keep(
     >>> round(path_keep(2, 4, keep=0.6, progress=0.5), 6)
     0.85
     """
+    arguments.whole_number("cells", cells, least=1)
+    arguments.whole_number("cell", cell, 0, cells - 1)
+    arguments.real_number("keep", keep, above=0, most=1)
+    if not isinstance(progress, Tensor):
+        arguments.real_number("progress", progress, least=0, most=1)
     depth = (cell + 1) / cells
     at_the_end = 1 - depth * (1 - keep)  # Eq. 5.7
     return 1 - progress * (1 - at_the_end)  # Eq. 5.8
@@ -194,7 +201,7 @@ class NASNet(nn.Module):
         hint = "search_space.from_text reads one"
         arguments.instance("genotype", genotype, search_space.Genotype, hint)
         arguments.instance("config", config, Config)
-        arguments.whole_number("num_classes", num_classes, least=1)
+        arguments.whole_number("num_classes", num_classes, 1, 10**6)
         arguments.flag("auxiliary", auxiliary)
         self.genotype, self.config, self.slots = genotype, config, plan(config)
         width, side = self._make_stem()
@@ -309,7 +316,8 @@ def nasnet_a(
 
 def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict]:
     """For `training.fit`: cross-entropy, plus 0.4 times the auxiliary head's."""
-    images, labels = batch
+    arguments.function("model", model, "model(images) -> logits")
+    images, labels = arguments.labelled("batch", batch)
     outputs = model(training.normalise(images))  # B K, or a pair of them
     logits, *extra = outputs if isinstance(outputs, tuple) else (outputs,)
     loss = training.cross_entropy(logits.float(), labels)
@@ -331,9 +339,9 @@ class NasnetLevels(nn.Module):
         super().__init__()
         hint = "search_space.from_text reads one"
         arguments.instance("genotype", genotype, search_space.Genotype, hint)
-        arguments.whole_number("filters", filters, least=2)
-        arguments.whole_number("repeats", repeats, least=0)
-        arguments.whole_number("levels", levels, least=1)
+        arguments.whole_number("filters", filters, 2, MOST["filters"])
+        arguments.whole_number("repeats", repeats, 0, MOST["cells"])
+        arguments.whole_number("levels", levels, 1, 10)
         width = 3 * filters
         self.stem = nn.Sequential(SameConv(3, width, 3, 2), nn.BatchNorm2d(width))
         self.cells = nn.ModuleList()
@@ -387,6 +395,7 @@ _THEIRS = (
 
 def official_names(model: NASNet) -> dict[str, str]:
     """The published name of each of our tensors, the auxiliary head apart."""
+    arguments.instance("model", model, NASNet)
     cells = ["cell_stem_0", "cell_stem_1"]
     for stack in range(3):  # numbers jump to 6 and 12, even where N is 4
         cells += [f"reduction_cell_{stack - 1}"] if stack else []

@@ -308,7 +308,7 @@ class Relaxation(nn.Module):
 
     def shares(self, temperature: float = 1.0) -> list[Tensor]:
         """For each block softmax(alpha / temperature), in the order of its `pairs`."""
-        arguments.real_number("temperature", temperature, above=0)
+        temperature = arguments.real_number("temperature", temperature, above=0)
         rows = []
         for alpha in self.alpha:
             rows.append(torch.softmax(alpha / temperature, dim=0))  # Eq. 9.3
@@ -412,7 +412,7 @@ def jacobian_covariance(
     """
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "N C H W")
-    arguments.real_number("k", k, above=0)
+    k = arguments.real_number("k", k, above=0)
     x = training.normalise(images).double()  # N 3 H W
     x.requires_grad_()
     twin = copy.deepcopy(model).double().train()
@@ -444,7 +444,7 @@ def agreement(scores, truth, resamples: int = 1000, seed: int = 0):
             f"scores and truth are {len(a)} and {len(b)} numbers; as many are needed,"
             " 3 or more"
         )
-    arguments.whole_number("resamples", resamples, least=1)
+    arguments.whole_number("resamples", resamples, 1, 10**6)
     rng = np.random.default_rng(arguments.seed(seed, least=0))
     taus = []
     for _ in range(resamples):

@@ -75,8 +75,19 @@ def tournament_winner(
     >>> tournament_winner(alive, 100, random.Random(0)).value
     0.9
     """
+    alive = _trials("alive", alive)
+    tournament = arguments.whole_number("tournament", tournament, 1, MOST_RIVALS)
+    arguments.instance("rng", rng, random.Random)
     rivals = rng.choices(alive, k=tournament)
     return max(rivals, key=lambda trial: trial.value)  # Eq. 7.3
+
+
+def _trials(name: str, values) -> list[Trial]:
+    """One or more trials as a list; ValueError for anything else."""
+    trials = arguments.sequence(name, values, "a list of trials")
+    for trial in trials:
+        arguments.instance(f"one of {name}", trial, Trial)
+    return trials
 
 
 def neighbours(space: Space, genotype: Genotype) -> list[Genotype]:
@@ -156,6 +167,8 @@ def survivors(trials: Sequence[Trial], eta: int) -> list[Trial]:
     >>> [trial.value for trial in survivors(rung, eta=3)]
     [0.7, 0.6]
     """
+    eta = arguments.whole_number("eta", eta, least=2)
+    trials = _trials("trials", trials)
     ranked = sorted(trials, key=lambda trial: -trial.value)
     return ranked[: len(ranked) // eta]
 
@@ -174,7 +187,9 @@ def successive_halving(
     rungs = _rising(rungs)
     cells = _affordable(log.budget, rungs, eta)
     if cells < eta ** (len(rungs) - 1):
-        raise ValueError(f"budget is {budget} epochs: no cell would reach {rungs[-1]}")
+        raise ValueError(
+            f"budget is {budget} epochs: with eta {eta} no cell would reach {rungs[-1]}"
+        )
     rng = random.Random(arguments.seed(seed))
     alive = _distinct_cells(space, cells, rng)
     done = 0
@@ -390,6 +405,10 @@ def train_child(
 
     That and `train` are (images, labels). Left out, it is the paper's search child.
     """
+    arguments.labelled("train", train)
+    epochs = arguments.whole_number("epochs", epochs, 1, 10**6)
+    batch_size = arguments.whole_number("batch_size", batch_size, least=1)
+    lr = arguments.real_number("lr", lr, above=0)
     arguments.function("build", build, "build(genotype) -> a network")
     images, labels = arguments.labelled("validation", validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put

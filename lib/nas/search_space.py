@@ -445,6 +445,7 @@ def count(space: Space) -> int:
 
     Wirings up to renumbering are listed, then the labellings of each are counted.
     """
+    arguments.instance("space", space, Space)
     wirings = enumerate_cells(Space(space.blocks, ("identity",)))
     sizes = len(space.operations), len(space.combinations)
     return sum(labellings(wiring, *sizes) for wiring in wirings)

@@ -54,7 +54,7 @@ class Task:
         arguments.instance("space", self.space, Space)
         counts = ("size", "train", "validation", "test", "filters", "stem_filters")
         for field in (*counts, "epochs", "batch", "seeds"):
-            arguments.whole_number(field, getattr(self, field), least=1)
+            arguments.whole_number(field, getattr(self, field), 1, 10**6)
         arguments.real_number("difficulty", self.difficulty, least=0)
         arguments.real_number("norm_momentum", self.norm_momentum, least=0, most=1)
         arguments.real_number("lr", self.lr, above=0)
@@ -121,6 +121,7 @@ def checksum(row: dict) -> int:
 
 def header(task: Task) -> dict:
     """What the rows of a table share: task, checksums of its pixels, device."""
+    arguments.instance("task", task, Task)
     pixels = []
     for split in ("train", *SPLITS):
         images, _ = crops(task, split)
