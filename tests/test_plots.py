@@ -398,6 +398,57 @@ def test_bad_input_is_named(draw, message):
         draw()
 
 
+# Each argument of each function, by a call that is right.
+RIGHT = {
+    "lines": {"x": [1, 2], "series": {"a": [1, 2]}, "band": None, "log_x": False},
+    "points": {"groups": {"a": [1, 2]}, "x_label": "", "log_y": False},
+    "intervals": {"groups": {"a": [1, 0, 2]}, "x_label": ""},
+    "scatter": {"x": [1, 2], "y": [1, 2], "names": ["a", "b"], "front": [0]},
+    "bars": {"values": {"a": 1}, "log": False},
+    "histogram": {"values": [1, 2, 3], "bins": 3},
+    "grid": {"matrix": [[1, 2]], "columns": None, "rows": None, "annotate": True},
+    "images": {"images": [scene()], "titles": ["a"], "columns": 8},
+    "boxes": {
+        "image": scene(), "boxes": [[1, 2, 3, 4]], "labels": [1], "scores": [0.5],
+        "names": ["a", "b"], "columns": 4,
+    },
+    "graph": {"nodes": ["a", "b"], "edges": [("a", "b")]},
+    "levels": {"topologies": [(0, (0,))], "first": 3},
+    "stack": {"cells": [("normal", 8, None)], "sides": [3, 3], "highlight": ()},
+    "detector": {
+        "side": 32, "levels": {"P3": 4}, "backbone": 1, "words": {}, "chapters": {},
+        "highlight": (), "image": scene(), "boxes": [],
+    },
+    "unrolled": {"steps": [("a", "xy", [0.5, 0.5], 0)], "total": 3, "highlight": ()},
+    "mbconv": {
+        "channels": 4, "expanded": 8, "filters": 4, "kernel": 3, "stride": 1,
+        "squeezed": 1, "highlight": (),
+    },
+}  # fmt: skip
+LABELS = {"lines": 2, "points": 1, "intervals": 1, "scatter": 2, "bars": 1}
+WRONG = [
+    None, 3, -1, 2.5, float("nan"), "text", b"x", [], {}, [None], [[]], object(),
+    {"a": None}, np.array([]), np.zeros((2, 2, 2)), [float("nan")], lambda: 0,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_wrong_kinds_are_refused_in_our_words(kind):
+    """ValueError that begins with the argument's name, or a figure; nothing else."""
+    labels = dict([("y_label", "y"), ("x_label", "x")][: LABELS.get(kind, 0)])
+    labels |= {"x_label": "x"} if kind == "histogram" else {}
+    right = RIGHT[kind] | labels | {"title": ""}
+    draw = getattr(plots, kind)
+    draw(**right)
+    for argument in right:
+        for wrong in WRONG:
+            try:
+                draw(**right | {argument: wrong})
+            except ValueError as error:
+                told = str(error).split(":")[0]
+                assert any(name in told for name in right), (argument, wrong, error)
+
+
 def test_labels_at_the_ends_of_lines_do_not_overlap():
     y = {f"line {i}": [1, 1 + i / 1000] for i in range(8)}
     figure = plots.lines([0, 1], y, **AXES)

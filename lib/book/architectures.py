@@ -147,8 +147,7 @@ def detector(
     own |= _by_part("words", words)
     chapters = _by_part("chapters", chapters)
     highlight = known_parts("highlight", highlight, PARTS)
-    if len(boxes):
-        boxes = pictures.box_array("boxes", boxes)
+    boxes = pictures.box_array("boxes", boxes)
     image = image if image is None else pictures.pixels("image", image)
     top = LOW + LEVEL * (len(sides) - 1)
     sheet = Sheet(7.0, top + (0.9 if chapters else 0.65), title, highlight)

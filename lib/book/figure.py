@@ -7,6 +7,7 @@ The palette is Okabe and Ito's "Color Universal Design" (2008). Used by `plots`.
 """
 
 import base64
+import functools
 import html
 import io
 import itertools
@@ -57,8 +58,29 @@ STYLE = {
 }
 
 
-# A decorator: what is drawn inside is in house style, whatever the caller has set.
-in_style = matplotlib.rc_context(STYLE)
+TEXTS = ("title", "x_label", "y_label")
+FLAGS = ("log", "log_x", "log_y", "annotate")
+
+
+def in_style(draw):
+    """A decorator: drawn in house style, whatever the caller has set in matplotlib.
+
+    What all figures take is checked here: ValueError names a title or a label that is
+    no text, and a switch that is neither True nor False.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*data, **options):
+        for name in TEXTS:
+            if not isinstance(options.get(name, ""), str):
+                raise ValueError(f"{name}: {options[name]!r}; give a text")
+        for name in FLAGS:
+            if not isinstance(options.get(name, False), bool | np.bool_):
+                raise ValueError(f"{name}: {options[name]!r}; give True or False")
+        with matplotlib.rc_context(STYLE):
+            return draw(*data, **options)
+
+    return drawn
 
 
 class Figure:
@@ -187,7 +209,8 @@ def whole(name: str, value, least=1) -> int:
 
 def listed(name: str, values, what: str) -> list:
     """`values` as a list; ValueError, naming `name`, where they are no several."""
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+    single = isinstance(values, str | bytes) or getattr(values, "ndim", 1) == 0
+    if single or not hasattr(values, "__iter__"):
         raise ValueError(f"{name}: {values!r}; give a list of {what}")
     return list(values)
 
@@ -205,6 +228,7 @@ def texts(name: str, values, size: int) -> list[str] | None:
     """One string for each of `size` things, or None."""
     if values is None:
         return None
+    values = listed(name, list(values) if isinstance(values, str) else values, "texts")
     values = [number(v) if isinstance(v, float) else str(v) for v in _plain(values)]
     if len(values) != size:
         raise ValueError(f"{name}: has {len(values)} texts, should have {size}")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lib.book.figure import PALETTE, Figure, finish, in_style
+from lib.book.figure import PALETTE, Figure, finish, in_style, listed
 
 
 @in_style
@@ -25,9 +25,13 @@ def graph(nodes, edges, *, title="", says=None) -> Figure:
     `(from, to)` or `(from, to, label)`. A node stands one step right of the last node
     that it needs. Raises ValueError for an unknown node or a cycle.
     """
-    nodes = {str(n): str(n) for n in nodes} if not isinstance(nodes, dict) else nodes
+    if not isinstance(nodes, dict):
+        nodes = list(nodes) if isinstance(nodes, str) else nodes  # one letter each
+        names = map(str, listed("nodes", nodes, "names"))
+        nodes = {name: name for name in names}
     nodes = {str(n): str(label) for n, label in nodes.items()}
-    edges = [tuple(map(str, edge)) for edge in edges]
+    edges = listed("edges", edges, "pairs of nodes")
+    edges = [tuple(map(str, listed("edges", edge, "two nodes"))) for edge in edges]
     for edge in edges:
         if len(edge) not in (2, 3) or not set(edge[:2]) <= set(nodes):
             raise ValueError(f"edges: {edge} does not join two of {list(nodes)}")

@@ -26,8 +26,10 @@ from lib.book.figure import (
     array,
     finish,
     in_style,
+    listed,
     number,
     texts,
+    whole,
 )
 
 # In dots: the canvas, a tile, the gap between two, a letter's width, a line's height.
@@ -44,6 +46,8 @@ def images(images, *, titles=None, columns=8, title="", says=None) -> Figure:
     A picture larger than its tile is shrunk; one that is smaller is enlarged by a whole
     number. Figures of more than 60 kB are stored with 256 colours.
     """
+    columns = whole("columns", columns)
+    images = listed("images", images, "pictures")
     pictures = [pixels(f"images[{i}]", image) for i, image in enumerate(images)]
     if not pictures:
         raise ValueError("images: empty; give at least one picture")
@@ -73,16 +77,19 @@ def boxes(
     by side, the keys as titles.
     """
     if not isinstance(image, dict):
-        image, boxes, labels, scores = (
-            None if v is None else {"": v} for v in (image, boxes, labels, scores)
-        )
+        labels, scores = (None if v is None else {"": v} for v in (labels, scores))
+        image, boxes = {"": image}, {"": boxes}
+    columns = whole("columns", columns)
     for name, group in (("boxes", boxes), ("labels", labels), ("scores", scores)):
+        if group is not None and not isinstance(group, dict):
+            raise ValueError(f"{name}: give a dictionary, as `image` is one")
         if group is not None and set(group) != set(image):
             raise ValueError(f"{name}: keys {list(group)}, should be {list(image)}")
     tags = {key: f" {key!r}" if key else "" for key in image}
     pictures = [pixels(f"image{tags[key]}", value) for key, value in image.items()]
     titles = list(image) if any(image) else None
     canvas, axes, places = _mosaic(pictures, titles, columns)
+    boxes = {key: box_array(f"boxes{tags[key]}", boxes[key]) for key in image}
     classes = {
         key: _classes(f"labels{tag}", labels and labels[key], names, len(boxes[key]))
         for key, tag in tags.items()
@@ -90,8 +97,8 @@ def boxes(
     count = Counter(c for group in classes.values() for c in group)
     looks, told = _looks(sorted(count), names), []
     for key, picture, place in zip(image, pictures, places, strict=True):
-        corners = box_array(f"boxes{tags[key]}", boxes[key])
-        size, words = len(corners), classes[key]
+        corners, words = boxes[key], classes[key]
+        size = len(corners)
         if scores:
             sure = array(f"scores{tags[key]}", scores[key], size=size) if size else []
             words = [f"{c} {s:.2f}".strip() for c, s in zip(words, sure, strict=True)]
@@ -199,6 +206,8 @@ def _scaled(picture, scale):
 
 def box_array(name: str, boxes) -> np.ndarray:
     """float64 `(N, 4)`, xyxy; ValueError, naming `name`, for another shape or order."""
+    if not hasattr(boxes, "__len__"):
+        raise ValueError(f"{name}: {boxes!r}; give boxes (N, 4): x1 y1 x2 y2")
     if len(boxes) == 0:
         return np.zeros((0, 4))
     boxes = array(name, boxes, ndim=2)
@@ -217,7 +226,8 @@ def _classes(name, labels, names, size) -> list[str]:
     """The class of each box in words; empty strings where there are no labels."""
     if labels is None:
         return [""] * size
-    labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    labels = labels.tolist() if hasattr(labels, "tolist") else labels
+    labels = listed(name, labels, "class numbers")
     try:
         return texts(name, [_class(k, names) for k in labels], size)
     except (KeyError, IndexError, TypeError) as error:
@@ -235,7 +245,8 @@ def _class(label, names):
 
 def _looks(classes: list[str], names) -> dict[str, int]:
     """A number for each class, the same in every figure with the same `names`."""
-    known = list(map(str, names.values() if hasattr(names, "values") else names or ()))
+    names = () if names is None else names
+    known = list(map(str, names.values() if hasattr(names, "values") else names))
     return {
         c: known.index(c) if c in known else int(c) if c.isdecimal() else i
         for i, c in enumerate(classes)

@@ -24,6 +24,7 @@ from lib.book.figure import (
     end_labels,
     finish,
     in_style,
+    listed,
     named,
     need_a_row_each,
     number,
@@ -32,6 +33,7 @@ from lib.book.figure import (
     span,
     texts,
     ticks,
+    whole,
 )
 from lib.book.graphs import graph
 from lib.book.mechanisms import mbconv, unrolled
@@ -71,12 +73,13 @@ def lines(
             f"{number(y[low])} at {number(x[low])}, maximum {number(y[high])} at "
             f"{number(x[high])}."
         )
-    for name, pair in (band or {}).items():
+    bare = band is None or (isinstance(band, dict) and not band)
+    band = {} if bare else named("band", band, len(PALETTE), ndim=2, size=2)
+    for name, (low, high) in band.items():
         if name not in series:
             raise ValueError(f"band: {name!r} is not among the series {list(series)}")
-        low, high = (
-            array(f"band {name!r}", edge, size=len(x), positive=log_y) for edge in pair
-        )
+        low = array(f"band {name!r}", low, size=len(x), positive=log_y)
+        high = array(f"band {name!r}", high, size=len(x), positive=log_y)
         if (low > high).any():
             i = int((low > high).argmax())
             raise ValueError(f"band {name!r}: low {low[i]} is above high {high[i]}")
@@ -183,7 +186,8 @@ def scatter(
     x = array("x", x, positive=log_x)
     y = array("y", y, size=len(x), positive=log_y)
     names = texts("names", names, len(x))
-    front = sorted({int(i) for i in front} if front is not None else ())
+    front = [] if front is None else listed("front", front, "indices of points")
+    front = sorted({whole("front", i, least=0) for i in front})
     if front and not 0 <= front[0] <= front[-1] < len(x):
         raise ValueError(f"front: indices lie in 0 to {len(x) - 1}, got {front}")
     front.sort(key=x.take)
@@ -213,6 +217,8 @@ def scatter(
 @in_style
 def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figure:
     """One bar for each named value, the value written at its end."""
+    if not hasattr(values, "items"):
+        raise ValueError("values: give a dictionary from a name to its number")
     names = [str(name) for name in values]
     y = array("values", list(values.values()), positive=log)
     flat = need_a_row_each(names)
@@ -233,6 +239,9 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
 def histogram(values, *, bins, x_label, y_label="count", title="", says=None) -> Figure:
     """How often values fall in each bin; `values` is an array or a dict of arrays."""
     groups = named("values", values if isinstance(values, dict) else {"": values}, 4)
+    bins = array("bins", bins) if np.ndim(bins) else whole("bins", bins)
+    if np.ndim(bins) and (len(bins) < 2 or (np.diff(bins) <= 0).any()):
+        raise ValueError("bins: give a count, or two edges or more that rise")
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)
     canvas, axes = blank(title, x_label, y_label)
     told = []
@@ -273,6 +282,10 @@ def grid(
     low, top = (f([f(m) for m in many.values()]) for f in (np.min, np.max))
     most = max(abs(low), abs(top))
     scale = ("PuOr", -most, most) if low < 0 else ("Blues", low, top)
+    columns, rows = (
+        None if names is None else listed(key, names, "names")
+        for key, names in (("columns", columns), ("rows", rows))
+    )
     canvas, panels, cell = _panels(title, many, columns, rows)
     letters = max(len(number(v)) for m in many.values() for v in m.flat)
     size = min(10, cell * 72 * 1.4 / max(letters, 2))

@@ -34,7 +34,7 @@ def known_parts(name: str, chosen, parts) -> list[str]:
     chosen = () if chosen is None else chosen
     chosen = [chosen] if isinstance(chosen, str) else listed(name, chosen, "parts")
     for part in chosen:
-        if part not in parts:
+        if not isinstance(part, str) or part not in parts:
             raise ValueError(f"{name}: {part!r} is no part; there are {list(parts)}")
     return chosen
 

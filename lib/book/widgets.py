@@ -10,7 +10,7 @@ Set COURSE_STATIC=1 to get the twin alone. Chapter: every one that has a slider.
 import html
 import os
 
-from lib.book.figure import Figure, number
+from lib.book.figure import Figure, listed, number, whole
 
 ROWS = 9  # values in the twin's table, evenly spaced if there are more
 
@@ -22,8 +22,13 @@ def slider(draw, *, name: str, values, start: int = 0, label: str = "") -> "Slid
     Raises ValueError for no values or a `start` outside them, TypeError where `draw`
     gives something else than a Figure.
     """
-    values = _checked(name, values)
-    if not 0 <= start < len(values):
+    if not callable(draw):
+        raise TypeError(f"draw: {draw!r}; give a function that draws a figure")
+    for argument, text in (("name", name), ("label", label)):
+        if not isinstance(text, str):
+            raise ValueError(f"{argument}: {text!r}; give a text")
+    values, start = _checked(name, values), whole("start", start, least=0)
+    if start >= len(values):
         raise ValueError(f"start: {start} is no index of {len(values)} values")
     return Sliders(
         lambda **state: draw(state[name]), {name: values}, {name: start}, label
@@ -32,6 +37,8 @@ def slider(draw, *, name: str, values, start: int = 0, label: str = "") -> "Slid
 
 def sliders(draw, **values) -> "Sliders":
     """One slider for each keyword; all of them call `draw(**current_values)`."""
+    if not callable(draw):
+        raise TypeError(f"draw: {draw!r}; give a function that draws a figure")
     if not values:
         raise ValueError("sliders: give at least one name with its values")
     values = {name: _checked(name, v) for name, v in values.items()}
@@ -152,7 +159,7 @@ def _told(sliders: Sliders, state: dict, whole: bool) -> str:
 
 
 def _checked(name: str, values) -> list:
-    values = list(values)
+    values = listed(name, list(values) if isinstance(values, str) else values, "values")
     if not values:
         raise ValueError(f"{name}: no values; give at least one")
     return values
