@@ -85,7 +85,7 @@ def arm(kind: str, when: int) -> None:
         return wrapped
 
     if kind == "half of the weights":
-        save, move = safetensors.torch.save, checkpoints._replace
+        save, move = safetensors.torch.save, checkpoints.replace
 
         def half(path, write):
             if path.suffix != ".safetensors":
@@ -100,7 +100,7 @@ def arm(kind: str, when: int) -> None:
         def enumerate_tensors():
             yield "cut", torch.zeros(100)
 
-        checkpoints._replace = half
+        checkpoints.replace = half
     elif kind == "before a step":
         training.update_weights = at(training.update_weights)
     elif kind == "in an evaluation":
@@ -155,7 +155,7 @@ def main(root: Path) -> dict:
     lives += [[("half of the weights", n)] for n in (1, 2)]
     lives += [[("half a file", n)] for n in range(1, 6)]
     # A file is one move, a checkpoint two and its first one: until no life ends.
-    for kind, most in (("before fsync", 16), ("before a move", 25)):
+    for kind, most in (("before fsync", 19), ("before a move", 28)):
         lives += [[(kind, n)] for n in range(1, most + 1)]
     lives += [[("after microseconds", random_.randrange(took))] for _ in range(6)]
     found = [life(pictures, root / str(i), kills) for i, kills in enumerate(lives)]

@@ -270,12 +270,12 @@ def test_the_kills_did_kill(killed):
     dead = [life["kills"][0] for life in killed["lives"] if all(life["killed"])]
     kinds = [kind for kind, _ in dead]
     # 2 epochs of 3 steps: kept after step 2 and 4, after each epoch and, before the
-    # judgement of the second, once more; weights, digest and log after each epoch and
-    # at the end; config.json at the beginning.
+    # judgement of the second, once more; both digests, the weights, their digest and
+    # the log after each epoch and at the end; config.json at the beginning.
     assert kinds.count("before a step") == 7 and kinds.count("in an evaluation") == 2
     checkpoints_ = 2 + 2 + 1
     assert kinds.count("half a file") == checkpoints_
-    writes = checkpoints_ + 3 * 3 + 1
+    writes = checkpoints_ + 3 * 4 + 1
     assert kinds.count("before fsync") == writes
     # A checkpoint moves twice, and from the second one on three times.
     assert kinds.count("before a move") == writes + checkpoints_ + checkpoints_ - 1

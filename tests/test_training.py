@@ -574,6 +574,34 @@ def test_a_checkpoint_changes_nothing(tmp_path):
     assert same(run(None)[0], run(tmp_path / "run.pt")[0])
 
 
+def test_every_0_saves_at_the_end_alone(tmp_path, monkeypatch):
+    saved = []
+    keep = training.ResumableRun.keep
+    monkeypatch.setattr(
+        training.ResumableRun,
+        "keep",
+        lambda run, state: (saved.append(state["step"]), keep(run, state)),
+    )
+    run(tmp_path / "run.pt", every=0)
+    assert len(saved) == 1 and (tmp_path / "run.pt").exists()
+
+
+def test_a_batch_is_a_function_of_seed_and_step(tmp_path):
+    """In whatever order steps are asked, also by another object."""
+    samples = (torch.arange(23),)
+    one = training.Batches(samples, 4, None, seed=3)
+    two = training.Batches(samples, 4, None, seed=3)
+    assert one.per_epoch == 5  # 23 // 4, three are left out
+    in_order = [one.at(step)[0].tolist() for step in range(15)]
+    for step in (14, 0, 7, 7, 3):
+        assert two.at(step)[0].tolist() == in_order[step]
+    for epoch in range(3):
+        shown = sum(in_order[5 * epoch : 5 * epoch + 5], [])
+        assert len(set(shown)) == 20
+    draws = [torch.rand(1, generator=one.chance(step)).item() for step in range(15)]
+    assert len(set(draws)) == 15
+
+
 def test_a_finished_run_is_taken_as_it_is(tmp_path):
     whole, history = run(tmp_path / "run.pt")
 

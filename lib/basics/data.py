@@ -328,7 +328,8 @@ def unletterbox(boxes: Float[Tensor, "N 4"], scale) -> Float[Tensor, "N 4"]:
 
 
 def hflip(
-    image: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "N 4"]
+    image: UInt8[Tensor, "3 H W"],
+    boxes: Float[Tensor, "N 4"],
 ) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "N 4"]]:
     """Mirror a picture left to right; boxes are xyxy pixels.
 
@@ -368,7 +369,8 @@ def scale_jitter(
     height, width = sample.image.shape[1:]
     least, most = scales
     factor = least + (most - least) * chance[0]
-    scale = factor * min(size / height, size / width)
+    fits = min(size / height, size / width)  # Eq. 1.1
+    scale = factor * fits
     resized = _resize(sample.image, scale)  # 3 h w
 
     left = _start_of_cut(resized.shape[2], size, chance[1])
@@ -376,8 +378,7 @@ def scale_jitter(
     part = resized[:, top : top + size, left : left + size]
     square = _pad(part, size, fill)  # 3 size size
 
-    corner = torch.tensor([left, top, left, top])
-    moved = sample.boxes * scale - corner  # N 4
+    moved = sample.boxes * scale - torch.tensor([left, top, left, top])  # N 4
     cut = moved.clamp(0, size)  # N 4
     kept = _area(cut) >= keep * _area(moved)  # N, Eq. 1.5
     return Sample(square, cut[kept], sample.labels[kept], sample.image_id)

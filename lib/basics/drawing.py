@@ -60,9 +60,12 @@ def double(images: np.ndarray) -> np.ndarray:
     [0, 64, 192, 256]
     """
     for _ in range(2):  # along the rows, then along the columns
-        first, last = images[..., :1], images[..., -1:]  # the edge repeats itself
-        before = np.concatenate([first, images[..., :-1]], axis=-1)
-        after = np.concatenate([images[..., 1:], last], axis=-1)
+        first = images[..., :1]  # the edge repeats itself
+        last = images[..., -1:]
+        all_but_last = images[..., :-1]
+        all_but_first = images[..., 1:]
+        before = np.concatenate([first, all_but_last], axis=-1)
+        after = np.concatenate([all_but_first, last], axis=-1)
         left_half = 3 * images + before
         right_half = 3 * images + after
         halves = np.stack([left_half, right_half], axis=-1)  # ... h w 2
@@ -352,4 +355,4 @@ def bounds(mask: np.ndarray) -> list[int]:
         raise ValueError("no pixel of the mask is true, so there is nothing to box")
     x1, x2 = columns.min(), columns.max() + 1
     y1, y2 = rows.min(), rows.max() + 1
-    return [int(x1), int(y1), int(x2), int(y2)]
+    return list(map(int, (x1, y1, x2, y2)))

@@ -32,7 +32,8 @@ def normalise(images: UInt8[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
 
 
 def convolve(
-    image: Float[Tensor, "H W"], kernel: Float[Tensor, "k k"]
+    image: Float[Tensor, "H W"],
+    kernel: Float[Tensor, "k k"],
 ) -> Float[Tensor, "Ho Wo"]:
     """Slide a filter over one channel and add up what lies under it.
 
@@ -55,7 +56,9 @@ def convolve(
 
 
 def cross_entropy(
-    logits: Float[Tensor, "B K"], labels: Int64[Tensor, " B"], smoothing: float = 0.0
+    logits: Float[Tensor, "B K"],
+    labels: Int64[Tensor, " B"],
+    smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean of -log softmax at the true class, in nats.
 
@@ -153,7 +156,10 @@ class EMA:
 
 
 def small_cnn(
-    widths: tuple[int, ...] = (16, 32, 64), num_classes: int = 10, *, seed: int = 0
+    widths: tuple[int, ...] = (16, 32, 64),
+    num_classes: int = 10,
+    *,
+    seed: int = 0,
 ) -> nn.Sequential:
     """A plain network: for each width 3x3 convolution, batch norm, ReLU, then a head.
 
@@ -331,7 +337,7 @@ def fit(
     half = bool(amp) and device.type == "cuda"
     optimizer = optimizer or sgd(model, lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    history = History()
+    history, rising = History(), int(warmup * total)
 
     # All that a step changes goes into a checkpoint, all that tells runs apart as well.
     parts = dict(model=model, optimizer=optimizer, scaler=scaler, history=history)
@@ -352,7 +358,8 @@ def fit(
             batch = batches.at(step)
             if augment:
                 batch = augment(batch, batches.chance(step))
-            rate = set_rate(optimizer, warmup_cosine(step, total, int(warmup * total)))
+            factor = warmup_cosine(step, total, rising)
+            rate = set_rate(optimizer, factor)
             with torch.autocast(device.type, torch.float16, half):
                 loss, logs = loss_fn(model, to_device(batch, device))
             keep_if_finite(run, fresh, step, rate, loss.item())
