@@ -11,6 +11,7 @@
 PYTHON ?= python3
 TORCH ?=
 N ?=
+MINUTES ?= 20
 REPO ?=
 
 VENV := .venv
@@ -21,7 +22,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update course chapter execute test test-haswell bench badges lint
+.PHONY: help lab author update course chapter execute test test-haswell fuzz bench badges lint
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -33,6 +34,7 @@ help:
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
+	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
 	@echo "make bench              speed, as ratios, on this machine"
 	@echo "make author             JupyterLab on the paired originals in chapters/"
 	@echo "make execute [N=05]     run chapters and write their outputs into chapters/"
@@ -111,6 +113,9 @@ test: setup-all
 
 test-haswell: setup-all
 	$(RUN) -m tests.haswell
+
+fuzz: setup-all
+	$(RUN) -m tests.fuzz --minutes $(MINUTES)
 
 bench: setup-all
 	$(RUN) -m tests.benchmarks

@@ -161,16 +161,15 @@ def _prove(content: bytes, writer: qdq.Writer, example: Tensor) -> None:
     """
     how = _options()
     how.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    run = onnxruntime.InferenceSession(content, how, ["CPUExecutionProvider"])
+    run = _session(content, how, "what was made is")
     images = deployed.another(example)
-    given = run.run(None, {run.get_inputs()[0].name: images.cpu().numpy()})
-    for i, (wanted, found) in enumerate(
-        zip(tree_leaves(writer.module(images)), given, strict=True)
-    ):
-        found = torch.from_numpy(found).to(wanted)
-        far, allowed = deployed.farthest(wanted, found), 1e-3
+    feed = {run.get_inputs()[0].name: images.detach().cpu().numpy()}
+    pairs = zip(tree_leaves(writer.module(images)), run.run(None, feed), strict=True)
+    for i, (wanted, given) in enumerate(pairs):
+        given = torch.from_numpy(given).to(wanted)
+        far, allowed = deployed.farthest(wanted, given), 1e-3
         if writer.grids and math.isfinite(far):
-            far, allowed = _relative(wanted, found), 0.1
+            far, allowed = _relative(wanted, given), 0.1
         if not far <= allowed:
             raise ValueError(
                 f"output {i} of the file differs from the graph's by {far:.3g} of its"
@@ -206,11 +205,15 @@ def session(path: str | PathLike, threads: int = 1, **options):
     how = _options(threads)
     for key, value in options.items():
         setattr(how, key, value)
+    return _session(content, how, f"{path} is cut short, or")
+
+
+def _session(content: bytes, how: onnxruntime.SessionOptions, what: str):
     try:
         return onnxruntime.InferenceSession(content, how, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes share no other base
         raise ValueError(
-            f"{path} is cut short, or no ONNX file that onnxruntime can run: {error}"
+            f"{what} no ONNX file that onnxruntime can run: {error}"
         ) from error
 
 

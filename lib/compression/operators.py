@@ -282,7 +282,8 @@ def _resize(g: Writer, node, x, size, factors):
     places = places[0, :, 0], places[1, 0]
     times = [n // o for n, o in zip(new, old, strict=True)]
     whole = [torch.arange(n) // max(t, 1) for n, t in zip(new, times, strict=True)]
-    if all(torch.equal(*pair) for pair in zip(places, whole, strict=True)):
+    repeats = all(torch.equal(*pair) for pair in zip(places, whole, strict=True))
+    if repeats and min(times) > 0:
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         inputs = [name, "", g.constant(node, "scales", [1, 1, *times])]
         return g.add("Resize", inputs, node, mode="nearest", **how)

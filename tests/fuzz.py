@@ -1,0 +1,109 @@
+"""Random cases for as long as one likes: `python -m tests.fuzz --minutes 20`.
+
+    python -m tests.fuzz --count 2000               # so many of each target
+    python -m tests.fuzz networks --minutes 5       # one target
+    python -m tests.fuzz networks --case 17         # one case again, by its number
+
+`TARGETS` names what is tried. A target is a function of a `random.Random`, which draws
+everything from it, and returns one word or more for what came out ("agrees",
+"refused: why"); what stands before a colon is counted. It fails with an exception, and
+so does a case that takes over a minute. A case is the same wherever it runs.
+"""
+
+import argparse
+import collections
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests import networks, offline  # noqa: E402
+
+LIMIT = 60  # seconds a case
+TARGETS: dict[str, Callable[[random.Random], str]] = {
+    "networks": networks.agreement,  # eager = deployed = ONNX = QDQ
+}
+
+
+def one(target: str, number: int) -> str:
+    """Run one case; whatever it raises passes through."""
+    return TARGETS[target](random.Random(f"{target} {number}"))
+
+
+def run(target: str, numbers: Iterable[int], seconds: float) -> collections.Counter:
+    """Try cases for so many seconds at most; counts of outcomes, failures printed."""
+    counts, end = collections.Counter(), time.monotonic() + seconds
+    for number in numbers:
+        if time.monotonic() > end:
+            break
+        with _limit(LIMIT):
+            try:
+                outcome = one(target, number)
+            except Exception as error:
+                outcome = f"FAILED: {type(error).__name__}"
+                print(f"\n{target}, case {number}:")
+                traceback.print_exc(limit=-3, file=sys.stdout)
+        counts[outcome.partition(":")[0]] += 1
+    return counts
+
+
+class _limit:
+    """A TimeoutError after so many seconds, where the system has alarms."""
+
+    def __init__(self, seconds: int):
+        self.seconds = seconds
+
+    def __enter__(self):
+        if hasattr(signal, "SIGALRM"):
+            self.before = signal.signal(signal.SIGALRM, self._end)
+            signal.alarm(self.seconds)
+
+    def _end(self, *_):
+        raise TimeoutError(f"over {self.seconds} s")
+
+    def __exit__(self, *_):
+        if hasattr(signal, "SIGALRM"):
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, self.before)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print how many cases of each target came out how; 1 if one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)}; or all")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="in all")
+    parser.add_argument("--count", type=int, help="cases of each target")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first")
+    parser.add_argument("--case", type=int, help="only this one")
+    options = parser.parse_args(arguments)
+    targets = options.targets or list(TARGETS)
+    if unknown := [name for name in targets if name not in TARGETS]:
+        parser.error(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
+    if options.case is not None:
+        options.first, options.count = options.case, 1
+    if options.count is None and options.minutes == float("inf"):
+        options.count = 2000
+    last = options.first + (options.count or sys.maxsize)
+    warnings.simplefilter("ignore")
+    failed = 0
+    for target in targets:
+        begin = time.monotonic()
+        share = 60 * options.minutes / len(targets)
+        counts = run(target, range(options.first, last), share)
+        told = ", ".join(f"{n} {word}" for word, n in counts.most_common())
+        took = time.monotonic() - begin
+        print(f"{target}: {counts.total()} cases in {took:.0f} s: {told}", flush=True)
+        failed += counts["FAILED"]
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    if offline.inside():
+        sys.exit(main())
+    sys.exit(offline.run([sys.executable, "-m", "tests.fuzz", *sys.argv[1:]]))
