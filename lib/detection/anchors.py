@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lib.basics import arguments
 from lib.detection.bifpn import level_sizes
 
 NEGATIVE, IGNORED = -1, -2  # labels of anchors without an object
@@ -39,15 +40,7 @@ class AnchorConfig:
     levels: tuple[int, int] = (3, 7)
 
     def __post_init__(self):
-        sizes = [self.scale, self.octaves]
-        for width, height in self.ratios:
-            sizes += [width, height]
-        positive = all(size > 0 for size in sizes)
-        if not self.ratios or not positive:
-            raise ValueError(f"{self}: scale, octaves and ratios must be positive")
-        first, last = self.levels
-        if not 0 <= first <= last:
-            raise ValueError(f"levels {self.levels} must be (first, last)")
+        _insist_sound(self)
 
     @property
     def per_cell(self) -> int:
@@ -62,6 +55,25 @@ class AnchorConfig:
             for width, height in self.ratios:
                 shapes.append((base * width, base * height))
         return shapes
+
+
+def _insist_sound(config: AnchorConfig) -> None:
+    """ValueError unless there are anchors of some size on some level."""
+    try:
+        arguments.whole_number("octaves", config.octaves)
+        sizes = arguments.real_array("sizes", [config.scale, config.octaves], 1)
+        ratios = arguments.real_array("ratios", config.ratios, 2)  # n 2
+        positive = ratios.shape[1] == 2 and min(sizes.min(), ratios.min()) > 0
+    except ValueError:
+        positive = False
+    if not positive:
+        raise ValueError(
+            f"{config}: scale, octaves and ratios must be positive, octaves a whole"
+            " number, ratios pairs (width, height)"
+        )
+    levels = arguments.whole_numbers("levels", config.levels, least=0)
+    if len(levels) != 2 or levels[0] > levels[1]:
+        raise ValueError(f"levels {config.levels} must be (first, last)")
 
 
 class Assignment(NamedTuple):
@@ -90,8 +102,8 @@ def anchors(
     >>> anchors((512, 512))[0].tolist()  # 4 strides of 8, about (4, 4)
     [-12.0, -12.0, 20.0, 20.0]
     """
-    config = config or AnchorConfig()
-    height, width = image_size
+    config = _config(config)
+    height, width = image_size = _size(image_size)
     shapes = np.array(config.shapes())  # K 2, float64: rounded once, at the end
     levels = []
     for rows, columns in level_sizes(image_size, *config.levels):
@@ -105,6 +117,19 @@ def anchors(
         levels.append(corners.reshape(-1, 4))
     boxes = np.concatenate(levels).astype(np.float32)  # A 4
     return torch.from_numpy(boxes).to(device)
+
+
+def _config(config) -> AnchorConfig:
+    if config is None:
+        return AnchorConfig()
+    return arguments.instance("config", config, AnchorConfig)
+
+
+def _size(image_size) -> tuple[int, int]:
+    size = arguments.whole_numbers("image_size", image_size, least=1)
+    if len(size) != 2:
+        raise arguments.refuse("image_size", image_size, "(height, width)")
+    return size
 
 
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
@@ -211,8 +236,11 @@ def assign(
     >>> assign(three, box, label).labels.tolist()  # IoU 1, 8/12, 5/15
     [7, 7, -1]
     """
+    arguments.tensor("anchors", anchors, "A 4")
+    matched = arguments.real_number("matched", matched)
     if unmatched is None:
         unmatched = matched
+    unmatched = arguments.real_number("unmatched", unmatched)
     if not 0 < unmatched <= matched:
         raise ValueError(f"{unmatched=} must be above 0, and {matched=} not below it")
     insist_objects(boxes, labels)
@@ -246,11 +274,31 @@ def _background(anchors: Float[Tensor, "A 4"]) -> Assignment:
     return Assignment(none, torch.zeros_like(anchors), none)
 
 
+def insist_outputs(class_outputs: list[Tensor], box_outputs: list[Tensor]) -> None:
+    """ValueError unless these are a detector's: maps of classes and codes, by level."""
+    both = {"class_outputs": class_outputs, "box_outputs": box_outputs}
+    for name, outputs in both.items():
+        both[name] = arguments.sequence(name, outputs, "a list of (B, C, H, W) maps")
+        for level, output in enumerate(both[name]):
+            arguments.tensor(f"{name}[{level}]", output, "B C H W")
+    places = [[(len(o), *o.shape[2:]) for o in outputs] for outputs in both.values()]
+    per_place = box_outputs[0].shape[1] // 4
+    whole = box_outputs[0].shape[1] % 4 == 0 and per_place > 0
+    if places[0] != places[1] or not whole or class_outputs[0].shape[1] % per_place:
+        shapes = [[tuple(o.shape) for o in outputs] for outputs in both.values()]
+        raise ValueError(
+            f"class_outputs {shapes[0]} and box_outputs {shapes[1]} do not belong"
+            " together: (B, A * K, H, W) and (B, A * 4, H, W) of every level"
+        )
+
+
 def insist_objects(boxes: Tensor, labels: Tensor, where: str = "") -> None:
     """ValueError unless these are objects: boxes (N, 4) with area, labels (N,) from 0.
 
     `where` begins the message. A label below 0 would be one of NEGATIVE and IGNORED.
     """
+    arguments.instance(f"{where}boxes", boxes, Tensor)
+    arguments.instance(f"{where}labels", labels, Tensor)
     if boxes.dim() != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
         raise ValueError(
             f"{where}boxes are {boxes.dtype} {tuple(boxes.shape)}; give floats (N, 4)"
@@ -277,6 +325,9 @@ def coverage(
     anchors: Float[Tensor, "A 4"], boxes: list[Tensor], matched: float = 0.5
 ) -> Coverage:
     """Side, best IoU and positive anchors of every object; (N, 4) boxes a picture."""
+    boxes = arguments.sequence("boxes", boxes, "a list of (N, 4) tensors")
+    for i, objects in enumerate(boxes):
+        arguments.tensor(f"boxes[{i}]", objects, "N 4")
     if not any(map(len, boxes)):
         raise ValueError(f"coverage: {len(boxes)} pictures, and no object in them")
     sides, ious, positives = [], [], []

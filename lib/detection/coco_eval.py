@@ -96,14 +96,22 @@ def detections(
     lists if detector and dataset do not agree.
     """
     batch_size = arguments.whole_number("batch_size", batch_size, least=1)
+    if not hasattr(model, "config"):
+        raise arguments.refuse("model", model, "a detector, which has a config")
+    try:
+        pictures = len(dataset)
+    except TypeError as error:
+        raise arguments.refuse("dataset", dataset, "a dataset with a len()") from error
     ids = categories.ids_of_outputs(model.config, dataset)
     how |= {"threshold": threshold, "candidates": candidates}
     results = []
-    for first in range(0, len(dataset), batch_size):
-        last = min(first + batch_size, len(dataset))
+    for first in range(0, pictures, batch_size):
+        last = min(first + batch_size, pictures)
         samples = [dataset[i] for i in range(first, last)]
-        pictures = [sample.image for sample in samples]
-        answers = decoding.detect_all(model, pictures, **how)
+        if not hasattr(samples[0], "image"):
+            raise arguments.refuse("dataset", dataset, "a dataset of `Sample`s")
+        images = [sample.image for sample in samples]
+        answers = decoding.detect_all(model, images, **how)
         for sample, answer in zip(samples, answers, strict=True):
             results += _dictionaries(sample.image_id, answer, ids)
     return results

@@ -162,6 +162,10 @@ def postprocess(
     below `threshold` are left out first, which changes nothing above it. What is NaN
     is no detection.
     """
+    anchors.insist_outputs(class_outputs, box_outputs)
+    _insist_fitting(box_outputs, anchor_boxes, sizes)
+    _insist_score(threshold)
+    arguments.function("suppress", suppress, "hard_nms or soft_nms")
     candidates = arguments.whole_number("candidates", candidates, least=1)
     keep = arguments.whole_number("keep", keep, least=0)
     per_cell = box_outputs[0].shape[1] // 4
@@ -194,11 +198,10 @@ def detect_all(model, pictures: list, threshold=0.3, **how) -> list[Detections]:
     of each picture, and all have area. `how` goes to `postprocess`. Runs in evaluation
     mode and leaves each part of the model as it was. ValueError if it answers NaN.
     """
-    if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
-        raise ValueError(f"threshold is {threshold!r}; scores lie between 0 and 1")
+    _insist_score(threshold)
     if not hasattr(model, "config"):
         raise arguments.refuse("model", model, "a detector, which has a config")
-    pictures = [read(picture) for picture in pictures]
+    pictures = [read(picture) for picture in _list(pictures)]
     if not pictures:
         return []
     config = model.config
@@ -217,6 +220,28 @@ def detect_all(model, pictures: list, threshold=0.3, **how) -> list[Detections]:
     for i, detections in enumerate(in_letterboxes):
         results.append(_back(detections, scales[i], pictures[i]))
     return results
+
+
+def _list(pictures) -> list:
+    """Several pictures, or none; a single path or a number is no list of them."""
+    if isinstance(pictures, list | tuple) and not pictures:
+        return []
+    return arguments.sequence("pictures", pictures, "a list of pictures")
+
+
+def _insist_fitting(box_outputs: list[Tensor], anchor_boxes, sizes) -> None:
+    """ValueError unless there is an anchor for each code, a size for each picture."""
+    codes = sum(output[0].numel() // 4 for output in box_outputs)
+    arguments.tensor("anchor_boxes", anchor_boxes, f"{codes} 4")
+    pictures = len(box_outputs[0])
+    if arguments.real_array("sizes", sizes, 2).shape != (pictures, 2):
+        raise arguments.refuse("sizes", sizes, f"{pictures} pairs (height, width)")
+
+
+def _insist_score(threshold) -> None:
+    if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+        told = arguments.shown(threshold)
+        raise ValueError(f"threshold is {told}; scores lie between 0 and 1")
 
 
 def _letterboxes(pictures: list[Tensor], model, side: int) -> tuple[Tensor, list]:

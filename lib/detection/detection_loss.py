@@ -16,7 +16,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from lib.detection.anchors import IGNORED, assign, flatten, insist_objects
+from lib.basics import arguments
+from lib.detection.anchors import (
+    IGNORED,
+    assign,
+    flatten,
+    insist_objects,
+    insist_outputs,
+)
 
 
 class Loss(NamedTuple):
@@ -30,8 +37,7 @@ class Loss(NamedTuple):
 
 def prior_bias(probability: float = 0.01) -> float:
     """The logit of a probability: where the class head's bias has to begin."""
-    if not 0 < probability < 1:
-        raise ValueError(f"probability is {probability}; give one above 0 and below 1")
+    arguments.real_number("probability", probability, above=0, below=1)
     return -math.log((1 - probability) / probability)  # Eq. 14.3
 
 
@@ -86,8 +92,9 @@ def loss_of_assigned(
     without objects counts, and a batch without any does not divide by 0. ValueError for
     a label that has no logit.
     """
+    _insist_assigned(logits, codes, labels, code_targets)
+    _insist_constants(alpha=alpha, gamma=gamma, delta=delta, box_weight=box_weight)
     classes = logits.shape[-1]
-    _insist_classes(labels, classes)
     logits, codes = logits.float(), codes.float()
     positives = (labels >= 0).sum()
     normaliser = positives + 1  # Eq. 14.5
@@ -126,6 +133,8 @@ def detection_loss(
     of the pictures' size. `constants` go to `loss_of_assigned`. Raises ValueError where
     outputs and anchors do not fit, a label has no class or no box, a box no area.
     """
+    insist_outputs(class_outputs, box_outputs)
+    arguments.tensor("anchors", anchors, "A 4")
     codes = flatten(box_outputs, 4)  # B A 4
     if codes.shape[1] != len(anchors):
         raise ValueError(
@@ -148,6 +157,8 @@ def detection_loss(
 
 def _insist_targets(targets, pictures: int, classes: int) -> None:
     """ValueError that names the picture whose boxes or labels cannot be learned."""
+    if not hasattr(targets, "boxes") or not hasattr(targets, "labels"):
+        raise arguments.refuse("targets", targets, "a batch with .boxes and .labels")
     given = len(targets.boxes), len(targets.labels)
     if given != (pictures, pictures):
         raise ValueError(
@@ -158,6 +169,22 @@ def _insist_targets(targets, pictures: int, classes: int) -> None:
         where = f"picture {i} of the batch: "
         insist_objects(*objects, where)
         _insist_classes(objects[1], classes, where)
+
+
+def _insist_assigned(logits, codes, labels, code_targets) -> None:
+    """ValueError unless outputs and what they should be are of the same anchors."""
+    arguments.tensor("logits", logits, "B A K")
+    pictures, anchors, classes = logits.shape
+    arguments.tensor("codes", codes, f"{pictures} {anchors} 4")
+    arguments.tensor("labels", labels, f"{pictures} {anchors}", torch.int64)
+    arguments.tensor("code_targets", code_targets, f"{pictures} {anchors} 4")
+    _insist_classes(labels, classes)
+
+
+def _insist_constants(**constants) -> None:
+    for name, value in constants.items():
+        most = 1 if name == "alpha" else None  # the weight of no is 1 - alpha
+        arguments.real_number(name, value, least=0, most=most)
 
 
 def _insist_classes(labels: Tensor, classes: int, where: str = "") -> None:
