@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lib.basics import profiling
+from lib.basics import modes
 from lib.compression import copying
 from lib.compression.traceable import arguments_of
 
@@ -45,7 +45,8 @@ def with_tensors(
 
 def _run(model: nn.Module, inputs: tuple, failure: str) -> None:
     try:
-        profiling.macs(model, *inputs)  # runs it in evaluation mode, and counts
+        with modes.evaluation(model):
+            model(*inputs)
     except Exception as error:  # whatever a strange forward pass may raise
         why = str(error) or type(error).__name__  # an assertion can be without words
         raise ValueError(f"{failure}: {why}") from error

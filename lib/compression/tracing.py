@@ -67,7 +67,7 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
     run, in training mode. ValueError names the layer whose operator is unknown.
     """
     inputs = traceable.arguments_of(example_input)
-    twin = copying.copied(model).eval()
+    twin = copying.copied(model).eval().requires_grad_(False)
     keep = traceable.layer_names(twin, keep)
     traceable.insist_on_plain_weights(twin, keep)
     tracer = Tracer(twin, keep)
