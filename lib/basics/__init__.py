@@ -12,6 +12,7 @@ memory              how maps lie in memory, for speed; for training, nasnet,
                     efficientnet, efficientdet, detectors, tabular
 modes               evaluation mode, and each part back as it was; for training,
                     profiling, decoding
+shipped             what the course ships, by SHA-256; for checkpoints, tabular, export
 checkpoints         files that survive a kill, weights that are what they say;
                     for training
 training        02  y = f(x; theta): fit, schedules, moving averages

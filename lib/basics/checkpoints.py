@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 import lib
-from lib.basics import arguments
+from lib.basics import arguments, shipped
 
 WEIGHTS = lib.ROOT / "data" / "weights"
 
@@ -397,9 +397,10 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     stands beside it.
     """
     bare = os.path.basename(path) == str(path)
-    shipped = WEIGHTS / f"{path}.safetensors"
-    path = shipped if bare and shipped.exists() else Path(path)
+    in_the_course = WEIGHTS / f"{path}.safetensors"
+    path = in_the_course if bare and in_the_course.exists() else Path(path)
     content = read_with_hash(path)
+    shipped.check(path, hashlib.sha256(content).hexdigest())
     try:
         return safetensors.torch.load(content)
     except Exception as error:  # a header may promise what is not there

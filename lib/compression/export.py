@@ -32,7 +32,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from lib.basics import checkpoints
+from lib.basics import checkpoints, shipped
 from lib.compression import deployed, qat, qdq
 from lib.detection.anchors import AnchorConfig
 
@@ -227,14 +227,15 @@ def _options(threads: int = 1) -> onnxruntime.SessionOptions:
 
 def _read(path: str | PathLike) -> tuple[Path, bytes]:
     """Where a file is, and its bytes, which are those that the sum beside it names."""
-    shipped = checkpoints.WEIGHTS / f"{path}.onnx"
-    path = shipped if shipped.exists() else Path(path)
+    in_the_course = checkpoints.WEIGHTS / f"{path}.onnx"
+    path = in_the_course if in_the_course.exists() else Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist")
     content, sums = path.read_bytes(), path.with_suffix(".sha256")
+    digest = hashlib.sha256(content).hexdigest()
+    shipped.check(path, digest)
     if sums.exists():
         named = sums.read_text("utf-8")[:64]
-        digest = hashlib.sha256(content).hexdigest()
         if digest != named:
             raise ValueError(
                 f"{path} is cut short or changed: its {len(content)} bytes have the"

@@ -22,7 +22,7 @@ import torch
 from scipy.stats import kendalltau
 
 import lib
-from lib.basics import arguments, data, memory, training
+from lib.basics import arguments, data, memory, shipped, training
 from lib.nas import nasnet, search_space
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 
@@ -344,6 +344,7 @@ def load(path: str | Path = SHIPPED) -> Table:
     digest = hashlib.sha256(raw).hexdigest()
     if digest != wanted:
         raise ValueError(f"{path} is damaged: SHA-256 {digest}, not {wanted}")
+    shipped.check(path, digest)
     about, *rows = map(json.loads, raw.splitlines())
     fields = {field.name: about[field.name] for field in dataclasses.fields(Task)}
     blocks, *names = fields.pop("space").values()
