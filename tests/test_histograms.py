@@ -57,7 +57,7 @@ def test_centres_stand_in_the_middle():
 
 def test_levels_share_their_counts_among_filled_bins():
     seen = torch.tensor([6.0, 0.0, 2.0, 1.0, 0.0, 5.0])
-    rounded = histograms.rounded_to_levels(seen, seen > 0, levels=2)
+    rounded = histograms._rounded_to_levels(seen, seen > 0, levels=2)
     assert rounded.tolist() == [4, 0, 4, 3, 0, 3]
 
 
@@ -68,3 +68,29 @@ def test_rows_are_compared_one_by_one():
         math.log(4 / 3) / 2 + math.log(2 / 3) / 4, abs=1e-12
     )
     assert both[1].item() == pytest.approx(0, abs=1e-12)  # rounding changes nothing
+
+
+@pytest.mark.parametrize("levels", [2, 100, 128, 201, 2048])
+def test_many_ends_at_once_are_the_ends_one_by_one(levels):
+    """The fast sums against the definition, which scipy's entropy stands behind."""
+    generator = torch.Generator().manual_seed(levels)
+    counts = torch.randint(0, 40, (5, BINS), generator=generator).double()
+    counts[1, 100:] = 0  # everything is near 0
+    counts[2, :1500] = 0  # nothing is
+    counts[3] = 0  # nothing at all
+    counts[4] *= torch.rand(BINS, generator=generator) < 0.01
+    ends = [end for end in (levels, 300, 777, 1999, BINS) if end >= levels]
+    many = histograms._divergences(counts, ends, levels)
+    for i, end in enumerate(ends):
+        one = histograms.divergence(counts, end, levels)
+        torch.testing.assert_close(many[:, i], one, rtol=1e-9, atol=1e-9)
+
+
+def test_an_end_keeps_the_shape_of_what_it_cuts():
+    """A single spike is left if 1 to 5 are cut behind 1: it diverges from nothing."""
+    counts = torch.zeros(2, BINS).double()
+    counts[0, [409, 819, 1228, 1638, 2047]] = 100
+    counts[1, :1000] = 5
+    assert histograms.divergence(counts[0], 410, 256).item() == pytest.approx(0)
+    ends = histograms.least_divergent_end(counts, 256)
+    assert ends[0] == BINS and ends[1] >= 1000

@@ -14,7 +14,8 @@ deployed            a flat graph without batch norms; for quantize, qat, integer
 histograms          values counted in bins that grow; for quantize
 quantize        19  grids for numbers: scale, zero point, granularity, observers
 grids               which value of a flat graph stands on which grid; for qat
-checked             names of layers, batches, damages that are given; for qat, integer
+checked             layers, batches, damages, integers that are given; for qat,
+                    arithmetic, integer
 qat             20  fake quantization, straight-through, learned steps, mixed bits
 arithmetic          operators on integers: multipliers, shifts; for integer
 integer         21  the rounding network without a real number in it

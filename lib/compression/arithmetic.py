@@ -20,15 +20,17 @@ from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
 from lib.basics import arguments
+from lib.compression import checked
 from lib.compression.quantize import QParams
 
 LARGEST = 2**31 - 1  # that an int32 accumulator holds
-INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 
-def _integers(name: str, value) -> Tensor:
-    """A tensor of integers: a real one would lose its fractions without a word."""
-    return arguments.tensor(name, value, "...", *INTEGERS)
+def _from_zero(x, zero_point, name: str = "x") -> Tensor:
+    """Integers less the one that means 0, in int32."""
+    return checked.integer_tensor(name, x).int() - checked.integer(
+        "zero_point", zero_point
+    )
 
 
 def _grid(name: str, value) -> QParams:
@@ -39,16 +41,6 @@ def _grid(name: str, value) -> QParams:
     if value.scale.numel() != 1:
         raise ValueError(f"{name} has {value.scale.numel()} steps; a map has one")
     return value
-
-
-def _reals(name: str, value) -> Tensor:
-    """A number, a list of them or a tensor, in float64."""
-    if not isinstance(value, Tensor):
-        try:
-            value = torch.as_tensor(value, dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise arguments.refuse(name, value, "a number or several") from error
-    return arguments.real_tensor(name, value).double()
 
 
 # ------------------------------------------------------ real factors become integers
@@ -64,7 +56,7 @@ def fixed_point(factor) -> tuple[Tensor, Tensor]:
     >>> multiplier.item(), shift.item()
     (1319413953, 42)
     """
-    factor = _reals("factor", factor)
+    factor = checked.reals("factor", factor)
     fits = (factor > 0) & (factor < 2**30)
     if not fits.all():
         bad = factor[~fits][0].item()
@@ -95,7 +87,7 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
     >>> weights.tolist(), step == 0.5 / 2**22
     ([4194304, 1048576], True)
     """
-    steps = _reals("steps", arguments.sequence("steps", steps)).tolist()
+    steps = checked.reals("steps", arguments.sequence("steps", steps)).tolist()
     largest = arguments.whole_numbers("largest", largest, least=1)
     if len(steps) != len(largest) or not all(map(math.isfinite, steps)):
         raise ValueError(f"steps is {steps}, largest {largest}; a finite one for each")
@@ -124,12 +116,12 @@ def accumulator_bound(weight: Tensor, bias: Tensor | None, largest: int) -> Tens
     >>> accumulator_bound(weight, bias, largest=128).item()  # 1000 + 128 * 310
     40680
     """
-    weight = _integers("weight", weight)
+    weight = checked.integer_tensor("weight", weight)
     magnitudes = weight.long().abs().flatten(1)  # filters, taps
-    bound = magnitudes.sum(1) * arguments.whole_number("largest", largest, 0)
+    bound = magnitudes.sum(1) * arguments.whole_number("largest", largest, 0, 2**31)
     if bias is None:
         return bound
-    return bound + _integers("bias", bias).long().abs()
+    return bound + checked.integer_tensor("bias", bias).long().abs()
 
 
 # ----------------------------------------------------------------------- requantization
@@ -145,9 +137,10 @@ def rounded_shift(product: Int[Tensor, "*n"], shift) -> Int[Tensor, "*n"]:
     >>> rounded_shift(torch.tensor([10, 14, -6]), 2).tolist()
     [2, 4, -2]
     """
-    product = _integers("product", product)
+    product = checked.integer_tensor("product", product)
+    shift = checked.integer("shift", shift)
     if not isinstance(shift, Tensor):
-        shift = arguments.whole_number("shift", shift, 1, 62)
+        arguments.whole_number("shift", shift, 1, 62)
     rounded_down = product >> shift
     odd = rounded_down & 1
     half = 1 << (shift - 1)
@@ -180,7 +173,7 @@ def requantize(
     >>> requantize(torch.tensor([32640]), stage).item()
     13
     """
-    accumulators = _integers("accumulators", accumulators)
+    accumulators = checked.integer_tensor("accumulators", accumulators)
     arguments.instance("stage", stage, OutputStage, "choose_output_stage makes one")
     multiplier, shift, offset = _along(axis, accumulators, stage[:3])
     product = accumulators.long() * multiplier  # 31 bits times 31 bits
@@ -234,7 +227,7 @@ def choose_output_stage(
     """
     out = _grid("out", out)
     multiplier, shift = fixed_point(factor)
-    rest = _reals("rest", rest)
+    rest = checked.reals("rest", rest)
     offset = (rest * multiplier).round().long()
     low, high = bounds(out, lower, upper)
     return OutputStage(multiplier, shift, offset, out.zero_point.long(), low, high)
@@ -264,7 +257,7 @@ def integer_layer(
     >>> integer_layer(taps, bias, weight_grid, input_grid).bias.tolist()
     [1000]
     """
-    weight = _integers("weight", weight)
+    weight = checked.integer_tensor("weight", weight)
     arguments.instance("weight_grid", weight_grid, QParams)
     input_grid = _grid("input_grid", input_grid)
     if weight_grid.group is not None or weight_grid.axis not in (None, 0):
@@ -314,10 +307,15 @@ def accumulate(
     >>> accumulate(x, weight, torch.tensor([1000]).int(), zero_point=128).item()
     32640
     """
-    centred = _integers("x", x).int() - zero_point  # B C H W
-    weight = _integers("weight", weight).int()
+    centred = _from_zero(x, zero_point)  # B C H W
+    weight = checked.integer_tensor("weight", weight).int()
     weight = _dilated(weight, dilation)  # F C k k
+    bias = _bias(bias)  # F
     return F.conv2d(centred, weight, bias, stride, padding, 1, groups)  # B F h w
+
+
+def _bias(bias) -> Tensor | None:
+    return None if bias is None else arguments.tensor("bias", bias, "F", torch.int32)
 
 
 def _dilated(weight: Tensor, dilation) -> Tensor:
@@ -335,8 +333,9 @@ def accumulate_linear(
     x: Int[Tensor, "*B C"], weight, bias, zero_point
 ) -> Int[Tensor, "*B F"]:
     """The sums of a linear layer, in int32."""
-    centred = _integers("x", x).int() - zero_point
-    return F.linear(centred, _integers("weight", weight).int(), bias)
+    centred = _from_zero(x, zero_point)
+    weight = checked.integer_tensor("weight", weight).int()
+    return F.linear(centred, weight, _bias(bias))
 
 
 def conv2d(x, weight, bias, zero_point, stage: OutputStage, **geometry) -> Tensor:
@@ -360,7 +359,10 @@ def sum_of_products(window: list, kernel: list, start: int, zero_point: int) -> 
     >>> sum_of_products([[[250, 20, 200]]], [[[100, -120, 90]]], 1000, zero_point=128)
     32640
     """
-    total = start
+    checked.nested("window", window, 3)
+    checked.nested("kernel", kernel, 3)
+    zero_point = arguments.whole_number("zero_point", zero_point)
+    total = arguments.whole_number("start", start)
     for channel, weights in zip(window, kernel, strict=True):
         for pixel_row, weight_row in zip(channel, weights, strict=True):
             for pixel, weight in zip(pixel_row, weight_row, strict=True):
@@ -379,8 +381,11 @@ def slow_convolution(x: list, weight: list, bias: list, zero_point: int) -> list
     >>> slow_convolution([[[250, 20], [200, 1]]], [[[[100]]]], [1000], zero_point=128)
     [[[13200, -9800], [8200, -11700]]]
     """
-    arguments.sequence("x", x, "nested lists of integers: (C, H, W)")
-    arguments.sequence("weight", weight, "nested lists of integers: (F, C, k, k)")
+    checked.nested("x", x, 3)
+    checked.nested("weight", weight, 4)
+    bias = arguments.whole_numbers("bias", bias)
+    if len(bias) != len(weight):
+        raise ValueError(f"bias has {len(bias)} values, weight {len(weight)} filters")
     k = len(weight[0][0])
     rows = len(x[0]) - k + 1
     columns = len(x[0][0]) - k + 1
@@ -407,27 +412,33 @@ def weighted_sum(*maps, zero_points, weights, stage: OutputStage) -> Tensor:
     `weights` (int32) take each map there, and `stage` takes the sum to the result.
     Adding two maps, fusing three, and changing the grid of one are all this.
     """
+    zero_points = checked.each("zero_points", zero_points, len(maps))
+    weights = checked.each("weights", weights, len(maps))
     total = 0
     for x, zero_point, weight in zip(maps, zero_points, weights, strict=True):
-        total = total + (_integers("x", x).int() - zero_point) * weight
+        weight = checked.integer("weights", weight)
+        total = total + _from_zero(x, zero_point) * weight
     return requantize(total, stage)
 
 
 def multiply(x, y, zero_points, stage: OutputStage) -> Tensor:
     """The product of two maps, for example of a map and its squeeze-excite gate."""
-    zero_of_x, zero_of_y = zero_points
-    centred_x = _integers("x", x).int() - zero_of_x
-    centred_y = _integers("y", y).int() - zero_of_y
+    zero_of_x, zero_of_y = checked.each("zero_points", zero_points, 2)
+    centred_x = _from_zero(x, zero_of_x)
+    centred_y = _from_zero(y, zero_of_y, "y")
     product = centred_x * centred_y
     return requantize(product, stage)
 
 
 def concat(*maps, zero_points, stage: OutputStage, axis: int = 1) -> Tensor:
     """Maps side by side on one grid; `stage` has a multiplier for each of them."""
+    zero_points = checked.each("zero_points", zero_points, len(maps))
+    arguments.instance("stage", stage, OutputStage, "choose_output_stage makes one")
+    axis = arguments.whole_number("axis", axis, -8, 8)
     parts = []
     for i, x in enumerate(maps):
         own = [value[i] for value in stage[:3]]
-        centred = _integers("x", x).int() - zero_points[i]
+        centred = _from_zero(x, zero_points[i])
         parts.append(requantize(centred, OutputStage(*own, *stage[3:])))
     return torch.cat(parts, axis)
 
@@ -437,8 +448,9 @@ def average_pool(
     kernel, stride=None, padding=0,
 ) -> Int[Tensor, "B C h w"]:  # fmt: skip
     """Sums of windows; dividing by their size is a part of the factor (Eq. 21.9)."""
-    centred = _integers("x", x).long() - zero_point  # torch pools int64, not int32
-    total = F.avg_pool2d(centred, kernel, stride, padding, divisor_override=1)
+    centred = _from_zero(x, zero_point).long()  # torch pools int64, not int32
+    with checked.refusing("kernel", kernel, "one side of a window or both"):
+        total = F.avg_pool2d(centred, kernel, stride, padding, divisor_override=1)
     return requantize(total, stage)  # B C h w
 
 
@@ -446,19 +458,27 @@ def mean(
     x: Int[Tensor, "*n"], zero_point, stage: OutputStage, dim, keepdim=False
 ) -> Tensor:
     """The mean over whole axes, as `average_pool`."""
-    centred = _integers("x", x).int() - zero_point
-    return requantize(centred.sum(dim, keepdim), stage)
+    centred = _from_zero(x, zero_point)
+    with checked.refusing("dim", dim, "axes of x"):
+        total = centred.sum(dim, keepdim)
+    return requantize(total, stage)
 
 
 def max_pool(x: Int[Tensor, "B C H W"], window) -> Int[Tensor, "B C h w"]:
     """The largest of each window; `window` is what follows x in `F.max_pool2d`."""
-    return F.max_pool2d(_integers("x", x), *window)
+    x = checked.integer_tensor("x", x)
+    with checked.refusing(
+        "window", window, "kernel, stride, padding as in F.max_pool2d"
+    ):
+        return F.max_pool2d(x, *window)
 
 
 def nearest(x: Shaped[Tensor, "B C h w"], size) -> Shaped[Tensor, "B C H W"]:
     """Repeat pixels: pixel i of H is pixel floor(i h / H) of h."""
     arguments.tensor("x", x, "B C h w")
     size = arguments.whole_numbers("size", size, least=1)
+    if len(size) != 2:
+        raise arguments.refuse("size", size, "rows and columns")
     rows, columns = (
         torch.arange(n, device=x.device) * old // n
         for n, old in zip(size, x.shape[2:], strict=True)
@@ -468,18 +488,26 @@ def nearest(x: Shaped[Tensor, "B C h w"], size) -> Shaped[Tensor, "B C H W"]:
 
 def pad(x: Int[Tensor, "*n"], sides, value) -> Tensor:
     """A frame around a map; the integer that means 0 is its zero point."""
-    value = arguments.whole_number("value", value)
-    return F.pad(_integers("x", x), sides, value=value)
+    x = checked.integer_tensor("x", x)
+    value = arguments.whole_number("value", value, -(2**31), 2**31)
+    with checked.refusing(
+        "sides", sides, "pixels before and behind, from the last axis on"
+    ):
+        return F.pad(x, sides, value=value)
 
 
 def clip(x: Int[Tensor, "*n"], low, high) -> Int[Tensor, "*n"]:
     """ReLU or ReLU6 of a map that is rounded already."""
-    return _integers("x", x).clamp(low, high)
+    return checked.integer_tensor("x", x).clamp(
+        checked.integer("low", low), checked.integer("high", high)
+    )
 
 
 def lookup(x: Int[Tensor, "*n"], table: Int[Tensor, " t"], low) -> Int[Tensor, "*n"]:
     """Any function of one value, from its table, which begins at the integer `low`."""
-    return _integers("table", table)[(_integers("x", x) - low).long()]
+    return checked.integer_tensor("table", table)[
+        checked.integer_tensor("x", x).long() - checked.integer("low", low)
+    ]
 
 
 class IntegerOperator(nn.Module):

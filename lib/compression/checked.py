@@ -1,22 +1,38 @@
-"""What quantization is given, checked: names of layers, batches, damages.
+"""What quantization is given, checked: layers, batches, damages, integers.
 
 Each function gives back what it was given, of the kinds that the rest expects, or
 raises a ValueError that names the argument and says what would be right.
 
-For qat and integer. Chapters 20 and 21.
+For qat, arithmetic and integer. Chapters 20 and 21.
 """
 
 import difflib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor, fx
 
 from lib.basics import arguments
+
+INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 
 def flat_graph(name: str, value, hint: str) -> fx.GraphModule:
     """A graph whose nodes can be looked at; `hint` says what makes one."""
     return arguments.instance(name, value, fx.GraphModule, hint)
+
+
+def tensors(**given: Tensor) -> None:
+    """Dense tensors of real numbers, each named as the argument it is."""
+    for name, value in given.items():
+        arguments.real_tensor(name, value)
+
+
+def ends(low, high) -> None:
+    """The ends of a grid: whole numbers, the low one first."""
+    arguments.whole_number("low", low, -(2**31), 2**31)
+    arguments.whole_number("high", high, int(low) + 1, 2**31)
 
 
 def layer_bits(bits, names: Iterable[str]) -> dict[str, int]:
@@ -102,3 +118,50 @@ def observer(made, name: str) -> None:
             raise ValueError(
                 f"{name}: its scheme's observer is a {kind} without {method}"
             )
+
+
+def integer_tensor(name: str, value) -> Tensor:
+    """A tensor of integers: a real one would lose its fractions without a word."""
+    return arguments.tensor(name, value, "...", *INTEGERS)
+
+
+def integer(name: str, value) -> int | Tensor:
+    """A whole number, or a tensor of such."""
+    if isinstance(value, Tensor):
+        return integer_tensor(name, value)
+    return arguments.whole_number(name, value, -(2**31), 2**31)
+
+
+def nested(name: str, value, sides: int):
+    """Lists in lists of Python's integers, so many deep."""
+    array = arguments.real_array(name, value, sides)
+    if array.size == 0 or (array % 1).any():
+        raise arguments.refuse(name, value, "lists of integers that are not empty")
+    return value
+
+
+@contextmanager
+def refusing(name: str, value, wanted: str) -> Iterator[None]:
+    """Torch's own complaint about one argument becomes ours, which names it."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, OverflowError, LookupError) as error:
+        raise arguments.refuse(name, value, wanted) from error
+
+
+def reals(name: str, value) -> Tensor:
+    """A number, a list of them or a tensor, in float64."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise arguments.refuse(name, value, "a number or several") from error
+    return arguments.real_tensor(name, value).double()
+
+
+def each(name: str, values, count: int) -> list:
+    """One value for each of so many maps, in a list."""
+    items = arguments.sequence(name, values, f"{count} values, one for each map")
+    if len(items) != count:
+        raise ValueError(f"{name} has {len(items)} values; it is for {count} maps")
+    return items

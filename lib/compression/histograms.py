@@ -11,6 +11,8 @@ Sources: arXiv 2004.09602, and TensorRT's calibration, for the divergence. Chapt
 import torch
 from torch import Tensor
 
+from lib.basics import arguments
+
 BINS = 2048  # on each side of 0
 KEPT = 0.9  # of the values, at least; the recipe cuts some in a hundred at most
 
@@ -23,13 +25,15 @@ class Histogram:
     """
 
     def __init__(self, grids: int, device: torch.device | None = None):
-        shape = grids, 2 * BINS
+        shape = arguments.whole_number("grids", grids, 1, 2**20), 2 * BINS
         self.counts = torch.zeros(shape, dtype=torch.float64, device=device)
         self.reach = torch.zeros(grids, device=device)
         self.zeros = torch.zeros(grids, dtype=torch.float64, device=device)
 
     def add(self, rows: Tensor) -> None:
         """Count the values of each grid: (grids, values)."""
+        rows = arguments.real_tensor("rows", rows)
+        arguments.tensor("rows", rows, f"{len(self.counts)} values")
         largest = rows.abs().amax(1)
         empty = self.counts.sum(1) == 0
         self.reach = torch.where(empty, largest, self.reach)
@@ -70,18 +74,21 @@ def least_divergent_end(counts: Tensor, levels: int) -> Tensor:
     cut there, true and rounded histogram are both one spike, and do not diverge at all.
     (That is what happens to numbers that keep away from 0, apache/mxnet#11833.)
     """
+    counts = arguments.real_tensor("counts", counts)
+    arguments.tensor("counts", counts, f"grids {BINS}")
+    levels = arguments.whole_number("levels", levels, 2, BINS)
     stride = max(1, (BINS - levels) // 128)
     ends = torch.tensor([*range(levels, BINS, stride), BINS], device=counts.device)
     kept = _shares(counts).cumsum(1)[:, ends - 1]  # grids, ends
     filled = (counts > 0).cumsum(1)
     has_shape = (kept >= KEPT) & (filled[:, ends - 1] > 1)
     is_whole = filled[:, ends - 1] == filled[:, -1:]  # nothing is cut off
-    distances = divergences(counts, ends.tolist(), levels)
+    distances = _divergences(counts, ends.tolist(), levels)
     distances = distances.where(has_shape | is_whole, torch.inf)
     return ends[distances.argmin(1)]
 
 
-def divergences(counts: Tensor, ends: list[int], levels: int) -> Tensor:
+def _divergences(counts: Tensor, ends: list[int], levels: int) -> Tensor:
     """`divergence` for many ends at once: (grids, ends).
 
     Fast, for a thousand grids: what stands in a level is a difference of two running
@@ -126,11 +133,14 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     >>> round(divergence(counts, end=4, levels=2).item(), 4)
     0.0425
     """
+    counts = arguments.real_tensor("counts", counts)
+    end = arguments.whole_number("end", end, 1, counts.shape[-1] if counts.dim() else 0)
+    levels = arguments.whole_number("levels", levels, 1, end)
     seen = counts[..., :end]
     cut_off = counts[..., end:].sum(-1)
     true = seen.clone()
     true[..., -1] += cut_off  # as if it stood at the edge
-    rounded = rounded_to_levels(seen, true > 0, levels)
+    rounded = _rounded_to_levels(seen, true > 0, levels)
     p = _shares(true)
     q = _shares(rounded)
     ratio = p / q.clamp(min=1e-9)
@@ -138,7 +148,7 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     return terms.where(p > 0, 0.0).sum(-1)  # Eq. 19.11
 
 
-def rounded_to_levels(seen: Tensor, filled: Tensor, levels: int) -> Tensor:
+def _rounded_to_levels(seen: Tensor, filled: Tensor, levels: int) -> Tensor:
     """The histogram when the filled bins of a level share its counts: (..., bins)."""
     bins = seen.shape[-1]
     level = torch.arange(bins, device=seen.device) * levels // bins

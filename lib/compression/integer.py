@@ -90,6 +90,7 @@ def differences(
     """
     checked.flat_graph("fake_quantized", fake_quantized, "qat.prepare makes one")
     arguments.instance("network", network, IntegerNetwork, "convert makes one")
+    arguments.real_tensor("images", images)
     travel = arguments.flag("travel", travel)
     wanted = _Watched(fake_quantized)
     wanted.run(images)

@@ -71,6 +71,8 @@ def rounded_steps(
     >>> steps.tolist(), inside.tolist()
     ([1.0, 2.0, 3.0], [True, True, False])
     """
+    checked.tensors(x=x, scale=scale, zero=zero)
+    checked.ends(low, high)
     zero = zero.round().clamp(low, high)
     q = x * (1 / scale)
     q = q.round_().add_(zero)  # in place: maps are large
@@ -91,6 +93,7 @@ def step_gradient(x: Tensor, scale: Tensor, steps: Tensor, inside: Tensor) -> Te
     >>> step_gradient(x, torch.tensor(0.2), steps, torch.tensor([True, False]))
     tensor([-0.4500,  3.0000])
     """
+    checked.tensors(x=x, scale=scale, steps=steps, inside=inside)
     unrounded = x * (1 / scale)
     return steps - unrounded.mul_(inside)  # Eq. 20.3
 
@@ -133,6 +136,7 @@ def fake_quantize(
     >>> fake_quantize(x, scale, torch.tensor(0), -3, 3)
     tensor([ 0.2000,  0.4000, -0.6000])
     """
+    gain = arguments.real_number("gain", gain)
     real = arguments.real_tensor("x", x)  # half precision would round once more
     scale = arguments.real_tensor("scale", scale)
     zero = arguments.real_tensor("zero", zero)
@@ -161,7 +165,7 @@ class FakeQuantize(nn.Module):
     def __init__(self, scheme: Scheme, channels: int = 1, name: str = "this"):
         super().__init__()
         arguments.instance("scheme", scheme, Scheme)
-        channels = arguments.whole_number("channels", channels, 1)
+        channels = arguments.whole_number("channels", channels, 1, 2**20)
         self.scheme, self.axis, self.name = scheme, scheme.axis, name
         self.low, self.high = scheme.integers()
         self.state, self.observer = "quantize", None

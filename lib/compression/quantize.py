@@ -103,10 +103,12 @@ def _range(least, most) -> tuple[Tensor, Tensor]:
     if least.shape != most.shape and least.dim() and most.dim():
         shapes = f"{tuple(least.shape)} and {tuple(most.shape)}"
         raise ValueError(f"least and most have shapes {shapes}; one value a grid each")
+    if least.numel() == 0 or most.numel() == 0:
+        raise ValueError("least or most is empty: there is no range")
     if not (most - least).isfinite().all():
-        raise ValueError("the range holds NaN or infinity: look at the data first")
+        raise ValueError("least to most holds NaN or infinity: look at the data first")
     if (least > most).any():
-        raise ValueError("the range is upside down: its least value is above its most")
+        raise ValueError("the range is upside down: least is above most")
     return least.clamp(max=0), most.clamp(min=0)
 
 
@@ -329,6 +331,7 @@ class MinMax:
         self, bits: int = 8, symmetric: bool = False, signed: bool = True
     ) -> QParams:
         """The grid over the range that this observer proposes."""
+        integer_range(bits, symmetric, signed)  # says what is wrong with them
         if self.least is None:
             raise ValueError(f"{type(self).__name__} saw no data: call observe first")
         constant = self.axis is None and self.least == self.most
