@@ -104,7 +104,7 @@ def test_a_row_is_what_training_by_hand_gives():
         for group in optimizer.param_groups:
             group["lr"] = TINY.lr * training.warmup_cosine(step, 4, 0)
         if step % 2 == 0:
-            key = training._generator(seed, step // 2)
+            key = training.generator_of(seed, step // 2)
             order = torch.randperm(16, generator=key)
         rows = order[step % 2 * 8 :][:8]
         logits = model(x[rows].float() / 127.5 - 1)

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lib.basics import checkpoints
+from lib.basics import arguments, checkpoints
 
 # Published names end in the first digits of the file's SHA-256: "..._34-f153e0cf.pth".
 # A date has eight digits too, so one of them has to be a letter.
@@ -29,6 +29,7 @@ def read(path: str | PathLike, sha256: str | None = None) -> dict[str, Tensor]:
     Raises OSError if it cannot be opened, ValueError naming it if it is damaged, has
     another hash or holds anything but a dictionary.
     """
+    path = arguments.path("path", path)
     if not os.path.isfile(path) and os.path.exists(path):
         raise ValueError(f"{path}: no file but a folder, a pipe or a device")
     _check_hash(path, sha256)
@@ -78,9 +79,12 @@ def load(
     then nothing has been copied. Old files lack the step counters of batch norms; that
     is allowed, they stay as they are. Returns the model.
     """
+    arguments.instance("model", model, nn.Module)
+    arguments.instance("names", names, dict)
     if isinstance(source, dict):
         state, where = source, "state dict"
     else:
+        source = arguments.path("source", source)
         state, where = read(source, sha256), source
     ours, known = model.state_dict(), set(names.values())
     for key in names.values():

@@ -274,6 +274,8 @@ class NASNet(nn.Module):
 
 def prepare(module: nn.Module, config: Config) -> None:
     """First weights, and what the configuration says about norms and pools."""
+    arguments.instance("module", module, nn.Module)
+    arguments.instance("config", config, Config)
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")

@@ -79,11 +79,15 @@ def network(task: Task, genotype: Genotype, seed: int = 0) -> nasnet.NASNet:
     return memory.channels_last(model)
 
 
-@functools.cache
 def crops(task: Task, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The task's pictures and labels of one split, kept in memory."""
     arguments.instance("task", task, Task)
     arguments.one_of("split", split, ("train", *SPLITS))
+    return _drawn(task, split)
+
+
+@functools.cache
+def _drawn(task: Task, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     look = {"size": task.size, "difficulty": task.difficulty}
     return data.crops(split, getattr(task, split), **look)
 
@@ -115,6 +119,7 @@ def measure(task: Task, text: str, seed: int) -> dict:
 
 def checksum(row: dict) -> int:
     """CRC-32 of a row without its own: one flipped digit, and it is another."""
+    arguments.instance("row", row, dict)
     rest = sorted(item for item in row.items() if item[0] != "crc")
     return zlib.crc32(json.dumps(rest).encode())
 
