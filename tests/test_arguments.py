@@ -157,7 +157,288 @@ def test_long_values_are_cut_in_messages():
 # What still answers in somebody else's words, function by function, with the reason.
 # Shrink it: check the argument where it comes in (`lib.basics.arguments`), see that
 # `python -m tests.walk part.of.a.name` says nothing more, and take the line out.
-KNOWN: dict[str, tuple[str, str]] = {}
+KNOWN: dict[str, tuple[str, str]] = {
+    "basics.checkpoints.load_weights": (
+        "model path",
+        "models and paths are taken as they come",
+    ),
+    "basics.checkpoints.read_checkpoint": (
+        "path",
+        "models and paths are taken as they come",
+    ),
+    "basics.checkpoints.read_weights": (
+        "path",
+        "models and paths are taken as they come",
+    ),
+    "basics.checkpoints.save_weights": (
+        "model path",
+        "models and paths are taken as they come",
+    ),
+    "basics.checkpoints.write_checkpoint": (
+        "path",
+        "models and paths are taken as they come",
+    ),
+    "basics.coco.write_coco": (
+        "dataset folder",
+        "says which class has no .coco(), not which argument",
+    ),
+    "basics.data.crops": (
+        "n",
+        "torch says what is wrong with boxes, scales and fills",
+    ),
+    "basics.data.letterbox": (
+        "size fill",
+        "torch says what is wrong with boxes, scales and fills",
+    ),
+    "basics.data.scale_jitter": (
+        "sample size generator scales keep fill",
+        "torch says what is wrong with boxes, scales and fills",
+    ),
+    "basics.data.scenes": (
+        "n",
+        "torch says what is wrong with boxes, scales and fills",
+    ),
+    "basics.data.unletterbox": (
+        "boxes scale",
+        "torch says what is wrong with boxes, scales and fills",
+    ),
+    "basics.official.load": (
+        "source names",
+        "torch says what is wrong",
+    ),
+    "basics.profiling.compare": (
+        "models *inputs repeats block",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.hypervolume": (
+        "cost quality reference",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.kept_for_backward": (
+        "model *inputs",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.latency": (
+        "model *inputs repeats block",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.macs": (
+        "model *inputs",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.macs_by_module": (
+        "model *inputs depth",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.parameters": (
+        "model",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.pareto_front": (
+        "cost quality",
+        "models and inputs are run as they come",
+    ),
+    "basics.profiling.sizes": (
+        "model",
+        "models and inputs are run as they come",
+    ),
+    "basics.training.accuracy": (
+        "model images labels batch_size",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.convolve": (
+        "image kernel",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.cross_entropy": (
+        "logits labels smoothing",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.fit": (
+        "model dataset loss_fn steps batch_size lr warmup clip every seed",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.normalise": (
+        "images",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.parameter_groups": (
+        "model",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.sgd": (
+        "model lr",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.sgd_step": (
+        "theta gradient velocity lr momentum",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.small_cnn": (
+        "widths num_classes seed",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.warmup_cosine": (
+        "step total warmup",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "book.plots.histogram": (
+        "bins",
+        "matplotlib says what is wrong",
+    ),
+    "compression.export.to_onnx": (
+        "path",
+        "paths are taken as they come",
+    ),
+    "compression.export.to_qdq_onnx": (
+        "fake_quantized path",
+        "paths are taken as they come",
+    ),
+    "compression.qat.calibrate": (
+        "batches",
+        "the message names the map that saw nothing",
+    ),
+    "compression.quantize.from_range": (
+        "least most",
+        'the message says "the range", which is both',
+    ),
+    "compression.sparsity.sensitivity": (
+        "sparsities",
+        'the message says "sparsity", one of them',
+    ),
+    "detection.anchors.anchors": (
+        "image_size config",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.assign": (
+        "anchors boxes labels matched unmatched",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.box_area": (
+        "boxes",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.box_iou": (
+        "a b",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.coverage": (
+        "anchors boxes matched",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.decode": (
+        "codes anchors",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.encode": (
+        "boxes anchors",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.anchors.flatten": (
+        "outputs size",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.bifpn.fast_fusion": (
+        "x weights eps",
+        "a step of a traced forward",
+    ),
+    "detection.bifpn.resample": (
+        "x size",
+        "a step of a traced forward",
+    ),
+    "detection.bifpn.softmax_fusion": (
+        "x weights",
+        "a step of a traced forward",
+    ),
+    "detection.coco_eval.evaluate": (
+        "ground_truth",
+        "names the entry, not the argument",
+    ),
+    "detection.coco_eval.interpolated_precision": (
+        "right false objects",
+        "names the entry, not the argument",
+    ),
+    "detection.coco_eval.match_one_image": (
+        "overlap threshold ignored crowds",
+        "names the entry, not the argument",
+    ),
+    "detection.coco_eval.overlaps": (
+        "detections objects crowd",
+        "names the entry, not the argument",
+    ),
+    "detection.coco_eval.precision_recall": (
+        "ground_truth",
+        "names the entry, not the argument",
+    ),
+    "detection.decoding.clip": (
+        "boxes height width",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.decoding.detect_all": (
+        "pictures",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.decoding.hard_nms": (
+        "boxes scores labels keep",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.decoding.largest": (
+        "values count",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.decoding.postprocess": (
+        "class_outputs box_outputs anchor_boxes sizes threshold",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.decoding.soft_nms": (
+        "boxes scores labels keep",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.detection_loss.detection_loss": (
+        "class_outputs box_outputs targets anchors matched",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.detection_loss.focal_loss": (
+        "logits targets alpha gamma",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.detection_loss.huber_loss": (
+        "error delta",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.detection_loss.prior_bias": (
+        "probability",
+        "torch says what is wrong with a tensor",
+    ),
+    "detection.detectors.crops": (
+        "n",
+        "ten to the power of thirty pictures are really begun",
+    ),
+    "detection.detectors.scenes": (
+        "n",
+        "ten to the power of thirty pictures are really begun",
+    ),
+    "detection.recipes.trained": (
+        "run",
+        "the path is taken as it comes",
+    ),
+    "nas.cells.same_padding": (
+        "size kernel stride",
+        "a traced forward calls it with symbols for numbers",
+    ),
+    "nas.one_shot.mixed_operation": (
+        "shares outputs",
+        "a step of a forward; Supernet looks at the choice",
+    ),
+    "nas.one_shot.output_shares": (
+        "choice",
+        "a step of a forward; Supernet looks at the choice",
+    ),
+    "nas.search_space.same": (
+        "b",
+        "?",
+    ),
+}
 
 
 def public(wing: str) -> set[str]:

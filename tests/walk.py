@@ -511,7 +511,7 @@ CALLS = {
     ),
     "detection.decoding.largest": lambda: dict(values=maps(9), count=3),
     "detection.decoding.best_pairs": lambda: dict(
-        class_outputs=outputs()[0], classes=10, count=20
+        class_outputs=[levels[0] for levels in outputs()[0]], classes=10, count=20
     ),
     "detection.decoding.clip": lambda: dict(boxes=boxes(), height=20, width=20),
     "detection.decoding.hard_nms": lambda: dict(

@@ -22,9 +22,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib.basics import arguments
 from lib.nas.cells import same_padding
 
 # TensorFlow's decay 0.99 is PyTorch's momentum 0.01.
+MOST_LEVELS = 20  # level 20 is one pixel of a million
 BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
 
@@ -85,6 +87,7 @@ def fpn(levels: int) -> Topology:
     Node(level=1, inputs=(1, 3))
     Node(level=0, inputs=(0, 4))
     """
+    levels = arguments.whole_number("levels", levels, 1, MOST_LEVELS)
     coarsest = levels - 1
     nodes = [Node(coarsest, (coarsest,))]
     for level in reversed(range(coarsest)):
@@ -146,7 +149,12 @@ def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tupl
     >>> level_sizes((320, 300), 6, 7)  # 300: 150, 75, 37.5, 19, 9.5, 5, 2.5
     [(5, 5), (3, 3)]
     """
-    height, width = image_size
+    pair = arguments.whole_numbers("image_size", image_size, least=1)
+    if len(pair) != 2:
+        raise arguments.refuse("image_size", image_size, "(height, width)")
+    arguments.whole_number("last", last, 0, MOST_LEVELS)
+    arguments.whole_number("first", first, 0, last)
+    height, width = pair
     sizes = [(height, width)]
     for _ in range(last):
         height, width = halved(height), halved(width)

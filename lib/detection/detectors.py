@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lib.basics import checkpoints, data, memory
+from lib.basics import arguments, checkpoints, data, memory
 from lib.detection import bifpn, categories, efficientnet
 from lib.detection.anchors import AnchorConfig
 from lib.detection.efficientdet import Config, Detector
@@ -129,8 +129,9 @@ def for_short_runs(model: nn.Module) -> nn.Module:
 
 def detector(name: str, num_classes: int = 10) -> Detector:
     """One of `CONFIGS`, "plain", "course" or "lite", with random weights."""
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
+    arguments.whole_number("num_classes", num_classes, 1, 10**6)
     config = replace(CONFIGS[name], num_classes=num_classes)
     return for_short_runs(Detector(backbone(name), config))
 

@@ -19,7 +19,7 @@ from os import PathLike
 
 from torch import Tensor, nn
 
-from lib.basics import memory, official
+from lib.basics import arguments, memory, official
 from lib.detection import bifpn, efficientnet
 from lib.detection.anchors import AnchorConfig
 from lib.detection.categories import COCO, Category, listed
@@ -72,6 +72,7 @@ class Config:
 
 def from_phi(phi: int, **fields) -> Config:
     """The paper's scaling rule; its table (`CONFIGS`) leaves it from phi = 2 on."""
+    phi = arguments.whole_number("phi", phi)
     if not 0 <= phi <= 7:
         raise ValueError(f"phi is {phi}; backbones B0 to B7 allow 0 to 7")
     return Config(
@@ -208,8 +209,9 @@ class Detector(nn.Module):
 
 def efficientdet(name: str, num_classes: int = 90) -> Detector:
     """A row of `CONFIGS`, "d0" to "d7x" or "lite0" to "lite4", with random weights."""
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
+    arguments.whole_number("num_classes", num_classes, 1, 10**6)
     config = replace(CONFIGS[name], num_classes=num_classes)
     backbone = efficientnet.Features(efficientnet.CONFIGS[config.backbone])
     return Detector(backbone, config)

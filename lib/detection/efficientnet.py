@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.basics import memory, official
+from lib.basics import arguments, memory, official
 from lib.nas.cells import SameConv, drop_path
 
 Number = int | float
@@ -45,6 +45,9 @@ def compound(
     >>> round(depth * width**2 * resolution**2, 5)  # 1.2 * 1.21 * 1.3225
     1.92027
     """
+    phi = arguments.real_number("phi", phi, -100, 100)
+    for name, base in {"alpha": alpha, "beta": beta, "gamma": gamma}.items():
+        arguments.real_number(name, base, above=0, most=1000)
     depth = alpha**phi  # Eq. 10.5
     width = beta**phi
     resolution = gamma**phi
@@ -53,6 +56,10 @@ def compound(
 
 def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
     """Multiply-adds as a multiple of the base network's, before any rounding."""
+    for name, factor in {
+        "depth": depth, "width": width, "resolution": resolution,
+    }.items():  # fmt: skip
+        arguments.real_number(name, factor, above=0)
     return depth * width**2 * resolution**2  # Eq. 10.4
 
 
@@ -64,6 +71,9 @@ def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
     >>> scaled_filters(18, 1.1)  # 19.8: 16 is the nearest, but 81 % of it
     24
     """
+    arguments.whole_number("filters", filters, least=1)
+    arguments.real_number("width", width, above=0)
+    arguments.whole_number("divisor", divisor, least=1)
     wanted = filters * width
     multiples = int(wanted + divisor / 2) // divisor
     rounded = max(divisor, multiples * divisor)  # Eq. 10.6
@@ -78,6 +88,8 @@ def scaled_repeats(repeats: int, depth: Number) -> int:
     >>> scaled_repeats(2, 1.1)  # 2.2
     3
     """
+    arguments.whole_number("repeats", repeats, least=0)
+    arguments.real_number("depth", depth, above=0)
     return math.ceil(repeats * depth)  # Eq. 10.7
 
 
@@ -337,7 +349,7 @@ def _prepare(model: nn.Module) -> None:
 
 def variant(name: str, **fields) -> Config:
     """A row of `CONFIGS`, "b0" to "b7" or "lite0" to "lite4", with other `fields`."""
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"name is {name!r}; there is {', '.join(CONFIGS)}")
     return replace(CONFIGS[name], **fields)
 
@@ -348,11 +360,13 @@ def efficientnet(name: str, num_classes: int = 1000, **fields) -> EfficientNet:
     For example `efficientnet("b0", 10, stages=rows, stem_stride=1, width=0.5)`. The
     weights are random; see `load_official` for trained ones.
     """
+    arguments.whole_number("num_classes", num_classes, 0, 10**6)
     return EfficientNet(variant(name, **fields), num_classes)
 
 
 def features(name: str, levels: int = 3, **fields) -> Features:
     """The same network without head and classifier: a backbone for a detector."""
+    arguments.whole_number("levels", levels, least=1)
     return Features(variant(name, **fields), levels)
 
 

@@ -56,10 +56,8 @@ class Space:
         for field, known in (("operations", OPERATIONS), ("combinations", SIGNS)):
             wanted = f"different names of {list(known)}"
             names = arguments.sequence(field, getattr(self, field), wanted)
-            for name in names:
-                if not isinstance(name, str) or name not in known:
-                    raise arguments.refuse(field, getattr(self, field), wanted)
-            if len(set(names)) < len(names):
+            right = {name for name in names if isinstance(name, str) and name in known}
+            if len(right) < len(names):
                 raise arguments.refuse(field, getattr(self, field), wanted)
             object.__setattr__(self, field, tuple(names))
         known_cells = (("normal", "reduction"), ("normal",))
@@ -353,6 +351,9 @@ def canonical(cell: Cell | Genotype) -> Cell | Genotype:
 
 def same(a: Cell | Genotype, b: Cell | Genotype) -> bool:
     """True if both are the same cell, or genotype, in the sense of `canonical`."""
+    for name, cell in (("a", a), ("b", b)):
+        if not isinstance(cell, Cell):
+            _insist_on_genotype(name, cell)
     return canonical(a) == canonical(b)
 
 
