@@ -684,8 +684,9 @@ def test_one_picture_through_a_file(plain):
     """`detect` cannot tell a file from its model; the file knows what it needs."""
     model = detectors.shipped("plain")
     network = export.Network(plain[0])
-    for key in ("image_size", "num_classes", "mean", "std", "anchors"):
+    for key in ("image_size", "num_classes", "mean", "std", "anchors", "categories"):
         assert getattr(network.config, key) == getattr(model.config, key)
+    assert network.config.categories[9] == (10, "9")  # the digit nine, COCO's id 10
     picture = detectors.scenes("test", 1)[0].image
     for ours, wanted in zip(
         decoding.detect(network, picture), decoding.detect(model, picture), strict=True

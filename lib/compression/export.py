@@ -118,6 +118,8 @@ def _write(writer: qdq.Writer, example: Tensor, path: str | PathLike) -> Path:
     if config is not None:
         facts = {key: getattr(config, key) for key in FACTS}
         facts["anchors"] = dataclasses.asdict(config.anchors)
+        if getattr(config, "categories", ()):  # ids and names, where they are known
+            facts["categories"] = config.categories
         helper.set_model_props(proto, {"config": json.dumps(facts)})
     onnx.checker.check_model(proto, full_check=True)
     _prove(proto.SerializeToString(), writer, example)
