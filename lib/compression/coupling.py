@@ -271,16 +271,15 @@ def convolution(tracer, args, outs):
     transposed, groups = args[6], args[8]
     if transposed:
         raise NotImplementedError
-    in_channels, out_channels = x.shape[1], weight.shape[0]
+    in_channels = x.shape[1]
+    out_channels = weight.shape[0]
     read = tracer.axes_of(x)[1]
     filters, columns = tracer.axes_of(weight)[:2]
     if bias is not None:
         tracer.join([filters, tracer.axes_of(bias)[0]])
     if groups == in_channels > 1:
-        repeats = out_channels // groups
-        own = [channel for channel in range(groups) for _ in range(repeats)]
-        tracer.note_depthwise(filters)  # each channel goes on alone, with its filters
-        tracer.join([filters, read and read.take(own)])
+        filters_each = out_channels // groups
+        _depthwise(tracer, read, filters, groups, filters_each)
     elif in_channels > 1:
         _alike_in_groups(tracer, read, groups)
         _alike_in_groups(tracer, filters, groups)
@@ -288,9 +287,17 @@ def convolution(tracer, args, outs):
         tracer.read(first_group, columns)
     pixels = outs[0].numel() // out_channels
     taps = math.prod(weight.shape[2:])
-    made, each = (filters, out_channels), (columns, weight.shape[1])
-    tracer.count(pixels * taps, made, each)
+    rows = filters, out_channels
+    reads = columns, weight.shape[1]
+    tracer.count(pixels * taps, rows, reads)
     return [_just_made(filters, outs[0])]
+
+
+def _depthwise(tracer, read, filters, channels: int, filters_each: int) -> None:
+    """Each channel goes on alone, with the filters that are its own."""
+    tracer.note_depthwise(filters)
+    places = [channel for channel in range(channels) for _ in range(filters_each)]
+    tracer.join([filters, read and read.take(places)])
 
 
 def _alike_in_groups(tracer, axis: Axis | None, groups: int) -> None:

@@ -82,8 +82,9 @@ def magnitude_mask(weight: Float[Tensor, "*n"], sparsity: float) -> Bool[Tensor,
     count = len(magnitude)
     pruned = min(round(sparsity * count), count - 1)
     order = magnitude.argsort(stable=True)
+    smallest = order[:pruned]
     mask = torch.ones_like(magnitude, dtype=torch.bool)
-    mask[order[:pruned]] = False  # Eq. 17.1
+    mask[smallest] = False  # Eq. 17.1
     return mask.view(weight.shape)
 
 
@@ -104,10 +105,12 @@ def global_masks(model: nn.Module, sparsity: float) -> Masks:
     together = torch.cat(flat)
     mask = magnitude_mask(together, sparsity)  # Eq. 17.2
     # One long mask is cut where one layer ends and the next begins.
-    parts = mask.split([len(part) for part in flat])
+    sizes = [len(part) for part in flat]
+    parts = mask.split(sizes)
     masks = {}
     for name, part in zip(weights, parts, strict=True):
-        masks[name] = part.view(weights[name].shape)
+        shape = weights[name].shape
+        masks[name] = part.view(shape)
     return masks
 
 
