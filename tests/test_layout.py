@@ -16,7 +16,9 @@ from lib.book import course
 
 ROOT = course.ROOT
 # Each storey imports only those below it, the first of this list at the bottom. The
-# book stands on exercises alone: what it draws arrives as arguments.
+# book stands on exercises: what it draws arrives as arguments. It shares one module
+# with the subject, the reader of pictures: a second reader would draw boxes on other
+# pixels than the detector saw.
 STOREYS = {
     "basics": (),
     "nas": ("basics",),
@@ -117,7 +119,8 @@ def test_a_module_imports_only_lower_storeys_and_earlier_modules(path):
         if place == wing:
             assert module in earlier, module
         else:
-            assert place in STOREYS[wing], (place, module)
+            reads = (wing, place, module) == ("book", "basics", "photographs")
+            assert reads or place in STOREYS[wing], (place, module)
 
 
 @pytest.mark.parametrize("path", EXERCISES + FRAME, ids=lambda p: p.stem)

@@ -6,7 +6,6 @@ as text; a crowd of boxes is drawn thin, and only the best have labels.
 Call them as `plots.images` and `plots.boxes`. Chapter: every one.
 """
 
-import importlib
 import itertools
 import math
 import textwrap
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from lib.basics import photographs
 from lib.book.figure import (
     DASHES,
     DPI,
@@ -128,11 +128,8 @@ def pixels(name: str, image) -> np.ndarray:
     shape, and for a picture that cannot be read.
     """
     if isinstance(image, str | PathLike | Image.Image):
-        # Looked up when it is needed: the book imports no wing of the subject, and yet
-        # a second reader would draw boxes on other pixels than the detector saw.
-        reader = importlib.import_module("lib.basics.photographs")
         try:
-            return reader.read_image(image).permute(1, 2, 0).numpy()
+            return photographs.read_image(image).permute(1, 2, 0).numpy()
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
