@@ -108,16 +108,29 @@ def resample(images: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     return (above * (256 - down) + below * down) >> 16
 
 
-def affine(pixels, turn, slant, centre) -> np.ndarray:
-    """The matrix that draws an eight-cell digit `pixels` high round a centre.
+def cos_and_sin(turn):
+    """Cosine and sine, in 1/ONE, of the angle whose half has the tangent turn / 256.
 
-    All arguments are int64 arrays (N,), centre (N, 2) in 1/ONE pixels. `turn` is the
-    tangent of half the angle in 1/256: cos = (1-t^2)/(1+t^2) and sin = 2t/(1+t^2) are
-    quotients of integers, so no cosine has to be rounded. `slant` is a shear in 1/ONE.
+    Quotients of integers, (1 - t^2) / (1 + t^2) and 2t / (1 + t^2): no machine has to
+    round a cosine.
+
+    >>> cos, sin = cos_and_sin(128)  # t = 1/2 makes the triangle of 3, 4 and 5
+    >>> round(cos / ONE, 4), round(sin / ONE, 4)
+    (0.6, 0.8)
     """
     whole = 256 * 256 + turn * turn
     cos = ONE * (256 * 256 - turn * turn) // whole
     sin = ONE * 512 * turn // whole
+    return cos, sin
+
+
+def affine(pixels, turn, slant, centre) -> np.ndarray:
+    """The matrix that draws an eight-cell digit `pixels` high round a centre.
+
+    All arguments are int64 arrays (N,), centre (N, 2) in 1/ONE pixels. `turn` is the
+    tangent of half the angle in 1/256, as in `cos_and_sin`, `slant` a shear in 1/ONE.
+    """
+    cos, sin = cos_and_sin(turn)
     step = 8 * CELL * ONE // pixels  # field samples per output pixel
     rows = np.stack(
         [
@@ -137,7 +150,9 @@ def ink(heights: np.ndarray, level, pixels) -> np.ndarray:
     A low level draws bold strokes. The slope grows with the size of the digit, so
     the edge is about a pixel and a half wide at every size.
     """
-    return np.clip(((heights - level) * (2 * pixels) >> 8) + 128, 0, 256)
+    above = heights - level
+    steep = above * (2 * pixels) >> 8
+    return np.clip(steep + 128, 0, 256)  # half covered where the field is at the level
 
 
 def pose(dice: Dice, count: int, mille: int):
@@ -170,25 +185,33 @@ def fragments(dice: Dice, height_fields, count: int) -> np.ndarray:
 def lines(dice: Dice, count: int, size: int) -> np.ndarray:
     """Ink (N, size, size) of straight lines at any angle, one to a few pixels wide."""
     turn = dice.between(-256, 256, count, 1, 1)
-    whole = 256 * 256 + turn * turn
-    cos, sin = ONE * (256 * 256 - turn * turn) // whole, ONE * 512 * turn // whole
-    x = (dice.between(0, size - 1, count, 1, 1) - np.arange(size)) * cos
-    y = (dice.between(0, size - 1, count, 1, 1) - np.arange(size)[:, None]) * sin
-    half = dice.between(ONE // 2, ONE + size * ONE // 64, count, 1, 1)
-    return np.clip((half - np.abs(x + y)) >> 8, 0, 256)
+    cos, sin = cos_and_sin(turn)
+    columns = np.arange(size)
+    rows = np.arange(size)[:, None]
+    x = dice.between(0, size - 1, count, 1, 1) - columns  # N 1 size
+    y = dice.between(0, size - 1, count, 1, 1) - rows  # N size 1
+    distance = np.abs(x * cos + y * sin)  # of each pixel from the line, N size size
+    half_width = dice.between(ONE // 2, ONE + size * ONE // 64, count, 1, 1)
+    return np.clip((half_width - distance) >> 8, 0, 256)
 
 
 def blobs(dice: Dice, count: int, size: int) -> np.ndarray:
     """Ink (N, size, size) of soft discs, a sixteenth to a sixth of the size wide."""
     radius = dice.between(size // 16 + 1, size // 6 + 1, count, 1, 1)
-    x = dice.between(0, size - 1, count, 1, 1) - np.arange(size)
-    y = dice.between(0, size - 1, count, 1, 1) - np.arange(size)[:, None]
-    return np.clip((radius * radius - x * x - y * y) * 256 // (2 * radius), 0, 256)
+    columns = np.arange(size)
+    rows = np.arange(size)[:, None]
+    x = dice.between(0, size - 1, count, 1, 1) - columns  # N 1 size
+    y = dice.between(0, size - 1, count, 1, 1) - rows  # N size 1
+    inside = radius * radius - x * x - y * y  # above 0 in the disc, N size size
+    return np.clip(inside * 256 // (2 * radius), 0, 256)
 
 
 def blend(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Colour (N, 3) laid over canvas (N, 3, h, w) where cover (N, h, w) says 0..256."""
-    return canvas + ((colour[:, :, None, None] - canvas) * cover[:, None] >> 8)
+    colour = colour[:, :, None, None]  # N 3 1 1
+    cover = cover[:, None]  # N 1 h w
+    change = (colour - canvas) * cover >> 8
+    return canvas + change
 
 
 def tints(dice: Dice, count: int, strength: int) -> np.ndarray:
@@ -220,17 +243,18 @@ def ground(dice: Dice, count: int, size: int, mille: int):
 
 def inks(dice: Dice, grey: np.ndarray, mille: int) -> np.ndarray:
     """Ink colours (N, 3): lighter than a dark ground, darker than a light one."""
-    contrast = dice.between(mix(90, 26, mille), mix(120, 70, mille), len(grey))
+    least, most = mix(90, 26, mille), mix(120, 70, mille)
+    contrast = dice.between(least, most, len(grey))
     lighter = np.where(grey < 128, 1, -1)
-    return (grey + lighter * contrast)[:, None] + tints(dice, len(grey), 44)
+    brightness = grey + lighter * contrast
+    return brightness[:, None] + tints(dice, len(grey), 44)
 
 
 def develop(dice: Dice, canvas: np.ndarray, mille: int) -> np.ndarray:
     """The finished picture: pixel noise added, clipped to 0..255, uint8."""
     grain = mix(4, 30, mille)
-    return np.clip(canvas + dice.between(-grain, grain, *canvas.shape), 0, 255).astype(
-        np.uint8
-    )
+    noise = dice.between(-grain, grain, *canvas.shape)
+    return np.clip(canvas + noise, 0, 255).astype(np.uint8)
 
 
 def clutter(dice: Dice, canvas, grey, height_fields, mille: int) -> np.ndarray:
@@ -252,7 +276,8 @@ def add_clutter(dice: Dice, canvas, cover, grey, mille: int) -> np.ndarray:
     It is never the last thing drawn, so it lies behind the digits.
     """
     here = dice.between(0, 999, len(canvas)) < mix(50, 750, mille)
-    cover = cover * here[:, None, None] * mix(96, 208, mille) >> 8
+    strength = mix(96, 208, mille)
+    cover = cover * here[:, None, None] * strength >> 8
     return blend(canvas, cover, inks(dice, grey, mille))
 
 
