@@ -207,7 +207,7 @@ KNOWN: dict[str, tuple[str, str]] = {
         "torch says what is wrong",
     ),
     "basics.profiling.compare": (
-        "models *inputs repeats block",
+        "*inputs",
         "models and inputs are run as they come",
     ),
     "basics.profiling.hypervolume": (
@@ -215,31 +215,23 @@ KNOWN: dict[str, tuple[str, str]] = {
         "models and inputs are run as they come",
     ),
     "basics.profiling.kept_for_backward": (
-        "model *inputs",
+        "*inputs",
         "models and inputs are run as they come",
     ),
     "basics.profiling.latency": (
-        "model *inputs repeats block",
+        "*inputs",
         "models and inputs are run as they come",
     ),
     "basics.profiling.macs": (
-        "model *inputs",
+        "*inputs",
         "models and inputs are run as they come",
     ),
     "basics.profiling.macs_by_module": (
-        "model *inputs depth",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.parameters": (
-        "model",
+        "*inputs",
         "models and inputs are run as they come",
     ),
     "basics.profiling.pareto_front": (
         "cost quality",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.sizes": (
-        "model",
         "models and inputs are run as they come",
     ),
     "basics.training.accuracy": (
@@ -286,14 +278,6 @@ KNOWN: dict[str, tuple[str, str]] = {
         "bins",
         "matplotlib says what is wrong",
     ),
-    "compression.export.to_onnx": (
-        "path",
-        "paths are taken as they come",
-    ),
-    "compression.export.to_qdq_onnx": (
-        "fake_quantized path",
-        "paths are taken as they come",
-    ),
     "compression.qat.calibrate": (
         "batches",
         "the message names the map that saw nothing",
@@ -306,24 +290,12 @@ KNOWN: dict[str, tuple[str, str]] = {
         "sparsities",
         'the message says "sparsity", one of them',
     ),
-    "detection.anchors.anchors": (
-        "image_size config",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.assign": (
-        "anchors boxes labels matched unmatched",
-        "torch says what is wrong with a tensor",
-    ),
     "detection.anchors.box_area": (
         "boxes",
         "torch says what is wrong with a tensor",
     ),
     "detection.anchors.box_iou": (
         "a b",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.coverage": (
-        "anchors boxes matched",
         "torch says what is wrong with a tensor",
     ),
     "detection.anchors.decode": (
@@ -370,12 +342,12 @@ KNOWN: dict[str, tuple[str, str]] = {
         "ground_truth",
         "names the entry, not the argument",
     ),
-    "detection.decoding.clip": (
-        "boxes height width",
+    "detection.decoding.best_pairs": (
+        "class_outputs classes count",
         "torch says what is wrong with a tensor",
     ),
-    "detection.decoding.detect_all": (
-        "pictures",
+    "detection.decoding.clip": (
+        "boxes height width",
         "torch says what is wrong with a tensor",
     ),
     "detection.decoding.hard_nms": (
@@ -386,16 +358,8 @@ KNOWN: dict[str, tuple[str, str]] = {
         "values count",
         "torch says what is wrong with a tensor",
     ),
-    "detection.decoding.postprocess": (
-        "class_outputs box_outputs anchor_boxes sizes threshold",
-        "torch says what is wrong with a tensor",
-    ),
     "detection.decoding.soft_nms": (
         "boxes scores labels keep",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.detection_loss.detection_loss": (
-        "class_outputs box_outputs targets anchors matched",
         "torch says what is wrong with a tensor",
     ),
     "detection.detection_loss.focal_loss": (
@@ -404,10 +368,6 @@ KNOWN: dict[str, tuple[str, str]] = {
     ),
     "detection.detection_loss.huber_loss": (
         "error delta",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.detection_loss.prior_bias": (
-        "probability",
         "torch says what is wrong with a tensor",
     ),
     "detection.detectors.crops": (
@@ -433,10 +393,6 @@ KNOWN: dict[str, tuple[str, str]] = {
     "nas.one_shot.output_shares": (
         "choice",
         "a step of a forward; Supernet looks at the choice",
-    ),
-    "nas.search_space.same": (
-        "b",
-        "?",
     ),
 }
 

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.basics import modes
+from lib.basics import arguments, modes
 
 # The timer brings torch's extension compiler, which complains of a missing GPU.
 _compiler = logging.getLogger("torch.utils.cpp_extension")
@@ -55,6 +55,7 @@ def sizes(model: nn.Module) -> Sizes:
     >>> sizes(nn.Conv2d(3, 8, 3)).trainable  # 8 filters of 3 * 9, and 8 biases
     224
     """
+    arguments.instance("model", model, nn.Module)
     weights = list(model.parameters())
     buffers = list(model.buffers())
     for tensor in weights + buffers:
@@ -104,6 +105,7 @@ def macs(model: nn.Module, *inputs: Tensor) -> int:
     >>> macs(layer, torch.zeros(1, 4, 10, 10))  # 5 * 5 places, 8 filters of 2 * 9
     3600
     """
+    arguments.instance("model", model, nn.Module)
     counter = _count(model, inputs)
     flops = counter.get_total_flops()
     return flops // 2
@@ -116,7 +118,8 @@ def macs_by_module(model: nn.Module, *inputs: Tensor, depth: int = 1) -> dict[st
     computes outside these parts stands under "(rest)"; the values sum to `macs`. Parts
     without multiply-adds have no row.
     """
-    if depth < 1:
+    arguments.instance("model", model, nn.Module)
+    if arguments.whole_number("depth", depth) < 1:
         raise ValueError(f"depth is {depth}: the children of the model are at depth 1")
     counter, rows = _count(model, inputs), {}
     for key, operators in counter.get_flop_counts().items():
@@ -176,8 +179,11 @@ def interleave(
     `Latency.times` holds the rounds in order. Source: torch.utils.benchmark.Timer.
     """
     for name, value in {"threads": threads, "repeats": repeats}.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}: it must be at least 1")
+        arguments.whole_number(name, value, 1, 10**6)
+    arguments.real_number("block", block, least=0, most=10**6)
+    arguments.instance("functions", functions, dict)
+    for name, function in functions.items():
+        arguments.function(f"functions[{name!r}]", function, "without arguments")
     if not functions:
         raise ValueError("nothing to time: `functions` is empty")
     timers = {
@@ -215,6 +221,9 @@ def compare(
     time / time of the first in that round: both met the same neighbours. Evaluation
     mode, no gradients. `timing`: threads, repeats and block, as for `interleave`.
     """
+    arguments.instance("models", models, dict)
+    for name, model in models.items():
+        arguments.instance(f"models[{name!r}]", model, nn.Module)
     together = nn.ModuleList(models.values())
     if any(tensor.is_meta for tensor in [*together.parameters(), *inputs]):
         raise ValueError("nothing runs on the meta device: use a real one for times")
@@ -235,6 +244,7 @@ def latency(model: nn.Module, *inputs: Tensor, **timing: Number) -> Latency:
 
     To rank models use `compare`: two runs in sequence may meet two different machines.
     """
+    arguments.instance("model", model, nn.Module)
     return compare({"model": model}, *inputs, **timing)["model"].latency
 
 
@@ -304,6 +314,7 @@ def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
     Every tensor that some derivative needs, each storage once, without the parameters
     and the inputs. Works on a copy: gradients and running statistics stay.
     """
+    arguments.instance("model", model, nn.Module)
     model = copy.deepcopy(model).train()
     held = [*model.parameters(), *model.buffers(), *inputs]
     known = {id(tensor.untyped_storage()) for tensor in held}

@@ -32,7 +32,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from lib.basics import checkpoints, shipped
+from lib.basics import arguments, checkpoints, shipped
 from lib.compression import deployed, qat, qdq
 from lib.detection.anchors import AnchorConfig
 
@@ -48,6 +48,7 @@ def to_onnx(model: nn.Module, example_input: Tensor, path: str | PathLike) -> Pa
     another batch, and other values. ValueError names an operator without an ONNX form;
     then, and if the disk is full, nothing stands at `path` that was not there before.
     """
+    arguments.path("path", path)
     if not isinstance(model, fx.GraphModule):
         model = deployed.deployed(model, example_input)
     return _write(qdq.Writer(model), example_input, path)
@@ -62,6 +63,8 @@ def to_qdq_onnx(
     them (U8S8). ValueError if nothing is quantized, or something to more than 8 bits;
     UserWarning if weights are so large that x86 without VNNI loses part of the sums.
     """
+    arguments.path("path", path)
+    arguments.instance("fake_quantized", fake_quantized, nn.Module)
     kinds = {type(module) for module in fake_quantized.modules()}
     if not isinstance(fake_quantized, fx.GraphModule) or qat.FakeQuantize not in kinds:
         raise ValueError("nothing is quantized: give what `qat.prepare` returns")

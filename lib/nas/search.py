@@ -188,7 +188,7 @@ def successive_halving(
     cells = _affordable(log.budget, rungs, eta)
     if cells < eta ** (len(rungs) - 1):
         raise ValueError(
-            f"budget is {budget} epochs: with eta {eta} no cell would reach {rungs[-1]}"
+            f"budget is {budget} epochs: no cell would reach {rungs[-1]} with eta {eta}"
         )
     rng = random.Random(arguments.seed(seed))
     alive = _distinct_cells(space, cells, rng)
