@@ -87,12 +87,14 @@ def load(
         source = arguments.path("source", source)
         state, where = read(source, sha256), source
     ours, known = model.state_dict(), set(names.values())
-    for key in names.values():
-        if key not in state and not key.endswith("num_batches_tracked"):
-            raise ValueError(f"{where}: {key!r} is missing; nothing was loaded")
-    for key in state:
-        if key not in known:
-            raise ValueError(f"{where}: {key!r} is unknown; nothing was loaded")
+    missing = [key for key in names.values() if key not in state]
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    unknown = [key for key in state if key not in known]
+    # Both in one message: together they tell of a renaming.
+    faults = [f"{key!r} is missing" for key in missing[:1]]
+    faults += [f"{key!r} is unknown" for key in unknown[:1]]
+    if faults:
+        raise ValueError(f"{where}: {', '.join(faults)}; nothing was loaded")
     pairs = [(ours[mine], key) for mine, key in names.items() if key in state]
     for target, key in pairs:
         if fault := _misfit(state[key], target):
