@@ -34,13 +34,7 @@ def _from_zero(x, zero_point, name: str = "x") -> Tensor:
 
 
 def _grid(name: str, value) -> QParams:
-    """A grid of one step, for a map."""
-    arguments.instance(name, value, QParams, "quantize.choose_qparams makes one")
-    for part in ("scale", "zero_point"):
-        arguments.tensor(f"{name}.{part}", getattr(value, part), "...")
-    if value.scale.numel() != 1:
-        raise ValueError(f"{name} has {value.scale.numel()} steps; a map has one")
-    return value
+    return checked.grid_of_map(name, value, QParams)
 
 
 # ------------------------------------------------------ real factors become integers
@@ -87,10 +81,11 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
     >>> weights.tolist(), step == 0.5 / 2**22
     ([4194304, 1048576], True)
     """
-    steps = checked.reals("steps", arguments.sequence("steps", steps)).tolist()
+    steps = arguments.sequence("steps", steps)
+    steps = [arguments.real_number("steps", step) for step in steps]
     largest = arguments.whole_numbers("largest", largest, least=1)
-    if len(steps) != len(largest) or not all(map(math.isfinite, steps)):
-        raise ValueError(f"steps is {steps}, largest {largest}; a finite one for each")
+    if len(steps) != len(largest):
+        raise ValueError(f"steps is {steps}, largest {largest}; one for each map")
     lengths = [abs(step) for step in steps]
     longest = max(lengths)
     if longest == 0:
@@ -117,11 +112,14 @@ def accumulator_bound(weight: Tensor, bias: Tensor | None, largest: int) -> Tens
     40680
     """
     weight = checked.integer_tensor("weight", weight)
-    magnitudes = weight.long().abs().flatten(1)  # filters, taps
-    bound = magnitudes.sum(1) * arguments.whole_number("largest", largest, 0, 2**31)
+    largest = arguments.whole_number("largest", largest, 0, 2**31)
+    magnitudes = weight.long().abs()
+    per_filter = magnitudes.flatten(1).sum(1)
+    bound = per_filter * largest  # filters
     if bias is None:
         return bound
-    return bound + checked.integer_tensor("bias", bias).long().abs()
+    bias = checked.integer_tensor("bias", bias)
+    return bound + bias.long().abs()
 
 
 # ----------------------------------------------------------------------- requantization

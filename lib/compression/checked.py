@@ -165,3 +165,13 @@ def each(name: str, values, count: int) -> list:
     if len(items) != count:
         raise ValueError(f"{name} has {len(items)} values; it is for {count} maps")
     return items
+
+
+def grid_of_map(name: str, value, kind: type):
+    """A grid of one step, for a map."""
+    arguments.instance(name, value, kind, "quantize.choose_qparams makes one")
+    for part in ("scale", "zero_point"):
+        arguments.tensor(f"{name}.{part}", getattr(value, part), "...")
+    if value.scale.numel() != 1:
+        raise ValueError(f"{name} has {value.scale.numel()} steps; a map has one")
+    return value

@@ -134,7 +134,8 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     0.0425
     """
     counts = arguments.real_tensor("counts", counts)
-    end = arguments.whole_number("end", end, 1, counts.shape[-1] if counts.dim() else 0)
+    bins = counts.shape[-1] if counts.dim() else 0
+    end = arguments.whole_number("end", end, 1, bins)
     levels = arguments.whole_number("levels", levels, 1, end)
     seen = counts[..., :end]
     cut_off = counts[..., end:].sum(-1)

@@ -93,9 +93,11 @@ def step_gradient(x: Tensor, scale: Tensor, steps: Tensor, inside: Tensor) -> Te
     >>> step_gradient(x, torch.tensor(0.2), steps, torch.tensor([True, False]))
     tensor([-0.4500,  3.0000])
     """
-    checked.tensors(x=x, scale=scale, steps=steps, inside=inside)
+    checked.tensors(x=x, scale=scale)
+    checked.tensors(steps=steps, inside=inside)
     unrounded = x * (1 / scale)
-    return steps - unrounded.mul_(inside)  # Eq. 20.3
+    unrounded_inside = unrounded.mul_(inside)
+    return steps - unrounded_inside  # Eq. 20.3
 
 
 class StraightThrough(torch.autograd.Function):
