@@ -120,6 +120,9 @@ export.operator_counts(floats)
 # `export.Network` runs a file as if it were the model.
 # We ask for $10^{-4}$, for batches of 1, 2 and 5, although the example had one picture:
 # the file says "batch" where a number could stand.
+# `to_onnx` itself asks the same before it writes: the file has to give what the graph gives,
+# for three pictures of noise that nobody has seen.
+# What only held for the example is refused, not shipped.
 
 # %% tags=["core", "slide"]
 runner = export.Network(floats)

@@ -32,9 +32,17 @@ def fold(weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor):
     """Weight and bias of one layer that does its own work, then `scale` and `shift`.
 
     `weight` is (filters, ...) of a convolution or a linear layer, the others (filters).
+    By hand: (2 x + 1) * 3 + 5 is 6 x + 8.
+
+    >>> one = torch.ones(1)
+    >>> fold(2 * one[:, None], one, 3 * one, 5 * one)
+    (tensor([[6.]]), tensor([8.]))
     """
-    scaled = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))  # Eq. 19.9
-    return scaled, shift if bias is None else bias * scale + shift
+    for_each_filter = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    scaled = weight * for_each_filter  # Eq. 19.9
+    if bias is None:
+        return scaled, shift
+    return scaled, bias * scale + shift
 
 
 def affine(gamma, beta, mean: Tensor, variance: Tensor, eps: float):
