@@ -2,7 +2,7 @@
 
 There onnxruntime adds pairs of products in 16 bits (Eq. 22.5); most machines that
 tests run on today do not. More names of test files or options of pytest may follow.
-An emulator is slow (an hour or so for the whole of test_export.py): so this is no part
+An emulator is slow (an hour or more for all of test_export.py): so this is no part
 of `make test`; README says when it was run last.
 """
 
