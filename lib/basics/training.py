@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from tqdm import auto, std
 
-from lib.basics import memory, modes
+from lib.basics import arguments, memory, modes
 from lib.basics.checkpoints import ResumableRun, describe, load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
@@ -166,6 +166,9 @@ def small_cnn(
     A 2x2 maximum halves the picture between two widths; the head is a mean over it and
     one linear layer. `forward(B 3 H W) -> (B, num_classes)` logits.
     """
+    widths = arguments.whole_numbers("widths", widths, least=1)
+    num_classes = arguments.whole_number("num_classes", num_classes, 1, 10**6)
+    seed = arguments.seed(seed)
     layers, channels = [], 3
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put
         torch.manual_seed(seed)
@@ -201,6 +204,10 @@ def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500
 ) -> float:
     """Share of right answers in [0, 1], in eval mode; each part's mode is put back."""
+    arguments.instance("model", model, nn.Module)
+    arguments.tensor("images", images, "...")
+    arguments.tensor("labels", labels, "...")
+    batch_size = arguments.whole_number("batch_size", batch_size, 1, 2**31)
     device = next(model.parameters()).device
     right = 0
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
@@ -331,6 +338,9 @@ def fit(
     end only); a call with the same arguments goes on from there. Seed and epoch give
     the order of samples. Raises `NonFiniteLoss`, `ValueError`.
     """
+    arguments.instance("model", model, nn.Module)
+    arguments.function("loss_fn", loss_fn, "loss_fn(model, batch) -> (loss, logs)")
+    seed = arguments.seed(seed)
     batches = Batches(dataset, batch_size, collate, seed)
     total = _steps_in_all(batches, batch_size, steps, epochs)
     device = next(model.parameters()).device
