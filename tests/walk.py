@@ -673,6 +673,7 @@ NOT_WALKED = {
     "detection.bifpn.weighted_sum": "a step of fast_fusion, which is walked",
     "detection.bifpn.official_names": "for load_official",
     "detection.anchors.insist_objects": "the check itself",
+    "detection.anchors.insist_outputs": "the check itself",
     "detection.efficientdet.official_names": "for load_official",
     "detection.efficientdet.load_official": "official.load is walked",
     "detection.detection_loss.loss_of_assigned": "a step of detection_loss",

@@ -206,7 +206,6 @@ def accuracy(
     """Share of right answers in [0, 1], in eval mode; each part's mode is put back."""
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "...")
-    arguments.tensor("labels", labels, "...")
     batch_size = arguments.whole_number("batch_size", batch_size, 1, 2**31)
     device = next(model.parameters()).device
     right = 0
@@ -338,8 +337,6 @@ def fit(
     end only); a call with the same arguments goes on from there. Seed and epoch give
     the order of samples. Raises `NonFiniteLoss`, `ValueError`.
     """
-    arguments.instance("model", model, nn.Module)
-    arguments.function("loss_fn", loss_fn, "loss_fn(model, batch) -> (loss, logs)")
     seed = arguments.seed(seed)
     batches = Batches(dataset, batch_size, collate, seed)
     total = _steps_in_all(batches, batch_size, steps, epochs)

@@ -245,6 +245,8 @@ def build(task: Task, executor: Executor, folder: str | Path, cells=None) -> int
     arguments.instance("executor", executor, Executor)
     wanted = units(task, cells)
     folder = Path(arguments.path("folder", folder))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder is {folder}, which is no folder")
     folder.mkdir(parents=True, exist_ok=True)
     done = read_shards(task, folder)
     missing = [unit for unit in wanted if unit not in done]
