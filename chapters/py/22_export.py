@@ -70,7 +70,7 @@ from lib.book.notebook import (
     solution,
     table,
 )
-from lib.compression import deployed, export, grids, operators, qat, quantize
+from lib.compression import deployed, export, grids, pooling, qat, quantize
 from lib.detection import coco_eval, decoding, detectors
 
 device = setup("22_export", seed=0)
@@ -290,7 +290,7 @@ plots.bars(stay, y_label="nodes after fusion, course", says=says)
 # Here $(4 - 1) \cdot 2 + 3 - 6 - 1 = 2$.
 
 # %% tags=["deep"]
-show(operators.pool)
+show(pooling.pool)
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)

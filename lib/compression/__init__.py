@@ -19,6 +19,7 @@ checked             layers, batches, damages, integers that are given; for qat,
 qat             20  fake quantization, straight-through, learned steps, mixed bits
 arithmetic          operators on integers: multipliers, shifts; for integer
 integer         21  the rounding network without a real number in it
+pooling             a pool of a flat graph as an ONNX node; for operators
 operators           what ONNX calls each operator of a flat graph; for export
 qdq                 pairs Q and DQ where a graph rounds; for export
 export          22  ONNX in floats and in integers, from our own scales

@@ -37,6 +37,7 @@ from lib.compression import deployed, qat, qdq
 from lib.detection.anchors import AnchorConfig
 
 OPSET, IR = 18, 9  # both of 2023: what other runtimes have learned by now
+WARM_UP = 3  # runs of a profile that are not counted
 FACTS = ("image_size", "num_classes", "mean", "std", "anchors")  # what detecting needs
 
 
@@ -329,30 +330,46 @@ def profile(path: str | PathLike, images: Tensor, runs: int = 20) -> dict[str, f
     The median run of each node, summed. Convolutions are told apart by their filters:
     "conv depthwise", "conv 1x1", "conv 3x3".
     """
-    filters = {}
-    for node in _graph(path).node:
+    kinds_in_file = _convolutions(_graph(path))
+    times: dict[str, list[float]] = collections.defaultdict(list)  # of each node
+    kinds: dict[str, str] = {}
+    for event in _events(path, images, runs + WARM_UP):
+        name, is_kernel, _ = event["name"].partition("_kernel_time")
+        if not is_kernel:
+            continue
+        name_in_file = name.partition("_token_")[0]  # a fused node adds this
+        kind = kinds_in_file.get(name_in_file)
+        kinds[name] = kind or _kind(event["args"])
+        milliseconds = event["dur"] / 1000
+        times[name].append(milliseconds)
+    total = collections.Counter()
+    for name, each in times.items():
+        measured = each[WARM_UP:]
+        total[kinds[name]] += statistics.median(measured)
+    return dict(total.most_common())
+
+
+def _convolutions(graph: onnx.GraphProto) -> dict[str, str]:
+    """What each convolution of a file does, by its name: "conv 3x3"."""
+    kinds = {}
+    for node in graph.node:
+        if node.op_type != "Conv":
+            continue
         how = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        if node.op_type == "Conv":
-            kind = "x".join(map(str, how["kernel_shape"]))
-            filters[node.name] = f"conv {'depthwise' if how['group'] > 1 else kind}"
+        shape = "x".join(map(str, how["kernel_shape"]))
+        kinds[node.name] = f"conv {'depthwise' if how['group'] > 1 else shape}"
+    return kinds
+
+
+def _events(path: str | PathLike, images: Tensor, runs: int) -> list[dict]:
+    """What onnxruntime's own profiler writes down of some runs."""
     with tempfile.TemporaryDirectory() as folder:
         where = str(Path(folder) / "profile")
         run = session(path, enable_profiling=True, profile_file_prefix=where)
         feed = {run.get_inputs()[0].name: images.numpy()}
-        for _ in range(runs + 3):
+        for _ in range(runs):
             run.run(None, feed)
-        events = json.loads(Path(run.end_profiling()).read_text("utf-8"))
-    times, kinds = collections.defaultdict(list), {}
-    for event in events:
-        name, mark, _ = event["name"].partition("_kernel_time")
-        if mark:
-            times[name].append(event["dur"] / 1000)
-            name_in_file = name.partition("_token_")[0]  # the fused one adds this
-            kinds[name] = filters.get(name_in_file) or _kind(event["args"])
-    total = collections.Counter()
-    for name, each in times.items():
-        total[kinds[name]] += statistics.median(each[3:])  # the first ones warm up
-    return dict(total.most_common())
+        return json.loads(Path(run.end_profiling()).read_text("utf-8"))
 
 
 def _kind(facts: dict) -> str:

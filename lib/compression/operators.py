@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from lib.compression import pooling
+
 try:
     import onnx
 except ImportError as error:
@@ -223,44 +225,6 @@ def _addcmul(g: Writer, node, x, a, b, value):
     return g.add("Add", [g.names[x], product], node)
 
 
-def pool(g: Writer, node, kind, x, kernel, stride, padding, dilation, **how):
-    """Pads are written down: ONNX's ceil_mode counts windows that torch leaves out."""
-    kernel, padding, dilation = _pair(kernel), _pair(padding), _pair(dilation)
-    stride = _pair(stride or kernel)
-    pads_behind = []
-    for i in (0, 1):
-        size, windows = g.picture(x)[i], g.picture(node)[i]
-        reach = (windows - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1
-        pads_behind.append(max(0, reach - size - padding[i]))  # Eq. 22.4
-    hangs_over = any(e > p for e, p in zip(pads_behind, padding, strict=True))
-    if how.get("count_include_pad") and hangs_over:
-        raise ValueError(
-            f"{node.name}: windows that hang over count pads; no ONNX form"
-        )
-    how |= {"kernel_shape": kernel, "strides": stride}
-    how["pads"] = [*padding, *pads_behind]
-    if kind == "MaxPool":
-        how["dilations"] = dilation
-    return g.add(kind, [g.names[x]], node, **how)
-
-
-def _pair(value) -> list[int]:
-    """The two sizes of a window, of which torch may write one."""
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    return values * (2 // len(values))
-
-
-def _max_pool(g: Writer, node, x, kernel, stride, padding, dilation, ceil):
-    return pool(g, node, "MaxPool", x, kernel, stride, padding, dilation)
-
-
-def _average_pool(g: Writer, node, x, kernel, stride, padding, ceil, count, divisor):
-    if divisor is not None:
-        raise ValueError(f"{node.name}: a divisor of its own has no ONNX form")
-    how = {"count_include_pad": int(count)}
-    return pool(g, node, "AveragePool", x, kernel, stride, padding, 1, **how)
-
-
 def _mean(g: Writer, node, x, axes, keep=False, dtype=None):
     if not axes or dtype not in (None, torch.float32):
         raise ValueError(f"{node.name}: a mean names its axes, and is of float32")
@@ -387,8 +351,8 @@ OPERATORS = {
     aten.relu.default: _clip,
     aten.hardtanh.default: _clip,
     aten.clamp.default: _clip,
-    aten.max_pool2d.default: _max_pool,
-    aten.avg_pool2d.default: _average_pool,
+    aten.max_pool2d.default: pooling.max_pool,
+    aten.avg_pool2d.default: pooling.average_pool,
     aten.mean.dim: _mean,
     aten.upsample_nearest2d.vec: _resize,
     aten.pad.default: _pad,
