@@ -35,20 +35,28 @@ class Controller(nn.Module):
 
     def __init__(self, space: Space, hidden: int = 100, seed: int = 0):
         super().__init__()
-        self.sizes = [len(decision.options) for decision in decisions(space)]
-        self.open = [t for t, size in enumerate(self.sizes) if size > 1]
-        self.hidden = arguments.whole_number("hidden", hidden, 1, 10**5)
-        generator = torch.Generator().manual_seed(arguments.seed(seed))
+        hidden = arguments.whole_number("hidden", hidden, 1, 10**5)
+        seed = arguments.seed(seed)
+        self.hidden = hidden
+        self.sizes: list[int] = []  # options of each decision
+        self.open: list[int] = []  # the decisions that have two or more
+        self.first: list[int] = []  # each decision's first row of the embedding
+        rows = 1  # row 0 starts the sequence; then a row for each option
+        for t, decision in enumerate(decisions(space)):
+            size = len(decision.options)
+            if size > 1:
+                self.open.append(t)
+            self.sizes.append(size)
+            self.first.append(rows)
+            rows += size
         with torch.random.fork_rng(devices=[]):  # torch draws weights that we replace
             self.cell = nn.LSTMCell(hidden, hidden)
-            # Row 0 starts the sequence; each option of each decision has its own row.
-            self.embedding = nn.Embedding(1 + sum(self.sizes), hidden)
-            heads = [nn.Linear(hidden, self.sizes[t]) for t in self.open]
-            self.heads = nn.ModuleList(heads)
-        for weight in self.parameters():
-            if not weight.is_meta:
-                uniform = torch.rand(weight.shape, generator=generator, device="cpu")
-                weight.data.copy_(0.2 * uniform - 0.1)
+            self.embedding = nn.Embedding(rows, hidden)
+            self.heads = nn.ModuleList()
+            for t in self.open:
+                head = nn.Linear(hidden, self.sizes[t])
+                self.heads.append(head)
+        _start_uniform(self, seed)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of each row of tokens, and its entropy: (B,) and (B,).
@@ -66,11 +74,7 @@ class Controller(nn.Module):
         >>> round(1 / log_p.exp().item())
         2916
         """
-        arguments.tensor("tokens", tokens, "B T")
-        if tokens.shape[1] != len(self.sizes):
-            raise ValueError(
-                f"tokens has shape {tuple(tokens.shape)}; a row has {len(self.sizes)}"
-            )
+        _insist_on_rows(tokens, len(self.sizes))
 
         def given(t: int, log_probs: Tensor) -> Tensor:
             return tokens[:, t]  # B
@@ -84,29 +88,63 @@ class Controller(nn.Module):
         count = arguments.whole_number("count", count, least=0)
 
         def drawn(t: int, log_probs: Tensor) -> Tensor:
-            token = torch.multinomial(log_probs.exp(), 1, generator=generator)  # B 1
-            return token[:, 0]  # B
+            p = log_probs.exp()  # B K
+            token = torch.multinomial(p, 1, generator=generator)  # B 1
+            return token.flatten()  # B
 
         tokens, _, _ = self._walk(count, drawn)
         return tokens
 
     def _walk(self, count: int, choose) -> tuple[Tensor, Tensor, Tensor]:
         """From decision to decision; `choose(t, log_probs)` gives the tokens of t."""
-        zeros = self.embedding.weight.new_zeros(count)
-        tokens = torch.zeros(count, len(self.sizes)).to(zeros.device).long()  # B T
-        h = c = zeros[:, None].expand(count, self.hidden)  # B 100
-        log_p = entropy = zeros  # B
-        row = torch.zeros_like(tokens[:, 0])  # of the embedding: what was chosen last
+        weight = self.embedding.weight
+        steps = len(self.sizes)
+        tokens = weight.new_zeros(count, steps).long()  # B T
+        row = weight.new_zeros(count).long()  # of the embedding: what was chosen last
+        h = weight.new_zeros(count, self.hidden)  # B 100
+        c = h
+        log_p = weight.new_zeros(count)  # B
+        entropy = log_p
         for t, head in zip(self.open, self.heads, strict=True):
-            h, c = self.cell(self.embedding(row), (h, c))  # B 100
-            log_probs = head(h).log_softmax(dim=1)  # B K
+            x = self.embedding(row)  # B 100
+            h, c = self.cell(x, (h, c))  # B 100
+            logits = head(h)  # B K
+            log_probs = logits.log_softmax(dim=1)
             chosen = choose(t, log_probs)  # B
-            log_p = log_p + log_probs.gather(1, chosen[:, None])[:, 0]  # Eq. 8.1
-            surprise = log_probs.exp() * log_probs  # B K
-            entropy = entropy - surprise.sum(dim=1)  # Eq. 8.6
+            log_p = log_p + _at(log_probs, chosen)  # Eq. 8.1
+            entropy = entropy + _entropy(log_probs)  # Eq. 8.6
             tokens[:, t] = chosen
-            row = 1 + sum(self.sizes[:t]) + chosen
+            row = self.first[t] + chosen
         return tokens, log_p, entropy
+
+
+def _start_uniform(policy: nn.Module, seed: int) -> None:
+    """First weights: each uniform in (-0.1, 0.1)."""
+    generator = torch.Generator().manual_seed(seed)
+    for weight in policy.parameters():
+        if not weight.is_meta:
+            uniform = torch.rand(weight.shape, generator=generator, device="cpu")
+            weight.data.copy_(0.2 * uniform - 0.1)
+
+
+def _insist_on_rows(tokens: Tensor, length: int) -> None:
+    """ValueError unless `tokens` is (B, T) with a token for each decision."""
+    arguments.tensor("tokens", tokens, "B T")
+    if tokens.shape[1] != length:
+        raise ValueError(f"tokens has shape {tuple(tokens.shape)}; a row has {length}")
+
+
+def _at(log_probs: Tensor, chosen: Tensor) -> Tensor:
+    """From (B, K), the entry that each row chose: (B,)."""
+    column = chosen[:, None]  # B 1
+    return log_probs.gather(1, column)[:, 0]  # B
+
+
+def _entropy(log_probs: Tensor) -> Tensor:
+    """Entropy of each row of (B, K): (B,)."""
+    surprise = -log_probs  # B K
+    expected = log_probs.exp() * surprise
+    return expected.sum(dim=1)  # B
 
 
 # --------------------------------------------------------------- the exact gradient
