@@ -93,7 +93,9 @@ class Coverage(NamedTuple):
 
 
 def anchors(
-    image_size: tuple[int, int], config: AnchorConfig | None = None, device=None
+    image_size: tuple[int, int],
+    config: AnchorConfig | None = None,
+    device=None,
 ) -> Float[Tensor, "A 4"]:
     """All anchors of a picture of (height, width), level by level, row by row.
 
@@ -103,19 +105,23 @@ def anchors(
     [-12.0, -12.0, 20.0, 20.0]
     """
     config = _config(config)
-    height, width = image_size = _size(image_size)
+    image_size = _size(image_size)
+    height, width = image_size
     shapes = np.array(config.shapes())  # K 2, float64: rounded once, at the end
     levels = []
     for rows, columns in level_sizes(image_size, *config.levels):
         stride = np.array([width / columns, height / rows])
-        column, row = np.arange(columns), np.arange(rows)
-        across, down = np.meshgrid(column, row)  # H W
-        places = np.stack([across, down], -1).reshape(-1, 1, 2)  # H*W 1 2
+        across, down = np.meshgrid(range(columns), range(rows))  # H W
+        places = np.stack([across, down], -1)  # H W 2
+        places = places.reshape(-1, 1, 2)  # H*W 1 2
         centres = (places + 0.5) * stride  # H*W 1 2, Eq. 12.1
         half = shapes * stride / 2  # K 2
-        corners = np.concatenate([centres - half, centres + half], 2)  # H*W K 4
-        levels.append(corners.reshape(-1, 4))
-    boxes = np.concatenate(levels).astype(np.float32)  # A 4
+        top_left = centres - half  # H*W K 2
+        bottom_right = centres + half
+        boxes = np.concatenate([top_left, bottom_right], 2)  # H*W K 4
+        levels.append(boxes.reshape(-1, 4))
+    boxes = np.concatenate(levels)  # A 4
+    boxes = boxes.astype(np.float32)
     return torch.from_numpy(boxes).to(device)
 
 
@@ -148,7 +154,10 @@ def box_area(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
     return (x2 - x1) * (y2 - y1)
 
 
-def box_iou(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"]) -> Float[Tensor, "N M"]:
+def box_iou(
+    a: Float[Tensor, "N 4"],
+    b: Float[Tensor, "M 4"],
+) -> Float[Tensor, "N M"]:
     """Intersection over union, each `a` with each `b`; 0 where neither has an area.
 
     >>> square = torch.tensor([[0.0, 0, 10, 10]])
@@ -161,12 +170,17 @@ def box_iou(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"]) -> Float[Tensor, "
     right = torch.minimum(a_x2, b_x2)
     top = torch.maximum(a_y1, b_y1)
     bottom = torch.minimum(a_y2, b_y2)
-    width = (right - left).clamp(min=0)  # below 0: they do not touch
-    height = (bottom - top).clamp(min=0)
+    width = right - left
+    height = bottom - top
+    width = width.clamp(min=0)  # below 0: they do not touch
+    height = height.clamp(min=0)
     intersection = width * height  # N M
-    union = box_area(a)[:, None] + box_area(b) - intersection
+    area_a = box_area(a)[:, None]  # N 1
+    both_areas = area_a + box_area(b)  # N M
+    union = both_areas - intersection
     tiny = torch.finfo(union.dtype).tiny  # not 0 / 0, whose gradient is NaN
-    return intersection / union.clamp(min=tiny)  # Eq. 12.2
+    union = union.clamp(min=tiny)
+    return intersection / union  # Eq. 12.2
 
 
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,7 +212,8 @@ def encode(
 
 
 def decode(
-    codes: Float[Tensor, "*B A 4"], anchors: Float[Tensor, "A 4"]
+    codes: Float[Tensor, "*B A 4"],
+    anchors: Float[Tensor, "A 4"],
 ) -> Float[Tensor, "*B A 4"]:
     """The inverse of `encode`, in float32 at least; th and tw end at MAX_LOG_SIZE.
 
@@ -213,8 +228,11 @@ def decode(
     anchor_centre, anchor_size = _centre_and_size(anchors)  # A 2, y first
     centre = anchor_centre + shift * anchor_size  # Eq. 12.4
     half = stretch.exp() * anchor_size / 2
-    corners = torch.stack([centre - half, centre + half], -2)  # *B A 2 2, y first
-    return corners.flip(-1).flatten(-2)  # *B A 4, x first
+    top_left = centre - half  # *B A 2
+    bottom_right = centre + half
+    corners = torch.stack([top_left, bottom_right], -2)  # *B A 2 2, y first
+    corners = corners.flip(-1)  # x first
+    return corners.flatten(-2)  # *B A 4
 
 
 def assign(
@@ -322,7 +340,9 @@ def insist_objects(boxes: Tensor, labels: Tensor, where: str = "") -> None:
 
 
 def coverage(
-    anchors: Float[Tensor, "A 4"], boxes: list[Tensor], matched: float = 0.5
+    anchors: Float[Tensor, "A 4"],
+    boxes: list[Tensor],
+    matched: float = 0.5,
 ) -> Coverage:
     """Side, best IoU and positive anchors of every object; (N, 4) boxes a picture."""
     boxes = arguments.sequence("boxes", boxes, "a list of (N, 4) tensors")
@@ -341,4 +361,7 @@ def coverage(
         sides.append(box_area(objects).sqrt())
         ious.append(iou.amax(1))
         positives.append(learns.sum(1))
-    return Coverage(torch.cat(sides), torch.cat(ious), torch.cat(positives))
+    sides = torch.cat(sides)
+    ious = torch.cat(ious)
+    positives = torch.cat(positives)
+    return Coverage(sides, ious, positives)

@@ -143,7 +143,11 @@ def halved(side: int) -> int:
     return (side + 1) // 2  # Eq. 11.1
 
 
-def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tuple]:
+def level_sizes(
+    image_size: tuple[int, int],
+    first: int,
+    last: int,
+) -> list[tuple]:
     """(height, width) of levels `first` to `last`; level 0 is the picture itself.
 
     >>> level_sizes((320, 300), 6, 7)  # 300: 150, 75, 37.5, 19, 9.5, 5, 2.5
@@ -157,21 +161,25 @@ def level_sizes(image_size: tuple[int, int], first: int, last: int) -> list[tupl
     height, width = pair
     sizes = [(height, width)]
     for _ in range(last):
-        height, width = halved(height), halved(width)
+        height = halved(height)
+        width = halved(width)
         sizes.append((height, width))
     return sizes[first:]
 
 
 def resample(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int]
+    x: Float[Tensor, "B C h w"],
+    size: tuple[int, int],
 ) -> Float[Tensor, "B C H W"]:
     """Max-pool a side that is too long, repeat the pixels of one that is too short.
 
     Windows overlap by one pixel, padding is "SAME". Pixel i of a longer side is pixel
     floor(i h / H) of the shorter.
     """
-    sides = zip(x.shape[2:], size, strict=True)
-    strides = [(old - 1) // new + 1 for old, new in sides]  # Eq. 11.2, rounded up
+    strides = []
+    for old, new in zip(x.shape[2:], size, strict=True):
+        stride = (old - 1) // new + 1  # Eq. 11.2, rounded up
+        strides.append(stride)
     if max(strides) > 1:
         x = _max_pool(x, strides)  # a side that was too long is right now
     if x.shape[2:] != torch.Size(size):
@@ -282,7 +290,8 @@ class Fuse(nn.Module):
         super().__init__()
         self.project = nn.ModuleDict()
         for i, c in channels.items():
-            self.project[str(i)] = _project(c, width, norm)
+            project = _project(c, width, norm)
+            self.project[str(i)] = project
         self.fusion = fusion(len(channels))
         self.activation = activation()
         self.conv = conv(width, width)
@@ -291,10 +300,14 @@ class Fuse(nn.Module):
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
         x = []
         for i, project in self.project.items():
-            projected = project(maps[int(i)])  # B C h w: the 1x1 first, at the old size
-            x.append(resample(projected, size))  # B C H W
+            read = maps[int(i)]  # B c h w
+            projected = project(read)  # B C h w: the 1x1 first, at the old size
+            resampled = resample(projected, size)
+            x.append(resampled)  # B C H W
         fused = self.fusion(x)
-        return self.norm(self.conv(self.activation(fused)))
+        activated = self.activation(fused)
+        mixed = self.conv(activated)
+        return self.norm(mixed)
 
 
 class BiFPNLayer(nn.Module):

@@ -197,7 +197,9 @@ def _precision_recall(objects: Boxes, detections: Boxes):
 
 
 def interpolated_precision(
-    right: Verdicts, false: Verdicts, objects: int
+    right: Verdicts,
+    false: Verdicts,
+    objects: int,
 ) -> tuple[Float[np.ndarray, " R"], Int[np.ndarray, " R"]]:
     """Precision at 101 recalls, and the detection at which each is reached.
 
@@ -218,7 +220,8 @@ def interpolated_precision(
     best = np.maximum.accumulate(from_right)
     envelope = best[::-1]  # Eq. 16.3
     at = np.searchsorted(recall, RECALLS)
-    return np.append(envelope, 0)[at], at
+    envelope = np.append(envelope, 0)  # of a recall that is never reached
+    return envelope[at], at
 
 
 # --------------------------------------------------------------------------- matching
@@ -279,7 +282,9 @@ def match_one_image(
 
 
 def match(
-    objects: Boxes, detections: Boxes, left_out: Bool[np.ndarray, "G A"]
+    objects: Boxes,
+    detections: Boxes,
+    left_out: Bool[np.ndarray, "G A"],
 ) -> tuple[Matched, Matched]:
     """`match_one_image` of all images of a class at once, at every overlap and size.
 
@@ -288,33 +293,48 @@ def match(
     that took one that does not count, or took nothing and have their area outside.
     """
     pairs = _pairs(objects, detections)
-    each = len(IOUS), len(AREAS)
-    matched = np.zeros((len(detections.image), *each), bool)  # D T A
-    ignored = np.zeros_like(matched)
-    taken = np.zeros((len(objects.image), *each), bool)  # G T A
+    matched = _no_verdicts(detections)  # D T A
+    ignored = _no_verdicts(detections)  # D T A
+    taken = _no_verdicts(objects)  # G T A
     # Images do not disturb each other. So all first detections choose at once, then
     # all second ones, and so on: as many steps as one image needs.
     for detection, object_, overlap in _turns(pairs, detections.image):
         n = len(object_)
         enough = overlap[:, None, None] >= IOUS[:, None]  # P T 1
         free = enough & ~taken[object_]  # P T A
-        # Pairs stand in order of preference: the last free one is the best, and any
-        # object that counts comes before all that do not.
         counts = ~left_out[object_]  # P A
-        place = np.arange(n)[:, None] + n * counts  # P A
-        offered = np.where(free, place[:, None], -1)  # P T A
-        starts = np.flatnonzero(np.diff(detection, prepend=-1))  # one a detection
-        best = np.maximum.reduceat(offered, starts)  # d T A
+        chooser, best = _best_pairs(detection, free, counts)  # d, d T A
         hit = best >= 0
-        chooser = detection[starts]
+        counts_not = best < n
         matched[chooser] = hit
-        ignored[chooser] = hit & (best < n)
-        winner = object_[best[hit] % n]
+        ignored[chooser] = hit & counts_not
+        pair = best[hit] % n
+        winner = object_[pair]
         _, t, a = hit.nonzero()
-        taken[winner, t, a] = ~objects.crowd[winner]
+        used_up = ~objects.crowd[winner]
+        taken[winner, t, a] = used_up
     outside = _outside(detections.area)[:, None]  # D 1 A
     ignored |= ~matched & outside
-    return matched.transpose(2, 1, 0), ignored.transpose(2, 1, 0)
+    return matched.T, ignored.T
+
+
+def _no_verdicts(boxes: Boxes) -> Bool[np.ndarray, "N T A"]:
+    """False of each box, at every overlap and size."""
+    return np.zeros((len(boxes.image), len(IOUS), len(AREAS)), bool)
+
+
+def _best_pairs(detection, free, counts) -> tuple[np.ndarray, np.ndarray]:
+    """The d detections of P pairs, and the best pair of each (d T A): its row.
+
+    The row stands P higher where the object counts, and is -1 where none is free. Pairs
+    stand in order of preference: the last free one is the best, and any object that
+    counts comes before all that do not.
+    """
+    n = len(detection)
+    place = np.arange(n)[:, None] + n * counts  # P A
+    offered = np.where(free, place[:, None], -1)  # P T A
+    starts = np.flatnonzero(np.diff(detection, prepend=-1))  # one a detection
+    return detection[starts], np.maximum.reduceat(offered, starts)
 
 
 class _Pairs(NamedTuple):

@@ -79,14 +79,19 @@ def best_pairs(
     return logits, pairs // classes, pairs % classes
 
 
-def clip(boxes: Float[Tensor, "N 4"], height, width) -> Float[Tensor, "N 4"]:
+def clip(
+    boxes: Float[Tensor, "N 4"],
+    height,
+    width,
+) -> Float[Tensor, "N 4"]:
     """Boxes xyxy cut at the edges of a picture of height and width pixels."""
     x1, y1, x2, y2 = boxes.unbind(1)
     x1 = x1.clamp(0, width)  # Eq. 15.2
     x2 = x2.clamp(0, width)
     y1 = y1.clamp(0, height)
     y2 = y2.clamp(0, height)
-    return torch.stack([x1, y1, x2, y2], 1)
+    edges = [x1, y1, x2, y2]
+    return torch.stack(edges, 1)
 
 
 def hard_nms(

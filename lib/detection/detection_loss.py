@@ -38,7 +38,8 @@ class Loss(NamedTuple):
 def prior_bias(probability: float = 0.01) -> float:
     """The logit of a probability: where the class head's bias has to begin."""
     arguments.real_number("probability", probability, above=0, below=1)
-    return -math.log((1 - probability) / probability)  # Eq. 14.3
+    odds_against = (1 - probability) / probability
+    return -math.log(odds_against)  # Eq. 14.3
 
 
 def focal_loss(

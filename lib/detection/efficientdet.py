@@ -126,7 +126,8 @@ class Head(nn.Module):
         self.convs = nn.ModuleList()
         self.norms = nn.ModuleList()
         for _ in range(config.repeats):
-            self.convs.append(config.conv(width, width))
+            conv = config.conv(width, width)
+            self.convs.append(conv)
             norms = [bifpn.BatchNorm(width) for _ in range(config.levels)]
             self.norms.append(nn.ModuleList(norms))
         self.activation = config.activation(inplace=True)
@@ -138,8 +139,10 @@ class Head(nn.Module):
         for level, x in enumerate(levels):
             for conv, norms in zip(self.convs, self.norms, strict=True):
                 norm = norms[level]
-                x = self.activation(norm(conv(x)))  # B C H W, Eq. 13.2
-            outputs.append(_predicted(self, x))  # B outputs H W
+                x = norm(conv(x))  # B C H W, Eq. 13.2
+                x = self.activation(x)
+            predicted = _predicted(self, x)  # B outputs H W
+            outputs.append(predicted)
         return outputs
 
 

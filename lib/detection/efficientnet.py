@@ -37,7 +37,10 @@ STAGES = (  # of B0; found by a search, like NASNet's cells, but one row a stage
 
 
 def compound(
-    phi: Number, alpha: Number = 1.2, beta: Number = 1.1, gamma: Number = 1.15
+    phi: Number,
+    alpha: Number = 1.2,
+    beta: Number = 1.1,
+    gamma: Number = 1.15,
 ) -> tuple[Number, Number, Number]:
     """Depth, width and resolution, as multiples of the base network's.
 
@@ -220,8 +223,10 @@ class SqueezeExcite(nn.Module):
         [0.0, 3.0, 3.0, 6.0]
         """
         mean = spatial_mean(x)  # B C 1 1
-        hidden = self.activation(self.reduce(mean))  # B h 1 1
-        gate = torch.sigmoid(self.expand(hidden))  # B C 1 1
+        hidden = self.reduce(mean)  # B h 1 1
+        hidden = self.activation(hidden)
+        logit = self.expand(hidden)  # B C 1 1
+        gate = torch.sigmoid(logit)
         return x * gate  # B C H W, Eq. 10.3
 
 
