@@ -365,23 +365,32 @@ def scale_jitter(
     area goes, with its label. Source: EfficientDet, section 5.1, scales 0.1 to 2.0.
     """
     _check(sample.image, sample.boxes, size)
-    chance = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+    chance = torch.rand(3, generator=generator, dtype=torch.float64)
+    of_scale, *of_place = chance.tolist()
     height, width = sample.image.shape[1:]
     least, most = scales
-    factor = least + (most - least) * chance[0]
+    factor = least + (most - least) * of_scale
     fits = min(size / height, size / width)  # Eq. 1.1
     scale = factor * fits
     resized = _resize(sample.image, scale)  # 3 h w
-
-    left = _start_of_cut(resized.shape[2], size, chance[1])
-    top = _start_of_cut(resized.shape[1], size, chance[2])
-    part = resized[:, top : top + size, left : left + size]
+    part, corner = _random_part(resized, size, of_place)
     square = _pad(part, size, fill)  # 3 size size
 
-    moved = sample.boxes * scale - torch.tensor([left, top, left, top])  # N 4
+    moved = sample.boxes * scale - corner  # N 4
     cut = moved.clamp(0, size)  # N 4
     kept = _area(cut) >= keep * _area(moved)  # N, Eq. 1.5
-    return Sample(square, cut[kept], sample.labels[kept], sample.image_id)
+    boxes = cut[kept]
+    labels = sample.labels[kept]
+    return Sample(square, boxes, labels, sample.image_id)
+
+
+def _random_part(image: Tensor, size: int, chance: list) -> tuple[Tensor, Tensor]:
+    """At most `size` pixels of each side, and their corner twice: x, y, x, y."""
+    height, width = image.shape[1:]
+    left = _start_of_cut(width, size, chance[0])
+    top = _start_of_cut(height, size, chance[1])
+    part = image[:, top : top + size, left : left + size]
+    return part, torch.tensor([left, top, left, top])
 
 
 def _start_of_cut(side: int, size: int, chance: float) -> int:

@@ -64,12 +64,13 @@ def double(images: np.ndarray) -> np.ndarray:
         last = images[..., -1:]
         all_but_last = images[..., :-1]
         all_but_first = images[..., 1:]
-        before = np.concatenate([first, all_but_last], axis=-1)
-        after = np.concatenate([all_but_first, last], axis=-1)
+        before = np.concatenate([first, all_but_last], -1)
+        after = np.concatenate([all_but_first, last], -1)
         left_half = 3 * images + before
         right_half = 3 * images + after
-        halves = np.stack([left_half, right_half], axis=-1)  # ... h w 2
-        longer = halves.reshape(*images.shape[:-1], -1)  # ... h 2w
+        halves = np.stack([left_half, right_half], -1)  # ... h w 2
+        *outer, width = images.shape
+        longer = halves.reshape(*outer, 2 * width)  # ... h 2w
         images = longer.swapaxes(-1, -2)  # ... 2w h
     return images
 
@@ -378,6 +379,8 @@ def bounds(mask: np.ndarray) -> list[int]:
     rows, columns = np.nonzero(mask)
     if len(rows) == 0:
         raise ValueError("no pixel of the mask is true, so there is nothing to box")
-    x1, x2 = columns.min(), columns.max() + 1
-    y1, y2 = rows.min(), rows.max() + 1
-    return list(map(int, (x1, y1, x2, y2)))
+    x1 = columns.min()
+    y1 = rows.min()
+    x2 = columns.max() + 1
+    y2 = rows.max() + 1
+    return [int(x1), int(y1), int(x2), int(y2)]

@@ -58,14 +58,19 @@ def sizes(model: nn.Module) -> Sizes:
     arguments.instance("model", model, nn.Module)
     weights = list(model.parameters())
     buffers = list(model.buffers())
-    for tensor in weights + buffers:
+    tensors = weights + buffers
+    for tensor in tensors:
         if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
             name = type(model).__name__
             raise ValueError(f"{name} holds a lazy parameter: run it once, then count")
-    trainable = sum(w.numel() for w in weights if w.requires_grad)
-    frozen = sum(w.numel() for w in weights if not w.requires_grad)
+    trainable = frozen = 0
+    for weight in weights:
+        if weight.requires_grad:
+            trainable += weight.numel()
+        else:
+            frozen += weight.numel()
     in_buffers = sum(b.numel() for b in buffers)
-    in_bytes = sum(t.nbytes for t in weights + buffers)
+    in_bytes = sum(tensor.nbytes for tensor in tensors)
     return Sizes(trainable, frozen, in_buffers, in_bytes)
 
 

@@ -364,8 +364,9 @@ def sum_of_products(window: list, kernel: list, start: int, zero_point: int) -> 
     for channel, weights in zip(window, kernel, strict=True):
         for pixel_row, weight_row in zip(channel, weights, strict=True):
             for pixel, weight in zip(pixel_row, weight_row, strict=True):
-                total += weight * (pixel - zero_point)
-                if not -(2**31) <= total < 2**31:
+                centred = pixel - zero_point
+                total += weight * centred
+                if not -LARGEST - 1 <= total <= LARGEST:
                     raise OverflowError(f"{total} needs more than 32 bits")
     return total
 

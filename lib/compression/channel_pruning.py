@@ -424,7 +424,9 @@ def masked(model: nn.Module, plan: Plan) -> nn.Module:
     After norm and activation: in evaluation mode the pruned network is equal to it.
     """
     twin = copying.copied(model)
-    _insist_on_plan_of(dict(twin.named_parameters()) | dict(twin.named_buffers()), plan)
+    tensors = dict(twin.named_parameters())
+    tensors |= dict(twin.named_buffers())
+    _insist_on_plan_of(tensors, plan)
     for name, dim in plan.trace.readers:
         kept = plan.kept(name, dim)
         weight = twin.get_parameter(name)
@@ -432,7 +434,8 @@ def masked(model: nn.Module, plan: Plan) -> nn.Module:
             continue
         for layer in _layers_with(twin, weight, name, dim):
             mask = _mask_of_inputs(layer, kept)
-            layer.register_forward_pre_hook(partial(_multiply_input, mask=mask))
+            multiply = partial(_multiply_input, mask=mask)
+            layer.register_forward_pre_hook(multiply)
     return twin
 
 

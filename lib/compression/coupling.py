@@ -216,7 +216,8 @@ def _reshaped_block(tracer, before, after) -> Axes:
 
 def cat(tracer, args, outs):
     """One after another along one side, the same channels along the others."""
-    tensors, dim = args[0], (*args, 0)[1]
+    tensors = args[0]
+    dim = args[1] if len(args) > 1 else 0
     sides = outs[0].dim()
     axes: Axes = []
     for side in range(sides):

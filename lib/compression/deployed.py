@@ -38,11 +38,13 @@ def fold(weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor):
     >>> fold(2 * one[:, None], one, 3 * one, 5 * one)
     (tensor([[6.]]), tensor([8.]))
     """
-    for_each_filter = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    other_sides = [1] * (weight.dim() - 1)
+    for_each_filter = scale.reshape(-1, *other_sides)
     scaled = weight * for_each_filter  # Eq. 19.9
     if bias is None:
         return scaled, shift
-    return scaled, bias * scale + shift
+    shifted = bias * scale + shift
+    return scaled, shifted
 
 
 def affine(gamma, beta, mean: Tensor, variance: Tensor, eps: float):

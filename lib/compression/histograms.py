@@ -138,15 +138,18 @@ def divergence(counts: Tensor, end: int, levels: int) -> Tensor:
     end = arguments.whole_number("end", end, 1, bins)
     levels = arguments.whole_number("levels", levels, 1, end)
     seen = counts[..., :end]
-    cut_off = counts[..., end:].sum(-1)
+    cut_off = counts[..., end:]
     true = seen.clone()
-    true[..., -1] += cut_off  # as if it stood at the edge
-    rounded = _rounded_to_levels(seen, true > 0, levels)
+    true[..., -1] += cut_off.sum(-1)  # as if it stood at the edge
+    holds_some = true > 0
+    rounded = _rounded_to_levels(seen, holds_some, levels)
     p = _shares(true)
     q = _shares(rounded)
-    ratio = p / q.clamp(min=1e-9)
+    above_zero = q.clamp(min=1e-9)
+    ratio = p / above_zero
     terms = p * ratio.log()
-    return terms.where(p > 0, 0.0).sum(-1)  # Eq. 19.11
+    terms = terms.where(p > 0, 0.0)
+    return terms.sum(-1)  # Eq. 19.11
 
 
 def _rounded_to_levels(seen: Tensor, filled: Tensor, levels: int) -> Tensor:

@@ -77,7 +77,8 @@ def from_range(
     (0.2, 5, 0, 15)
     """
     low, high = integer_range(bits, symmetric, signed)
-    axis, group = _whole_or_none("axis", axis), _whole_or_none("group", group)
+    axis = _whole_or_none("axis", axis)
+    group = _whole_or_none("group", group)
     least, most = _range(least, most)
     if symmetric:
         largest = torch.maximum(-least, most)
@@ -94,7 +95,8 @@ def from_range(
     else:
         middle = 0 if signed else (low + high + 1) // 2
         zero_point = torch.full_like(scale, middle)
-    return QParams(scale, zero_point.to(torch.int32), low, high, axis, group)
+    zero_point = zero_point.to(torch.int32)
+    return QParams(scale, zero_point, low, high, axis, group)
 
 
 def _range(least, most) -> tuple[Tensor, Tensor]:
@@ -253,16 +255,20 @@ def sqnr(x: Tensor, y: Tensor) -> float:
     >>> sqnr(torch.tensor([3.0, 4.0]), torch.tensor([3.5, 4.0]))
     20.0
     """
-    x = arguments.real_tensor("x", x).detach().double()
-    y = arguments.real_tensor("y", y).detach().double()
+    x = arguments.real_tensor("x", x)
+    y = arguments.real_tensor("y", y)
     if x.shape != y.shape or x.numel() == 0:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"x and y have shapes {shapes}; the same, and not empty")
+    x = x.detach().double()
+    y = y.detach().double()
+    error = x - y
     signal = x.square().sum()
-    noise = (x - y).square().sum()
+    noise = error.square().sum()
     if noise == 0:
         return math.inf
-    return float(10 * torch.log10(signal / noise))  # Eq. 19.6
+    ratio = signal / noise
+    return float(10 * torch.log10(ratio))  # Eq. 19.6
 
 
 def expected_sqnr(x: Tensor, qparams: QParams) -> float:

@@ -302,13 +302,14 @@ def pack(weight: Float[Tensor, "R C"], n: int = 2) -> Packed:
     """
     groups = _groups_of_four(weight, n)  # R G 4
     # Values first, and zeros where a group has fewer than n; then left to right.
-    is_zero = (groups == 0).byte()
-    values_first = is_zero.argsort(dim=-1, stable=True)
+    is_zero = groups == 0
+    values_first = is_zero.byte().argsort(dim=-1, stable=True)
     taken = values_first[..., :n]  # R G n
     places = taken.sort(-1).values
     values = groups.gather(-1, places)  # R G n
     two_bits_each = _in_bytes(places)
-    return Packed(values.flatten(1), two_bits_each, n)
+    values_of_rows = values.flatten(1)  # R G*n
+    return Packed(values_of_rows, two_bits_each, n)
 
 
 def _groups_of_four(weight: Tensor, n: int) -> Tensor:
