@@ -15,7 +15,6 @@ import itertools
 import math
 import random
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,24 +24,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 from lib.basics import arguments, training
-from lib.nas import nasnet, search_space
+from lib.nas import choices, nasnet, search_space, twins
 from lib.nas.cells import ConvNorm, FactorizedReduction, operation, reads_raw
-
-Share = int | float | Tensor
-# For each block and side: the share of every pair (input, operation) that takes part.
-Choice = list[list[dict[tuple[int, str], Share]]]
-
-
-class State(NamedTuple):
-    """What a cell hands on: a tensor for each block, and how much of each is output."""
-
-    tensors: list[Tensor]  # each B F H W
-    shares: list[Share]  # 0 or 1 on a path
-
-    def joined(self) -> Tensor:
-        """All tensors in one; what is not output is zero, and keeps its channels."""
-        blocks = zip(self.tensors, self.shares, strict=True)
-        return torch.cat([share * x for x, share in blocks], dim=1)  # B blocks*F H W
+from lib.nas.choices import Choice, Share, State, output_shares, path  # noqa: F401
+from lib.nas.twins import accuracy  # noqa: F401
 
 
 class SuperCell(nn.Module):
@@ -55,43 +40,52 @@ class SuperCell(nn.Module):
 
     def __init__(self, space, filters, current, previous, stride, halve):
         super().__init__()
-        self.current = ConvNorm(math.prod(current), filters)
+        width = math.prod(current)  # channels of h_i, its tensors in one
+        self.current = ConvNorm(width, filters)
         self.previous = None
         self.fitting = None  # with so many output tensors h_{i-1} has F channels
         if previous is not None:
             tensors, channels = previous
             calibrate = FactorizedReduction if halve else ConvNorm
-            self.previous = calibrate(tensors * channels, filters)
+            width = tensors * channels
+            self.previous = calibrate(width, filters)
+            width = filters
             if not halve and filters % channels == 0:
                 self.fitting = filters // channels
-        widths = [filters, filters if previous else math.prod(current)]
+        widths = [filters, width]  # of each state
         self.operations = nn.ModuleDict()
         for k in range(space.blocks):
-            for state, name in itertools.product(range(k + 2), space.operations):
+            for pair in choices.pairs_of(k, space.operations):
+                state, name = pair
                 step = stride if state < 2 else 1
                 layers = operation(name, widths[state], filters, step)
-                self.operations[f"{k}_{state}_{name}"] = layers
+                self.operations[choices.name_of(k, pair)] = layers
             widths.append(filters)
 
     def forward(
         self, current: State, previous: State | None, cell: search_space.Cell
     ) -> State:
-        states = [self.current(F.relu(current.joined()))]  # B F H W
-        states.append(self.before(current, previous))  # B F H W
+        state_0 = self.current(current.rectified())  # B F H W
+        state_1 = self.before(current, previous)  # B F H W
+        states = [state_0, state_1]
         for k, (left, right, _) in enumerate(cell.blocks):
-            state = 0
             # A pair on both sides is computed once, and counts twice.
-            for pair, times in collections.Counter([left, right]).items():
-                state = state + times * self.branch(k, pair, states)  # B F H' W'
+            counted = collections.Counter([left, right])
+            state = 0
+            for pair, times in counted.items():
+                output = self.branch(k, pair, states)  # B F H' W'
+                state = state + times * output
             states.append(state)  # Eq. 9.2
-        written = range(2, len(states))
-        output = [int(state in cell.output) for state in written]
-        return State(states[2:], output)
+        shares = []
+        for number in range(2, len(states)):
+            is_output = number in cell.output
+            shares.append(int(is_output))
+        return State(states[2:], shares)
 
     def branch(self, k: int, pair: tuple[int, str], states: list[Tensor]) -> Tensor:
         """One pair of block k: its own layers, on the state that it reads."""
         state, name = pair
-        layers = self.operations[f"{k}_{state}_{name}"]
+        layers = self.operations[choices.name_of(k, pair)]
         x = states[state]
         if not reads_raw(name, layers):
             x = F.relu(x)
@@ -101,20 +95,10 @@ class SuperCell(nn.Module):
         """State 1: h_{i-1} as it is where it has F channels, else calibrated."""
         if previous is None:
             return current.joined()
-        output = [x for x, share in zip(*previous, strict=True) if share]
+        output = previous.output()
         if len(output) == self.fitting:
             return torch.cat(output, dim=1)  # B F H W
-        return self.previous(F.relu(previous.joined()))  # B F H W
-
-
-def path(cell: search_space.Cell) -> Choice:
-    """A cell as a choice: one pair on each side of each block, with share 1.
-
-    >>> path(search_space.cell_from_text("identity(0)+max3(1)"))
-    [[{(0, 'identity'): 1}, {(1, 'max3'): 1}]]
-    """
-    arguments.instance("cell", cell, search_space.Cell)
-    return [[{tuple(pair): 1} for pair in block[:2]] for block in cell.blocks]
+        return self.previous(previous.rectified())  # B F H W
 
 
 def mixed_operation(shares: Iterable[Share], outputs: Iterable[Tensor]) -> Tensor:
@@ -132,19 +116,6 @@ def mixed_operation(shares: Iterable[Share], outputs: Iterable[Tensor]) -> Tenso
     return total
 
 
-def output_shares(choice: Choice) -> list[Share]:
-    """For each block, the probability that no side of a later block reads it."""
-    shares = []
-    for state in range(2, len(choice) + 2):
-        unread = []  # for each later side, the probability that it does not read it
-        for block in choice[state - 1 :]:
-            for side in block:
-                read = sum(share for (i, _), share in side.items() if i == state)
-                unread.append(1 - read)
-        shares.append(math.prod(unread))  # Eq. 9.4
-    return shares
-
-
 class MixedCell:
     """A `SuperCell` in which a side takes a share of every pair: DARTS. No weights.
 
@@ -156,28 +127,38 @@ class MixedCell:
         self.layers = layers
 
     def __call__(self, current: State, previous: State | None, choice: Choice) -> State:
-        states = [self.layers.current(F.relu(current.joined()))]  # B F H W
-        states.append(self.before(current, previous))  # B F H W
+        state_0 = self.layers.current(current.rectified())  # B F H W
+        state_1 = self.before(current, previous)  # B F H W
+        states = [state_0, state_1]
         for k, (left, right) in enumerate(choice):
-            pairs = left | right  # what both sides choose is computed once
-            shares = [left.get(pair, 0) + right.get(pair, 0) for pair in pairs]
-            outputs = (self.layers.branch(k, pair, states) for pair in pairs)
-            states.append(mixed_operation(shares, outputs))  # B F H' W'
-        return State(states[2:], output_shares(choice))
+            shares = []
+            outputs = []
+            for pair in left | right:  # what both sides choose is computed once
+                share = left.get(pair, 0) + right.get(pair, 0)
+                output = self.layers.branch(k, pair, states)  # B F H' W'
+                shares.append(share)
+                outputs.append(output)
+            state = mixed_operation(shares, outputs)  # B F H' W'
+            states.append(state)
+        shares = output_shares(choice)
+        return State(states[2:], shares)
 
     def before(self, current: State, previous: State | None) -> Tensor:
         """State 1, both ways: as it is with the probability that it fits."""
         if previous is None:
             return current.joined()
         tensors, shares = previous
-        fits, raw = 0, 0
+        fits = 0  # the probability that it has F channels
+        raw = 0
+        blocks = range(len(tensors))
         size = self.layers.fitting or len(tensors) + 1  # one too many: never
-        for chosen in itertools.combinations(range(len(tensors)), size):
-            chances = [u if k in chosen else 1 - u for k, u in enumerate(shares)]
-            chance = math.prod(chances)  # that just these are output
-            fits = fits + chance
-            raw = raw + chance * torch.cat([tensors[k] for k in chosen], dim=1)
-        calibrated = self.layers.previous(F.relu(previous.joined()))  # B F H W
+        for chosen in itertools.combinations(blocks, size):
+            p = choices.chance(chosen, shares)  # that just these are output
+            output = [tensors[k] for k in chosen]
+            joined = torch.cat(output, dim=1)  # B F H W
+            fits = fits + p
+            raw = raw + p * joined
+        calibrated = self.layers.previous(previous.rectified())  # B F H W
         return raw + (1 - fits) * calibrated
 
 
@@ -235,57 +216,20 @@ class Supernet(nn.Module):
 
     def inherit(self, genotype: search_space.Genotype) -> nasnet.NASNet:
         """The stand-alone network of a cell, with copies of the weights of its path."""
-        search_space.validate(self.space, genotype)
-        net = nasnet.NASNet(genotype, self.config, self.classifier.out_features)
-        # Channels of each state that the stand-alone cell has too; the stem's: all.
-        blocks = torch.tensor(genotype.normal.output)[:, None] - 2
-        outputs = [blocks * s.filters + torch.arange(s.filters) for s in self.slots]
-        outputs = [torch.arange(0), *map(torch.flatten, outputs)]
-        _copy(net.stem, self.stem)
-        _copy(net.classifier, self.classifier, outputs[-1])
-        for i, (mine, its) in enumerate(zip(self.cells, net.cells, strict=True)):
-            if its.current is not None:
-                _copy(its.current, mine.current, outputs[i])
-            if its.previous is not None:
-                _copy(its.previous, mine.previous, outputs[self.slots[i].previous])
-            for j, layers in enumerate(its.operations):
-                state, name = its.cell.blocks[j // 2][j % 2]
-                _copy(layers, mine.operations[f"{j // 2}_{state}_{name}"])
-        return net
-
-
-def _copy(to: nn.Module, source: nn.Module, channels: Tensor | None = None) -> None:
-    """Weights and statistics; where `to` reads fewer channels, those of `channels`."""
-    mine = to.state_dict()
-    for name, value in source.state_dict().items():
-        fits = value.shape == mine[name].shape
-        mine[name].copy_(value if fits else value[:, channels.to(value.device)])
+        return twins.inherited(self, genotype)
 
 
 def path_loss(space: search_space.Space, seed: int = 0):
     """A `loss_fn` for `training.fit`: each step trains one path, its tokens uniform."""
     arguments.instance("space", space, search_space.Space)
-    rng = random.Random(arguments.seed(seed))
-    plain_loss = training.classification_loss()
+    seed = arguments.seed(seed)
+    rng = random.Random(seed)
 
     def loss_fn(model, batch):
         cell = search_space.sample(space, rng)
-        one_path = functools.partial(model, cell=cell)
-        return plain_loss(one_path, batch)
+        return _loss_of(cell, model, batch)
 
     return loss_fn
-
-
-@torch.no_grad()
-def accuracy(model, images: UInt8[Tensor, "N 3 H W"], labels, *cell) -> float:
-    """Share of right answers, batch norms by these images; `cell` is for a supernet."""
-    arguments.instance("model", model, nn.Module)
-    arguments.tensor("images", images, "N C H W")
-    arguments.tensor("labels", labels, "N")
-    # In training mode: the running averages of a supernet mix all paths and fit none.
-    twin = copy.deepcopy(model).train()
-    logits = twin(training.normalise(images), *cell)  # N K
-    return (logits.argmax(1) == labels).float().mean().item()
 
 
 class Relaxation(nn.Module):
@@ -300,24 +244,27 @@ class Relaxation(nn.Module):
         arguments.instance("space", space, search_space.Space)
         self.pairs = []
         for k in range(space.blocks):
-            pairs = itertools.product(range(k + 2), space.operations)
-            self.pairs.append(list(pairs))
-        # At first all alpha are 0: every pair of a block has the same share.
-        alpha = [torch.zeros(len(pairs)) for pairs in self.pairs]
-        self.alpha = nn.ParameterList(alpha)
+            pairs = choices.pairs_of(k, space.operations)
+            self.pairs.append(pairs)
+        self.alpha = nn.ParameterList()
+        for pairs in self.pairs:
+            zeros = torch.zeros(len(pairs))  # at first all have the same share
+            self.alpha.append(nn.Parameter(zeros))
 
     def shares(self, temperature: float = 1.0) -> list[Tensor]:
         """For each block softmax(alpha / temperature), in the order of its `pairs`."""
         temperature = arguments.real_number("temperature", temperature, above=0)
         rows = []
         for alpha in self.alpha:
-            rows.append(torch.softmax(alpha / temperature, dim=0))  # Eq. 9.3
+            row = torch.softmax(alpha / temperature, dim=0)  # Eq. 9.3
+            rows.append(row)
         return rows
 
     def choice(self, temperature: float = 1.0) -> Choice:
         """What a supernet takes: on both sides every pair, weighted by its share."""
         blocks = []
-        for pairs, row in zip(self.pairs, self.shares(temperature), strict=True):
+        rows = self.shares(temperature)
+        for pairs, row in zip(self.pairs, rows, strict=True):
             side = dict(zip(pairs, row, strict=True))
             blocks.append([side, side])
         return blocks
@@ -330,7 +277,8 @@ class Relaxation(nn.Module):
         blocks = []
         for pairs, alpha in zip(self.pairs, self.alpha, strict=True):
             first, second = alpha.topk(2).indices
-            blocks.append((pairs[first], pairs[second]))
+            block = (pairs[first], pairs[second])
+            blocks.append(block)
         cell = search_space.Cell(blocks)
         return search_space.Genotype(cell, cell)
 
@@ -345,26 +293,36 @@ def darts_loss(relaxation: Relaxation, held_out, lr: float, seed: int = 0):
     arguments.instance("relaxation", relaxation, Relaxation)
     images, labels = arguments.labelled("held_out", held_out)
     lr = arguments.real_number("lr", lr, above=0)
-    rng = random.Random(arguments.seed(seed))
+    seed = arguments.seed(seed)
+    rng = random.Random(seed)
+    pictures = range(len(labels))
     alpha = list(relaxation.parameters())
-    adam = torch.optim.Adam(alpha, lr, betas=(0.5, 0.999), weight_decay=1e-3)
-    plain_loss = training.classification_loss()
+    betas = (0.5, 0.999)
+    adam = torch.optim.Adam(alpha, lr, betas, weight_decay=1e-3)
 
     def loss_fn(model, batch):
-        rows = rng.sample(range(len(labels)), len(batch[1]))
-        mixture = functools.partial(model, cell=relaxation.choice())
-        loss, _ = plain_loss(mixture, (images[rows], labels[rows]))
+        images_now, _ = batch
+        rows = rng.sample(pictures, len(images_now))
+        choice = relaxation.choice()
+        held_out_batch = (images[rows], labels[rows])
+        loss, _ = _loss_of(choice, model, held_out_batch)
         slopes = torch.autograd.grad(loss, alpha)  # of alpha alone, not of the weights
         for row, slope in zip(alpha, slopes, strict=True):
             row.grad = slope
         adam.step()  # Eq. 9.5, first half
 
         with torch.no_grad():  # now it is the weights' turn, and alpha stands still
-            moved = relaxation.choice()
-        mixture = functools.partial(model, cell=moved)
-        return plain_loss(mixture, batch)
+            choice = relaxation.choice()
+        return _loss_of(choice, model, batch)
 
     return loss_fn
+
+
+def _loss_of(cell, model, batch) -> tuple[Tensor, dict]:
+    """Cross-entropy of a supernet that runs this cell or this choice on a batch."""
+    network = functools.partial(model, cell=cell)
+    plain_loss = training.classification_loss()
+    return plain_loss(network, batch)
 
 
 def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
@@ -383,21 +341,21 @@ def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
     """
     arguments.instance("model", model, nn.Module)
     shape = arguments.whole_numbers("shape", shape, least=1)
-    model = copy.deepcopy(model).double().eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # mean 0, variance 1, scale 1, shift 0
-            module.requires_grad_(False).eps = 0.0
-    weights = [p for p in model.parameters() if p.requires_grad]
-    for weight in weights:
-        weight.data.abs_()
+    twin = twins.without_norms(model)
+    weights = []
+    for weight in twin.parameters():
+        if weight.requires_grad:
+            weight.data.abs_()
+            weights.append(weight)
     ones = torch.ones(1, *shape, dtype=torch.float64)
-    flow = model(ones).sum()  # R
+    outputs = twin(ones)
+    flow = outputs.sum()  # R
     slopes = torch.autograd.grad(flow, weights, allow_unused=True)
     total = 0
     for weight, slope in zip(weights, slopes, strict=True):
         if slope is not None:  # some weights reach no output
-            total += (weight * slope).sum().item()  # Eq. 9.6
+            carried = weight * slope
+            total += carried.sum().item()  # Eq. 9.6
     return total
 
 
@@ -413,15 +371,21 @@ def jacobian_covariance(
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "N C H W")
     k = arguments.real_number("k", k, above=0)
-    x = training.normalise(images).double()  # N 3 H W
+    pixels = training.normalise(images)  # N 3 H W
+    x = pixels.double()
     x.requires_grad_()
-    twin = copy.deepcopy(model).double().train()
+    twin = copy.deepcopy(model)
+    twin.double().train()
     logits = twin(x)  # N K
-    (rows,) = torch.autograd.grad(logits.sum(), x)  # N 3 H W
-    correlations = torch.corrcoef(rows.flatten(1))  # N N
+    total = logits.sum()
+    (slopes,) = torch.autograd.grad(total, x)  # N 3 H W
+    rows = slopes.flatten(1)  # N 3*H*W
+    correlations = torch.corrcoef(rows)  # N N
     eigenvalues = torch.linalg.eigvalsh(correlations)  # N
-    eigenvalues = eigenvalues.clamp(min=0) + k  # rounding may push a 0 below
-    score = -(eigenvalues.log() + 1 / eigenvalues).sum()  # Eq. 9.7
+    eigenvalues = eigenvalues.clamp(min=0)  # rounding may push a 0 below
+    eigenvalues = eigenvalues + k
+    terms = eigenvalues.log() + 1 / eigenvalues
+    score = -terms.sum()  # Eq. 9.7
     return score.item()
 
 
@@ -439,17 +403,30 @@ def agreement(scores, truth, resamples: int = 1000, seed: int = 0):
     """
     a = arguments.real_array("scores", scores, 1)
     b = arguments.real_array("truth", truth, 1)
+    _insist_on_as_many(a, b)
+    resamples = arguments.whole_number("resamples", resamples, 1, 10**6)
+    seed = arguments.seed(seed, least=0)
+    rng = np.random.default_rng(seed)
+    cells = len(a)
+    taus = []
+    for _ in range(resamples):
+        drawn = rng.integers(0, cells, cells)  # with replacement
+        tau = _kendall(a[drawn], b[drawn])
+        taus.append(tau)
+    low, high = np.nanpercentile(taus, (2.5, 97.5))  # NaN: one cell, drawn throughout
+    tau = _kendall(a, b)  # Eq. 9.1
+    return tau, float(low), float(high)
+
+
+def _insist_on_as_many(a: np.ndarray, b: np.ndarray) -> None:
+    """ValueError unless both are as long, with three numbers or more."""
     if a.shape != b.shape or len(a) < 3:
         raise ValueError(
             f"scores and truth are {len(a)} and {len(b)} numbers; as many are needed,"
             " 3 or more"
         )
-    arguments.whole_number("resamples", resamples, 1, 10**6)
-    rng = np.random.default_rng(arguments.seed(seed, least=0))
-    taus = []
-    for _ in range(resamples):
-        drawn = rng.integers(0, len(a), len(a))  # cells, with replacement
-        taus.append(stats.kendalltau(a[drawn], b[drawn]).statistic)
-    low, high = np.nanpercentile(taus, (2.5, 97.5))  # NaN: one cell, drawn throughout
-    tau = stats.kendalltau(a, b).statistic  # Eq. 9.1
-    return float(tau), float(low), float(high)
+
+
+def _kendall(a: np.ndarray, b: np.ndarray) -> float:
+    """Kendall's tau-b of two lists; NaN where one of them is a single value."""
+    return float(stats.kendalltau(a, b).statistic)
