@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.basics import training
+from lib.basics import checkpoints, training
 
 # --- equations ------------------------------------------------------------------------
 
@@ -576,9 +576,9 @@ def test_a_checkpoint_changes_nothing(tmp_path):
 
 def test_every_0_saves_at_the_end_alone(tmp_path, monkeypatch):
     saved = []
-    keep = training.ResumableRun.keep
+    keep = checkpoints.ResumableRun.keep
     monkeypatch.setattr(
-        training.ResumableRun,
+        checkpoints.ResumableRun,
         "keep",
         lambda run, state: (saved.append(state["step"]), keep(run, state)),
     )

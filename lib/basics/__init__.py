@@ -8,8 +8,9 @@ photographs         one reader of pictures: whatever a file holds, upright RGB; 
 coco                photographs and boxes from any COCO folder, checked; for data
 cache               drawn once, read as it was or not at all; for data
 data            01  digit crops, digit scenes, letterbox, flips, scale jitter
-memory              how maps lie in memory, for speed; for training, nasnet,
-                    efficientnet, efficientdet, detectors, tabular
+memory              how maps lie in memory, for speed, and on which device; for
+                    training, recipes, nasnet, efficientnet, efficientdet, detectors,
+                    tabular
 modes               evaluation mode, and each part back as it was; for training,
                     profiling, decoding
 shipped             what the course ships, by SHA-256; for checkpoints, tabular, export

@@ -25,6 +25,18 @@ from lib.basics import arguments, shipped
 WEIGHTS = lib.ROOT / "data" / "weights"
 
 
+class NonFiniteLoss(ArithmeticError):
+    """The loss or a weight became NaN or infinite; the model is back at step `kept`."""
+
+    def __init__(self, what: str, step: int, lr: float, loss: float, kept: int):
+        super().__init__(
+            f"{what} is not finite at step {step} (loss {loss}, learning rate {lr:.3g})"
+            f". Model and checkpoint hold the last good state, of step {kept}. Try a"
+            " smaller lr, a longer warmup, clip=1.0, or look at this step's batch"
+        )
+        self.step, self.lr, self.loss, self.kept = step, lr, loss, kept
+
+
 class ResumableRun:
     """The parts of a training run that a step changes, saved and put back together.
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from tqdm import auto, std
 
-from lib.basics import arguments, memory, modes
-from lib.basics.checkpoints import ResumableRun, describe, load_weights, save_weights
+from lib.basics import arguments, checkpoints, memory, modes
+from lib.basics.checkpoints import NonFiniteLoss, load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
 
@@ -128,13 +128,17 @@ class EMA:
     """
 
     def __init__(self, model: nn.Module, decay: float = 0.999):
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay, self.updates = decay, 0
+        average = copy.deepcopy(model)
+        average.requires_grad_(False)
+        self.model = average.eval()
+        self.decay = decay
+        self.updates = 0
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the average towards the model's present state."""
-        warm = (1 + self.updates) / (10 + self.updates)
+        n = self.updates
+        warm = (1 + n) / (10 + n)
         decay = min(self.decay, warm)
         self.updates += 1
         present = model.state_dict()
@@ -258,18 +262,6 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class NonFiniteLoss(ArithmeticError):
-    """The loss or a weight became NaN or infinite; the model is back at step `kept`."""
-
-    def __init__(self, what: str, step: int, lr: float, loss: float, kept: int):
-        super().__init__(
-            f"{what} is not finite at step {step} (loss {loss}, learning rate {lr:.3g})"
-            f". Model and checkpoint hold the last good state, of step {kept}. Try a"
-            " smaller lr, a longer warmup, clip=1.0, or look at this step's batch"
-        )
-        self.step, self.lr, self.loss, self.kept = step, lr, loss, kept
-
-
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Two groups: weights, which decay, and norms and biases (1-D), which do not."""
     decay = {"params": [], "weight_decay": weight_decay}
@@ -314,6 +306,11 @@ class Batches:
             return tuple(tensor[chosen.to(tensor.device)] for tensor in self.dataset)
         return self.collate([self.dataset[i] for i in chosen.tolist()])
 
+    def augmented(self, step: int, augment=None):
+        """The batch of a step, changed by `augment` and that step's random numbers."""
+        batch = self.at(step)
+        return augment(batch, self.chance(step)) if augment else batch
+
     def chance(self, step: int) -> torch.Generator:
         """Random numbers of a step, for whatever augments its batch."""
         epoch, place = divmod(step, self.per_epoch)
@@ -344,40 +341,34 @@ def fit(
     half = bool(amp) and device.type == "cuda"
     optimizer = optimizer or sgd(model, lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    history, rising = History(), int(warmup * total)
-
-    # All that a step changes goes into a checkpoint, all that tells runs apart as well.
-    parts = dict(model=model, optimizer=optimizer, scaler=scaler, history=history)
-    parts |= {"ema": ema} if ema else {}
-    told = describe(model, dataset, loss_fn, optimizer, ema)
+    history = History()
+    rising = int(warmup * total)
+    told = checkpoints.describe(model, dataset, loss_fn, optimizer, ema)
     told |= dict(steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed)
 
     model.train()
     with _own_chance(seed, device), _bar(total, progress) as bar:
-        run = ResumableRun(parts, checkpoint, told)
-        history.resumed_at = start = run.resume(total)
+        run = _resumable(model, optimizer, scaler, history, ema, checkpoint, told)
+        start = run.resume(total)
+        history.resumed_at = start
         bar.update(start)
         for step in range(start, total):
             # The state before a step is kept once the loss after it is finite.
-            due = every > 0 and step % every == 0 and step > start
-            fresh = run.state(step) if due else None
-
-            batch = batches.at(step)
-            if augment:
-                batch = augment(batch, batches.chance(step))
+            fresh = _state_if_due(run, step, start, every)
+            batch = batches.augmented(step, augment)
             factor = warmup_cosine(step, total, rising)
             rate = set_rate(optimizer, factor)
-            with torch.autocast(device.type, torch.float16, half):
-                loss, logs = loss_fn(model, to_device(batch, device))
-            keep_if_finite(run, fresh, step, rate, loss.item())
+            loss, logs = _forward(model, loss_fn, batch, half)
+            value = loss.item()
+            keep_if_finite(run, fresh, step, rate, value)
             update_weights(model, loss, optimizer, scaler, clip, ema)
-
-            logs = history.add(loss.item(), rate, logs)
+            logs = history.add(value, rate, logs)
             bar.update()
             if on_step:
                 on_step(step, logs)
         if start < total:
-            keep_if_finite(run, run.state(total), total, rate, loss.item())
+            last = run.state(total)
+            keep_if_finite(run, last, total, rate, value)
     model.eval()
     return history
 
@@ -394,6 +385,28 @@ def _steps_in_all(batches: Batches, batch_size, steps, epochs) -> int:
     return total
 
 
+def _resumable(model, optimizer, scaler, history, ema, path, settings: dict):
+    """All that a step changes goes into a checkpoint, all that tells runs apart too."""
+    parts = dict(model=model, optimizer=optimizer, scaler=scaler, history=history)
+    if ema:
+        parts["ema"] = ema
+    return checkpoints.ResumableRun(parts, path, settings)
+
+
+def _state_if_due(run, step: int, start: int, every: int) -> dict | None:
+    """The state before every so many steps, but not the one just taken up."""
+    due = every > 0 and step % every == 0 and step > start
+    return run.state(step) if due else None
+
+
+def _forward(model, loss_fn, batch, half: bool) -> tuple[Tensor, dict]:
+    """Loss and logs of a batch on the model's device, there in half precision."""
+    device = next(model.parameters()).device
+    batch = memory.to_device(batch, device)
+    with torch.autocast(device.type, torch.float16, half):
+        return loss_fn(model, batch)
+
+
 @contextmanager
 def _own_chance(seed: int, device: torch.device) -> Iterator[None]:
     """Inside, torch's random numbers follow from the seed; then the caller's are back.
@@ -406,7 +419,7 @@ def _own_chance(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def keep_if_finite(
-    run: ResumableRun, fresh: dict | None, step: int, rate: float, loss: float
+    run, fresh: dict | None, step: int, rate: float, loss: float
 ) -> None:
     """Keep a fresh state once the loss after it is finite; else go back and raise."""
     tensors = fresh["model"] if fresh else {}
@@ -447,18 +460,6 @@ def generator_of(*key: int) -> torch.Generator:
     text = "/".join(map(str, key))
     bits = random.Random(text).getrandbits(63)
     return torch.Generator().manual_seed(bits)
-
-
-def to_device(batch, device: torch.device):
-    """Move every tensor of a nested batch to the model's device."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, dict):
-        return {k: to_device(v, device) for k, v in batch.items()}
-    if isinstance(batch, tuple | list):
-        moved = [to_device(v, device) for v in batch]
-        return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
-    return batch
 
 
 def _bar(total: int, progress: bool):

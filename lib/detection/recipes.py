@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from lib.basics import checkpoints, data, training
+from lib.basics import checkpoints, data, memory, training
 from lib.detection import (
     anchors,
     bifpn,
@@ -395,7 +395,7 @@ def _update(wrapped, parts: dict, batch: data.Batch, factor, clip) -> float:
     training.set_rate(optimizer, factor)
     device, config = next(model.parameters()).device, model.config
     mean, std = torch.tensor([config.mean, config.std], device=device)[..., None, None]
-    batch = training.to_device(batch, device)
+    batch = memory.to_device(batch, device)
     places = anchors.anchors(batch.images.shape[2:], config.anchors, device)
     with torch.autocast(device.type, torch.float16, device.type == "cuda"):
         outputs = wrapped((batch.images / 255 - mean) / std)
