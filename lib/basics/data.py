@@ -59,7 +59,8 @@ def split_names(labels: np.ndarray) -> np.ndarray:
     Within a class, in file order, of every five images the fourth is for validation
     and the fifth for test.
     """
-    split = np.full(len(labels), "train", dtype="<U10")
+    count = len(labels)
+    split = np.full(count, "train", "<U10")
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         split[members[3::5]] = "validation"

@@ -383,4 +383,5 @@ def bounds(mask: np.ndarray) -> list[int]:
     y1 = rows.min()
     x2 = columns.max() + 1
     y2 = rows.max() + 1
-    return [int(x1), int(y1), int(x2), int(y2)]
+    corners = x1, y1, x2, y2
+    return list(map(int, corners))

@@ -60,7 +60,11 @@ ACTIVATIONS = Scheme(symmetric=False, signed=False, axis=None)
 
 
 def rounded_steps(
-    x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int
+    x: Tensor,
+    scale: Tensor,
+    zero: Tensor,
+    low: int,
+    high: int,
 ) -> tuple[Tensor, Tensor]:
     """Whole steps from 0 for each value, and True where nothing was cut off.
 
@@ -398,7 +402,9 @@ def sensitivity(
 
 
 def allocate(
-    damage: dict[str, dict[int, float]], sizes: dict[str, int], budget: int | float
+    damage: dict[str, dict[int, float]],
+    sizes: dict[str, int],
+    budget: int | float,
 ) -> dict[str, int]:
     """Bits for each layer: little damage in all, at most `budget` bits together.
 

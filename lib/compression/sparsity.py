@@ -80,7 +80,8 @@ def magnitude_mask(weight: Float[Tensor, "*n"], sparsity: float) -> Bool[Tensor,
     _insist_on_numbers(weight)
     magnitude = weight.detach().abs().flatten()
     count = len(magnitude)
-    pruned = min(round(sparsity * count), count - 1)
+    pruned = round(sparsity * count)
+    pruned = min(pruned, count - 1)
     order = magnitude.argsort(stable=True)
     smallest = order[:pruned]
     mask = torch.ones_like(magnitude, dtype=torch.bool)

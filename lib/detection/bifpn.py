@@ -92,7 +92,8 @@ def fpn(levels: int) -> Topology:
     nodes = [Node(coarsest, (coarsest,))]
     for level in reversed(range(coarsest)):
         above = levels + len(nodes) - 1  # the id of the node before
-        nodes.append(Node(level, (level, above)))  # Eq. 11.4
+        node = Node(level, (level, above))
+        nodes.append(node)  # Eq. 11.4
     return Topology(levels, tuple(nodes))
 
 

@@ -38,7 +38,8 @@ class Loss(NamedTuple):
 def prior_bias(probability: float = 0.01) -> float:
     """The logit of a probability: where the class head's bias has to begin."""
     arguments.real_number("probability", probability, above=0, below=1)
-    odds_against = (1 - probability) / probability
+    no_object = 1 - probability
+    odds_against = no_object / probability
     return -math.log(odds_against)  # Eq. 14.3
 
 
