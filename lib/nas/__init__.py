@@ -1,10 +1,11 @@
 """Part II, search: what can be built, what it is worth, and who finds it.
 
-genotypes           cells and genotypes as values, their text and their graph;
-                    for search_space
+genotypes           cells and genotypes as values, their text and their graph, and
+                    the published ones; for search_space
 search_space    04  the space: sample, mutate, tokens, canonical form, count
 cells               operations, factorized reduction, the cell as a module; for nasnet
 nasnet          05  from genotype to cell to network, NASNet-A
+shards              files of rows, checked line by line; for tabular
 tabular         06  every cell of a small space trained, then asked
 history             the trials of a search, kept when it ends early;
                     for search, controller

@@ -110,10 +110,12 @@ class SeparableTwice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise_1(x)  # B C H' W', H' = ceil(H / stride)
-        x = self.norm_1(self.pointwise_1(x))  # B F H' W'
+        x = self.pointwise_1(x)  # B F H' W'
+        x = self.norm_1(x)
         x = F.relu(x, inplace=True)  # safe: nobody else holds this tensor
         x = self.depthwise_2(x)  # B F H' W'
-        return self.norm_2(self.pointwise_2(x))  # B F H' W'
+        x = self.pointwise_2(x)  # B F H' W'
+        return self.norm_2(x)
 
 
 class Pool(nn.Module):
@@ -157,10 +159,13 @@ class FactorizedReduction(nn.Module):
         even = x[..., ::2, ::2]  # B C H' W', H' = ceil(H / 2)
         odd = x[..., 1::2, 1::2]  # B C floor(H/2) floor(W/2)
         # Where a side is odd, a row or column of zeros makes both halves one size.
-        missing = (0, width % 2, 0, height % 2)  # left, right, top, bottom
-        odd = F.pad(odd, missing)  # B C H' W'
-        halves = [self.even(even), self.odd(odd)]
-        return self.joint_norm(torch.cat(halves, dim=1))  # B F H' W', Eq. 5.4
+        below = height % 2
+        right = width % 2
+        odd = F.pad(odd, (0, right, 0, below))  # B C H' W'
+        first = self.even(even)  # B F/2 H' W'
+        second = self.odd(odd)  # B F/2 H' W'
+        both = torch.cat([first, second], dim=1)  # B F H' W', Eq. 5.4
+        return self.joint_norm(both)
 
 
 def drop_path(
@@ -175,9 +180,11 @@ def drop_path(
     if generator is not None:
         arguments.instance("generator", generator, torch.Generator)
     like = {"device": x.device, "dtype": x.dtype}
-    u = torch.rand(len(x), 1, 1, 1, generator=generator, **like)  # B 1 1 1
+    each = (len(x), 1, 1, 1)  # one number for each sample
+    u = torch.rand(each, generator=generator, **like)  # B 1 1 1
     kept = torch.floor(u + keep)  # 1 with probability keep, else 0
-    return x * (kept / keep)  # B C H W, Eq. 5.6
+    scale = kept / keep
+    return x * scale  # B C H W, Eq. 5.6
 
 
 def operation(name: str, channels: int, filters: int, stride: int = 1) -> nn.Module:

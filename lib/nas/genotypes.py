@@ -3,7 +3,8 @@
 A cell is a small graph. State 0 is h_i, what the cell below gives; state 1 is h_{i-1},
 what the one before that gave. Block k reads two earlier states, applies an operation
 to each, combines the two and writes state k + 2. Whatever no block reads is the output,
-concatenated. A value that is not a cell is refused where it is made.
+concatenated. A value that is not a cell is refused where it is made. At the
+end stand the cells that were published.
 
 Source: Zoph, Vasudevan, Shlens, Le, arXiv 1707.07012, section 3. Chapter 04. Support
 for `search_space`, which says which cells there are.
@@ -253,3 +254,53 @@ def graph(cell: Cell) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     nodes["output"] = "concat"
     edges += [(str(state), "output") for state in cell.output]
     return nodes, edges
+
+
+# Published cells. Some authors number h_{i-1} first; here state 0 is h_i throughout.
+# The output is what the authors' code concatenates: not always the unused blocks alone.
+
+# Paper, figure 4, as released in tensorflow/models, research/slim/nets/nasnet. The
+# output has state 1 (normal) and state 3 (reduction) too, though blocks read them.
+NASNET_A = from_text("""
+    normal: sep5(0)+sep3(1) | sep5(1)+sep3(1) | avg3(0)+identity(1) | avg3(1)+avg3(1)
+        | sep3(0)+identity(0) -> 1 2 3 4 5 6
+    reduction: sep5(0)+sep7(1) | max3(0)+sep7(1) | avg3(0)+sep5(1) | identity(3)+avg3(2)
+        | sep3(2)+max3(0) -> 3 4 5 6
+""")
+# arXiv 1802.01548v7, as released in tensorflow/tpu, models/official/amoeba_net. Earlier
+# versions of the paper draw another wiring, by mistake (tensorflow/tpu#312).
+# States 1 (normal), 2 and 4 (reduction) are in the output though blocks read them.
+AMOEBANET_A = from_text("""
+    normal: avg3(0)+max3(0) | sep3(1)+identity(1) | identity(0)+avg3(1)
+        | sep3(0)+sep5(2) | avg3(5)+sep3(0) -> 1 3 4 6
+    reduction: sep3(1)+avg3(0) | max3(0)+sep7(2) | max3(1)+max3(0)
+        | sep3(4)+conv1x7(0) | avg3(1)+sep7(0) -> 2 3 4 5 6
+""")
+# arXiv 1712.00559, figure 1; tensorflow/models, research/slim/nets/nasnet/pnasnet.py.
+# One cell, run with stride 2 as the reduction. Every block is output, though 4 is read.
+PNASNET_5 = from_text("""
+    sep5(1)+max3(1) | sep7(0)+max3(0) | sep5(0)+sep3(0) | sep3(4)+max3(0)
+        | sep3(1)+identity(0) -> 2 3 4 5 6
+""")
+# arXiv 1802.03268, micro search space: `fixed_arc` of melodyguan/enas,
+# scripts/cifar10_micro_final.sh, whose state 0 is h_{i-1}. Output: the unused blocks.
+ENAS = from_text("""
+    normal: avg3(1)+sep3(1) | identity(1)+sep5(1) | identity(1)+sep5(0)
+        | sep3(0)+sep5(1) | avg3(1)+sep5(0) -> 2 3 4 5 6
+    reduction: sep3(0)+sep3(0) | max3(1)+avg3(1) | sep5(0)+sep5(3)
+        | sep3(0)+identity(1) | max3(1)+sep5(0) -> 2 4 5 6
+""")
+# arXiv 1806.09055, first and second order: quark0/darts, cnn/genotypes.py, whose state
+# 0 is h_{i-1}. Four blocks, all of them output.
+DARTS_V1 = from_text("""
+    normal: sep3(0)+sep3(1) | identity(1)+sep3(0) | identity(1)+sep3(0)
+        | sep3(1)+identity(2) -> 2 3 4 5
+    reduction: max3(1)+max3(0) | identity(2)+max3(1) | max3(1)+identity(2)
+        | identity(2)+avg3(1) -> 2 3 4 5
+""")
+DARTS_V2 = from_text("""
+    normal: sep3(1)+sep3(0) | sep3(1)+sep3(0) | sep3(0)+identity(1)
+        | identity(1)+dilsep3(2) -> 2 3 4 5
+    reduction: max3(1)+max3(0) | identity(2)+max3(0) | max3(1)+identity(2)
+        | identity(2)+max3(0) -> 2 3 4 5
+""")

@@ -152,7 +152,8 @@ def path_keep(
         arguments.real_number("progress", progress, least=0, most=1)
     depth = (cell + 1) / cells
     at_the_end = 1 - depth * (1 - keep)  # Eq. 5.7
-    return 1 - progress * (1 - at_the_end)  # Eq. 5.8
+    dropped = 1 - at_the_end
+    return 1 - progress * dropped  # Eq. 5.8
 
 
 class AuxiliaryHead(nn.Module):

@@ -169,8 +169,14 @@ def survivors(trials: Sequence[Trial], eta: int) -> list[Trial]:
     """
     eta = arguments.whole_number("eta", eta, least=2)
     trials = _trials("trials", trials)
-    ranked = sorted(trials, key=lambda trial: -trial.value)
-    return ranked[: len(ranked) // eta]
+    best_first = sorted(trials, key=_loss)
+    places = len(trials) // eta
+    return best_first[:places]
+
+
+def _loss(trial: Trial) -> float:
+    """What is least for the best trial."""
+    return -trial.value
 
 
 def successive_halving(
@@ -383,18 +389,26 @@ def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float
     """
     a = arguments.real_array("a", a, 1)
     b = arguments.real_array("b", b, 1)
+    _insist_on_pairs(a, b)
+    resamples = arguments.whole_number("resamples", resamples, 1, 10**6)
+    seed = arguments.seed(seed, least=0)
+    rng = np.random.default_rng(seed)
+    differences = a - b
+    mean = differences.mean()
+    pairs = len(differences)
+    drawn = rng.integers(pairs, size=(resamples, pairs))
+    again = differences[drawn]  # resamples, pairs
+    means = again.mean(1)  # Eq. 7.4
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(mean), float(low), float(high)
+
+
+def _insist_on_pairs(a: np.ndarray, b: np.ndarray) -> None:
+    """ValueError unless there are two pairs or more."""
     if len(a) != len(b) or len(a) < 2:
         raise ValueError(
             f"a and b: {len(a)} and {len(b)} results; two pairs or more are needed"
         )
-    pairs = len(a)
-    differences = a - b
-    resamples = arguments.whole_number("resamples", resamples, 1, 10**6)
-    rng = np.random.default_rng(arguments.seed(seed, least=0))
-    drawn = rng.integers(pairs, size=(resamples, pairs))
-    means = differences[drawn].mean(1)  # Eq. 7.4
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(differences.mean()), float(low), float(high)
 
 
 def train_child(
@@ -406,19 +420,21 @@ def train_child(
     That and `train` are (images, labels). Left out, it is the paper's search child.
     """
     arguments.labelled("train", train)
+    images, labels = arguments.labelled("validation", validation)
     epochs = arguments.whole_number("epochs", epochs, 1, 10**6)
     batch_size = arguments.whole_number("batch_size", batch_size, least=1)
     lr = arguments.real_number("lr", lr, above=0)
+    seed = arguments.seed(seed)
     arguments.function("build", build, "build(genotype) -> a network")
-    images, labels = arguments.labelled("validation", validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay put
-        torch.manual_seed(arguments.seed(seed))
+        torch.manual_seed(seed)
         child = build(genotype)
     groups = training.parameter_groups(child, 5e-4)
     # Fused: all weights in one call, which saves 10 % of the time.
     sgd = torch.optim.SGD(groups, lr, 0.9, nesterov=True, fused=True)
     training.fit(
-        child, train, nasnet.loss_fn, epochs=epochs, batch_size=batch_size,
-        optimizer=sgd, seed=seed, every=10**9, progress=False,
+        child, train, nasnet.loss_fn, optimizer=sgd,
+        epochs=epochs, batch_size=batch_size,
+        seed=seed, every=10**9, progress=False,
     )  # fmt: skip
     return training.accuracy(child, images, labels)

@@ -18,8 +18,14 @@ from typing import Any, NamedTuple
 
 from lib.basics import arguments
 from lib.nas.genotypes import (  # noqa: F401  (what a cell is; the rest uses it from here)
+    AMOEBANET_A,
+    DARTS_V1,
+    DARTS_V2,
+    ENAS,
+    NASNET_A,
     NASNET_OPERATIONS,
     OPERATIONS,
+    PNASNET_5,
     SIGNS,
     Block,
     Cell,
@@ -79,55 +85,6 @@ FULL = Space(5, NASNET_OPERATIONS, ("add", "concat"))  # the paper's
 SMALL = Space(2, ("identity", "max3", "sep3"), cells=("normal",))
 # Found in SMALL (chapter 07): evolution asked 200 times, its ten best trained thrice.
 FOUND = from_text("max3(0)+sep3(1) | identity(1)+sep3(1) -> 2 3")
-
-# Published cells. Some authors number h_{i-1} first; here state 0 is h_i throughout.
-# The output is what the authors' code concatenates: not always the unused blocks alone.
-
-# Paper, figure 4, as released in tensorflow/models, research/slim/nets/nasnet. The
-# output has state 1 (normal) and state 3 (reduction) too, though blocks read them.
-NASNET_A = from_text("""
-    normal: sep5(0)+sep3(1) | sep5(1)+sep3(1) | avg3(0)+identity(1) | avg3(1)+avg3(1)
-        | sep3(0)+identity(0) -> 1 2 3 4 5 6
-    reduction: sep5(0)+sep7(1) | max3(0)+sep7(1) | avg3(0)+sep5(1) | identity(3)+avg3(2)
-        | sep3(2)+max3(0) -> 3 4 5 6
-""")
-# arXiv 1802.01548v7, as released in tensorflow/tpu, models/official/amoeba_net. Earlier
-# versions of the paper draw another wiring, by mistake (tensorflow/tpu#312).
-# States 1 (normal), 2 and 4 (reduction) are in the output though blocks read them.
-AMOEBANET_A = from_text("""
-    normal: avg3(0)+max3(0) | sep3(1)+identity(1) | identity(0)+avg3(1)
-        | sep3(0)+sep5(2) | avg3(5)+sep3(0) -> 1 3 4 6
-    reduction: sep3(1)+avg3(0) | max3(0)+sep7(2) | max3(1)+max3(0)
-        | sep3(4)+conv1x7(0) | avg3(1)+sep7(0) -> 2 3 4 5 6
-""")
-# arXiv 1712.00559, figure 1; tensorflow/models, research/slim/nets/nasnet/pnasnet.py.
-# One cell, run with stride 2 as the reduction. Every block is output, though 4 is read.
-PNASNET_5 = from_text("""
-    sep5(1)+max3(1) | sep7(0)+max3(0) | sep5(0)+sep3(0) | sep3(4)+max3(0)
-        | sep3(1)+identity(0) -> 2 3 4 5 6
-""")
-# arXiv 1802.03268, micro search space: `fixed_arc` of melodyguan/enas,
-# scripts/cifar10_micro_final.sh, whose state 0 is h_{i-1}. Output: the unused blocks.
-ENAS = from_text("""
-    normal: avg3(1)+sep3(1) | identity(1)+sep5(1) | identity(1)+sep5(0)
-        | sep3(0)+sep5(1) | avg3(1)+sep5(0) -> 2 3 4 5 6
-    reduction: sep3(0)+sep3(0) | max3(1)+avg3(1) | sep5(0)+sep5(3)
-        | sep3(0)+identity(1) | max3(1)+sep5(0) -> 2 4 5 6
-""")
-# arXiv 1806.09055, first and second order: quark0/darts, cnn/genotypes.py, whose state
-# 0 is h_{i-1}. Four blocks, all of them output.
-DARTS_V1 = from_text("""
-    normal: sep3(0)+sep3(1) | identity(1)+sep3(0) | identity(1)+sep3(0)
-        | sep3(1)+identity(2) -> 2 3 4 5
-    reduction: max3(1)+max3(0) | identity(2)+max3(1) | max3(1)+identity(2)
-        | identity(2)+avg3(1) -> 2 3 4 5
-""")
-DARTS_V2 = from_text("""
-    normal: sep3(1)+sep3(0) | sep3(1)+sep3(0) | sep3(0)+identity(1)
-        | identity(1)+dilsep3(2) -> 2 3 4 5
-    reduction: max3(1)+max3(0) | identity(2)+max3(0) | max3(1)+identity(2)
-        | identity(2)+max3(0) -> 2 3 4 5
-""")
 
 
 def decisions(space: Space) -> list[Decision]:
@@ -273,11 +230,12 @@ def mutate(
     if rng.random() < identity:
         return genotype
     places = []  # where there is something else to choose
+    kinds = set()
     for i, decision in enumerate(decisions(space)):
         if len(decision.options) > 1:
             kind = decision.what.split()[-1]  # "input" of "left input"
+            kinds.add(kind)
             places.append((kind, i, decision))
-    kinds = {kind for kind, _, _ in places}
     kind = rng.choice(sorted(kinds))
     alike = [place for place in places if place[0] == kind]
     _, i, decision = rng.choice(alike)
@@ -295,12 +253,13 @@ def _smallest(blocks: tuple, output: tuple, number: dict[int, int]) -> tuple:
     may change places unnoticed, one is enough.
     """
     ready = []
-    for state, (left, right, combination) in enumerate(blocks, start=2):
+    for state, block in enumerate(blocks, start=2):
         if state in number:
             continue
+        left, right, _ = block
         if left.input in number and right.input in number:
-            pairs = sorted(Pair(number[i], name) for i, name in (left, right))
-            ready.append((Block(*pairs, combination), state))
+            renumbered = _renumbered(block, number)
+            ready.append((renumbered, state))
     if not ready:
         numbered = sorted(number[state] for state in output)
         return (), tuple(numbered)
@@ -311,9 +270,18 @@ def _smallest(blocks: tuple, output: tuple, number: dict[int, int]) -> tuple:
     for block, state in ready:
         if block == least and not _twins(blocks, output, state, tried):
             tried.append(state)
-            rest = _smallest(blocks, output, {**number, state: len(number)})
-            candidates.append(((least, *rest[0]), rest[1]))
+            further = {**number, state: len(number)}
+            rest, numbered = _smallest(blocks, output, further)
+            candidate = (least, *rest)
+            candidates.append((candidate, numbered))
     return min(candidates)
+
+
+def _renumbered(block: Block, number: dict[int, int]) -> Block:
+    """A block that reads states by their new numbers, its lesser pair first."""
+    left, right, combination = block
+    pairs = sorted(Pair(number[state], name) for state, name in (left, right))
+    return Block(*pairs, combination)
 
 
 def _twins(blocks: tuple, output: tuple, state: int, others: list[int]) -> bool:

@@ -23,13 +23,11 @@ from scipy.stats import kendalltau
 
 import lib
 from lib.basics import arguments, data, memory, shipped, training
-from lib.nas import nasnet, search_space
+from lib.nas import nasnet, search_space, shards
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
+from lib.nas.shards import FORMAT, SPLITS, checksum
 
 SHIPPED = lib.ROOT / "data" / "tabular" / "small.jsonl"
-SPLITS = ("validation", "test")
-# Of the shards: 1 had rows without a checksum, and they are still read.
-FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +93,9 @@ def _drawn(task: Task, split: str) -> tuple[torch.Tensor, torch.Tensor]:
 def measure(task: Task, text: str, seed: int) -> dict:
     """Train a cell, given as text: a row with the right answers after each epoch."""
     began = time.process_time()
-    model = network(task, search_space.from_text(text), seed)
+    genotype = search_space.from_text(text)
+    model = network(task, genotype, seed)
+    train = crops(task, "train")
     steps_an_epoch = task.train // task.batch
     right: dict[str, list[int]] = {split: [] for split in SPLITS}
 
@@ -105,23 +105,20 @@ def measure(task: Task, text: str, seed: int) -> dict:
         for split in SPLITS:
             images, labels = crops(task, split)
             share = training.accuracy(model, images, labels)
-            right[split].append(round(share * len(labels)))
+            count = round(share * len(labels))
+            right[split].append(count)
 
+    loss_fn = training.classification_loss()
     training.fit(
-        model, crops(task, "train"), training.classification_loss(),
-        epochs=task.epochs, batch_size=task.batch, lr=task.lr, seed=seed,
-        every=10**9, on_step=on_step, progress=False,
+        model, train, loss_fn, on_step=on_step,
+        epochs=task.epochs, batch_size=task.batch, lr=task.lr,
+        seed=seed, every=10**9, progress=False,
     )  # fmt: skip
     seconds = time.process_time() - began
-    row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
-    return row | {"crc": checksum(row)}
-
-
-def checksum(row: dict) -> int:
-    """CRC-32 of a row without its own: one flipped digit, and it is another."""
-    arguments.instance("row", row, dict)
-    rest = sorted(item for item in row.items() if item[0] != "crc")
-    return zlib.crc32(json.dumps(rest).encode())
+    row = {"cell": text, "seed": seed, **right}
+    row["seconds"] = round(seconds, 3)
+    row["crc"] = checksum(row)
+    return row
 
 
 def header(task: Task) -> dict:
@@ -156,11 +153,14 @@ def read_shards(task: Task, folder: str | Path) -> dict[tuple[str, int], dict]:
     """
     rows: dict[tuple[str, int], dict] = {}
     about = header(task)
-    for path in sorted(Path(arguments.path("folder", folder)).glob("*.jsonl")):
-        first, *lines = _whole_lines(path)
-        version = _insist_on_header(path, first, about) if first else FORMAT
+    folder = Path(arguments.path("folder", folder))
+    for path in sorted(folder.glob("*.jsonl")):
+        first, *lines = shards.whole_lines(path)
+        version = FORMAT
+        if first:
+            version = shards.insist_on_header(path, first, about)
         for number, line in enumerate(lines, start=2):
-            row = _row(task, line, version)
+            row = shards.row_of(task, line, version)
             if isinstance(row, str):
                 raise ValueError(f"{path}, line {number}: {row}")
             unit = row["cell"], row["seed"]
@@ -168,71 +168,6 @@ def read_shards(task: Task, folder: str | Path) -> dict[tuple[str, int], dict]:
                 raise ValueError(f"{path}, line {number}: {unit} is there already")
             rows[unit] = row
     return rows
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    """The lines that have an end; one empty line if there is none."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:  # a folder of that name, no right to read it
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    return lines[:-1] or [b""]
-
-
-def _parsed(line: bytes) -> dict | None:
-    """A line as a dictionary; None where it is none."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):  # no JSON, or brackets without end
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _insist_on_header(path: Path, line: bytes, about: dict) -> int:
-    """The format of a shard, once its header says that it is of this task."""
-    head = _parsed(line)
-    if head is None:
-        raise ValueError(f"{path}, line 1: {_cut(line)} is no header")
-    version = head.pop("format", 1)
-    if type(version) is not int or not 1 <= version <= FORMAT:
-        raise ValueError(
-            f"{path}: its format is {version!r}; this version of the course reads 1 to"
-            f" {FORMAT}"
-        )
-    for name in {**about, **head}:
-        if head.get(name) != about.get(name):
-            raise ValueError(
-                f"{path}: its {name} is {head.get(name)!r}, not {about.get(name)!r}:"
-                " take another folder for another task"
-            )
-    return version
-
-
-def _row(task: Task, line: bytes, version: int) -> dict | str:
-    """A row of a shard, checked; or, as a text, what is wrong with it."""
-    row = _parsed(line)
-    if row is None or not {"cell", "seed", *SPLITS} <= set(row):
-        return f"{_cut(line)} is no row"
-    if version > 1 and row.get("crc") != checksum(row):
-        return f"{_cut(line)} is damaged: its checksum is another"
-    try:
-        search_space.from_text(row["cell"])
-        arguments.whole_number("seed", row["seed"], 0, task.seeds - 1)
-        for split in SPLITS:
-            counts = arguments.whole_numbers(split, row[split], least=0)
-            if len(counts) != task.epochs or max(counts) > getattr(task, split):
-                return (
-                    f"{split} is {row[split]}; it must be {task.epochs} counts, of"
-                    f" {getattr(task, split)} crops at most"
-                )
-    except ValueError as error:
-        return str(error)
-    return row
-
-
-def _cut(line: bytes) -> str:
-    """A line as a message shows it."""
-    return repr(line) if len(line) <= 200 else f"{line[:200]!r} ..."
 
 
 def build(task: Task, executor: Executor, folder: str | Path, cells=None) -> int:
@@ -274,24 +209,28 @@ class Table:
     """
 
     def __init__(self, task: Task, rows: list[dict]):
-        self.task, self.space = task, task.space
-        self.seeds, self.epochs = task.seeds, task.epochs
-        self.genotypes = [search_space.from_text(row["cell"]) for row in rows]
-        self.parameters = np.array([row["parameters"] for row in rows])
-        self.macs = np.array([row["macs"] for row in rows])
-        times = [row["latency"] for row in rows if "latency" in row]
-        self.latency = np.array(times) if times else None
-        self._row = {genotype: i for i, genotype in enumerate(self.genotypes)}
+        self.task = task
+        self.space = task.space
+        self.seeds = task.seeds
+        self.epochs = task.epochs
+        self.genotypes: list[Genotype] = []
+        self._row: dict[Genotype, int] = {}
+        for i, row in enumerate(rows):
+            genotype = search_space.from_text(row["cell"])
+            self.genotypes.append(genotype)
+            self._row[genotype] = i
+        self.parameters = _column(rows, "parameters")
+        self.macs = _column(rows, "macs")
+        timed = [row for row in rows if "latency" in row]
+        self.latency = _column(timed, "latency") if timed else None
         self.accuracy: dict[str, np.ndarray] = {}
-        self._answers: dict[str, dict] = {}  # [split][seed or None][row][epoch - 1]
+        self._answers: dict[str, dict] = {}
         for split in SPLITS:
-            right = np.array([row[split] for row in rows])  # counts
-            accuracy = right / getattr(task, split)  # Eq. 6.1
+            right = _column(rows, split)  # counts
+            pictures = getattr(task, split)
+            accuracy = right / pictures  # Eq. 6.1
             self.accuracy[split] = accuracy
-            # Plain lists, since a query of one number is faster in them.
-            by_seed = accuracy.transpose(1, 0, 2).tolist()
-            mean = accuracy.mean(1).tolist()
-            self._answers[split] = {None: mean, **dict(enumerate(by_seed))}
+            self._answers[split] = _answers(accuracy)
 
     def __len__(self) -> int:
         return len(self.genotypes)
@@ -303,7 +242,8 @@ class Table:
         row = self._row.get(genotype)
         if row is None:
             search_space.validate(self.space, genotype)
-            row = self._row.get(search_space.canonical(genotype))
+            canonical = search_space.canonical(genotype)
+            row = self._row.get(canonical)
             if row is None:
                 raise GenotypeError(f"{genotype}: not among this table's {len(self)}")
             self._row[genotype] = row  # this spelling is known from now on
@@ -315,14 +255,40 @@ class Table:
         Without a seed, the mean over seeds. ValueError for what is not there.
         """
         row = self.index(genotype)
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}; it is one of {SPLITS}")
-        if not _is_one_of(seed, range(self.seeds)):
-            raise ValueError(f"seed is {seed!r}; it is 0 to {self.seeds - 1}, or None")
-        if not _is_one_of(epoch, range(1, self.epochs + 1)):
-            raise ValueError(f"epoch is {epoch!r}; it is 1 to {self.epochs}, or None")
-        last = self.epochs if epoch is None else int(epoch)
-        return self._answers[split][seed][row][last - 1]
+        _insist_on_there(self, split, seed, epoch)
+        if epoch is None:
+            epoch = self.epochs
+        by_seed = self._answers[split]
+        by_row = by_seed[seed]
+        curve = by_row[row]
+        return curve[int(epoch) - 1]
+
+
+def _column(rows: list[dict], name: str) -> np.ndarray:
+    """What all rows say under one name, in their order."""
+    return np.array([row[name] for row in rows])
+
+
+def _answers(accuracy: np.ndarray) -> dict[int | None, list]:
+    """Accuracies (cells, seeds, epochs) by seed; None: the mean over seeds.
+
+    In plain lists, since a query of one number is faster in them.
+    """
+    answers: dict[int | None, list] = {None: accuracy.mean(1).tolist()}
+    for seed in range(accuracy.shape[1]):
+        answers[seed] = accuracy[:, seed].tolist()
+    return answers
+
+
+def _insist_on_there(table: Table, split, seed, epoch) -> None:
+    """ValueError unless a table has the split, the seed and the epoch."""
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; it is one of {SPLITS}")
+    seeds, epochs = table.seeds, table.epochs
+    if not _is_one_of(seed, range(seeds)):
+        raise ValueError(f"seed is {seed!r}; it is 0 to {seeds - 1}, or None")
+    if not _is_one_of(epoch, range(1, epochs + 1)):
+        raise ValueError(f"epoch is {epoch!r}; it is 1 to {epochs}, or None")
 
 
 def _is_one_of(number, allowed: range) -> bool:
@@ -369,8 +335,9 @@ def spread(accuracy: np.ndarray) -> tuple[float, float]:
     """
     accuracy = arguments.real_array("accuracy", accuracy, 2)
     cells = accuracy.mean(1)
+    seeds = accuracy.std(1, ddof=1)  # of each cell
     between = cells.std(ddof=1)  # Eq. 6.2
-    within = accuracy.std(1, ddof=1).mean()  # Eq. 6.3
+    within = seeds.mean()  # Eq. 6.3
     return float(between), float(within)
 
 
