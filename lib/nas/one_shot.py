@@ -131,13 +131,13 @@ class MixedCell:
         state_1 = self.before(current, previous)  # B F H W
         states = [state_0, state_1]
         for k, (left, right) in enumerate(choice):
+            pairs = left | right  # what both sides choose is computed once
             shares = []
-            outputs = []
-            for pair in left | right:  # what both sides choose is computed once
+            for pair in pairs:
                 share = left.get(pair, 0) + right.get(pair, 0)
-                output = self.layers.branch(k, pair, states)  # B F H' W'
                 shares.append(share)
-                outputs.append(output)
+            # One output at a time: they need not all be in memory at once.
+            outputs = (self.layers.branch(k, pair, states) for pair in pairs)
             state = mixed_operation(shares, outputs)  # B F H' W'
             states.append(state)
         shares = output_shares(choice)
