@@ -4,6 +4,7 @@ genotypes           cells and genotypes as values, their text and their graph, a
                     the published ones; for search_space
 search_space    04  the space: sample, mutate, tokens, canonical form, count
 cells               operations, factorized reduction, the cell as a module; for nasnet
+released            names of the released weights; for nasnet
 nasnet          05  from genotype to cell to network, NASNet-A
 shards              files of rows, checked line by line; for tabular
 tabular         06  every cell of a small space trained, then asked

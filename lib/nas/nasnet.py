@@ -12,7 +12,6 @@ networks its authors released. Chapter 05.
 
 import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from os import PathLike
 from typing import NamedTuple
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.basics import arguments, memory, official, training
-from lib.nas import search_space
+from lib.nas import released, search_space
 from lib.nas.cells import (
     ConvNorm,
     NASNetCell,
@@ -346,23 +345,29 @@ class NasnetLevels(nn.Module):
         arguments.whole_number("repeats", repeats, 0, MOST["cells"])
         arguments.whole_number("levels", levels, 1, 10)
         width = 3 * filters
-        self.stem = nn.Sequential(SameConv(3, width, 3, 2), nn.BatchNorm2d(width))
+        conv = SameConv(3, width, 3, 2)
+        norm = nn.BatchNorm2d(width)
+        self.stem = nn.Sequential(conv, norm)
         self.cells = nn.ModuleList()
         self.taps: list[int] = []  # the last cell of each level
         # Channels of the states h_{i-1} and h_i; before the first cell is no h_{i-1}.
-        previous, current = None, width
+        previous = None
+        current = width
+        channels = []
         for level in range(levels):
+            wide = filters * 2**level
             for i in range(1 + repeats):
                 kind = genotype.normal if i else genotype.reduction
                 stride = 1 if i else 2
                 # h_{i-1} is twice as large in the cell that follows a reduction.
                 halve = i == 1 or (repeats == 0 and level > 0)
-                wide = filters * 2**level
                 cell = NASNetCell(kind, wide, current, previous, stride, halve)
                 self.cells.append(cell)
-                previous, current = current, cell.channels
+                previous = current
+                current = cell.channels
             self.taps.append(len(self.cells) - 1)
-        self.channels = tuple(self.cells[i].channels for i in self.taps)
+            channels.append(current)
+        self.channels = tuple(channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -374,48 +379,18 @@ class NasnetLevels(nn.Module):
         levels = []
         for i, cell in enumerate(self.cells):
             # After the reduction cell of level l: B C_l H/2^l W/2^l.
-            previous, current = current, cell(current, previous)
+            state = cell(current, previous)
+            previous = current
+            current = state
             if i in self.taps:
                 levels.append(current)
         return levels
 
 
-# Our names and those of the published files, outside and inside a cell.
-_THEIRS = (
-    (r"^stem\.0\.", "conv0.conv."),
-    (r"^stem\.1\.", "conv0.bn."),
-    (r"^classifier\.", "last_linear."),
-    (r"\.current\.", ".conv_1x1."),
-    (r"\.previous\.even\.", ".path_1.conv."),
-    (r"\.previous\.odd\.", ".path_2.conv."),
-    (r"\.previous\.joint_norm\.", ".final_path_bn."),
-    (r"\.previous\.", ".conv_prev_1x1."),
-    (r"\.(depth|point)wise_([12])\.", r".separable_\2.\1wise_conv2d."),
-    (r"\.norm_([12])\.", r".bn_sep_\1."),
-    (r"\.norm\.", ".bn."),
-)
-
-
 def official_names(model: NASNet) -> dict[str, str]:
     """The published name of each of our tensors, the auxiliary head apart."""
     arguments.instance("model", model, NASNet)
-    cells = ["cell_stem_0", "cell_stem_1"]
-    for stack in range(3):  # numbers jump to 6 and 12, even where N is 4
-        cells += [f"reduction_cell_{stack - 1}"] if stack else []
-        cells += [f"cell_{6 * stack + i}" for i in range(model.config.cells)]
-
-    def branch(match: re.Match) -> str:
-        block, side = divmod(int(match[1]), 2)
-        return f".comb_iter_{block}_{'right' if side else 'left'}."
-
-    names = {}
-    for ours in model.state_dict():
-        name = re.sub(r"^cells\.(\d+)", lambda match: cells[int(match[1])], ours)
-        name = re.sub(r"\.operations\.(\d+)\.", branch, name)
-        for pattern, theirs in _THEIRS:
-            name = re.sub(pattern, theirs, name)
-        names[ours] = name
-    return {k: v for k, v in names.items() if k != "progress" and k[:4] != "aux."}
+    return released.names(model.state_dict(), model.config.cells)
 
 
 def load_official(model: NASNet, source: str | PathLike | dict) -> NASNet:

@@ -413,7 +413,8 @@ def agreement(scores, truth, resamples: int = 1000, seed: int = 0):
         drawn = rng.integers(0, cells, cells)  # with replacement
         tau = _kendall(a[drawn], b[drawn])
         taus.append(tau)
-    low, high = np.nanpercentile(taus, (2.5, 97.5))  # NaN: one cell, drawn throughout
+    ends = (2.5, 97.5)  # per cent
+    low, high = np.nanpercentile(taus, ends)  # NaN: one cell, drawn throughout
     tau = _kendall(a, b)  # Eq. 9.1
     return tau, float(low), float(high)
 

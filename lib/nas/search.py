@@ -396,10 +396,12 @@ def paired_interval(a, b, seed=0, resamples=10_000) -> tuple[float, float, float
     differences = a - b
     mean = differences.mean()
     pairs = len(differences)
-    drawn = rng.integers(pairs, size=(resamples, pairs))
+    size = (resamples, pairs)
+    drawn = rng.integers(pairs, size=size)
     again = differences[drawn]  # resamples, pairs
     means = again.mean(1)  # Eq. 7.4
-    low, high = np.quantile(means, (0.025, 0.975))
+    ends = (0.025, 0.975)
+    low, high = np.quantile(means, ends)
     return float(mean), float(low), float(high)
 
 
