@@ -221,7 +221,8 @@ def _load(model: nn.Module, state: dict) -> None:
     try:
         model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise ValueError(f"state does not fit the model: {error}") from error
+        told = " ".join(str(error).split())  # torch writes a line for each kind
+        raise ValueError(f"state does not fit the model: {told}") from error
 
 
 class FileSizes(NamedTuple):
