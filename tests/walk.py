@@ -660,7 +660,6 @@ NOT_WALKED = {
     "basics.training.update_weights": "a step of fit",
     "basics.training.set_rate": "a step of fit",
     "basics.training.generator_of": "a step of fit",
-    "basics.memory.to_device": "a step of fit",
     "basics.profiling.peak_memory": "starts a process for each call; sizes is walked",
     "nas.nasnet.load_official": "official.load is walked",
     "detection.efficientnet.conv_norm": "a part of networks that are walked",
