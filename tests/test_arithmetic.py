@@ -13,7 +13,7 @@ from onnx import helper
 
 from lib.compression import arithmetic, quantize
 from lib.compression.arithmetic import (
-    LARGEST,
+    INT32_MAX,
     choose_output_stage,
     fixed_point,
     rounded_shift,
@@ -91,7 +91,7 @@ def test_a_tiny_factor_takes_every_accumulator_to_zero():
         2.0**-45, QParams(torch.tensor(1.0), torch.tensor(3), 0, 255)
     )
     assert stage.shift == 62
-    ends = torch.tensor([LARGEST, -LARGEST, 0])
+    ends = torch.tensor([INT32_MAX, -INT32_MAX, 0])
     assert arithmetic.requantize(ends, stage).tolist() == [3, 3, 3]
 
 
@@ -253,7 +253,7 @@ def test_sums_equal_those_in_double_precision():
 
 def test_slow_sums_say_when_int32_ends():
     with pytest.raises(OverflowError, match="2147483648 needs more than 32 bits"):
-        arithmetic.slow_convolution([[[1]]], [[[[1]]]], [LARGEST], 0)
+        arithmetic.slow_convolution([[[1]]], [[[[1]]]], [INT32_MAX], 0)
 
 
 def test_a_bias_beyond_32_bits_makes_steps_larger():
@@ -269,7 +269,7 @@ def test_a_bias_beyond_32_bits_makes_steps_larger():
     bound = arithmetic.accumulator_bound(
         layer.weight, layer.bias, arithmetic.largest_magnitude(x)
     )
-    assert (bound <= LARGEST).all()
+    assert (bound <= INT32_MAX).all()
     real = F.conv2d(dequantize(q, x), dequantize(quantize.quantize(weight, w), w), bias)
     out = fitted(real)
     assert_agree(in_integers(q, x, weight, bias, w, out), fake_rounded(real, out))
@@ -330,7 +330,7 @@ def test_a_sum_keeps_twenty_bits():
     weights, step = arithmetic.common_step([0.01, 0.03, 0.02], [255, 255, 255])
     assert step == 0.03 / 2 ** weights[1].item().bit_length() * 2
     assert weights[1] >= 2**20
-    assert (weights.long() * 255).sum() <= LARGEST
+    assert (weights.long() * 255).sum() <= INT32_MAX
 
 
 def test_equal_maps_meet_without_error_and_halves_go_to_even():

@@ -342,33 +342,35 @@ def fit(
     optimizer = optimizer or sgd(model, lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     history = History()
-    rising = int(warmup * total)
-    told = checkpoints.describe(model, dataset, loss_fn, optimizer, ema)
-    told |= dict(steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed)
+    warmup_steps = int(warmup * total)
+    settings = checkpoints.describe(model, dataset, loss_fn, optimizer, ema)
+    settings |= dict(
+        steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed
+    )
 
     model.train()
     with _own_chance(seed, device), _bar(total, progress) as bar:
-        run = _resumable(model, optimizer, scaler, history, ema, checkpoint, told)
+        run = _resumable(model, optimizer, scaler, history, ema, checkpoint, settings)
         start = run.resume(total)
         history.resumed_at = start
         bar.update(start)
         for step in range(start, total):
             # The state before a step is kept once the loss after it is finite.
-            fresh = _state_if_due(run, step, start, every)
+            state_before = _state_if_due(run, step, start, every)
             batch = batches.augmented(step, augment)
-            factor = warmup_cosine(step, total, rising)
+            factor = warmup_cosine(step, total, warmup_steps)
             rate = set_rate(optimizer, factor)
             loss, logs = _forward(model, loss_fn, batch, half)
-            value = loss.item()
-            keep_if_finite(run, fresh, step, rate, value)
+            loss_value = loss.item()
+            keep_if_finite(run, state_before, step, rate, loss_value)
             update_weights(model, loss, optimizer, scaler, clip, ema)
-            logs = history.add(value, rate, logs)
+            logs = history.add(loss_value, rate, logs)
             bar.update()
             if on_step:
                 on_step(step, logs)
         if start < total:
             last = run.state(total)
-            keep_if_finite(run, last, total, rate, value)
+            keep_if_finite(run, last, total, rate, loss_value)
     model.eval()
     return history
 

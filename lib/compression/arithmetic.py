@@ -23,7 +23,7 @@ from lib.basics import arguments
 from lib.compression import checked
 from lib.compression.quantize import QParams
 
-LARGEST = 2**31 - 1  # that an int32 accumulator holds
+INT32_MAX = 2**31 - 1  # that an int32 accumulator holds
 
 
 def _from_zero(x, zero_point, name: str = "x") -> Tensor:
@@ -75,7 +75,7 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
     meet without error.
 
     The sum of 0.5 and 0.125 reaches 1 * 255 + 0.25 * 255 = 318.75 long steps, and
-    2^31 / 318.75 is a little more than 2^22:
+    2^31 / 318.75 lies between 2^22 and 2^23:
 
     >>> weights, step = common_step([0.5, 0.125], largest=[255, 255])
     >>> weights.tolist(), step == 0.5 / 2**22
@@ -92,7 +92,8 @@ def common_step(steps: Iterable[float], largest: Iterable[int]):
         raise ValueError(f"steps is {steps}; one at least is not 0")
     pairs = zip(lengths, largest, strict=True)
     largest_sum = sum(length / longest * magnitude for length, magnitude in pairs)
-    room = LARGEST - sum(largest)  # a weight may be rounded up
+    # Rounding a weight adds 1/2 at most, so a sum gains no more than half of this.
+    room = INT32_MAX - sum(largest)
     if room < largest_sum:
         raise ValueError(f"sums reach {largest_sum:.3g}; int32 ends at 2^31")
     bits = math.floor(math.log2(room / largest_sum))
@@ -270,7 +271,7 @@ def integer_layer(
         bias = arguments.real_tensor("bias", bias).double() / step  # Eq. 21.2
 
     largest_sum = accumulator_bound(weight, None, largest_magnitude(input_grid))
-    room = LARGEST - largest_sum  # for the bias
+    room = INT32_MAX - largest_sum  # for the bias
     if (room <= 0).any():
         reached = int(largest_sum.max())
         raise ValueError(f"sums reach {reached}; int32 ends at 2^31")
@@ -366,7 +367,7 @@ def sum_of_products(window: list, kernel: list, start: int, zero_point: int) -> 
             for pixel, weight in zip(pixel_row, weight_row, strict=True):
                 centred = pixel - zero_point
                 total += weight * centred
-                if not -LARGEST - 1 <= total <= LARGEST:
+                if not -INT32_MAX - 1 <= total <= INT32_MAX:
                     raise OverflowError(f"{total} needs more than 32 bits")
     return total
 

@@ -217,14 +217,15 @@ def plan(
         arguments.real_number("target_macs", target_macs, infinite=True)
     multiple = arguments.whole_number("multiple", multiple, least=1)
     traced = trace(model, example_input, keep)
-    whole = Plan(tuple(coupled_groups(model, traced)), {}, traced, 0, 0)
+    groups = tuple(coupled_groups(model, traced))
+    unpruned = Plan(groups, {}, traced, 0, 0)  # its costs are not priced yet
     if removed is not None:
-        return plan_by_hand(model, whole, removed)
-    _check_groups(whole.groups, ratio)
-    order = ranked(model, whole.groups, importance)
+        return plan_by_hand(model, unpruned, removed)
+    _check_groups(unpruned.groups, ratio)
+    order = ranked(model, unpruned.groups, importance)
     if target_macs is not None:
-        return plan_by_macs(model, whole, order, target_macs, multiple)
-    return plan_by_ratio(model, whole, order, ratio, multiple)
+        return plan_by_macs(model, unpruned, order, target_macs, multiple)
+    return plan_by_ratio(model, unpruned, order, ratio, multiple)
 
 
 def ranked(model: nn.Module, groups: Sequence[Group], kind: str) -> Order:
@@ -254,7 +255,7 @@ def plan_by_macs(
 ) -> Plan:
     """The smallest single share that leaves at most `target_macs` multiply-adds."""
     sizes = {len(channels) for channels in order.values()}
-    # Between two of these shares nothing changes: at each one channel more goes.
+    # A group loses a channel at these shares only; between two of them nothing changes.
     shares = sorted({gone / size for size in sizes for gone in range(size)})
 
     def at(share: float) -> Plan:

@@ -1,7 +1,7 @@
 """How good is a detector? Matching, precision and recall, and COCO's twelve numbers.
 
-Detections of one class and image are taken best score first. Each detections the free
-object that it overlaps most; it is right if there is one, else false. Walking down the
+Detections of one class and image are taken best score first. Each takes the free object
+that it overlaps most; it is right if there is one, else false. Walking down the
 scores gives precision over recall. COCO averages that over 101 recalls, 10 overlaps
 and all classes. Every number equals that of pycocotools to 1e-12.
 
@@ -259,7 +259,7 @@ def match_one_image(
 
     One image, one class, best score first; `overlap` of each detection with each
     object. Objects that do not count are `ignored`, and only taken if none that counts
-    is left; of equals the last. `crowds` are never used up.
+    is left; of equals the last. `crowds` are never used up; they are ignored, too.
 
     >>> overlap = np.array([[0.90, 0.89], [1.00, 0.80], [0.00, 0.00]])
     >>> match_one_image(overlap, threshold=0.5)
@@ -269,10 +269,11 @@ def match_one_image(
     free = set(range(objects))
     taken = []
     for d in range(detections):
-        near = [g for g in sorted(free) if overlap[d, g] >= threshold]
-        counting = [g for g in near if g not in ignored]
+        enough = [g for g in sorted(free) if overlap[d, g] >= threshold]
+        counting = [g for g in enough if g not in ignored]
+        candidates = counting if counting else enough
         best = NOTHING
-        for g in counting or near:
+        for g in candidates:
             if best == NOTHING or overlap[d, g] >= overlap[d, best]:
                 best = g
         taken.append(best)

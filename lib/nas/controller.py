@@ -101,17 +101,17 @@ class Controller(nn.Module):
         steps = len(self.sizes)
         tokens = weight.new_zeros(count, steps).long()  # B T
         row = weight.new_zeros(count).long()  # of the embedding: what was chosen last
-        h = weight.new_zeros(count, self.hidden)  # B 100
-        c = h
+        h = weight.new_zeros(count, self.hidden)  # B hidden
+        c = torch.zeros_like(h)  # B hidden
         log_p = weight.new_zeros(count)  # B
-        entropy = log_p
+        entropy = torch.zeros_like(log_p)  # B
         for t, head in zip(self.open, self.heads, strict=True):
-            x = self.embedding(row)  # B 100
-            h, c = self.cell(x, (h, c))  # B 100
+            x = self.embedding(row)  # B hidden
+            h, c = self.cell(x, (h, c))  # B hidden
             logits = head(h)  # B K
             log_probs = logits.log_softmax(dim=1)
             chosen = choose(t, log_probs)  # B
-            log_p = log_p + _at(log_probs, chosen)  # Eq. 8.1
+            log_p = log_p + _of_chosen(log_probs, chosen)  # Eq. 8.1
             entropy = entropy + _entropy(log_probs)  # Eq. 8.6
             tokens[:, t] = chosen
             row = self.first[t] + chosen
@@ -134,7 +134,7 @@ def _insist_on_rows(tokens: Tensor, length: int) -> None:
         raise ValueError(f"tokens has shape {tuple(tokens.shape)}; a row has {length}")
 
 
-def _at(log_probs: Tensor, chosen: Tensor) -> Tensor:
+def _of_chosen(log_probs: Tensor, chosen: Tensor) -> Tensor:
     """From (B, K), the entry that each row chose: (B,)."""
     column = chosen[:, None]  # B 1
     return log_probs.gather(1, column)[:, 0]  # B

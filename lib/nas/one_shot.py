@@ -158,6 +158,8 @@ class MixedCell:
             joined = torch.cat(output, dim=1)  # B F H W
             fits = fits + p
             raw = raw + p * joined
+        if type(fits) is int and fits == 1:  # a path, and it fits
+            return raw
         calibrated = self.layers.previous(previous.rectified())  # B F H W
         return raw + (1 - fits) * calibrated
 
