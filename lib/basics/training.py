@@ -343,14 +343,12 @@ def fit(
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     history = History()
     warmup_steps = int(warmup * total)
-    settings = checkpoints.describe(model, dataset, loss_fn, optimizer, ema)
-    settings |= dict(
-        steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed
-    )
+    setup = checkpoints.describe(model, dataset, loss_fn, optimizer, ema)
+    setup |= dict(steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed)
 
     model.train()
     with _own_chance(seed, device), _bar(total, progress) as bar:
-        run = _resumable(model, optimizer, scaler, history, ema, checkpoint, settings)
+        run = _resumable(model, optimizer, scaler, history, ema, checkpoint, setup)
         start = run.resume(total)
         history.resumed_at = start
         bar.update(start)
