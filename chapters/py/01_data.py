@@ -20,8 +20,8 @@
 #
 # | study | about 70 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->591 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (6 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->602 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

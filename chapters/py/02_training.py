@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->617 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->638 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

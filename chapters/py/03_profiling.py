@@ -21,8 +21,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.4 min (23 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->693 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.4 min (21 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->576 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->605 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.7 min (45 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->597 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (27 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->607 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -22,8 +22,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->536 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->490 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -21,8 +21,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->646 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->734 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -21,8 +21,8 @@
 #
 # | study | about 70 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->707 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->768 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -22,8 +22,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->548 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->640 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

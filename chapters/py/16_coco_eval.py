@@ -20,8 +20,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->2.6 min (154 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->980 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->1.7 min (99 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1003 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

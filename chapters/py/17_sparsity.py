@@ -23,8 +23,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->1.0 min (61 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->667 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->774 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.8 min (50 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->954 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.5 min (32 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1116 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -20,8 +20,8 @@
 #
 # | study | about 85 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.6 min (37 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->866 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (25 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->981 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
