@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->1.4 min (84 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->679 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (50 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->684 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
