@@ -22,8 +22,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->833 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.5 min (31 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->770 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

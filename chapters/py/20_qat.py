@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (32 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->1116 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (37 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1035 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
@@ -225,7 +225,6 @@ w.item()
 # %% tags=["core"]
 show(qat.step_gradient)
 
-# %% tags=["core", "slide"]
 learns = qat.FakeQuantize(qat.Scheme(3, axis=None, learned=True))
 learns.set(staircase.qparams())
 slopes = []

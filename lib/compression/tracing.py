@@ -67,9 +67,10 @@ def trace(model: nn.Module, example_input, keep: Iterable[str] = ()) -> Trace:
     run, in training mode. ValueError names the layer whose operator is unknown.
     """
     inputs = traceable.arguments_of(example_input)
-    twin = copying.copied(model).eval().requires_grad_(False)
+    twin = copying.copied(model).eval()
     keep = traceable.layer_names(twin, keep)
     traceable.insist_on_plain_weights(twin, keep)
+    twin.requires_grad_(False)
     tracer = Tracer(twin, keep)
     tracer.run(inputs)
     products = tuple(tracer.products)

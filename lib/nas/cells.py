@@ -240,10 +240,8 @@ class NASNetCell(nn.Module):
         super().__init__()
         self.cell = cell
         self.channels = len(cell.output) * filters
-        self.current: nn.Module | None = None
-        self.previous: nn.Module | None = None
-        self._calibrate(filters, current, previous, halve_previous)
-
+        both = _calibration(cell, filters, current, previous, halve_previous)
+        self.current, self.previous = both
         widths = [filters, current if previous is None else filters]  # of each state
         self.operations = nn.ModuleList()
         for left, right, combination in cell.blocks:
@@ -258,21 +256,6 @@ class NASNetCell(nn.Module):
         for state in cell.output:
             large = stride > 1 and state < 2
             self.outputs.append(_fitted(widths[state], filters, large))
-
-    def _calibrate(self, filters, current, previous, halve_previous) -> None:
-        """Layers that bring both inputs to F channels, and to the size of h_i.
-
-        None stays where an input is taken as it is, or where nothing reads it.
-        """
-        read = {*self.cell.output}
-        for left, right, _ in self.cell.blocks:
-            read |= {left.input, right.input}
-        if 0 in read:
-            self.current = ConvNorm(current, filters)
-        if 1 in read and halve_previous:
-            self.previous = FactorizedReduction(previous, filters)
-        elif 1 in read and previous not in (None, filters):
-            self.previous = ConvNorm(previous, filters)
 
     def forward(self, current: Tensor, previous: Tensor | None, keep=None) -> Tensor:
         """`keep` is the probability that a path is kept; None: no drop path."""
@@ -302,6 +285,25 @@ class NASNetCell(nn.Module):
         pairs = zip(self.outputs, self.cell.output, strict=True)
         outputs = [fit(states[state]) for fit, state in pairs]  # each B F H' W'
         return torch.cat(outputs, dim=1)  # B channels H' W'
+
+
+def _calibration(
+    cell: genotypes.Cell, filters: int, current: int, previous: int | None, halve: bool
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """Layers that bring both inputs to F channels, and to the size of h_i.
+
+    None where an input is taken as it is, or where nothing reads it.
+    """
+    read = {*cell.output}
+    for left, right, _ in cell.blocks:
+        read |= {left.input, right.input}
+    of_current = ConvNorm(current, filters) if 0 in read else None
+    of_previous = None
+    if 1 in read and halve:
+        of_previous = FactorizedReduction(previous, filters)
+    elif 1 in read and previous not in (None, filters):
+        of_previous = ConvNorm(previous, filters)
+    return of_current, of_previous
 
 
 def _combined(left: Tensor, right: Tensor, combination: str) -> Tensor:
