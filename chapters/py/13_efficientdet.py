@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (13 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->721 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->637 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 #
 # Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->

@@ -409,15 +409,18 @@ class MSE(HistogramObserver):
 
     def limits(self, bits: int, symmetric: bool, signed: bool) -> tuple[Tensor, Tensor]:
         how = bits, symmetric, signed
-        ranges = [self._best_range(row, *how) for row in range(len(self.least))]
+        centres = self.histogram.centres()  # grids, bins
+        ranges = [self._best_range(row, each, *how) for row, each in enumerate(centres)]
         least, most = zip(*ranges, strict=True)
         return torch.stack(least), torch.stack(most)
 
-    def _best_range(self, row: int, bits, symmetric, signed) -> tuple[Tensor, Tensor]:
-        """The least and the largest number of one grid."""
+    def _best_range(
+        self, row: int, centres: Tensor, bits, symmetric, signed
+    ) -> tuple[Tensor, Tensor]:
+        """The least and the largest number of one grid; `centres` of its bins."""
         counts = self.histogram.counts[row]
         filled = counts > 0
-        values = self.histogram.centres()[row, filled]
+        values = centres[filled]
         counts = counts[filled].float()
         best = self.least[row].clamp(max=0), self.most[row].clamp(min=0)
         lowest_error = torch.inf

@@ -139,7 +139,15 @@ def _size(image_size) -> tuple[int, int]:
 
 
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
-    """Outputs (B, K * size, H, W) of all levels as (B, A, size), in anchor order."""
+    """Outputs (B, K * size, H, W) of all levels as (B, A, size), in anchor order.
+
+    One level of 1 x 2 places, two anchors a place, two numbers an anchor: the channels
+    of a place become the rows of its anchors.
+
+    >>> output = torch.tensor([[1, 5], [2, 6], [3, 7], [4, 8]])  # K*size W
+    >>> flatten([output.reshape(1, 4, 1, 2)], size=2).tolist()
+    [[[1, 2], [3, 4], [5, 6], [7, 8]]]
+    """
     levels = []
     for output in outputs:
         by_place = output.permute(0, 2, 3, 1)  # B H W K*size
