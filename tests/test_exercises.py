@@ -92,7 +92,8 @@ def test_a_reference_never_fails_and_has_the_gradient_that_is_asked(exercise):
 @pytest.mark.parametrize("exercise", BUILDS)
 def test_by_hand_values_hold_for_the_reference(exercise):
     for args, expected in exercise.by_hand:
-        got = exercise.reference(*copy.deepcopy(args))
+        seen = grading._seen(exercise, exercise.reference)
+        got = seen(*copy.deepcopy(args))
         assert grading.difference(expected, got, exercise.tolerance) is None
 
 
@@ -113,12 +114,17 @@ def test_mutants_are_refused(exercise):
 
 @pytest.mark.parametrize("exercise", BUILDS)
 def test_the_answer_stands_in_no_chapter_module(exercise):
-    """No public function of the library would pass as an answer."""
+    """No public function of the library would pass as an answer.
+
+    But for the place of a core function itself: it is what the answer replaces.
+    """
     arguments = len(exercise.draw()[0])
     for name in LIBRARY:
         # A copy: a function that warns leaves a registry in its module's namespace.
         for function in list(vars(import_module(name)).values()):
             if not inspect.isfunction(function) or function.__name__[0] == "_":
+                continue
+            if exercise.place and function is exercise.reference:
                 continue
             if len(inspect.signature(function).parameters) != arguments:
                 continue
@@ -531,6 +537,53 @@ def test_a_broken_property_is_named():
 
     result = grading.grade(TOY, holds_on_cases_only)
     assert result.message == "one thing does not hold: zero stays zero"
+
+
+class Keeps:
+    """What a function returns says nothing; what it leaves behind does."""
+
+    def __init__(self):
+        self.sum = 0
+
+
+def add(kept, x):
+    kept.sum = kept.sum + x
+
+
+def probed(mine, x):
+    kept = Keeps()
+    mine(kept, x)
+    mine(kept, 1)
+    return kept.sum
+
+
+PROBED = dataclasses.replace(
+    COUNT, reference=add, probe=probed, by_hand=(((2,), 3),),
+    wrong=(Wrong(lambda kept, x: setattr(kept, "sum", x), "you replace"),),
+)  # fmt: skip
+
+
+def forgets_to_add(kept, x):
+    pass
+
+
+def adds_to_nothing(kept, x):
+    kept.total = kept.total + x
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (add, "right on all"),
+        (lambda kept, x: setattr(kept, "sum", x + kept.sum), "right on all"),
+        (lambda kept, x: setattr(kept, "sum", 0 + x), "you replace"),
+        (forgets_to_add, "not attempted"),
+        (adds_to_nothing, "line 2 of your function, `kept.total = kept.total + x`"),
+        (lambda x: x, "could not be called"),
+    ],
+)
+def test_what_a_probe_sees_is_compared(answer, words):
+    assert words in grading.grade(PROBED, answer).message
 
 
 def test_the_smallest_failing_input_is_shown():

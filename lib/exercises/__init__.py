@@ -46,6 +46,15 @@ class Exercise:
 
     `gradient` lists positions of float tensor arguments whose gradient is compared.
     `survivors` maps a mutant's label to the reason why it equals the reference.
+    `probe(mine, *args)` gives what is compared where a return value cannot judge: the
+    state after a step, a module's forward, the frequencies of a random function.
+
+    The last six are for core functions, which `lib` itself calls. `place` is where:
+    "detection.bifpn.fast_fusion", a module and its attribute or Class.method below
+    `lib`. `required` marks the one that its chapter is about; `importance` is 1 to 3.
+    `machine` says in words what calls it, and `machine_case()` runs that once, as it
+    calls the place, and returns what is compared (None: nothing). `milestone_calls`
+    is how often the milestone calls it.
     """
 
     name: str
@@ -65,6 +74,13 @@ class Exercise:
     gradient: tuple[int, ...] = ()
     tolerance: float = 1e-5
     survivors: dict[str, str] = dataclasses.field(default_factory=dict)
+    probe: Callable | None = None
+    place: str | None = None
+    required: bool = False
+    importance: int = 1
+    machine: str = ""
+    machine_case: Callable[[], Any] | None = None
+    milestone_calls: int = 0
 
     def heading(self) -> str:
         """The heading under which the exercise stands in its chapter."""

@@ -116,6 +116,13 @@ class _Outcome:
     gradients: tuple | None = None
 
 
+def _seen(exercise: Exercise, function):
+    """What is compared: a function's return value, or what the exercise probes."""
+    if exercise.probe is None:
+        return function
+    return lambda *args: exercise.probe(function, *args)
+
+
 def _run(function, args: tuple, gradient: tuple[int, ...]) -> _Outcome:
     given = copy.deepcopy(args)
     try:
@@ -235,10 +242,10 @@ def _graded(exercise: Exercise, mine, met: list[tuple]) -> Result:
         return Result("refused", f"a function is asked, yours is {short(mine)}")
     cases = exercise.draw()
     expected = _run_all(exercise, exercise.reference, cases)
-    got = []
+    got, seen = [], _seen(exercise, mine)
     for args in cases:
         met.append(args)
-        got.append(_run(mine, args, exercise.gradient))
+        got.append(_run(seen, args, exercise.gradient))
     if _agree(exercise, expected, got):
         if broken := _broken_property(exercise, mine, cases):
             return Result("refused", broken)
@@ -270,7 +277,8 @@ def _cut(message: str) -> str:
 
 
 def _run_all(exercise: Exercise, function, cases) -> list[_Outcome]:
-    return [_run(function, args, exercise.gradient) for args in cases]
+    seen = _seen(exercise, function)
+    return [_run(seen, args, exercise.gradient) for args in cases]
 
 
 def _agree(exercise: Exercise, a: list[_Outcome], b: list[_Outcome]) -> bool:
@@ -287,7 +295,7 @@ def _broken_property(exercise: Exercise, mine, cases) -> str | None:
         except OutOfTime:
             raise
         except BaseException as error:
-            return f"{said}. There {_own_line(mine, error)}"
+            return f"{said}. There {_own_line(mine, error, exercise.probe)}"
     return None
 
 
@@ -315,13 +323,14 @@ def _size(args: tuple) -> int:
     return sum(a.numel() if isinstance(a, Tensor) else len(str(a)) for a in args)
 
 
-def _own_line(mine, error: BaseException) -> str:
+def _own_line(mine, error: BaseException, probe=None) -> str:
     """Where in the learner's function, or one beside it, the exception arose."""
     code, trace, line = _code(mine), error.__traceback__, None
     owner = code
     while trace is not None:
         frame = trace.tb_frame.f_code
-        if code is not None and frame.co_filename == code.co_filename:
+        here = code is not None and frame.co_filename == code.co_filename
+        if here and frame is not _code(probe):
             line = trace.tb_lineno
             if frame.co_name[0] != "<":  # a comprehension belongs to its function
                 owner = frame
@@ -351,7 +360,9 @@ def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
     i = min(failing, key=lambda i: _size(cases[i]))
     want, have, call = expected[i], got[i], _call(cases[i])
     if have.error is not None:
-        return f"{_own_line(mine, have.error)}. It was called with {call}"
+        return (
+            f"{_own_line(mine, have.error, exercise.probe)}. It was called with {call}"
+        )
     if have.changed is not None:
         return (
             f"your function changes its input {have.changed}; work on a copy, since"
