@@ -6,19 +6,21 @@
 
 `TARGETS` names what is tried. A target is a function of a `random.Random`, which draws
 everything from it, and returns one word or more for what came out ("agrees",
-"refused: why"); what stands before a colon is counted. It fails with an exception, and
-so does a case that takes over a minute. A case is the same wherever it runs.
+"refused: why"); what stands before a colon is counted, and so are the reasons. It fails
+with an exception, and so does a case that takes over a minute. A case is the same
+wherever it runs.
 """
 
 import argparse
-import collections
 import os
 import random
+import re
 import signal
 import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tests import networks, offline  # noqa: E402
 
 LIMIT = 60  # seconds a case
+NUMBER = r"-?\d+(\.\d+)?(e-?\d+)?"
 TARGETS: dict[str, Callable[[random.Random], str]] = {
     "networks": networks.agreement,  # eager = deployed = ONNX = QDQ
 }
@@ -36,25 +39,37 @@ def one(target: str, number: int) -> str:
     return TARGETS[target](random.Random(f"{target} {number}"))
 
 
-def run(target: str, numbers: Iterable[int], seconds: float) -> collections.Counter:
-    """Try cases for so many seconds at most; counts of outcomes, failures printed."""
-    counts, end = collections.Counter(), time.monotonic() + seconds
+def run(
+    target: str, numbers: Iterable[int], seconds: float, reasons: Counter | None = None
+) -> Counter:
+    """Try cases for so many seconds at most; counts of outcomes, failures printed.
+
+    `reasons` counts what stands behind the colons, numbers as "#".
+    """
+    counts, end = Counter(), time.monotonic() + seconds
+    reasons = Counter() if reasons is None else reasons
     for number in numbers:
         if time.monotonic() > end:
             break
         with _limit(LIMIT):
             try:
                 outcome = one(target, number)
-            except Exception as error:
+            except (Exception, Hang) as error:
                 outcome = f"FAILED: {type(error).__name__}"
                 print(f"\n{target}, case {number}:")
                 traceback.print_exc(limit=-3, file=sys.stdout)
-        counts[outcome.partition(":")[0]] += 1
+        word, _, why = outcome.partition(": ")
+        counts[word] += 1
+        reasons[f"{word}: {re.sub(NUMBER, '#', why)}"] += bool(why)
     return counts
 
 
+class Hang(BaseException):
+    """A case took too long; no `except Exception` on its way takes it for an error."""
+
+
 class _limit:
-    """A TimeoutError after so many seconds, where the system has alarms."""
+    """A Hang after so many seconds, where the system has alarms."""
 
     def __init__(self, seconds: int):
         self.seconds = seconds
@@ -65,7 +80,7 @@ class _limit:
             signal.alarm(self.seconds)
 
     def _end(self, *_):
-        raise TimeoutError(f"over {self.seconds} s")
+        raise Hang(f"over {self.seconds} s")
 
     def __exit__(self, *_):
         if hasattr(signal, "SIGALRM"):
@@ -95,10 +110,13 @@ def main(arguments: list[str] | None = None) -> int:
     for target in targets:
         begin = time.monotonic()
         share = 60 * options.minutes / len(targets)
-        counts = run(target, range(options.first, last), share)
+        reasons = Counter()
+        counts = run(target, range(options.first, last), share, reasons)
         told = ", ".join(f"{n} {word}" for word, n in counts.most_common())
         took = time.monotonic() - begin
-        print(f"{target}: {counts.total()} cases in {took:.0f} s: {told}", flush=True)
+        print(f"{target}: {counts.total()} cases in {took:.0f} s: {told}")
+        for why, n in (+reasons).most_common():
+            print(f"    {n} {why}", flush=True)
         failed += counts["FAILED"]
     return int(failed > 0)
 

@@ -53,6 +53,12 @@ def test_counts_failures_and_time(monkeypatch, capsys):
     assert counts.total() == 20 and counts["FAILED"] and counts["refused"]
     assert "coin: 20 cases in 0 s: " in said and f"{counts['FAILED']} FAILED" in said
     assert "no luck" in said and "coin, case " in said
+    assert f"    {counts['refused']} refused: by chance\n" in said
+    monkeypatch.setitem(fuzz.TARGETS, "sizes", lambda rng: f"refused: {rng.random()} m")
+    assert fuzz.main(["sizes", "--count", "5"]) == 0
+    assert "sizes: 5 cases in 0 s: 5 refused\n    5 refused: # m\n" in (
+        capsys.readouterr().out
+    )
     begin = time.monotonic()
     monkeypatch.setitem(fuzz.TARGETS, "slow", lambda rng: time.sleep(0.05) or "done")
     assert fuzz.main(["slow", "--minutes", "0.005"]) == 0
