@@ -4,6 +4,10 @@ start_here ... export   EXERCISES and QUIZ of one chapter each
 comparing               two values, and in words in what they differ; for grading
 deadline                a call that ends whatever it does; for grading
 grading                 an answer against its exercise; for every chapter
+places                  where `lib` calls a core function; for building
+sources                 an answer's text, complete by itself; for kept
+kept                    a learner's core functions as files; for building
+building                an answer that `lib` then runs on; for every chapter
 
 An exercise is a task, a reference, named wrong answers, cases and hints. Each named
 wrong answer is a misconception that people have, and tests prove that it is refused
@@ -20,6 +24,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+import lib
 
 CASES = 24  # random cases an answer meets, besides those worked by hand
 
@@ -162,3 +168,20 @@ def find(identifier) -> Exercise:
     meant = f"; is it '{module}.{near[0]}'?" if near else ";"
     known = ", ".join(f"{module}.{n}" for n in names)
     raise ValueError(f"no exercise {identifier!r}{meant} there are: {known}")
+
+
+def core() -> dict[str, Exercise]:
+    """All core functions of the course by id, in the order of the chapters."""
+    folder = lib.ROOT / "lib" / "exercises"
+    found = {}
+    for file in folder.glob("*.py"):
+        if "\nEXERCISES" in file.read_text(encoding="utf-8"):
+            for exercise in of_chapter(file.stem).EXERCISES:
+                if exercise.place is not None:
+                    found[f"{file.stem}.{exercise.name}"] = exercise
+    return dict(sorted(found.items(), key=lambda item: _order(item[1].number)))
+
+
+def _order(number: str) -> tuple[int, ...]:
+    """So that 11.3 comes after 2.4."""
+    return tuple(int(part) for part in number.split("."))

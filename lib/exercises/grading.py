@@ -62,7 +62,7 @@ class _FirstPrints(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def _given_back():
+def given_back():
     """Global settings that an answer may turn are afterwards as they were."""
     settings = [
         (torch.get_num_threads(), torch.set_num_threads),
@@ -116,7 +116,7 @@ class _Outcome:
     gradients: tuple | None = None
 
 
-def _seen(exercise: Exercise, function):
+def seen(exercise: Exercise, function):
     """What is compared: a function's return value, or what the exercise probes."""
     if exercise.probe is None:
         return function
@@ -228,7 +228,7 @@ def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
         return Result("not attempted", "not attempted yet")
     met: list[tuple] = []  # the arguments of the call that runs now, last
     try:
-        with _given_back(), contextlib.redirect_stdout(_FirstPrints(sys.stdout)):
+        with given_back(), contextlib.redirect_stdout(_FirstPrints(sys.stdout)):
             result = within(seconds, lambda: _graded(exercise, mine, met))
     except OutOfTime as late:
         result = Result("refused", _late(seconds, met, late.left_behind))
@@ -242,10 +242,10 @@ def _graded(exercise: Exercise, mine, met: list[tuple]) -> Result:
         return Result("refused", f"a function is asked, yours is {short(mine)}")
     cases = exercise.draw()
     expected = _run_all(exercise, exercise.reference, cases)
-    got, seen = [], _seen(exercise, mine)
+    got, probed = [], seen(exercise, mine)
     for args in cases:
         met.append(args)
-        got.append(_run(seen, args, exercise.gradient))
+        got.append(_run(probed, args, exercise.gradient))
     if _agree(exercise, expected, got):
         if broken := _broken_property(exercise, mine, cases):
             return Result("refused", broken)
@@ -277,8 +277,8 @@ def _cut(message: str) -> str:
 
 
 def _run_all(exercise: Exercise, function, cases) -> list[_Outcome]:
-    seen = _seen(exercise, function)
-    return [_run(seen, args, exercise.gradient) for args in cases]
+    probed = seen(exercise, function)
+    return [_run(probed, args, exercise.gradient) for args in cases]
 
 
 def _agree(exercise: Exercise, a: list[_Outcome], b: list[_Outcome]) -> bool:
@@ -295,7 +295,7 @@ def _broken_property(exercise: Exercise, mine, cases) -> str | None:
         except OutOfTime:
             raise
         except BaseException as error:
-            return f"{said}. There {_own_line(mine, error, exercise.probe)}"
+            return f"{said}. There {own_line(mine, error, exercise.probe)}"
     return None
 
 
@@ -323,7 +323,7 @@ def _size(args: tuple) -> int:
     return sum(a.numel() if isinstance(a, Tensor) else len(str(a)) for a in args)
 
 
-def _own_line(mine, error: BaseException, probe=None) -> str:
+def own_line(mine, error: BaseException, probe=None) -> str:
     """Where in the learner's function, or one beside it, the exception arose."""
     code, trace, line = _code(mine), error.__traceback__, None
     owner = code
@@ -361,7 +361,7 @@ def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
     want, have, call = expected[i], got[i], _call(cases[i])
     if have.error is not None:
         return (
-            f"{_own_line(mine, have.error, exercise.probe)}. It was called with {call}"
+            f"{own_line(mine, have.error, exercise.probe)}. It was called with {call}"
         )
     if have.changed is not None:
         return (

@@ -1,0 +1,374 @@
+"""The source of an answer as a file that is complete by itself.
+
+An answer in a notebook uses imports, helpers and values of other cells. All that it
+reaches is bound as it is *now*, and written down: imports as imports, functions and
+classes as their text, numbers and small tensors as literals. For `kept`.
+"""
+
+import ast
+import dis
+import functools
+import inspect
+import linecache
+import math
+import sys
+import sysconfig
+import textwrap
+import types
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import lib
+
+NUMBERS = 1000  # of a tensor or array: more are data, and no part of an answer
+DEPTH = 20  # of lists in lists
+# Where functions stand that do not say themselves from where they can be imported.
+HOMES = ("torch", "torch.nn.functional", "math", "numpy", "operator", "torch.nn")
+
+
+class CannotCollect(ValueError):
+    """Something that an answer uses cannot be written into a file; says what."""
+
+
+def collect(function, name: str) -> str:
+    """A module's text that defines `name`, equal to `function`, and all it needs.
+
+    `CannotCollect` names what cannot be written: a network, an open file, data.
+    """
+    file = _File()
+    plain = inspect.unwrap(function)
+    if not isinstance(plain, types.FunctionType):
+        kind = type(function).__name__
+        raise CannotCollect(f"{name} is a {kind}; only a function can be kept")
+    called = file.function(plain, name)
+    if called != name:
+        file.parts.append(f"{name} = {called}")
+    text = "\n\n\n".join(["\n".join(sorted(file.imports)), *file.parts]).strip() + "\n"
+    try:
+        compile(text, name, "exec")
+    except SyntaxError as error:
+        raise CannotCollect(f"{name} cannot stand in a file: {error.msg}") from error
+    return text
+
+
+class _File:
+    """Imports and definitions, each once, and what every name in them means."""
+
+    def __init__(self):
+        self.imports: set[str] = set()
+        self.parts: list[str] = []
+        self.meaning: dict[str, object] = {}
+
+    def bind(self, name: str, value) -> None:
+        """Write what makes `name` mean `value`, and before it what that needs."""
+        value = _unwrapped(value)
+        if name in self.meaning:
+            if self.meaning[name] is not value and not _equal(
+                self.meaning[name], value
+            ):
+                raise CannotCollect(f"two different things are called {name}")
+            return
+        self.meaning[name] = value
+        if line := _import(name, value):
+            self.imports.add(line)
+        elif isinstance(value, types.FunctionType):
+            called = self.function(value, name)
+            if called != name:
+                self.parts.append(f"{name} = {called}")
+        elif isinstance(value, type):
+            self.definition(name, value)
+        elif isinstance(value, functools.partial):
+            self.partial(name, value)
+        else:
+            self.parts.append(f"{name} = {self.literal(name, value)}")
+
+    def partial(self, name: str, value: functools.partial) -> None:
+        self.bind(f"_{name}_of", value.func)
+        self.imports.add("import functools")
+        given = [self.literal(name, a) for a in value.args]
+        given += [f"{k}={self.literal(name, v)}" for k, v in value.keywords.items()]
+        call = ", ".join([f"_{name}_of", *given])
+        self.parts.append(f"{name} = functools.partial({call})")
+
+    def function(self, function: types.FunctionType, name: str) -> str:
+        """Write a function's text and what it reaches; gives the name it has there."""
+        self.meaning.setdefault(name, function)
+        tree, text = _text(function)
+        self.names_of(tree, function)
+        if isinstance(tree, ast.Lambda):
+            self.parts.append(f"{name} = {text}")
+            return name
+        if tree.name != name:
+            known = self.meaning.setdefault(tree.name, function)
+            if known is not function:
+                raise CannotCollect(f"two different things are called {tree.name}")
+        self.parts.append(text)
+        return tree.name
+
+    def names_of(self, tree: ast.AST, function: types.FunctionType) -> None:
+        """Bind what a function's body, decorators, defaults and annotations name."""
+        reached = _globals_of(function.__code__) | _names_outside(tree)
+        closed = dict(
+            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        )
+        for name in sorted(reached | set(closed)):
+            if name in closed:
+                try:
+                    self.bind(name, closed[name].cell_contents)
+                except ValueError as error:
+                    if isinstance(error, CannotCollect):
+                        raise
+                    raise CannotCollect(f"{name} has no value yet") from error
+            elif name in function.__globals__:
+                self.bind(name, function.__globals__[name])
+
+    def definition(self, name: str, value: type) -> None:
+        """Write a class's text; its methods may use what stands around it."""
+        methods = [m for m in vars(value).values() if isinstance(m, types.FunctionType)]
+        if not methods:
+            raise CannotCollect(f"the class {name} has no text that can be found")
+        whole = _whole(methods[0])
+        tree = next(
+            (
+                node
+                for node in ast.walk(ast.parse(whole))
+                if isinstance(node, ast.ClassDef)
+                and node.name == value.__name__
+                and node.lineno <= methods[0].__code__.co_firstlineno <= node.end_lineno
+            ),
+            None,
+        )
+        if tree is None:
+            raise CannotCollect(f"the text of the class {name} is not to be found")
+        around = methods[0].__globals__
+        inside = set().union(*(_globals_of(m.__code__) for m in methods))
+        outside = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        for used in sorted(inside | outside):
+            if used in around and used != value.__name__:
+                self.bind(used, around[used])
+        self.parts.append(ast.unparse(tree))
+        if name != value.__name__:
+            self.parts.append(f"{name} = {value.__name__}")
+
+    def literal(self, name: str, value, depth: int = 0) -> str:
+        """An expression that gives the value back, to the last bit."""
+        if depth > DEPTH:
+            raise CannotCollect(f"{name} is nested too deep to be written down")
+        if isinstance(value, bool | int | str | bytes | type(None) | type(...)):
+            return repr(value)
+        if isinstance(value, float):
+            return repr(value) if math.isfinite(value) else f'float("{value}")'
+        if type(value) in (list, tuple, set, frozenset):
+            return self._items(name, value, depth)
+        if type(value) is dict:
+            inside = functools.partial(self.literal, name, depth=depth + 1)
+            pairs = [f"{inside(k)}: {inside(v)}" for k, v in value.items()]
+            return "{" + ", ".join(pairs) + "}"
+        if isinstance(value, torch.dtype | torch.device | torch.Size):
+            self.imports.add("import torch")
+            return str(value) if isinstance(value, torch.dtype) else f"torch.{value!r}"
+        if isinstance(value, Tensor):
+            return self._tensor(name, value)
+        if isinstance(value, np.ndarray | np.generic):
+            return self._array(name, value)
+        raise CannotCollect(
+            f"{name} is of type {type(value).__name__} and cannot be written into a"
+            " file: make it inside the function, or hand it over"
+        )
+
+    def _items(self, name: str, value, depth: int) -> str:
+        items = [self.literal(name, item, depth + 1) for item in value]
+        inside = ", ".join(items)
+        if isinstance(value, list):
+            return f"[{inside}]"
+        if isinstance(value, tuple):
+            return f"({inside},)" if items else "()"
+        return f"{type(value).__name__}([{inside}])"
+
+    def _tensor(self, name: str, value: Tensor) -> str:
+        _insist_small(name, value.numel())
+        self.imports.add("import torch")
+        numbers = self.literal(name, value.detach().cpu().flatten().tolist())
+        text = f"torch.tensor({numbers}, dtype={value.dtype})"
+        text = f"{text}.reshape({tuple(value.shape)})"
+        if isinstance(value, torch.nn.Parameter):
+            return f"torch.nn.Parameter({text})"
+        return f"{text}.requires_grad_()" if value.requires_grad else text
+
+    def _array(self, name: str, value) -> str:
+        _insist_small(name, value.size)
+        if value.dtype.kind not in "biuf":
+            raise CannotCollect(f"{name} is an array of {value.dtype}")
+        self.imports.add("import numpy")
+        numbers = self.literal(name, value.flatten().tolist())
+        text = f'numpy.array({numbers}, dtype="{value.dtype.str}")'
+        text = f"{text}.reshape({value.shape})"
+        return text if isinstance(value, np.ndarray) else f"{text}[()]"
+
+
+def _insist_small(name: str, count: int) -> None:
+    if count > NUMBERS:
+        raise CannotCollect(
+            f"{name} holds {count:,} numbers; at most {NUMBERS:,} are written down"
+        )
+
+
+def _unwrapped(value):
+    """A function of a notebook without its decorators: they stand in its text."""
+    if isinstance(value, types.FunctionType):
+        plain = inspect.unwrap(value)
+        return plain if isinstance(plain, types.FunctionType) else value
+    return value
+
+
+def _equal(a, b) -> bool:
+    try:
+        return type(a) is type(b) and bool(a == b)
+    except Exception:  # tensors, and whatever compares in its own way
+        return False
+
+
+# ------------------------------------------------------------------- what is imported
+
+
+def _import(name: str, value) -> str | None:
+    """The line that imports `value` as `name`, or None if it stands in no package."""
+    if isinstance(value, types.ModuleType):
+        if not _travels(value):
+            raise CannotCollect(
+                f"{name} is a file of yours, {value.__name__}.py, which is not kept"
+            )
+        renamed = "" if value.__name__ == name else f" as {name}"
+        return f"import {value.__name__}{renamed}"
+    title = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if not isinstance(title, str) or "<" in title:
+        return None
+    for home in (getattr(value, "__module__", None), *HOMES):
+        module = sys.modules.get(home) if isinstance(home, str) else None
+        if module is None or not _travels(module):
+            continue
+        outer, *inner = title.split(".")
+        found = getattr(module, outer, None)
+        whole = found
+        for part in inner:
+            whole = getattr(whole, part, None)
+        if whole is not value and _original(whole) is not value:
+            continue
+        if inner:
+            return f"from {home} import {outer}\n{name} = {title}"
+        renamed = "" if outer == name else f" as {name}"
+        return f"from {home} import {outer}{renamed}"
+    return None
+
+
+def _original(value):
+    """What stood in a place of `lib` before a learner's function did."""
+    return inspect.unwrap(value) if isinstance(value, types.FunctionType) else value
+
+
+def _travels(module: types.ModuleType) -> bool:
+    """True for a module that every copy of the course can import."""
+    if module.__name__ == "__main__":
+        return False
+    try:
+        import_module(module.__name__)
+    except Exception:
+        return False
+    origin = getattr(module.__spec__, "origin", None)
+    if origin is None or not Path(origin).is_absolute():  # built into Python
+        return module.__spec__ is not None
+    homes = [lib.ROOT / "lib", *map(Path, sysconfig.get_paths().values())]
+    homes += [Path(p) for p in sys.path if "site-packages" in p or "dist-packages" in p]
+    return any(Path(origin).is_relative_to(home) for home in homes)
+
+
+# --------------------------------------------------------------------- what is a name
+
+
+def _globals_of(code: types.CodeType) -> set[str]:
+    """Names that a code object, or one inside it, takes from its globals."""
+    names = {
+        step.argval
+        for step in dis.get_instructions(code)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            names |= _globals_of(inner)
+    return names
+
+
+def _names_outside(tree: ast.AST) -> set[str]:
+    """Names in decorators, defaults and annotations: read where the `def` stands."""
+    arguments = tree.args
+    outside = [*arguments.defaults, *filter(None, arguments.kw_defaults)]
+    if not isinstance(tree, ast.Lambda):
+        outside += tree.decorator_list
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        every += filter(None, (arguments.vararg, arguments.kwarg))
+        outside += [a.annotation for a in every if a.annotation]
+        outside += [tree.returns] if tree.returns else []
+    return {
+        node.id
+        for part in outside
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name)
+    }
+
+
+# --------------------------------------------------------------------- where text is
+
+
+def _whole(function: types.FunctionType) -> str:
+    """The text of the cell or file in which a function was written."""
+    lines = linecache.getlines(function.__code__.co_filename, function.__globals__)
+    if not lines:
+        raise CannotCollect(f"the text of {function.__name__} is not to be found")
+    return "".join(lines)
+
+
+def _text(function: types.FunctionType) -> tuple[ast.AST, str]:
+    """Syntax tree and text of a function, a lambda as its expression."""
+    whole, code = _whole(function), function.__code__
+    try:
+        tree = ast.parse(whole)
+    except SyntaxError as error:  # a cell with a magic that nobody translated
+        raise CannotCollect(f"the cell of {function.__name__} is no Python") from error
+    kind = (ast.FunctionDef,) if function.__name__ != "<lambda>" else (ast.Lambda,)
+    near = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, kind) and _first_line(node) == code.co_firstlineno
+        and getattr(node, "name", "<lambda>") == code.co_name
+    ]  # fmt: skip
+    if kind == (ast.Lambda,):
+        near = [node for node in near if _holds(node, code)]
+    if not near:
+        raise CannotCollect(f"the text of {function.__name__} is not to be found")
+    node = near[-1]
+    if isinstance(node, ast.Lambda):
+        return node, f"({ast.get_source_segment(whole, node)})"
+    lines = whole.splitlines()[_first_line(node) - 1 : node.end_lineno]
+    return node, textwrap.dedent("\n".join(lines))
+
+
+def _first_line(node: ast.AST) -> int:
+    """The line on which a definition begins, with its decorators."""
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+
+
+def _holds(node: ast.Lambda, code: types.CodeType) -> bool:
+    """True if a lambda's body is the text from which a code object was made."""
+    body = node.body
+    spans = {
+        (line, column)
+        for line, _, column, _ in code.co_positions()
+        if line is not None and column is not None
+    }
+    begin, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    inside = [span for span in spans if begin <= span < end]
+    return len(inside) >= max(1, len(spans) - 1)
