@@ -12,8 +12,8 @@ from nbclient import NotebookClient
 
 import lib
 from lib.basics import training
-from lib.book import notebook
-from lib.exercises import Option, Question, data
+from lib.book import course, notebook
+from lib.exercises import Option, Question, data, of_chapter
 
 
 @pytest.fixture
@@ -76,10 +76,19 @@ def test_show_prints_the_live_source_with_its_place(shown):
     text = shown[0]["text/plain"]
     assert text.startswith("# lib/basics/training.py, line ")
     line = int(text.splitlines()[0].split()[-1])
-    file = notebook.ROOT / "lib" / "basics" / "training.py"
+    file = lib.ROOT / "lib" / "basics" / "training.py"
     source = file.read_text(encoding="utf-8").splitlines()
     assert source[line - 1] == text.splitlines()[1]
     assert "<figcaption>" in shown[0]["text/html"]
+
+
+def test_a_folded_source_is_closed_and_its_text_keeps_the_secret(shown):
+    notebook.show(training.warmup_cosine, folded=True)
+    text, page = shown[0]["text/plain"], shown[0]["text/html"]
+    assert text.startswith("# lib/basics/training.py, line ")
+    assert "warmup_cosine, folded" in text and "def " not in text
+    assert page.startswith("<details><summary>") and page.endswith("</details>")
+    assert "warmup_cosine" in page and "<details open" not in page
 
 
 @pytest.mark.parametrize("thing", [len, 3, "text", torch.relu, None])
@@ -202,16 +211,52 @@ def test_a_live_quiz_answers_a_click(shown, monkeypatch):
     monkeypatch.setattr(data, "QUIZ", QUESTIONS)
     monkeypatch.delenv("COURSE_STATIC", raising=False)
     boxes = []
-    monkeypatch.setattr(notebook, "display", lambda b, raw=False: boxes.append(b))
+    made = notebook.widgets.questions
+    monkeypatch.setattr(
+        notebook.widgets,
+        "questions",
+        lambda asked: boxes.append(made(asked)) or boxes[0],
+    )
     notebook.quiz("data")
-    prompt, buttons, reply = boxes[0].children
+    (question,) = boxes[0].children
+    prompt, buttons, reply = question.children
     assert "1. Is 1 &lt; 2?" in prompt.value and reply.value == ""
     assert buttons.value is None
     buttons.value = 1
     assert "✗ No." in reply.value and "it &lt;is&gt;" in reply.value
     buttons.value = 0
     assert "✓ Right." in reply.value and "one is less" in reply.value
-    assert "<details>" in boxes[1]["text/html"]
+    live, still = shown
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert still["text/html"].count("<details>") == 2
+
+
+def test_a_quiz_shows_code_as_code_and_no_backtick(shown, monkeypatch):
+    """Not in a prompt, an option, a reason; neither live nor folded; in no chapter."""
+    for name in course.names():
+        for question in of_chapter(name[3:]).QUIZ:
+            monkeypatch.setattr(data, "QUIZ", (question,))
+            monkeypatch.setenv("COURSE_STATIC", "1")
+            notebook.quiz("data")
+            assert "`" not in shown[-1]["text/html"]
+            options = [(o.text, o.correct, o.why) for o in question.options]
+            (box,) = notebook.widgets.questions([(question.prompt, options)]).children
+            prompt, buttons, reply = box.children
+            assert "`" not in prompt.value + "".join(buttons._options_labels)
+            for i in range(len(options)):
+                buttons.value = i
+                assert "`" not in reply.value
+
+
+def test_a_measured_run_ends_with_every_slider_drawn_again(shown, monkeypatch):
+    monkeypatch.setattr(data, "QUIZ", QUESTIONS)
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    monkeypatch.setattr(notebook.widgets, "broken", lambda: ["slider w is broken"])
+    monkeypatch.delenv("COURSE_USAGE", raising=False)
+    notebook.quiz("data")
+    monkeypatch.setenv("COURSE_USAGE", "some folder")
+    with pytest.raises(RuntimeError, match="slider w is broken"):
+        notebook.quiz("data")
 
 
 def test_usage_is_left_where_asked(tmp_path):

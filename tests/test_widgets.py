@@ -103,12 +103,69 @@ def test_without_a_kernel_the_twin_is_sent(monkeypatch, shown):
     assert len(shown) == 1 and "text/html" in shown[0]
 
 
-def test_a_front_end_gets_the_slider_and_the_twin_folded(shown, kernel):
+def test_a_front_end_gets_the_slider_and_what_stands_there_without_a_kernel(
+    shown, kernel
+):
     widgets.slider(line, name="w", values=[1, 3])._ipython_display_()
-    box, twin = shown
-    assert isinstance(box, ipywidgets.VBox)
-    assert twin["text/html"].startswith("<details><summary>")
-    assert alt(twin["text/html"]) == line(1).alt
+    live, still = shown
+    view = live[widgets.VIEW_MIME]
+    assert view["version_major"] == 2 and view["model_id"]
+    assert live["text/plain"] == "w = 1" and "text/html" not in live
+    page = still["text/html"]
+    assert alt(page) == line(1).alt and page.count("<img") == 1
+    # The figure is folded away by nobody; only a rule hides it beside a live widget.
+    figure = page.split('<div class="course-still">')[1].split("</div>")[0]
+    assert "<img" in figure and "<details" not in figure
+    assert ":has(.widget-vbox) .course-still { display: none }" in page
+    assert "RuntimeError: &lt;w&gt; is three" in page.split("<details>")[1]
+
+
+def test_a_live_box_is_what_the_rule_looks_for():
+    """ipywidgets gives a VBox the class `widget-vbox`, in version 7 and in 8."""
+    box = widgets.slider(line, name="w", values=[1]).live()
+    assert type(box) is ipywidgets.VBox and box._view_name == "VBoxView"
+
+
+def test_several_sliders_start_where_they_are_told():
+    def draw(a, b):
+        return plots.lines([0, 1], {"y": [b, a + b]}, x_label="x", y_label="y")
+
+    made = widgets.sliders(draw, start={"b": 2}, a=[1, 2], b=[0, 10, 20])
+    assert "starts at 20, ends at 21" in made.figure().alt
+    made.live()
+    assert made.controls["b"].label == "20" and made.controls["a"].value == 0
+    for start, message in (
+        ({"c": 0}, "names of sliders"), ({"a": 2}, "start of a: 2 is no index of 2"),
+        (1, "give a dictionary"), ({"a": -1}, "start of a"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            widgets.sliders(draw, start=start, a=[1, 2], b=[0])
+
+
+def test_sliders_stand_in_line():
+    made = widgets.sliders(lambda **_: line(1), long_name=[1], b=[2])
+    made.live()
+    widths = {c.style.description_width for c in made.controls.values()}
+    assert widths == {"10ch"}
+
+
+def test_a_slider_that_a_later_cell_breaks_is_found(monkeypatch, shown):
+    """As in a chapter: the function reads a global name, and a later cell binds it."""
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    monkeypatch.setattr(widgets, "_shown", [])
+    scope = {"plots": plots, "slope": [1, 2]}
+    draw = "def draw(w): return plots.lines([0, 1], {'y': [0, slope[w]]}, **labels)"
+    exec(draw, scope | {"labels": {"x_label": "x", "y_label": "y"}}, scope)
+    scope["draw"].__globals__.update(slope=[1, 2])
+    widgets.slider(scope["draw"], name="w", values=[0, 1])._ipython_display_()
+    widgets.slider(line, name="v", values=[1, 2])._ipython_display_()
+    assert widgets.broken() == []
+    scope["draw"].__globals__["slope"] = [1]
+    (fault,) = widgets.broken()
+    assert "slider w no longer draws" in fault and "IndexError" in fault
+    scope["draw"].__globals__["slope"] = [5, 2]  # it draws, but something else
+    (fault,) = widgets.broken()
+    assert "slider w no longer draws" in fault and "from 0 to 5" in fault
 
 
 def test_several_sliders_move_one_figure():

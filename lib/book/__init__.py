@@ -8,6 +8,7 @@ pyramids            feature pyramids on a grid of levels; for 11_bifpn
 architectures       a stack of cells, the whole detector; for 05_nasnet, 13_efficientdet
 mechanisms          unrolled controller, MBConv; for 08_controller, 10_efficientnet
 plots               the house's figures, from plain arrays; for every chapter
+pages               sources, verdicts and questions as text and HTML; for notebook
 widgets             sliders, each with a static twin; for every chapter
 environment         what this machine offers the course; for 00_start_here
 notebook            setup, show, check, hint, solution, quiz; for every chapter

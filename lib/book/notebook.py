@@ -7,7 +7,6 @@ Chapters import these names directly; everything else is called by its module.
 """
 
 import html
-import inspect
 import itertools
 import json
 import math
@@ -22,18 +21,14 @@ import psutil
 import torch
 from IPython import get_ipython
 from IPython.display import display
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
 import lib
-from lib.book import plots, widgets
+from lib.book import pages, plots, widgets
 from lib.book.environment import environment  # noqa: F401  (chapters ask for it here)
-from lib.exercises import Question, find, grading, of_chapter
+from lib.exercises import find, grading, of_chapter
 
 RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
 USAGE = "COURSE_USAGE"  # a folder: each cell leaves the kernel's cost there
-ROOT = lib.ROOT
 
 _attempts: dict[str, int] = {}
 _hints_given: dict[str, int] = {}
@@ -106,34 +101,13 @@ def _write_usage(chapter: str, cells: int) -> None:
     partial.replace(path)
 
 
-def show(thing) -> None:
-    """Print the live source of a function, class or module, with its file and line.
+def show(thing, folded: bool = False) -> None:
+    """Show the live source of a function, class or module, with its file and line.
 
+    `folded` closes it until it is clicked: for what a stub above has just asked for.
     ValueError for what has none: a value, or a function that is compiled into Python.
     """
-    thing = inspect.unwrap(thing)
-    try:
-        source, line = inspect.getsourcelines(thing)
-        file = Path(inspect.getsourcefile(thing)).resolve()
-    except (TypeError, OSError) as error:
-        name = getattr(thing, "__name__", type(thing).__name__)
-        raise ValueError(
-            f"{name} has no source to show: give a function, class or module that is"
-            " written in Python"
-        ) from error
-    code = "".join(source).rstrip()
-    where = (
-        file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
-    )
-    title = f"{where}, line {max(1, line)}"
-    formatter = HtmlFormatter(
-        noclasses=True, nobackground=True, prestyles="font-family:monospace"
-    )
-    _display(
-        f"# {title}\n{code}",
-        f'<figure style="margin:0"><figcaption><code>{html.escape(title)}</code>'
-        f"</figcaption>{highlight(code, PythonLexer(), formatter)}</figure>",
-    )
+    _display(*pages.source(thing, folded))
 
 
 def _display(text: str, page: str, **more) -> None:
@@ -169,11 +143,6 @@ def check(identifier: str, mine) -> None:
     if result.status != "not attempted":
         _attempts[identifier] = _attempts.get(identifier, 0) + 1
     passed = result.status == "passed"
-    mark, colour = {
-        "passed": ("✓ passed", "#006b4f"),
-        "refused": ("✗ not yet", "#a33c00"),
-        "not attempted": ("○", "#555555"),
-    }[result.status]
     record = {
         "schema": 1,
         "id": identifier,
@@ -184,13 +153,8 @@ def check(identifier: str, mine) -> None:
         "points": exercise.points if passed else 0,
         "max_points": exercise.points,
     }
-    text = f"{mark} · {exercise.number} {exercise.name}: {result.message}"
-    page = (
-        f'<div role="status" style="border-left:4px solid {colour};padding:4px 10px">'
-        f'<b style="color:{colour}">{mark}</b> · {exercise.number}'
-        f' {html.escape(exercise.name)}<pre style="white-space:pre-wrap;margin:4px 0'
-        f' 0 0;background:none">{html.escape(result.message)}</pre></div>'
-    )
+    about = f"{exercise.number} {exercise.name}"
+    text, page = pages.verdict(result.status, about, result.message)
     _display(text, page, **{RESULT_MIME: record})
 
 
@@ -278,38 +242,28 @@ def _verdict(name: str) -> str:
 
 
 def quiz(chapter: str) -> None:
-    """Show a chapter's questions: to click where a kernel runs, and always to unfold.
+    """Show a chapter's questions: to click where a kernel runs, else to unfold.
 
-    `chapter` is the name without its number, for example "data".
+    `chapter` is the name without its number, for example "data". It ends the chapter,
+    so a measured run draws every slider again here: RuntimeError names one that a later
+    cell has broken.
     """
+    if os.environ.get(USAGE) and (broken := widgets.broken()):
+        raise RuntimeError("; ".join(broken))
     questions = of_chapter(chapter).QUIZ
-    if not widgets.static():
-        try:
-            for number, q in enumerate(questions, 1):
-                options = [(o.text, o.correct, o.why) for o in q.options]
-                display(widgets.question(f"{number}. {q.prompt}", options))
-        except ImportError:  # no ipywidgets here: the folded questions need none
-            pass
-    _display(_folded_text(questions), _folded_html(questions))
-
-
-def _folded_html(questions: tuple[Question, ...]) -> str:
-    parts = []
-    for number, q in enumerate(questions, 1):
-        parts.append(f"<p><b>{number}. {html.escape(q.prompt)}</b></p><ul>")
-        for o in q.options:
-            verdict = "Right" if o.correct else "No"
-            parts.append(
-                f"<li><details><summary>{html.escape(o.text)}</summary>"
-                f"<b>{verdict}.</b> {html.escape(o.why)}</details></li>"
-            )
-        parts.append("</ul>")
-    return "".join(parts)
-
-
-def _folded_text(questions: tuple[Question, ...]) -> str:
-    lines = []
-    for number, q in enumerate(questions, 1):
-        lines.append(f"{number}. {q.prompt}")
-        lines += [f"   {'abcdef'[i]}) {o.text}" for i, o in enumerate(q.options)]
-    return "\n".join(lines)
+    text, page = pages.questions(questions)
+    if widgets.static():
+        _display(text, page)
+        return
+    asked = [
+        (f"{number}. {q.prompt}", [(o.text, o.correct, o.why) for o in q.options])
+        for number, q in enumerate(questions, 1)
+    ]
+    try:
+        box = widgets.questions(asked)
+    except ImportError:  # no ipywidgets here: the folded questions need none
+        _display(text, page)
+        return
+    page = f"<p>Each answer unfolds to its reason.</p>{page}"
+    for bundle in widgets.live_or_still(box, still=page, text=text):
+        display(bundle, raw=True)

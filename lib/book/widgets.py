@@ -1,9 +1,10 @@
 """Sliders that also work where nothing moves, and questions to click.
 
 The idea: a slider calls `draw(value)` and shows the figure that it gives. On GitHub,
-on paper, and in a run without a browser there is no slider, so each one has a static
-twin: the first figure with its full alt text, and a table of what the figure says at
-each value. A saved notebook then holds plain HTML and no widget state.
+on paper, in a run without a browser, and in a saved copy that is opened the next day
+there is no slider, so each one has a static twin: the first figure with its full alt
+text, and a table of what the figure says at each value. Where the slider is alive the
+twin's figure is hidden, by a style that asks whether a widget stands beside it.
 Set COURSE_STATIC=1 to get the twin alone. Chapter: every one that has a slider.
 """
 
@@ -11,8 +12,20 @@ import html
 import os
 
 from lib.book.figure import Figure, listed, number, whole
+from lib.book.pages import marked_up
 
 ROWS = 9  # values in the twin's table, evenly spaced if there are more
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
+# Where one cell's outputs stand: JupyterLab and nbconvert, VS Code, Colab, Notebook 6.
+AREA = ":is(.jp-OutputArea, .cell_container, #output-area, .output_wrapper)"
+# JupyterLab leaves a line of error, and no element, where a widget's kernel is gone.
+LOST = ".jp-OutputArea-output:is(.jupyter-widgets, .lm-Panel):not(:has(*))"
+STYLE = f"""<style>
+{AREA}:has(.widget-vbox) .course-still {{ display: none }}
+.jp-OutputArea:has(.course-still) .jp-OutputArea-child:has(> {LOST}) {{ display: none }}
+</style>"""
+
+_shown: list[tuple["Sliders", str]] = []  # each slider of a static run, and its words
 
 
 def slider(draw, *, name: str, values, start: int = 0, label: str = "") -> "Sliders":
@@ -27,22 +40,33 @@ def slider(draw, *, name: str, values, start: int = 0, label: str = "") -> "Slid
     for argument, text in (("name", name), ("label", label)):
         if not isinstance(text, str):
             raise ValueError(f"{argument}: {text!r}; give a text")
-    values, start = _checked(name, values), whole("start", start, least=0)
-    if start >= len(values):
-        raise ValueError(f"start: {start} is no index of {len(values)} values")
+    values = _checked(name, values)
+    start = _index("start", start, values)
     return Sliders(
         lambda **state: draw(state[name]), {name: values}, {name: start}, label
     )
 
 
-def sliders(draw, **values) -> "Sliders":
-    """One slider for each keyword; all of them call `draw(**current_values)`."""
+def sliders(draw, *, start=None, **values) -> "Sliders":
+    """One slider for each keyword; all of them call `draw(**current_values)`.
+
+    `start` maps names to the index of the first value shown; the others start at 0.
+    ValueError, naming the slider, for no values or a `start` outside them.
+    """
     if not callable(draw):
         raise TypeError(f"draw: {draw!r}; give a function that draws a figure")
     if not values:
         raise ValueError("sliders: give at least one name with its values")
+    start = {} if start is None else start
+    if not isinstance(start, dict) or not start.keys() <= values.keys():
+        raise ValueError(
+            f"start: {start!r}; give a dictionary from names of sliders"
+            f" ({', '.join(values)}) to an index each"
+        )
     values = {name: _checked(name, v) for name, v in values.items()}
-    return Sliders(draw, values, dict.fromkeys(values, 0))
+    first = {name: _index(f"start of {name}", start.get(name, 0), values[name])
+             for name in values}  # fmt: skip
+    return Sliders(draw, values, first)
 
 
 class Sliders:
@@ -69,7 +93,11 @@ class Sliders:
         One table for each slider, the others standing at their start.
         """
         told = _told if safe else _drawn
-        parts = [told(self, {}, whole=True)]
+        return told(self, {}, whole=True) + self.tables(safe)
+
+    def tables(self, safe: bool = False) -> str:
+        """What the figure says at each value, as HTML."""
+        told, parts = (_told if safe else _drawn), []
         for name, values in self.values.items():
             head = html.escape(self.label or name)
             # Jupyter sets the text of tables to the right.
@@ -91,11 +119,14 @@ class Sliders:
         """The ipywidgets box: the sliders in `controls`, the figure in `area`."""
         import ipywidgets
 
+        labels = [self.label or name for name in self.values]
+        # All descriptions as wide as the longest, so that the sliders stand in line.
+        wide = f"{max(map(len, labels)) + 1}ch" if len(labels) > 1 else "initial"
         for name, values in self.values.items():
             at = self.start[name]
             self.controls[name] = ipywidgets.SelectionSlider(
                 options=[(_text(v), i) for i, v in enumerate(values)], value=at,
-                description=self.label or name, style={"description_width": "initial"},
+                description=self.label or name, style={"description_width": wide},
                 layout={"width": "min(100%, 640px)"},
             )  # fmt: skip
             self.controls[name].observe(self._moved, names="value")
@@ -115,16 +146,59 @@ class Sliders:
 
         if not _front_end():
             display(self._repr_mimebundle_(), raw=True)
+            if static():
+                _shown.append((self, repr(self)))
             return
-        # Two outputs: the second stays in the notebook when no kernel runs.
-        display(self.live())
-        folded = "<details><summary>All values in words</summary>{}</details>"
-        twin = {"text/html": folded.format(self.html(safe=True)), "text/plain": ""}
-        display(twin, raw=True)
+        tables = "<details><summary>All values in words</summary>{}</details>"
+        bundles = live_or_still(
+            self.live(), still=_told(self, {}, whole=True), text=self._start_in_words(),
+            beside=tables.format(self.tables(safe=True)),
+        )  # fmt: skip
+        for bundle in bundles:
+            display(bundle, raw=True)
+
+    def _start_in_words(self) -> str:
+        return _in_words({name: v[self.start[name]] for name, v in self.values.items()})
 
     def __repr__(self) -> str:
-        start = {name: v[self.start[name]] for name, v in self.values.items()}
-        return f"{_in_words(start)}: {self.figure().says}"
+        return f"{self._start_in_words()}: {self.figure().says}"
+
+
+def live_or_still(box, *, still: str, text: str, beside: str = "") -> list[dict]:
+    """Two outputs for one widget: itself, and what stands there without a kernel.
+
+    `box` is an ipywidgets box, `still` HTML that is hidden while the box is alive,
+    `beside` HTML that always stands, `text` plain text for where there is no page.
+    Returns two MIME bundles: a front end keeps only one form of each.
+    """
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    page = f'{STYLE}<div class="course-still">{still}</div>{beside}'
+    return [
+        {VIEW_MIME: view, "text/plain": text},
+        {"text/html": page, "text/plain": ""},
+    ]
+
+
+def broken() -> list[str]:
+    """Which sliders of this static run do not draw now what they drew then, in words.
+
+    Each is drawn at its start, with all values the first, and with all the last. A
+    slider that reads a name which a later cell binds anew is found like this.
+    """
+    faults = []
+    for sliders, said in _shown:
+        first, last = (
+            {name: v[end] for name, v in sliders.values.items()} for end in (0, -1)
+        )
+        try:
+            sliders.figure(**first), sliders.figure(**last)
+            now = repr(sliders)
+        except Exception as error:  # of the chapter's function: told by its slider
+            now = f"{type(error).__name__}: {error}"
+        if now != said:
+            names = ", ".join(sliders.values)
+            faults.append(f"slider {names} no longer draws what it drew: {now}")
+    return faults
 
 
 def static() -> bool:
@@ -165,6 +239,13 @@ def _checked(name: str, values) -> list:
     return values
 
 
+def _index(name: str, value, values: list) -> int:
+    value = whole(name, value, least=0)
+    if value >= len(values):
+        raise ValueError(f"{name}: {value} is no index of {len(values)} values")
+    return value
+
+
 def _some(values: list) -> list:
     """All values, or ROWS of them from the first to the last."""
     if len(values) <= ROWS:
@@ -184,24 +265,32 @@ def _in_words(state: dict) -> str:
     return ", ".join(f"{name} = {_text(value)}" for name, value in state.items())
 
 
-def question(prompt: str, options: list[tuple[str, bool, str]]):
-    """A question to click: options (text, right, reason), the reason shown on choice.
+def questions(asked):
+    """Questions to click, in one box: pairs of a prompt and its options.
 
-    Returns an ipywidgets box; its children are prompt, buttons and reply. Text is shown
-    as it is, without TeX: a quiz must not fetch a typesetter.
+    An option is (text, right, reason); the reason is shown on choice. Returns an
+    ipywidgets box of boxes, whose children are prompt, buttons and reply. What stands
+    between backticks is code; no TeX: a quiz must not fetch a typesetter.
     """
     import ipywidgets
 
+    return ipywidgets.VBox([_question(prompt, options) for prompt, options in asked])
+
+
+def _question(prompt: str, options: list[tuple[str, bool, str]]):
+    import ipywidgets
+
     wide = ipywidgets.Layout(width="auto")
-    named = [(text, i) for i, (text, _, _) in enumerate(options)]
+    # Buttons show plain text.
+    named = [(text.replace("`", ""), i) for i, (text, _, _) in enumerate(options)]
     buttons = ipywidgets.RadioButtons(options=named, value=None, layout=wide)
     reply = ipywidgets.HTML()
 
     def answer(change) -> None:
         _, right, reason = options[change["new"]]
         mark = "✓ Right." if right else "✗ No."
-        reply.value = f'<div role="status"><b>{mark}</b> {html.escape(reason)}</div>'
+        reply.value = f'<div role="status"><b>{mark}</b> {marked_up(reason)}</div>'
 
     buttons.observe(answer, names="value")
-    title = ipywidgets.HTML(f"<b>{html.escape(prompt)}</b>")
+    title = ipywidgets.HTML(f"<b>{marked_up(prompt)}</b>")
     return ipywidgets.VBox([title, buttons, reply])
