@@ -89,6 +89,16 @@ def test_log_probability_agrees_with_torch_s_lstm():
     torch.testing.assert_close(policy(tokens)[0], total, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.equation("8.1")
+def test_log_probability_of_a_sequence_by_hand():
+    """Two rows, decisions of two and of three options."""
+    first = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
+    second = torch.tensor([[0.5, 0.25, 0.25], [0.2, 0.3, 0.5]]).log()
+    taken = [torch.tensor([0, 1]), torch.tensor([1, 2])]
+    log_p = controller.sequence_log_prob([first, second], taken)
+    torch.testing.assert_close(log_p.exp(), torch.tensor([0.1875, 0.25]))
+
+
 @pytest.mark.parametrize("space", [TOY, search_space.SMALL])
 def test_probabilities_of_all_sequences_sum_to_one(space):
     tokens = controller.all_tokens(space)
@@ -291,6 +301,46 @@ def test_before_the_first_step_ppo_is_reinforce():
     parts = torch.autograd.grad(loss, list(policy.parameters()))
     wanted = -controller.sampled_gradient(policy, tokens, rewards, 0.5)
     torch.testing.assert_close(parameters_to_vector(parts), wanted)
+
+
+@pytest.mark.equation("8.3")
+@pytest.mark.parametrize("settings", [controller.REINFORCE, controller.FEW])
+def test_a_learner_asks_for_the_loss_that_its_settings_name(monkeypatch, settings):
+    """REINFORCE where nothing is clipped; its weights are those of PPO, bit for bit."""
+    asked = {"reinforce_objective": 0, "ppo_loss": 0, "sequence_log_prob": 0}
+
+    def counted(name):
+        function = getattr(controller, name)
+
+        def call(*args, **named):
+            asked[name] += 1
+            return function(*args, **named)
+
+        return call
+
+    for name in asked:
+        monkeypatch.setattr(controller, name, counted(name))
+    learner = controller.Learner(TOY, 0, settings)
+    for _ in range(3):
+        drawn = learner.sample(20)
+        learner.update(drawn, (drawn[:, 0] / 10).tolist())
+    plain = settings is controller.REINFORCE
+    passes = 3 * settings.passes
+    assert asked["reinforce_objective"] == (passes if plain else 0)
+    assert asked["ppo_loss"] == (0 if plain else passes)
+    assert asked["sequence_log_prob"] == 3 + 3 + passes  # sample, old, each pass
+
+
+def test_reinforce_takes_the_steps_of_ppo_without_a_clip():
+    def weights(clip):
+        settings = dataclasses.replace(controller.REINFORCE, clip=clip)
+        learner = controller.Learner(TOY, 0, settings)
+        for _ in range(3):
+            drawn = learner.sample(20)
+            learner.update(drawn, (drawn[:, 0] / 10).tolist())
+        return parameters_to_vector(learner.policy.parameters())
+
+    assert torch.equal(weights(math.inf), weights(1e9))
 
 
 def rise(settings, seed, samples=200):

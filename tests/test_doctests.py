@@ -22,7 +22,7 @@ for name in sys.argv[1:]:
     print(json.dumps([name, runner.tries, "".join(said)]))
 """
 # Wings where core functions have examples so far; a new one joins once it has some.
-WITH_EXAMPLES = {"basics", "detection", "compression"}
+WITH_EXAMPLES = {"basics", "nas", "detection", "compression"}
 
 
 @pytest.fixture(scope="module")

@@ -271,6 +271,42 @@ def test_one_step_by_hand():
     assert model.w.item() == pytest.approx(2.4) and model.b.item() == pytest.approx(1.2)
 
 
+def test_a_training_step_by_hand():
+    """w = b = 0, x = 2, y = 6: loss 36, gradient (-24, -12), rate 0.01."""
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for parameter in model.parameters():
+        parameter.grad = torch.tensor(100.0)  # left behind by somebody
+    batch = (torch.tensor([2.0]), torch.tensor([6.0]))
+    loss, logs = training.training_step(model, batch, squared, optimizer)
+    assert loss.item() == 36.0 and logs == {}
+    assert model.w.item() == pytest.approx(0.24)
+    assert model.b.item() == pytest.approx(0.12)
+    # Then f(2) = 0.48 + 0.12 = 0.6, so the gradient is (2 * -5.4 * 2, 2 * -5.4).
+    training.training_step(model, batch, squared, optimizer)
+    assert model.w.item() == pytest.approx(0.24 + 0.216)
+    assert model.b.item() == pytest.approx(0.12 + 0.108)
+
+
+@pytest.mark.parametrize("clip", [None, 1e9])
+def test_fit_asks_the_module_for_each_step(monkeypatch, clip):
+    """Also where it clips: a limit that is never reached changes no bit."""
+    calls, step = [], training.training_step
+
+    def counted(*args):
+        calls.append(len(args))
+        return step(*args)
+
+    plain = training.small_cnn((4, 8))
+    fit(plain, pictures(), training.classification_loss(), steps=5, batch_size=8)
+    monkeypatch.setattr(training, "training_step", counted)
+    model = training.small_cnn((4, 8))
+    options = dict(steps=5, batch_size=8, clip=clip)
+    fit(model, pictures(), training.classification_loss(), **options)
+    assert calls == [4] * 5
+    assert same(plain.state_dict(), model.state_dict())
+
+
 def test_an_epoch_shows_each_sample_at_most_once_and_leaves_the_rest_out():
     first, second, third, fourth = batches(TEN)
     for a, b in ((first, second), (third, fourth)):

@@ -16,6 +16,7 @@ modes               evaluation mode, and each part back as it was; for training,
 shipped             what the course ships, by SHA-256; for checkpoints, tabular, export
 checkpoints         files that survive a kill, weights that are what they say;
                     for training
+loops               half precision, clipping, chance of its own, a bar; for training
 training        02  y = f(x; theta): fit, schedules, moving averages
 profiling       03  parameters, multiply-adds, latency, memory, Pareto front
 official            published weights, loaded whole or not at all; for nasnet,

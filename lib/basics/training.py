@@ -1,26 +1,22 @@
 """Training: how a function y = f(x; theta) learns theta from examples. Chapter 02.
 
 A convolution by hand, a loss, a step, a schedule, an average of weights, and `fit`, the
-one loop of this course. A run can be killed at any moment: it goes on from its
-checkpoint to the same bits. Schedule: Loshchilov and Hutter, arxiv.org/abs/1608.03983.
+one loop of this course, which asks `training_step` for each step. A run can be killed
+at any moment: it goes on from its checkpoint to the same bits. Schedule: Loshchilov and
+Hutter, arxiv.org/abs/1608.03983.
 """
 
 import copy
 import dataclasses
 import math
-import os
 import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.utils.data import default_collate
-from tqdm import auto, std
 
-from lib.basics import arguments, checkpoints, memory, modes
+from lib.basics import arguments, checkpoints, loops, memory, modes
 from lib.basics.checkpoints import NonFiniteLoss, load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
@@ -224,6 +220,33 @@ def accuracy(
 # ------------------------------------------------------------------------- the loop
 
 
+def training_step(model, batch, loss_fn, optimizer) -> tuple[Tensor, dict]:
+    """One step down the gradient of a batch's loss: what `fit` does again and again.
+
+    `loss_fn(model, batch) -> (loss, logs)`; both are given back. Gradients that were
+    there before do not count.
+
+    f(x) = w x, from w = 0, one example: x = 2, y = 6. The loss is (0 - 6)^2 = 36, its
+    gradient 2 (0 - 6) 2 = -24, and a step of rate 0.01 goes to w = 0.24.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.zeros_(model.weight)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    >>> def squared(model, batch):
+    ...     x, y = batch
+    ...     return ((model(x) - y) ** 2).mean(), {}
+    >>> example = torch.tensor([[2.0]]), torch.tensor([[6.0]])
+    >>> loss, logs = training_step(model, example, squared, optimizer)
+    >>> loss.item(), round(model.weight.item(), 6)
+    (36.0, 0.24)
+    """
+    optimizer.zero_grad()  # else backward adds to the gradient of the step before
+    loss, logs = loss_fn(model, batch)  # forward
+    loss.backward()  # a gradient for each parameter
+    optimizer.step()  # each parameter moves against its own
+    return loss, logs
+
+
 @dataclasses.dataclass
 class History:
     """One entry a step: loss, learning rate, and whatever `loss_fn` logged."""
@@ -347,7 +370,7 @@ def fit(
     setup |= dict(steps=total, batch=batches.size, warmup=warmup, clip=clip, seed=seed)
 
     model.train()
-    with _own_chance(seed, device), _bar(total, progress) as bar:
+    with loops.own_chance(seed, device), loops.bar(total, progress) as bar:
         run = _resumable(model, optimizer, scaler, history, ema, checkpoint, setup)
         start = run.resume(total)
         history.resumed_at = start
@@ -358,17 +381,18 @@ def fit(
             batch = batches.augmented(step, augment)
             factor = warmup_cosine(step, total, warmup_steps)
             rate = set_rate(optimizer, factor)
-            loss, logs = _forward(model, loss_fn, batch, half)
-            loss_value = loss.item()
-            keep_if_finite(run, state_before, step, rate, loss_value)
-            update_weights(model, loss, optimizer, scaler, clip, ema)
-            logs = history.add(loss_value, rate, logs)
+            loss, logs = _step(model, batch, loss_fn, optimizer, scaler, clip)
+            # A loss that is not finite has spoiled the weights: back to a good state.
+            keep_if_finite(run, state_before, step, rate, loss)
+            if ema:
+                ema.update(model)
+            logs = history.add(loss, rate, logs)
             bar.update()
             if on_step:
                 on_step(step, logs)
         if start < total:
             last = run.state(total)
-            keep_if_finite(run, last, total, rate, loss_value)
+            keep_if_finite(run, last, total, rate, loss)
     model.eval()
     return history
 
@@ -399,23 +423,29 @@ def _state_if_due(run, step: int, start: int, every: int) -> dict | None:
     return run.state(step) if due else None
 
 
-def _forward(model, loss_fn, batch, half: bool) -> tuple[Tensor, dict]:
-    """Loss and logs of a batch on the model's device, there in half precision."""
+def _step(model, batch, loss_fn, optimizer, scaler, clip) -> tuple[float, dict]:
+    """Loss and logs of one `training_step` on the model's device.
+
+    It is looked up at each call, so that another function may stand in its place. Half
+    precision and clipping happen inside the loss and the optimizer that it is given.
+    """
     device = next(model.parameters()).device
     batch = memory.to_device(batch, device)
-    with torch.autocast(device.type, torch.float16, half):
-        return loss_fn(model, batch)
+    half = scaler.is_enabled()
+    if not half and not clip:
+        loss, logs = training_step(model, batch, loss_fn, optimizer)
+        return loss.item(), logs
+    unscaled = []
 
+    def scaled(model, batch):
+        with torch.autocast(device.type, torch.float16, half):
+            loss, logs = loss_fn(model, batch)
+        unscaled.append(loss)
+        return scaler.scale(loss), logs
 
-@contextmanager
-def _own_chance(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside, torch's random numbers follow from the seed; then the caller's are back.
-
-    They are part of a checkpoint: a dropout goes on as if nobody had interrupted it.
-    """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+    careful = loops.Careful(model, optimizer, scaler, clip)
+    _, logs = training_step(model, batch, scaled, careful)
+    return unscaled[-1].item(), logs
 
 
 def keep_if_finite(
@@ -435,14 +465,11 @@ def keep_if_finite(
 
 
 def update_weights(model, loss: Tensor, optimizer, scaler, clip, ema) -> None:
-    """One step down the gradient. On a CPU the scaler passes everything through."""
-    optimizer.zero_grad(set_to_none=True)
+    """One step down the gradient, from a loss that is known already."""
+    careful = loops.Careful(model, optimizer, scaler, clip)
+    careful.zero_grad()
     scaler.scale(loss).backward()
-    if clip:
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    scaler.step(optimizer)
-    scaler.update()
+    careful.step()
     if ema:
         ema.update(model)
 
@@ -460,11 +487,3 @@ def generator_of(*key: int) -> torch.Generator:
     text = "/".join(map(str, key))
     bits = random.Random(text).getrandbits(63)
     return torch.Generator().manual_seed(bits)
-
-
-def _bar(total: int, progress: bool):
-    """A progress bar; plain text where nobody watches."""
-    if os.environ.get("COURSE_STATIC") != "1":
-        return auto.tqdm(total=total, disable=not progress, unit="step", leave=False)
-    look = {"bar_format": "{n_fmt} of {total_fmt} steps", "mininterval": math.inf}
-    return std.tqdm(total=total, disable=not progress, file=sys.stdout, **look)

@@ -103,18 +103,19 @@ class Controller(nn.Module):
         row = weight.new_zeros(count).long()  # of the embedding: what was chosen last
         h = weight.new_zeros(count, self.hidden)  # B hidden
         c = torch.zeros_like(h)  # B hidden
-        log_p = weight.new_zeros(count)  # B
-        entropy = torch.zeros_like(log_p)  # B
+        softmaxes, choices = [], []
         for t, head in zip(self.open, self.heads, strict=True):
             x = self.embedding(row)  # B hidden
             h, c = self.cell(x, (h, c))  # B hidden
             logits = head(h)  # B K
             log_probs = logits.log_softmax(dim=1)
             chosen = choose(t, log_probs)  # B
-            log_p = log_p + _of_chosen(log_probs, chosen)  # Eq. 8.1
-            entropy = entropy + _entropy(log_probs)  # Eq. 8.6
+            softmaxes.append(log_probs)
+            choices.append(chosen)
             tokens[:, t] = chosen
             row = self.first[t] + chosen
+        log_p = sequence_log_prob(softmaxes, choices)  # B, Eq. 8.1
+        entropy = sum(_entropy(log_probs) for log_probs in softmaxes)  # B, Eq. 8.6
         return tokens, log_p, entropy
 
 
@@ -134,10 +135,26 @@ def _insist_on_rows(tokens: Tensor, length: int) -> None:
         raise ValueError(f"tokens has shape {tuple(tokens.shape)}; a row has {length}")
 
 
-def _of_chosen(log_probs: Tensor, chosen: Tensor) -> Tensor:
-    """From (B, K), the entry that each row chose: (B,)."""
-    column = chosen[:, None]  # B 1
-    return log_probs.gather(1, column)[:, 0]  # B
+def sequence_log_prob(log_probs: list[Tensor], chosen: list[Tensor]) -> Tensor:
+    """Log-probability of each row of choices: (B,). Eq. 8.1.
+
+    `log_probs` holds for each decision, first to last, the log-softmax of its K options
+    (B, K); K differs from one to the next. `chosen` holds for each decision the token
+    that each of the B rows took: (B,), whole numbers.
+
+    State 0 with probability 3/4, then a pool with probability 1/2:
+
+    >>> first, second = torch.tensor([[0.75, 0.25]]), torch.tensor([[0.5, 0.5]])
+    >>> taken = [torch.tensor([0]), torch.tensor([1])]
+    >>> sequence_log_prob([first.log(), second.log()], taken).exp().item()
+    0.375
+    """
+    total = 0.0
+    for log_p, token in zip(log_probs, chosen, strict=True):
+        column = token[:, None]  # B 1
+        of_token = log_p.gather(1, column)  # B 1
+        total = total + of_token[:, 0]  # B
+    return total
 
 
 def _entropy(log_probs: Tensor) -> Tensor:
@@ -282,7 +299,7 @@ class Settings:
 
 PUBLISHED = Settings()  # made for 20,000 architectures
 FEW = Settings(lr=0.005, passes=5)  # for a few hundred; chosen on made-up rewards
-REINFORCE = Settings(lr=0.005, clip=math.inf)  # one pass, so clipping never acts
+REINFORCE = Settings(lr=0.005, clip=math.inf)  # one pass and no clip: plain REINFORCE
 
 
 def ppo_loss(
@@ -327,7 +344,7 @@ class Learner:
         return self.policy.sample(count, self.generator)
 
     def update(self, tokens: Tensor, rewards: list[float]) -> None:
-        """One batch: `passes` steps up the surrogate, then the baseline moves on.
+        """One batch: `passes` steps uphill, then the baseline moves on.
 
         The baseline is made of earlier rewards. The first batch has none and uses its
         own mean, which shortens that one gradient by 1/B and does not turn it.
@@ -336,12 +353,12 @@ class Learner:
         arguments.tensor("tokens", tokens, f"{len(rewards)} T")
         if self.baseline is None:
             self.baseline = sum(rewards) / len(rewards)
-        advantage = torch.tensor(rewards, dtype=torch.float32) - self.baseline  # B
+        earned = torch.tensor(rewards, dtype=torch.float32)  # B
         with torch.no_grad():
-            old, _ = self.policy(tokens)
+            old, _ = self.policy(tokens)  # B
         for _ in range(self.settings.passes):
-            log_p, entropy = self.policy(tokens)
-            loss = ppo_loss(log_p, old, advantage, self.settings.clip)
+            log_p, entropy = self.policy(tokens)  # B
+            loss = self.loss(log_p, old, earned)
             loss = loss - self.settings.entropy * entropy.mean()
             self.optimizer.zero_grad()
             loss.backward()
@@ -349,6 +366,14 @@ class Learner:
         for reward in rewards:
             keep = self.settings.decay  # Eq. 8.4
             self.baseline = keep * self.baseline + (1 - keep) * reward
+
+    def loss(self, log_p: Tensor, old: Tensor, rewards: Tensor) -> Tensor:
+        """What a step makes smaller: REINFORCE if nothing is clipped, else PPO's."""
+        one_pass = self.settings.passes == 1  # the policy is still the one that drew
+        if one_pass and self.settings.clip == math.inf:
+            return -reinforce_objective(log_p, rewards, self.baseline)
+        advantage = rewards - self.baseline  # B
+        return ppo_loss(log_p, old, advantage, self.settings.clip)
 
 
 def search(

@@ -1,0 +1,57 @@
+"""What stands round a training step: a careful optimizer, chance of its own, a bar.
+
+None of it is the idea of training. It is what a long run on real machines needs: half
+precision that does not overflow, gradients that are cut to a length, random numbers
+that follow from the seed. For `training.fit`.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from tqdm import auto, std
+
+
+class Careful:
+    """An optimizer that clips before a step, and leaves out one that overflowed.
+
+    `scaler` is torch's for half precision; switched off, it passes everything through.
+    `clip` limits the norm of the gradient; None or 0: no limit.
+    """
+
+    def __init__(self, model: nn.Module, optimizer, scaler, clip: float | None):
+        self.model, self.optimizer = model, optimizer
+        self.scaler, self.clip = scaler, clip
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.optimizer.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        if self.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+@contextmanager
+def own_chance(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, torch's random numbers follow from the seed; then the caller's are back.
+
+    They are part of a checkpoint: a dropout goes on as if nobody had interrupted it.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def bar(total: int, progress: bool):
+    """A progress bar of `total` steps; plain text where nobody watches."""
+    if os.environ.get("COURSE_STATIC") != "1":
+        return auto.tqdm(total=total, disable=not progress, unit="step", leave=False)
+    look = {"bar_format": "{n_fmt} of {total_fmt} steps", "mininterval": math.inf}
+    return std.tqdm(total=total, disable=not progress, file=sys.stdout, **look)
