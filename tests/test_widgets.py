@@ -120,6 +120,15 @@ def test_a_front_end_gets_the_slider_and_what_stands_there_without_a_kernel(
     assert "RuntimeError: &lt;w&gt; is three" in page.split("<details>")[1]
 
 
+def test_no_rule_of_the_style_is_one_that_browsers_drop():
+    """`:has` inside `:has` is invalid, and with it the whole rule."""
+    rules = re.findall(r"^(.*) \{", widgets.STYLE, re.MULTILINE)
+    assert len(rules) == 2
+    for rule in rules:
+        for inside in re.findall(r":has\(([^()]*(?:\([^()]*\))?[^()]*)\)", rule):
+            assert ":has" not in inside
+
+
 def test_a_live_box_is_what_the_rule_looks_for():
     """ipywidgets gives a VBox the class `widget-vbox`, in version 7 and in 8."""
     box = widgets.slider(line, name="w", values=[1]).live()

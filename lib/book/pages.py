@@ -13,12 +13,12 @@ from pathlib import Path
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from pygments.style import Style
+from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
 import lib
 
 PAPER, INK = "#f7f7f7", "#1a1a1a"
-# The only style of Pygments with many colours, all of them dark enough on PAPER.
-COLOURS = "xcode"
 ON_PAPER = f"background:{PAPER};color:{INK};padding:4px 10px"
 # Written out, since a converter's own style would break lines anywhere.
 CODE = f"background:{PAPER};color:{INK};margin:0;font-family:monospace"
@@ -28,6 +28,22 @@ MARKS = {
     "refused": ("✗ not yet", "#a33c00"),
     "not attempted": ("○", "#555555"),
 }
+
+
+class Colours(Style):
+    """Few colours, all of them dark enough on PAPER."""
+
+    styles = {
+        Comment: "italic #5c5c5c",
+        Keyword: "bold #6a1b9a",
+        Operator.Word: "bold #6a1b9a",
+        Name.Function: "bold #0b4f9e",
+        Name.Class: "bold #0b4f9e",
+        Name.Decorator: "#6a1b9a",
+        Number: "#8f3a00",
+        String: "#8f3a00",
+        String.Doc: "#2e6b4a",
+    }
 
 
 def source(thing, folded: bool = False) -> tuple[str, str]:
@@ -52,7 +68,7 @@ def source(thing, folded: bool = False) -> tuple[str, str]:
     where = file.relative_to(lib.ROOT).as_posix() if inside else file.name
     title = f"{where}, line {max(1, first)}"
     formatter = HtmlFormatter(
-        style=COLOURS, noclasses=True, nobackground=True, cssstyles=ON_PAPER,
+        style=Colours, noclasses=True, nobackground=True, cssstyles=ON_PAPER,
         prestyles=CODE,
     )  # fmt: skip
     coloured = highlight(code, PythonLexer(), formatter)

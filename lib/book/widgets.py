@@ -19,10 +19,11 @@ VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 # Where one cell's outputs stand: JupyterLab and nbconvert, VS Code, Colab, Notebook 6.
 AREA = ":is(.jp-OutputArea, .cell_container, #output-area, .output_wrapper)"
 # JupyterLab leaves a line of error, and no element, where a widget's kernel is gone.
+# (No rule may ask `:has` inside `:has`: browsers drop it whole.)
 LOST = ".jp-OutputArea-output:is(.jupyter-widgets, .lm-Panel):not(:has(*))"
 STYLE = f"""<style>
 {AREA}:has(.widget-vbox) .course-still {{ display: none }}
-.jp-OutputArea:has(.course-still) .jp-OutputArea-child:has(> {LOST}) {{ display: none }}
+.jp-OutputArea:has(.course-still) {LOST} {{ display: none }}
 </style>"""
 
 _shown: list[tuple["Sliders", str]] = []  # each slider of a static run, and its words
