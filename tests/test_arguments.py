@@ -4,12 +4,15 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lib.basics import arguments
 from tests import walk
@@ -147,6 +150,66 @@ def test_numbers_to_round_are_dense_and_in_float32_at_least():
             arguments.real_tensor("x", value)
 
 
+@arguments.named
+def scaled(
+    boxes: Float[Tensor, "N 4"],
+    factors: Float[Tensor, " N"],
+    times: int = 1,
+    shift: float | int = 0.0,
+    kept: Sequence[int] = (0,),
+    size: tuple[int, int] = (1, 1),
+) -> Tensor:
+    """Boxes times their factors."""
+    if times == 7:
+        raise ValueError("times is 7, says the function itself")
+    _, _, _, _ = boxes.unbind(1)  # four columns
+    picked = torch.stack([boxes[i] * factors[i] for i in kept]) + shift
+    return picked.repeat(times, 1).reshape(*size, -1)
+
+
+def test_a_failed_call_names_what_its_signature_does_not_allow():
+    good = {"boxes": torch.ones(1, 4), "factors": torch.ones(1)}
+    assert scaled(**good).tolist() == [[[1, 1, 1, 1]]]
+    for wrong, words in (
+        (
+            {"boxes": None},
+            r"boxes is None; it must be a tensor of shape \(N, 4\), float",
+        ),
+        ({"boxes": torch.ones(1, 5)}, r"boxes is a Tensor of shape \(1, 5\)"),
+        ({"boxes": torch.ones(2, 4), "kept": [0, 1]}, r"factors is .* shape \(1,\)"),
+        ({"times": -1}, "times is -1; it must be a whole number, 0 or more"),
+        ({"times": 2.0}, "times is 2.0; it must be a whole number"),
+        ({"shift": "1"}, "shift is '1'; it must be a finite number or a whole number"),
+        ({"kept": []}, "kept is .*; it must be one or more, each a whole number"),
+        ({"kept": 3}, "kept is 3; "),
+        ({"kept": [0, "a"]}, "kept is .*'a'"),
+        ({"size": 4}, "size is 4; it must be 2 values: a whole number"),
+        ({"size": (1, None)}, r"size is \(1, None\)"),
+        ({"times": 7}, "times is 7, says the function itself"),
+    ):
+        with pytest.raises(ValueError, match="^" + words):
+            scaled(**{**good, **wrong})
+
+
+def test_what_a_signature_allows_fails_in_its_own_words():
+    with pytest.raises(RuntimeError, match="shape"):  # 4 numbers are not 3 rows
+        scaled(torch.ones(1, 4), torch.ones(1), size=(3, 1))
+    with pytest.raises(TypeError, match="missing 1 required .*'factors'"):
+        scaled(torch.ones(1, 4))
+    with pytest.raises(IndexError):
+        scaled(torch.ones(1, 4), torch.ones(1), kept=[9])
+
+
+def test_a_trace_passes_through_a_named_function():
+    class Scaled(torch.nn.Module):
+        def forward(self, boxes, factors):
+            return scaled(boxes, factors, 2, size=(2, boxes.shape[0]))
+
+    given = torch.ones(1, 4), torch.full((1,), 3.0)
+    program = torch.export.export(Scaled(), given)
+    assert torch.equal(program.module()(*given), Scaled()(*given))
+
+
 def test_long_values_are_cut_in_messages():
     assert len(arguments.shown("x" * 1000)) == arguments.LONGEST
     assert arguments.shown(torch.nn.ReLU()) == "a ReLU"
@@ -238,14 +301,6 @@ KNOWN: dict[str, tuple[str, str]] = {
         "model images labels batch_size",
         "torch says what is wrong with a tensor or a rate",
     ),
-    "basics.training.convolve": (
-        "image kernel",
-        "torch says what is wrong with a tensor or a rate",
-    ),
-    "basics.training.cross_entropy": (
-        "logits labels smoothing",
-        "torch says what is wrong with a tensor or a rate",
-    ),
     "basics.training.fit": (
         "model dataset loss_fn steps batch_size lr warmup clip every seed",
         "torch says what is wrong with a tensor or a rate",
@@ -254,24 +309,20 @@ KNOWN: dict[str, tuple[str, str]] = {
         "images",
         "torch says what is wrong with a tensor or a rate",
     ),
+    "basics.training.convolve": (
+        "image kernel",
+        "torch says what is wrong with a tensor or a rate",
+    ),
+    "basics.training.warmup_cosine": (
+        "step total warmup",
+        "torch says what is wrong with a tensor or a rate",
+    ),
     "basics.training.parameter_groups": (
         "model",
         "torch says what is wrong with a tensor or a rate",
     ),
     "basics.training.sgd": (
         "model lr",
-        "torch says what is wrong with a tensor or a rate",
-    ),
-    "basics.training.sgd_step": (
-        "theta gradient velocity lr momentum",
-        "torch says what is wrong with a tensor or a rate",
-    ),
-    "basics.training.small_cnn": (
-        "widths num_classes seed",
-        "torch says what is wrong with a tensor or a rate",
-    ),
-    "basics.training.warmup_cosine": (
-        "step total warmup",
         "torch says what is wrong with a tensor or a rate",
     ),
     "book.plots.histogram": (
@@ -290,84 +341,16 @@ KNOWN: dict[str, tuple[str, str]] = {
         "sparsities",
         'the message says "sparsity", one of them',
     ),
-    "detection.anchors.box_area": (
-        "boxes",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.box_iou": (
-        "a b",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.decode": (
-        "codes anchors",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.encode": (
-        "boxes anchors",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.anchors.flatten": (
-        "outputs size",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.bifpn.fast_fusion": (
-        "x weights eps",
-        "a step of a traced forward",
-    ),
-    "detection.bifpn.resample": (
-        "x size",
-        "a step of a traced forward",
-    ),
-    "detection.bifpn.softmax_fusion": (
-        "x weights",
-        "a step of a traced forward",
-    ),
     "detection.coco_eval.evaluate": (
         "ground_truth",
-        "names the entry, not the argument",
-    ),
-    "detection.coco_eval.interpolated_precision": (
-        "right false objects",
-        "names the entry, not the argument",
-    ),
-    "detection.coco_eval.match_one_image": (
-        "overlap threshold ignored crowds",
-        "names the entry, not the argument",
-    ),
-    "detection.coco_eval.overlaps": (
-        "detections objects crowd",
         "names the entry, not the argument",
     ),
     "detection.coco_eval.precision_recall": (
         "ground_truth",
         "names the entry, not the argument",
     ),
-    "detection.decoding.best_pairs": (
-        "class_outputs classes count",
-        "torch says what is wrong with a tensor",
-    ),
     "detection.decoding.clip": (
         "boxes height width",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.decoding.hard_nms": (
-        "boxes scores labels keep",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.decoding.largest": (
-        "values count",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.decoding.soft_nms": (
-        "boxes scores labels keep",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.detection_loss.focal_loss": (
-        "logits targets alpha gamma",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.detection_loss.huber_loss": (
-        "error delta",
         "torch says what is wrong with a tensor",
     ),
     "detection.detectors.crops": (
@@ -382,16 +365,8 @@ KNOWN: dict[str, tuple[str, str]] = {
         "run",
         "the path is taken as it comes",
     ),
-    "nas.cells.same_padding": (
-        "size kernel stride",
-        "a traced forward calls it with symbols for numbers",
-    ),
     "nas.one_shot.mixed_operation": (
         "shares outputs",
-        "a step of a forward; Supernet looks at the choice",
-    ),
-    "nas.one_shot.output_shares": (
-        "choice",
         "a step of a forward; Supernet looks at the choice",
     ),
 }

@@ -10,13 +10,19 @@ the call, as an error of Python, NumPy or torch that names neither:
     arguments.instance("space", space, Space)
 
 For all wings: whatever is public checks what it was given before it works, and before
-it changes anything. Inside, between our own functions, nothing is checked twice.
+it changes anything. Inside, between our own functions, nothing is checked twice. A step
+of a forward pass is `@arguments.named` instead: it is checked only once it has failed.
 """
 
+import functools
+import inspect
 import math
 import numbers
 import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +30,7 @@ import torch
 from torch import Tensor
 
 LONGEST = 80  # characters of a value in a message
+MANY = (list, Sequence, Collection, Iterable)  # annotations of several things
 Bound = float | int | None
 
 
@@ -237,6 +244,96 @@ def real_tensor(name: str, value: Any) -> Tensor:
             raise ValueError(f"{name} is a tensor that is {kind}; it must be {wanted}")
     small = value.is_floating_point() and value.dtype.itemsize < 4
     return value.float() if small else value
+
+
+def named(function: Callable) -> Callable:
+    """A function whose failures name the argument that does not fit its annotation.
+
+    For short functions of tensors that a forward pass calls: a call that works costs
+    nothing more, and what a reader sees of the function stays the idea. Where one
+    fails, the ValueError names the first argument that its signature does not allow;
+    sides of one name have to agree. Whole numbers are sizes and counts, 0 or more.
+    """
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            _blame(function, args, kwargs, error)
+            raise
+
+    return call
+
+
+def _blame(function, args: tuple, kwargs: dict, error: Exception) -> None:
+    """ValueError for the first argument that does not fit; nothing if all do."""
+    kinds = typing.get_type_hints(function)
+    try:
+        given = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError:  # too many, or one is missing: Python says it well
+        return
+    sides: dict[str, int] = {}  # compared from one tensor to the next
+    for name, value in given.items():
+        told = isinstance(error, ValueError) and re.search(rf"\b{name}\b", f"{error}")
+        if name in kinds and not told and not _fits(value, kinds[name], sides):
+            raise refuse(name, value, _told(kinds[name])) from error
+
+
+def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:
+    """True if a value is what an annotation says; `sides` are those met so far."""
+    parts = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part, sides) for part in parts)
+    if kind is int:  # a traced size is a SymInt
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return isinstance(value, torch.SymInt) or (whole and 0 <= value < 2**63)
+    if kind is float:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return real and math.isfinite(value) and abs(value) < 2**63
+    if origin is tuple and parts[-1:] != (...,):
+        fits = isinstance(value, tuple | list) and len(value) == len(parts)
+        return fits and all(
+            _fits(*pair, sides) for pair in zip(value, parts, strict=True)
+        )
+    if origin in MANY:
+        fits = isinstance(value, Iterable) and not isinstance(value, str | dict)
+        some = list(value) if isinstance(value, Collection) else ()  # none is used up
+        fits = fits and (len(some) > 0 or origin not in (list, Sequence))
+        return fits and all(_fits(item, parts[0], sides) for item in some)
+    if not isinstance(value, origin or kind):
+        return False
+    named = reversed(getattr(kind, "dim_str", "").split())
+    given = reversed(getattr(value, "shape", ()))
+    for side, size in zip(named, given, strict=False):
+        if not side.isidentifier() and not side.isdigit():
+            break  # "*B", any number of sides
+        if sides.setdefault(side, size) != size:
+            return False
+    return True
+
+
+def _told(kind: Any) -> str:
+    """An annotation in words: "a tensor of shape (N, 4), float"."""
+    parts = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_told, parts)))
+    if origin is tuple and parts[-1:] != (...,):
+        return f"{len(parts)} values: " + "; ".join(map(_told, parts))
+    if origin in MANY:
+        one = "one or more" if origin in (list, Sequence) else "several"
+        return f"{one}, each {_told(parts[0])}"
+    words = {int: "a whole number, 0 or more", float: "a finite number"}
+    words |= {Tensor: "a tensor", np.ndarray: "an array", Any: "anything"}
+    if hasattr(kind, "dim_str"):
+        sides = ", ".join(kind.dim_str.split())
+        kinds = kind.__name__.partition("[")[0].lower()  # float, int64, bool
+        return f"{words[kind.array_type]} of shape ({sides}), {kinds}"
+    return words.get(kind) or f"a {getattr(kind, '__name__', kind)}"
 
 
 def _alone(value: Any) -> Any:

@@ -51,6 +51,7 @@ def convolve(
     return torch.stack(rows)  # Ho Wo
 
 
+@arguments.named
 def cross_entropy(
     logits: Float[Tensor, "B K"],
     labels: Int64[Tensor, " B"],
@@ -74,6 +75,7 @@ def cross_entropy(
     return losses.mean()
 
 
+@arguments.named
 def sgd_step(
     theta: Float[Tensor, "*n"],
     gradient: Float[Tensor, "*n"],

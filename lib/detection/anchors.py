@@ -138,6 +138,7 @@ def _size(image_size) -> tuple[int, int]:
     return size
 
 
+@arguments.named
 def flatten(outputs: list[Tensor], size: int) -> Tensor:
     """Outputs (B, K * size, H, W) of all levels as (B, A, size), in anchor order.
 
@@ -156,12 +157,14 @@ def flatten(outputs: list[Tensor], size: int) -> Tensor:
     return torch.cat(levels, 1)  # B A size
 
 
+@arguments.named
 def box_area(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
     """In square pixels, without the "+ 1" of the VOC toolkit."""
     x1, y1, x2, y2 = boxes.unbind(1)
     return (x2 - x1) * (y2 - y1)
 
 
+@arguments.named
 def box_iou(
     a: Float[Tensor, "N 4"],
     b: Float[Tensor, "M 4"],
@@ -198,6 +201,7 @@ def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (low + high) / 2, high - low
 
 
+@arguments.named
 def encode(
     boxes: Float[Tensor, "A 4"], anchors: Float[Tensor, "A 4"]
 ) -> Float[Tensor, "A 4"]:
@@ -219,6 +223,7 @@ def encode(
     return torch.cat([shift, stretch], -1)  # A 4, Eq. 12.3
 
 
+@arguments.named
 def decode(
     codes: Float[Tensor, "*B A 4"],
     anchors: Float[Tensor, "A 4"],

@@ -168,6 +168,7 @@ def level_sizes(
     return sizes[first:]
 
 
+@arguments.named
 def resample(
     x: Float[Tensor, "B C h w"],
     size: tuple[int, int],
@@ -206,6 +207,7 @@ def weighted_sum(x: Sequence[Tensor], shares: Float[Tensor, " n"]) -> Tensor:
     return total
 
 
+@arguments.named
 def fast_fusion(
     x: Sequence[Tensor], weights: Float[Tensor, " n"], eps: float = 1e-4
 ) -> Tensor:
@@ -223,6 +225,7 @@ def fast_fusion(
     return weighted_sum(x, shares)  # Eq. 11.7
 
 
+@arguments.named
 def softmax_fusion(x: Sequence[Tensor], weights: Float[Tensor, " n"]) -> Tensor:
     """Mean of `n` maps by the softmax of the weights: every input keeps a share."""
     shares = weights.softmax(0)

@@ -196,6 +196,7 @@ def _precision_recall(objects: Boxes, detections: Boxes):
     return precision, scores, recall
 
 
+@arguments.named
 def interpolated_precision(
     right: Verdicts,
     false: Verdicts,
@@ -227,6 +228,7 @@ def interpolated_precision(
 # --------------------------------------------------------------------------- matching
 
 
+@arguments.named
 def overlaps(
     detections: Float[np.ndarray, "N 4"],
     objects: Float[np.ndarray, "N 4"],
@@ -249,6 +251,7 @@ def overlaps(
     return overlap
 
 
+@arguments.named
 def match_one_image(
     overlap: Float[np.ndarray, "D G"],
     threshold: float,

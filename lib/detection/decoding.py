@@ -39,6 +39,7 @@ class Detections(NamedTuple):
     labels: Int64[Tensor, " N"]  # from 0
 
 
+@arguments.named
 def largest(values: Float[Tensor, " N"], count: int) -> tuple[Tensor, Tensor]:
     """The `count` largest values, falling, and their places: `topk`, for millions.
 
@@ -55,6 +56,7 @@ def largest(values: Float[Tensor, " N"], count: int) -> tuple[Tensor, Tensor]:
     return best.values, places[best.indices]
 
 
+@arguments.named
 def best_pairs(
     class_outputs: list[Tensor], classes: int, count: int = CANDIDATES
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,6 +81,7 @@ def best_pairs(
     return logits, pairs // classes, pairs % classes
 
 
+@arguments.named
 def clip(
     boxes: Float[Tensor, "N 4"],
     height,
@@ -94,6 +97,7 @@ def clip(
     return torch.stack(edges, 1)
 
 
+@arguments.named
 def hard_nms(
     boxes: Float[Tensor, "N 4"],
     scores: Float[Tensor, " N"],
@@ -112,6 +116,7 @@ def hard_nms(
     return kept, scores[kept]
 
 
+@arguments.named
 def soft_nms(
     boxes: Float[Tensor, "N 4"],
     scores: Float[Tensor, " N"],

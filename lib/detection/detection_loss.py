@@ -43,6 +43,7 @@ def prior_bias(probability: float = 0.01) -> float:
     return -math.log(odds_against)  # Eq. 14.3
 
 
+@arguments.named
 def focal_loss(
     logits: Float[Tensor, "*N"],
     targets: Bool[Tensor, "*N"],
@@ -64,6 +65,7 @@ def focal_loss(
     return weight * ease * cross_entropy  # Eq. 14.2
 
 
+@arguments.named
 def huber_loss(
     error: Float[Tensor, "*N"], delta: float | int = 0.1
 ) -> Float[Tensor, "*N"]:

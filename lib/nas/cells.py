@@ -19,6 +19,7 @@ from lib.basics import arguments
 from lib.nas import genotypes
 
 
+@arguments.named
 def same_padding(size: int, kernel: int, stride: int = 1) -> tuple[int, int]:
     """Pixels to add before and after a side so that ceil(size / stride) come out.
 

@@ -72,6 +72,7 @@ def path(cell: genotypes.Cell) -> Choice:
     return [[{tuple(pair): 1} for pair in block[:2]] for block in cell.blocks]
 
 
+@arguments.named
 def output_shares(choice: Choice) -> list[Share]:
     """For each block, the probability that no side of a later block reads it."""
     shares = []

@@ -101,6 +101,7 @@ class SuperCell(nn.Module):
         return self.previous(previous.rectified())  # B F H W
 
 
+@arguments.named
 def mixed_operation(shares: Iterable[Share], outputs: Iterable[Tensor]) -> Tensor:
     """The relaxed operation: what every pair gives, weighted by its share. Eq. 9.2
 
