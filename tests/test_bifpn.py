@@ -453,6 +453,35 @@ def test_any_number_of_levels_in_and_out(topology, conv, inputs, levels):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", ["fpn", "panet", "bifpn"])
+def test_a_pyramid_goes_by_its_name_or_is_a_function(name):
+    function = getattr(bifpn, name)
+    assert bifpn.table_of(name, 4) == bifpn.table_of(function, 4) == function(4)
+    named, given = (
+        bifpn.BiFPN((4, 4), 4, 2, 3, topology=topology) for topology in (name, function)
+    )
+    assert list(named.state_dict()) == list(given.state_dict())
+    with pytest.raises(ValueError, match="topology is 'nas'"):
+        bifpn.BiFPN((4, 4), 4, 1, 3, topology="nas")
+
+
+FIRST = ((0, (0, 2)), (1, (1, 3)), (2, (2, 4)))  # P3 reads P5 at once; then upwards
+BY_HAND = {
+    "fpn": FIRST,
+    "panet": (*FIRST, (0, (3,)), (1, (4, 6)), (2, (5, 7))),
+    # Node 6 reads one map and goes: its reader takes node 3, and 7 is 6 from now on.
+    "bifpn": (*FIRST, (1, (1, 4, 3)), (2, (2, 5, 6))),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_name_means_what_stands_in_the_module_by_then(name, monkeypatch):
+    """A table of one's own in place of FPN's reaches every pyramid that rests on it."""
+    monkeypatch.setattr(bifpn, "fpn", lambda levels: bifpn.Topology(levels, FIRST))
+    model = bifpn.BiFPN((4, 4), 4, 1, 3, topology=name)
+    assert model.cells[0].table.nodes == BY_HAND[name]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (8, 9)])
 def test_any_size(size):
     model = bifpn.BiFPN((4, 4), 4, 1, 5).eval()

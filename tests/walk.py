@@ -471,6 +471,7 @@ CALLS = {
     "detection.bifpn.fpn": lambda: dict(levels=3),
     "detection.bifpn.panet": lambda: dict(levels=3),
     "detection.bifpn.bifpn": lambda: dict(levels=3),
+    "detection.bifpn.table_of": lambda: dict(topology="bifpn", levels=3),
     "detection.bifpn.level_sizes": lambda: dict(image_size=(64, 64), first=3, last=5),
     "detection.bifpn.resample": lambda: dict(x=maps(1, 2, 4, 4), size=(8, 8)),
     "detection.bifpn.fast_fusion": lambda: dict(

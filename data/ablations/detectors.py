@@ -71,8 +71,8 @@ FOUND = str(search_space.FOUND.normal)
 VARIANTS = {
     "course": ("", FOUND, COURSE),
     "mbconv": ("backbone", "mbconv", COURSE),
-    "fpn": ("neck", FOUND, replace(COURSE, topology=bifpn.fpn, width=40)),
-    "panet": ("neck", FOUND, replace(COURSE, topology=bifpn.panet)),
+    "fpn": ("neck", FOUND, replace(COURSE, topology="fpn", width=40)),
+    "panet": ("neck", FOUND, replace(COURSE, topology="panet")),
     "softmax": ("fusion", FOUND, replace(COURSE, fusion=bifpn.SoftmaxFusion)),
     "sum": ("fusion", FOUND, replace(COURSE, fusion=bifpn.SumFusion)),
 }

@@ -139,6 +139,25 @@ def bifpn(levels: int) -> Topology:
     return with_shortcuts(without_single_inputs(panet(levels)))  # Eq. 11.6
 
 
+def table_of(topology: str | Callable[[int], Topology], levels: int) -> Topology:
+    """The table of "fpn", "panet", "bifpn" or of a function of yours, for `levels`.
+
+    A name is looked up at each call: it means what stands in this module by then.
+    ValueError for anything else.
+
+    >>> len(table_of("bifpn", 5).nodes)  # 4 on the way down, 4 on the way up
+    8
+    """
+    if callable(topology):
+        return topology(levels)
+    name = arguments.one_of("topology", topology, ("fpn", "panet", "bifpn"))
+    if name == "fpn":
+        return fpn(levels)
+    if name == "panet":
+        return panet(levels)
+    return bifpn(levels)
+
+
 def halved(side: int) -> int:
     """Half of a side, rounded up: what a convolution with stride 2 leaves of it."""
     return (side + 1) // 2  # Eq. 11.1
@@ -342,8 +361,8 @@ class BiFPN(nn.Module):
     """Coarser levels made from the last map, then `cells` BiFPN layers.
 
     `in_channels` belong to the backbone's maps, the finest first, each half as large as
-    the one before; `levels` maps of `width` channels come out. `topology` (`bifpn`,
-    `panet`, `fpn`, your own) gives the table for a number of levels; `fusion`,
+    the one before; `levels` maps of `width` channels come out. `topology` ("bifpn",
+    "panet", "fpn", or a function) gives the table for a number of levels; `fusion`,
     `activation`, `conv` and `norm` are classes, or functions that build a module.
     """
 
@@ -355,7 +374,7 @@ class BiFPN(nn.Module):
         levels: int = 5,
         fusion: Callable[[int], nn.Module] = FastFusion,
         activation: Callable[[], nn.Module] = nn.SiLU,
-        topology: Callable[[int], Topology] = bifpn,
+        topology: str | Callable[[int], Topology] = "bifpn",
         conv: Callable[[int, int], nn.Module] = SeparableConv,
         norm: Callable[[int], nn.Module] = BatchNorm,
     ):
@@ -370,7 +389,8 @@ class BiFPN(nn.Module):
         # P6 = pool(norm(1x1(P5))); P7 and P8 are only pooled.
         self.extra = _project(in_channels[-1] if missing else width, width, norm)
         parts = dict(fusion=fusion, activation=activation, conv=conv, norm=norm)
-        channels, table = [*in_channels, *[width] * missing], topology(levels)
+        channels = [*in_channels, *[width] * missing]
+        table = table_of(topology, levels)
         self.cells = nn.Sequential(BiFPNLayer(channels, width, table, **parts))
         for _ in range(1, cells):
             self.cells.append(BiFPNLayer([width] * levels, width, table, **parts))

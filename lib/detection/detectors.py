@@ -85,7 +85,7 @@ SCENES = Config(
 )  # fmt: skip
 CONFIGS = {
     "plain": replace(
-        SCENES, topology=bifpn.fpn, fusion=bifpn.SumFusion, conv=bifpn.Dense,
+        SCENES, topology="fpn", fusion=bifpn.SumFusion, conv=bifpn.Dense,
         activation=nn.ReLU,
     ),
     "course": replace(SCENES, cells=2, repeats=2),

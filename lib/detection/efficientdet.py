@@ -45,7 +45,7 @@ class Config:
     repeats: int = 3  # convolutions of a head, before the one that predicts
     num_classes: int = 90
     anchors: AnchorConfig = AnchorConfig()  # holds the first and the last level, too
-    topology: Callable[[int], bifpn.Topology] = bifpn.bifpn
+    topology: str | Callable[[int], bifpn.Topology] = "bifpn"
     fusion: Callable[..., nn.Module] = bifpn.FastFusion
     conv: Callable[[int, int], nn.Module] = bifpn.SeparableConv
     activation: Callable[..., nn.Module] = nn.SiLU
