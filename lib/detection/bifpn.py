@@ -45,10 +45,11 @@ class Topology:
     """
 
     levels: int
-    nodes: tuple[tuple, ...]  # `Node`s, or pairs that become some
+    nodes: Sequence[Sequence]  # `Node`s or pairs (level, ids); kept as `Node`s
 
     def __post_init__(self):
-        object.__setattr__(self, "nodes", tuple(Node(*node) for node in self.nodes))
+        nodes = tuple(Node(level, tuple(inputs)) for level, inputs in self.nodes)
+        object.__setattr__(self, "nodes", nodes)
         for n, (level, inputs) in enumerate(self.nodes):
             known = set(range(self.levels + n))
             good = inputs and set(inputs) <= known and len(set(inputs)) == len(inputs)
@@ -78,6 +79,11 @@ class Topology:
         return labels, [(i, str(self.levels + n)) for i, n in reads]
 
 
+def _some_levels(levels) -> int:
+    """The number of levels as an int; ValueError if there can be no such pyramid."""
+    return arguments.whole_number("levels", levels, 1, MOST_LEVELS)
+
+
 def fpn(levels: int) -> Topology:
     """Top-down: every level reads its own input and the node above it.
 
@@ -87,7 +93,7 @@ def fpn(levels: int) -> Topology:
     Node(level=1, inputs=(1, 3))
     Node(level=0, inputs=(0, 4))
     """
-    levels = arguments.whole_number("levels", levels, 1, MOST_LEVELS)
+    levels = _some_levels(levels)
     coarsest = levels - 1
     nodes = [Node(coarsest, (coarsest,))]
     for level in reversed(range(coarsest)):

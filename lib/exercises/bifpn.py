@@ -3,11 +3,263 @@
 import math
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from lib.detection import bifpn
+from lib.detection import bifpn, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- 11.1 predict
+# --- the machines that call the core functions
+
+
+def small_picture() -> Tensor:
+    """1 3 64 64, the same at every call: two waves and a ramp, in [0, 1]."""
+    ramp = torch.linspace(0, 1, 64)
+    waves = [(9 * ramp).sin(), (14 * ramp).cos(), ramp]
+    return torch.stack([0.5 + 0.5 * w * ramp[:, None] for w in waves])[None]
+
+
+def course_detector() -> list:
+    """The shipped *course* detector's outputs; sizes on meta; its neck, exported."""
+    picture = small_picture()
+    with torch.no_grad():
+        model = detectors.shipped("course")
+        classes, boxes = model(picture)  # B A*K H W and B A*4 H W a level
+        features = model.backbone(picture)
+        neck = torch.export.export(model.fpn, (features,)).module()
+        exported = neck(features)
+        with torch.device("meta"):
+            planned = detectors.detector("course")(torch.zeros(1, 3, 64, 64))
+    sizes = [list(x.shape) for x in planned[0] + planned[1]]
+    return [*classes, *boxes, *exported, sizes]
+
+
+def pyramids_built() -> list:
+    """What detectors make of a picture whose pyramids rest on FPN's table.
+
+    *Course* has BiFPN, *plain* has FPN itself; D0's neck is only counted, on meta.
+    """
+    picture = small_picture()
+    with torch.no_grad():
+        course = detectors.shipped("course")(picture)
+        plain = detectors.shipped("plain")(picture)
+    with torch.device("meta"):
+        neck = bifpn.BiFPN((40, 112, 320), width=64, cells=3)
+    sizes = [list(parameter.shape) for parameter in neck.parameters()]
+    return [*course[0], *course[1], *plain[0], *plain[1], sizes]
+
+
+# --- 11.1 build: FPN's table
+
+
+def fpn_2(levels):
+    """Ids in one list, written down from the coarsest level to the finest."""
+    rows = [(levels - 1, (levels - 1,))]
+    for n, level in enumerate(range(levels - 2, -1, -1)):
+        rows.append((level, (level, levels + n)))
+    return bifpn.Topology(levels, tuple(rows))
+
+
+def fpn_reads_the_input_above(levels):
+    rows = [(levels - 1, (levels - 1,))]
+    rows += [(level, (level, level + 1)) for level in reversed(range(levels - 1))]
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_counts_nodes_from_zero(levels):
+    rows = [(levels - 1, (levels - 1,))]
+    for n, level in enumerate(reversed(range(levels - 1))):
+        rows.append((level, (level, n)))
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_always_reads_the_coarsest(levels):
+    rows = [(levels - 1, (levels - 1,))]
+    rows += [(level, (level, levels)) for level in reversed(range(levels - 1))]
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_node_above_first(levels):
+    rows = [(level, ids[::-1]) for level, ids in fpn_2(levels).nodes]
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_without_own_input(levels):
+    rows = [(levels - 1, (levels - 1,))]
+    for n, level in enumerate(reversed(range(levels - 1))):
+        rows.append((level, (levels + n,)))
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_upwards(levels):
+    rows = [(0, (0,))]
+    for level in range(1, levels):
+        rows.append((level, (level, levels + level - 1)))
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_without_the_coarsest(levels):
+    rows, above = [], levels - 1
+    for level in reversed(range(levels - 1)):
+        rows.append((level, (level, above)))
+        above = levels + len(rows) - 1
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_reads_its_own_id(levels):
+    rows = [(levels - 1, (levels - 1,))]
+    for level in reversed(range(levels - 1)):
+        rows.append((level, (level, levels + len(rows))))
+    return bifpn.Topology(levels, rows)
+
+
+def fpn_as_a_list(levels):
+    return [tuple(node) for node in fpn_2(levels).nodes]
+
+
+# --- 11.2 build: fast fusion
+
+
+def fast_fusion_2(x, weights, eps=1e-4):
+    """Sum first, one division at the end."""
+    clipped = weights.clamp(min=0)
+    total = sum(w * a for w, a in zip(clipped, x, strict=True))
+    return total / (clipped.sum() + eps)
+
+
+def fusion_divided_before_clipping(x, weights, eps=1e-4):
+    shares = F.relu(weights / (weights.sum() + eps))
+    return bifpn.weighted_sum(x, shares)
+
+
+def fusion_without_clipping(x, weights, eps=1e-4):
+    return bifpn.weighted_sum(x, weights / (weights.sum() + eps))
+
+
+def fusion_clipped_above_only(x, weights, eps=1e-4):
+    return bifpn.weighted_sum(x, F.relu(weights) / (weights.sum() + eps))
+
+
+def fusion_clipped_below_only(x, weights, eps=1e-4):
+    return bifpn.weighted_sum(x, weights / (F.relu(weights).sum() + eps))
+
+
+def fusion_with_eps_above_too(x, weights, eps=1e-4):
+    w = F.relu(weights) + eps
+    return bifpn.weighted_sum(x, w / w.sum())
+
+
+def fusion_with_eps_above(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, (w + eps) / w.sum())
+
+
+def fusion_with_eps_for_each(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w + eps).sum())
+
+
+def fusion_clipped_at_eps(x, weights, eps=1e-4):
+    w = weights.clamp(min=eps)
+    return bifpn.weighted_sum(x, w / w.sum())
+
+
+def fusion_with_a_floor(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / w.sum().clamp(min=eps))
+
+
+def fusion_without_eps(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / w.sum())
+
+
+def fusion_by_softmax(x, weights, eps=1e-4):
+    return bifpn.softmax_fusion(x, weights)
+
+
+def fusion_by_softmax_of_clipped(x, weights, eps=1e-4):
+    return bifpn.softmax_fusion(x, F.relu(weights))
+
+
+def fusion_by_sigmoid(x, weights, eps=1e-4):
+    w = weights.sigmoid()
+    return bifpn.weighted_sum(x, w / (w.sum() + eps))
+
+
+def fusion_by_plain_mean(x, weights, eps=1e-4):
+    return sum(x) / len(x) + 0 * weights.sum()
+
+
+def fusion_by_plain_sum(x, weights, eps=1e-4):
+    return sum(x) + 0 * weights.sum()
+
+
+def fusion_by_absolute_weights(x, weights, eps=1e-4):
+    w = weights.abs()
+    return bifpn.weighted_sum(x, w / (w.sum() + eps))
+
+
+def fusion_divided_by_n(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (len(x) + eps))
+
+
+def fusion_not_divided(x, weights, eps=1e-4):
+    return bifpn.weighted_sum(x, F.relu(weights))
+
+
+def fusion_of_clipped_maps(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum([F.relu(a) for a in x], w / (w.sum() + eps))
+
+
+def fusion_clipped_at_last(x, weights, eps=1e-4):
+    return F.relu(bifpn.weighted_sum(x, weights / (weights.sum() + eps)))
+
+
+def fusion_with_own_eps(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w.sum() + 1e-4))
+
+
+def fusion_of_two(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x[:2], w / (w.sum() + eps))
+
+
+def fusion_as_mean_of_products(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w.sum() + eps)) / len(x)
+
+
+def fusion_of_four_sides(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    shares = (w / (w.sum() + eps)).view(-1, 1, 1, 1, 1)
+    return (torch.stack(list(x)) * shares).sum(0)
+
+
+SIDES = ((), (5,), (2, 3), (2, 3, 4, 5), (1, 4, 3, 3), (2, 3, 4))
+
+
+def fusion_case(rng, size):
+    """Two to five maps, 0 to 4 sides; weights of both signs, tiny, huge and equal."""
+    count = rng.choice((2, 3, 3, 4, 5))
+    shape = SIDES[rng.randrange(2)] if size == 1 else rng.choice(SIDES)
+    largest = rng.choice((1.0, 1.0, 1000.0))
+    x = [tensor(rng, *shape, low=-largest, high=largest) for _ in range(count)]
+    # Two of them count, so that a mean is asked: where only one does, its gradient is
+    # a difference of nearly equal numbers. Fewer than two are worked by hand.
+    weights = tensor(rng, count, low=-2.0, high=2.0)
+    for i in rng.sample(range(count), 2):
+        weights[i] = 0.5 + rng.random()
+    scale = rng.choice((1.0, 1.0, 1e-4, 1e4))
+    weights = weights[:1].abs().repeat(count) if rng.random() < 0.15 else weights
+    eps = rng.choice((1e-4, 1e-4, 1e-4, 0.25))
+    return (x, scale * weights) if eps == 1e-4 else (x, scale * weights, eps)
+
+
+# --- 11.3 predict
 
 
 def fusion_weights() -> int:
@@ -31,7 +283,7 @@ def weights_of_nodes() -> int:
     return 8 * len(bifpn.bifpn(6).nodes)
 
 
-# --- 11.2 measure
+# --- 11.4 measure
 
 VARIANCES = (1.0, 2.0, 4.0)
 
@@ -53,7 +305,7 @@ def share_at_first() -> float:
     return 1 / 3
 
 
-# --- 11.3 build
+# --- 11.5 build
 
 
 def window(i, old, new):
@@ -78,8 +330,39 @@ def window_symmetric(i, old, new):
     return [row for row in range(first, first + stride + 1) if 0 <= row < old]
 
 
+def rows_from(first, count, old):
+    return [row for row in range(first, first + count) if 0 <= row < old]
+
+
 def window_no_overlap(i, old, new):
+    """The window is the stride, and the padding is what such windows need."""
+    stride = math.ceil(old / new)
+    padding = new * stride - old
+    return rows_from(i * stride - padding // 2, stride, old)
+
+
+def window_cut_to_the_stride(i, old, new):
     return window(i, old, new)[: math.ceil(old / new)]
+
+
+def window_padding_behind(i, old, new):
+    stride = math.ceil(old / new)
+    return rows_from(i * stride, stride + 1, old)
+
+
+def window_stride_rounded_down(i, old, new):
+    stride = old // new
+    padding = max((new - 1) * stride + stride + 1 - old, 0)
+    return rows_from(i * stride - padding // 2, stride + 1, old)
+
+
+def window_all_padding_in_front(i, old, new):
+    stride = math.ceil(old / new)
+    return rows_from(i * stride - (new * stride + 1 - old), stride + 1, old)
+
+
+def window_counted_from_one(i, old, new):
+    return [row + 1 for row in window(i, old, new)]
 
 
 def window_padding_in_front(i, old, new):
@@ -103,7 +386,7 @@ def window_case(rng, size):
     return rng.randrange(new), rng.randint(least, new * stride), new
 
 
-# --- 11.4 build
+# --- 11.6 build
 
 
 def ways(levels, nodes):
@@ -150,6 +433,21 @@ def ways_transposed(levels, nodes):
     return [list(column) for column in zip(*ways(levels, nodes), strict=True)]
 
 
+def ways_coarsest_first(levels, nodes):
+    return ways(levels, nodes)[::-1]
+
+
+def ways_of_all_nodes(levels, nodes):
+    """All nodes of a level together, where its output is the last one."""
+    counts = [[int(i == j) for j in range(levels)] for i in range(levels)]
+    sums = [[0] * levels for _ in range(levels)]
+    for level, inputs in nodes:
+        row = [sum(counts[i][j] for i in inputs) for j in range(levels)]
+        counts.append(row)
+        sums[level] = [a + b for a, b in zip(sums[level], row, strict=True)]
+    return sums
+
+
 def ways_direct(levels, nodes):
     found = [[int(i == j) for j in range(levels)] for i in range(levels)]
     for level, inputs in nodes:
@@ -169,7 +467,7 @@ def ways_case(rng, size):
     return levels, nodes
 
 
-# --- 11.5 build
+# --- 11.7 build
 
 
 def softmax_gradient(x, weights):
@@ -210,7 +508,149 @@ def gradient_by_inputs(x, weights):
 
 EXERCISES = (
     Exercise(
-        name="fusion_weights", number="11.1", kind="predict", minutes=5, difficulty=1,
+        name="fpn", number="11.1", kind="build", minutes=15, difficulty=2, points=2,
+        task="The table of FPN's nodes, for any number of levels.",
+        place="detection.bifpn.fpn", importance=1,
+        machine="the necks of the shipped detectors", machine_case=pyramids_built,
+        milestone_calls=1,
+        reference=bifpn.fpn, alternative=fpn_2,
+        wrong=(
+            Wrong(fpn_as_a_list, "the nodes are right; put them into a table:"
+                  " `bifpn.Topology(levels, nodes)`"),
+            Wrong(fpn_reads_the_input_above, "each of your levels reads the *input* of"
+                  " the level above; it should read the node that stands there, else"
+                  " nothing comes down further than one level"),
+            Wrong(fpn_counts_nodes_from_zero, "you count the nodes from 0; ids 0 to"
+                  " levels - 1 are the inputs, the first node has the id `levels`"),
+            Wrong(fpn_always_reads_the_coarsest, "all of your levels read the coarsest"
+                  " node; each should read the one just above, the node before"),
+            Wrong(fpn_node_above_first, "right maps in the wrong order: a level's own"
+                  " input is the first. Trained weights go by this order"),
+            Wrong(fpn_without_own_input, "your nodes read only what comes from above;"
+                  " each reads its own level's input too"),
+            Wrong(fpn_upwards, "your table goes from the finest level to the coarsest;"
+                  " FPN goes from the top down"),
+            Wrong(fpn_without_the_coarsest, "the coarsest level has no node in yours;"
+                  " it has one that reads its own input alone"),
+            Wrong(fpn_reads_its_own_id, "a node of yours reads itself: the id of the"
+                  " node before is one less"),
+        ),
+        hints=(
+            "Three levels by hand: (2, (2,)), (1, (1, 3)), (0, (0, 4)). Which two"
+            " numbers would a fourth level add?",
+            "The first node stands at `levels - 1` and reads that id alone. Then go"
+            " down: `for level in reversed(range(levels - 1))`.",
+            "The node before has the id `levels + len(nodes) - 1`. Return"
+            " `bifpn.Topology(levels, nodes)`.",
+        ),
+        cases=lambda rng, size: (rng.randint(1, 3 + size),),
+        by_hand=(
+            ((3,), bifpn.Topology(3, ((2, (2,)), (1, (1, 3)), (0, (0, 4))))),
+            ((2,), bifpn.Topology(2, ((1, (1,)), (0, (0, 2))))),
+            ((1,), bifpn.Topology(1, ((0, (0,)),))),
+            ((5,), bifpn.Topology(5, (
+                (4, (4,)), (3, (3, 5)), (2, (2, 6)), (1, (1, 7)), (0, (0, 8)),
+            ))),
+        ),
+        survivors={
+            "line 10: `levels = _some_levels(levels)` omitted": "it only names what"
+            " is no number of levels",
+        },
+    ),
+    Exercise(
+        name="fast_fusion", number="11.2", kind="build", minutes=15, difficulty=2,
+        points=3, task="The fused map of a node, by Eq. 11.7.",
+        place="detection.bifpn.fast_fusion", required=True, importance=3,
+        machine="the shipped course detector", machine_case=course_detector,
+        milestone_calls=64,
+        reference=bifpn.fast_fusion, alternative=fast_fusion_2,
+        wrong=(
+            Wrong(fusion_divided_before_clipping, "you divided before you clipped: a"
+                  " negative weight is still in the sum below. Clip first"),
+            Wrong(fusion_without_clipping, "nothing is clipped: a negative weight must"
+                  " count as 0, above and below"),
+            Wrong(fusion_clipped_above_only, "you clip above the line only; the sum"
+                  " below it still holds the raw weights"),
+            Wrong(fusion_clipped_below_only, "you clip in the sum only; a negative"
+                  " weight still multiplies its map"),
+            Wrong(fusion_with_eps_above, "you add eps to the weights above the line; it"
+                  " belongs to the sum below it alone"),
+            Wrong(fusion_with_eps_above_too, "you add eps to every weight; it is added"
+                  " once, to the sum below the line"),
+            Wrong(fusion_with_eps_for_each, "you add eps once for each input; it is"
+                  " added once to the whole sum"),
+            Wrong(fusion_clipped_at_eps, "you clip at eps; the paper clips at 0, so"
+                  " that an input can be shut out, and adds eps to the sum"),
+            Wrong(fusion_with_a_floor, "eps is no lower bound of the sum; it is added"
+                  " to it"),
+            Wrong(fusion_without_eps, "eps is missing: where all weights are clipped"
+                  " you divide 0 by 0"),
+            Wrong(fusion_with_own_eps, "you wrote 0.0001 where the argument `eps`"
+                  " should stand"),
+            Wrong(fusion_by_softmax, "that is softmax (Eq. 11.8); here weights are"
+                  " clipped, without exponentials"),
+            Wrong(fusion_by_softmax_of_clipped, "clipped, and then softmax; fast fusion"
+                  " divides the clipped weights by their own sum"),
+            Wrong(fusion_by_sigmoid, "a sigmoid never gives 0; clip the weights at 0"
+                  " instead"),
+            Wrong(fusion_by_plain_mean, "that is the plain mean; each map is multiplied"
+                  " by its own share, which the weights give"),
+            Wrong(fusion_by_plain_sum, "that is the plain sum of the maps; the weights"
+                  " do nothing in it"),
+            Wrong(fusion_by_absolute_weights, "a negative weight counts as 0, not as"
+                  " its absolute value"),
+            Wrong(fusion_divided_by_n, "you divide by the number of inputs; divide by"
+                  " the sum of the clipped weights, plus eps"),
+            Wrong(fusion_as_mean_of_products, "you take the mean of the products; the"
+                  " shares sum to 1 already, so add the products up"),
+            Wrong(fusion_not_divided, "the weights are clipped but not divided by their"
+                  " sum: your shares do not sum to 1"),
+            Wrong(fusion_of_clipped_maps, "you clip the maps as well; only the weights"
+                  " are clipped"),
+            Wrong(fusion_clipped_at_last, "you clip the fused map; the weights are to"
+                  " be clipped, before anything is summed"),
+            Wrong(fusion_of_two, "you fuse the first two inputs only; a node may read"
+                  " any number of maps"),
+            Wrong(fusion_of_four_sides, "your weights are shaped for maps with four"
+                  " sides; the two numbers by hand have none. Multiply map by map"),
+        ),
+        hints=(
+            "Three steps: clip, share, sum. To clip is to take the larger of a weight"
+            " and 0: `weights.relu()`.",
+            "All shares at once: the clipped weights, divided by (their sum + eps).",
+            "Then multiply each map by its share and add: `sum(s * a for s, a in"
+            " zip(shares, x))`.",
+        ),
+        cases=fusion_case, gradient=(1,),
+        by_hand=(
+            (([torch.tensor(2.0), torch.tensor(6.0)], torch.tensor([1.0, 3.0])),
+             torch.tensor(20 / 4.0001)),
+            (([torch.tensor(2.0), torch.tensor(6.0)], torch.tensor([1.0, 3.0]), 1.0),
+             torch.tensor(4.0)),  # 20 / 5
+            (([torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0]),
+               torch.tensor([100.0, 200.0])], torch.tensor([2.0, -5.0, 2.0])),
+             torch.tensor([202.0, 404.0]) / 4.0001),
+            # A dead node gives 0, and not 0 / 0.
+            (([torch.tensor(2.0), torch.tensor(6.0)], torch.tensor([-1.0, -1.0])),
+             torch.tensor(0.0)),
+            (([torch.tensor(8.0), torch.tensor(-3.0)], torch.tensor([1.0, -1.0]), 3.0),
+             torch.tensor(2.0)),  # 8 / (1 + 3)
+            (([torch.tensor([5.0, -5.0])], torch.tensor([2.0])),
+             torch.tensor([10.0, -10.0]) / 2.0001),
+        ),
+        properties=(
+            Property(
+                "an input with a negative weight is not heard",
+                lambda mine, x, weights, *eps: torch.equal(
+                    mine(x, weights, *eps),
+                    mine([a + 7 * (w < 0) for a, w in zip(x, weights, strict=True)],
+                         weights, *eps),
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="fusion_weights", number="11.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Six levels, eight BiFPN layers, fast fusion: how many fusion weights?",
         reference=fusion_weights,
@@ -230,7 +670,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="best_share", number="11.2", kind="measure", minutes=15, difficulty=2,
+        name="best_share", number="11.4", kind="measure", minutes=15, difficulty=2,
         points=2, tolerance=0.02,
         task="Three inputs with variances 1, 2 and 4: the share the first one learns.",
         reference=share_of_the_best,
@@ -248,7 +688,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="window", number="11.3", kind="build", minutes=20, difficulty=2, points=3,
+        name="window", number="11.5", kind="build", minutes=20, difficulty=2, points=3,
         task="The rows of the longer side that row i of the shorter side sees.",
         reference=window, alternative=window_2,
         wrong=(
@@ -256,8 +696,18 @@ EXERCISES = (
                   " SAME pads as little as it can"),
             Wrong(window_no_overlap, "your windows are as wide as the stride; these"
                   " are one row wider, so that neighbours overlap"),
+            Wrong(window_cut_to_the_stride, "your windows begin where they should and"
+                  " are as wide as the stride; these are one row wider"),
             Wrong(window_padding_in_front, "an odd row of padding goes behind, not in"
                   " front"),
+            Wrong(window_padding_behind, "all of your padding stands behind; one half"
+                  " of it, rounded down, belongs in front"),
+            Wrong(window_all_padding_in_front, "all of your padding stands in front;"
+                  " only one half of it, rounded down, belongs there"),
+            Wrong(window_stride_rounded_down, "you round the stride down; rounded up,"
+                  " all rows are seen"),
+            Wrong(window_counted_from_one, "you count rows from 1; the first is row"
+                  " 0"),
             Wrong(window_with_padding, "you list rows that do not exist: negative ones,"
                   " or past the end"),
         ),
@@ -286,7 +736,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="ways", number="11.4", kind="build", minutes=20, difficulty=2, points=3,
+        name="ways", number="11.6", kind="build", minutes=20, difficulty=2, points=3,
         task="In how many ways does each input reach each output of a table of nodes?",
         reference=ways, alternative=ways_2,
         wrong=(
@@ -296,6 +746,10 @@ EXERCISES = (
                   " the first"),
             Wrong(ways_transposed, "rows are outputs, columns are inputs; yours are the"
                   " other way round"),
+            Wrong(ways_coarsest_first, "your rows begin with the coarsest level; the"
+                  " finest, level 0, comes first"),
+            Wrong(ways_of_all_nodes, "you add up all nodes of a level; its output is"
+                  " the last of them alone"),
             Wrong(ways_direct, "you count the inputs that a node reads itself; nodes"
                   " that it reads bring ways along"),
         ),
@@ -315,7 +769,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="softmax_gradient", number="11.5", kind="build", minutes=20, difficulty=3,
+        name="softmax_gradient", number="11.7", kind="build", minutes=20, difficulty=3,
         points=3,
         task="The gradient of a softmax-fused pixel by its raw weights.",
         reference=softmax_gradient, alternative=softmax_gradient_2,
