@@ -244,25 +244,30 @@ def _import(name: str, value) -> str | None:
             )
         renamed = "" if value.__name__ == name else f" as {name}"
         return f"import {value.__name__}{renamed}"
-    title = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if not isinstance(title, str) or "<" in title:
-        return None
-    for home in (getattr(value, "__module__", None), *HOMES):
-        module = sys.modules.get(home) if isinstance(home, str) else None
-        if module is None or not _travels(module):
-            continue
-        outer, *inner = title.split(".")
-        found = getattr(module, outer, None)
-        whole = found
-        for part in inner:
-            whole = getattr(whole, part, None)
-        if whole is not value and _original(whole) is not value:
-            continue
-        if inner:
-            return f"from {home} import {outer}\n{name} = {title}"
-        renamed = "" if outer == name else f" as {name}"
-        return f"from {home} import {outer}{renamed}"
+    titles = [getattr(value, "__qualname__", None), getattr(value, "__name__", None)]
+    for title in dict.fromkeys(t for t in titles if isinstance(t, str)):
+        for home in (getattr(value, "__module__", None), *HOMES):
+            if _stands_at(home, title, value):
+                return _import_line(home, title, name)
     return None
+
+
+def _stands_at(home, title: str, value) -> bool:
+    """True if the module `home` holds `value` as `title`, and can be imported."""
+    thing = sys.modules.get(home) if isinstance(home, str) else None
+    if thing is None or not _travels(thing):
+        return False
+    for part in title.split("."):
+        thing = getattr(thing, part, None)
+    return thing is value or _original(thing) is value
+
+
+def _import_line(home: str, title: str, name: str) -> str:
+    outer, _, inner = title.partition(".")
+    if inner:
+        return f"from {home} import {outer}\n{name} = {title}"
+    renamed = "" if outer == name else f" as {name}"
+    return f"from {home} import {outer}{renamed}"
 
 
 def _original(value):
@@ -372,3 +377,12 @@ def _holds(node: ast.Lambda, code: types.CodeType) -> bool:
     begin, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
     inside = [span for span in spans if begin <= span < end]
     return len(inside) >= max(1, len(spans) - 1)
+
+
+def own_text(function) -> str:
+    """The text of a function alone, "" where there is none to be found."""
+    plain = inspect.unwrap(function)
+    try:
+        return _text(plain)[1]
+    except (CannotCollect, AttributeError):
+        return ""
