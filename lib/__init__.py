@@ -23,6 +23,12 @@ from pathlib import Path
 # The folder that holds the course: data, chapters and a learner's own work.
 ROOT = Path(__file__).resolve().parents[1]
 
+
+def work() -> Path:
+    """The folder of a learner's own work: `work/`, or what COURSE_WORK names."""
+    return Path(os.environ.get("COURSE_WORK") or ROOT / "work")
+
+
 # True if torch read its thread settings before this file could make them.
 TORCH_CAME_FIRST = "torch" in sys.modules
 

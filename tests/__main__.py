@@ -51,7 +51,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         env = {
             **os.environ, "OMP_NUM_THREADS": "1", "COURSE_STATIC": "1",
-            "COURSE_USAGE": folder,
+            "COURSE_USAGE": folder, "COURSE_WORK": str(Path(folder) / "work"),
         }  # fmt: skip
         lax = ["--nbval-lax", "--nbval-current-env", "--dist", "loadfile"]
         limit = ["--nbval-cell-timeout", str(course.WALL_LIMIT)]

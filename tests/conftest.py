@@ -2,8 +2,12 @@
 
 import os
 import sys
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+# No test reads or writes what a learner keeps in work/.
+_work = tempfile.TemporaryDirectory(prefix="course-work-")
+os.environ["COURSE_WORK"] = _work.name
 
 import pytest  # noqa: E402
 

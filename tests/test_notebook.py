@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 
 import lib
 from lib.basics import training
-from lib.book import course, notebook
+from lib.book import course, notebook, pages
+from lib.book.records import RECORDS
 from lib.exercises import Option, Question, data, of_chapter
 
 
@@ -20,9 +21,9 @@ from lib.exercises import Option, Question, data, of_chapter
 def shown(monkeypatch):
     """What was displayed, as a list of MIME bundles."""
     bundles = []
+    monkeypatch.setattr(pages, "display", lambda b, raw: bundles.append(b))
     monkeypatch.setattr(notebook, "display", lambda b, raw: bundles.append(b))
-    monkeypatch.setattr(notebook, "_attempts", {})
-    monkeypatch.setattr(notebook, "_hints_given", {})
+    RECORDS.clear()
     return bundles
 
 
@@ -160,8 +161,6 @@ QUESTIONS = (
 
 
 def test_guesses_come_first_and_are_judged(shown, monkeypatch):
-    monkeypatch.setattr(notebook, "_guesses", {})
-    monkeypatch.setattr(notebook, "_measured", {})
     with pytest.raises(ValueError, match="no guess of 'speed'"):
         notebook.measured("speed", 2.0)
     for name, mine in {"speed": 4, "size": None, "loss": 0, "rest": 1.05}.items():
@@ -215,7 +214,7 @@ def test_a_live_quiz_answers_a_click(shown, monkeypatch):
     monkeypatch.setattr(
         notebook.widgets,
         "questions",
-        lambda asked: boxes.append(made(asked)) or boxes[0],
+        lambda *a: boxes.append(made(*a)) or boxes[0],
     )
     notebook.quiz("data")
     (question,) = boxes[0].children
@@ -226,6 +225,7 @@ def test_a_live_quiz_answers_a_click(shown, monkeypatch):
     assert "✗ No." in reply.value and "it &lt;is&gt;" in reply.value
     buttons.value = 0
     assert "✓ Right." in reply.value and "one is less" in reply.value
+    assert RECORDS.choices == {"data": {"1": 0}}
     live, still = shown
     assert live["application/vnd.jupyter.widget-view+json"]["model_id"]
     assert still["text/html"].count("<details>") == 2

@@ -11,8 +11,12 @@ plots               the house's figures, from plain arrays; for every chapter
 pages               sources, verdicts and questions as text and HTML; for notebook
 widgets             sliders, each with a static twin; for every chapter
 environment         what this machine offers the course; for 00_start_here
-notebook            setup, show, check, hint, solution, quiz; for every chapter
 publish             measured headers, badges, the first cell for Colab; for course
+records             what a learner has done in this kernel; for answers
+handin              one small file a chapter, written and read back; for answers
+answers             check, build, yours, restore, hint, solution, submit; for notebook
+guesses             a number guessed first, then measured; for notebook
+notebook            setup, show and quiz, and all that cells call; for every chapter
 copies              a learner's copies, and what new chapters take over; for course
 course              headless runs, the command line; for the Makefile
 """

@@ -13,7 +13,7 @@ import lib
 from lib.book import publish
 from lib.book.publish import CHAPTERS
 
-WORK = lib.ROOT / "work"
+WORK = lib.work()
 # The line that asks: check("bifpn.ways", ways). What stands above it is the answer.
 ASKS = re.compile(r"""^(?:check|build)\(\s*["'](\w+\.\w+)["']""", re.MULTILINE)
 

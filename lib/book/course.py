@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,8 +96,10 @@ def read_chapter(name: str):
     return notebook
 
 
-def run_one(name: str, folder: Path, on_cell=None):
+def run_one(name: str, folder: Path, on_cell=None, work: Path | None = None):
     """Execute a chapter in a clean kernel with one thread.
+
+    `work` is a folder for what the chapter keeps; by default one that is thrown away.
 
     Returns the executed notebook and its `Cost`. A failing cell ends the run; its
     outputs up to there are in the notebook, and `Cost.result` names cell and error.
@@ -113,6 +116,8 @@ def run_one(name: str, folder: Path, on_cell=None):
     usage.mkdir(parents=True, exist_ok=True)
     (usage / f"{name}.json").unlink(missing_ok=True)
     one = {"OMP_NUM_THREADS": "1", "COURSE_STATIC": "1", "COURSE_USAGE": str(usage)}
+    nothing = tempfile.TemporaryDirectory()  # a run is the same whatever a learner kept
+    one["COURSE_WORK"] = nothing.name if work is None else str(work)
     client = NotebookClient(
         notebook,
         timeout=WALL_LIMIT,
@@ -124,7 +129,8 @@ def run_one(name: str, folder: Path, on_cell=None):
     )
     begin, result = time.perf_counter(), "passed"
     try:
-        client.execute(env={**os.environ, **one})
+        with nothing:
+            client.execute(env={**os.environ, **one})
     except CellExecutionError as error:
         where = f"cell {_failed_cell(notebook)}"
         result = f"failed: {where}: {error.ename}: {error.evalue}".splitlines()[0]

@@ -6,10 +6,9 @@ and leaves a JSON result that a lecturer's collector can read from the notebook.
 Chapters import these names directly; everything else is called by its module.
 """
 
-import html
+import functools
 import itertools
 import json
-import math
 import os
 import random
 import sys
@@ -24,16 +23,25 @@ from IPython.display import display
 
 import lib
 from lib.book import pages, plots, widgets
-from lib.book.environment import environment  # noqa: F401  (chapters ask for it here)
-from lib.exercises import find, grading, of_chapter
 
-RESULT_MIME = "application/vnd.nasnet-to-efficientdet.check+json"
+# Chapters ask for these here.
+from lib.book.answers import (  # noqa: F401
+    RESULT_MIME,
+    build,
+    check,
+    hint,
+    restore,
+    solution,
+    submit,
+    yours,
+)
+from lib.book.environment import environment  # noqa: F401
+from lib.book.guesses import guess, guesses, measured  # noqa: F401
+from lib.book.pages import table  # noqa: F401
+from lib.book.records import RECORDS
+from lib.exercises import kept, of_chapter, places
+
 USAGE = "COURSE_USAGE"  # a folder: each cell leaves the kernel's cost there
-
-_attempts: dict[str, int] = {}
-_hints_given: dict[str, int] = {}
-_guesses: dict[str, float | None] = {}
-_measured: dict[str, tuple[float, str]] = {}
 
 
 def setup(chapter: str, seed: int = 0) -> torch.device:
@@ -61,6 +69,9 @@ def setup(chapter: str, seed: int = 0) -> torch.device:
         f" ({lib.cpus()} CPUs to use, {limit}) · seed {seed}"
         f" · torch {torch.__version__} · Python {sys.version.split()[0]}{late}"
     )
+    RECORDS.chapter = chapter.partition("_")[2]
+    if waiting := kept.identifiers():
+        print(f"kept from before: {len(waiting)} functions; yours(load=True) adopts")
     if os.environ.get(USAGE) and (shell := get_ipython()) is not None:
         count = itertools.count(1)
         shell.events.register(
@@ -107,138 +118,7 @@ def show(thing, folded: bool = False) -> None:
     `folded` closes it until it is clicked: for what a stub above has just asked for.
     ValueError for what has none: a value, or a function that is compiled into Python.
     """
-    _display(*pages.source(thing, folded))
-
-
-def _display(text: str, page: str, **more) -> None:
-    display({"text/plain": text, "text/html": page, **more}, raw=True)
-
-
-def table(header: tuple[str, ...], rows) -> None:
-    """Show rows of values under a header, as a page and as plain text."""
-    rows = [tuple(str(cell) for cell in row) for row in rows]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    ]
-    style = 'style="text-align:left"'
-    head = "".join(f'<th scope="col" {style}>{html.escape(h)}</th>' for h in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td {style}>{html.escape(c)}</td>" for c in row) + "</tr>"
-        for row in rows
-    )
-    page = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    _display("\n".join(lines), page)
-
-
-def check(identifier: str, mine) -> None:
-    """Grade an answer to the exercise `identifier` and say in words what it lacks.
-
-    Also emits one JSON result under `RESULT_MIME`: schema, id, status, passed, the
-    named wrong answer it matched (or null), attempts in this kernel, points.
-    """
-    exercise = find(identifier)
-    result = grading.grade(exercise, mine)
-    if result.status != "not attempted":
-        _attempts[identifier] = _attempts.get(identifier, 0) + 1
-    passed = result.status == "passed"
-    record = {
-        "schema": 1,
-        "id": identifier,
-        "status": result.status,
-        "passed": passed,
-        "wrong": result.wrong,
-        "attempts": _attempts.get(identifier, 0),
-        "points": exercise.points if passed else 0,
-        "max_points": exercise.points,
-    }
-    about = f"{exercise.number} {exercise.name}"
-    text, page = pages.verdict(result.status, about, result.message)
-    _display(text, page, **{RESULT_MIME: record})
-
-
-def hint(identifier: str) -> None:
-    """Show the next hint of an exercise; each call goes one step further."""
-    hints = find(identifier).hints
-    step = min(_hints_given.get(identifier, 0), len(hints) - 1)
-    _hints_given[identifier] = step + 1
-    last = (
-        " That was the last: then comes solution(...)."
-        if step + 1 == len(hints)
-        else ""
-    )
-    text = f"Hint {step + 1} of {len(hints)}: {hints[step]}{last}"
-    _display(text, f"<p>{html.escape(text)}</p>")
-
-
-def solution(identifier: str) -> None:
-    """Show the reference answer of an exercise, and how else it could be done."""
-    exercise = find(identifier)
-    show(exercise.reference)
-    if exercise.alternative is not None:
-        _display("Another right way:", "<p>Another right way:</p>")
-        show(exercise.alternative)
-
-
-def guess(name: str, value) -> None:
-    """Note what the reader expects of `name`, before it is measured; None is no guess.
-
-    ValueError for what is no number, and once the answer is known: too late to guess.
-    """
-    if value is not None and (isinstance(value, bool) or not _is_number(value)):
-        raise ValueError(f"the guess of {name!r} is {value!r}; give a number, or None")
-    if value is not None and name in _measured and _guesses.get(name) != value:
-        raise ValueError(f"{name!r} is measured already; restart to guess again")
-    _guesses[name] = value
-    told = "no guess yet" if value is None else f"your guess is {value:g}"
-    _display(f"{name}: {told}", f"<p>{html.escape(name)}: {told}</p>")
-
-
-def measured(name: str, value: float | int, unit: str = "") -> None:
-    """Say what came out for `name`, beside the guess. ValueError: nobody was asked."""
-    if name not in _guesses:
-        raise ValueError(f"no guess of {name!r}; asked for: {', '.join(_guesses)}")
-    _measured[name] = float(value), unit
-    text = f"{name}: measured {_with_unit(value, unit)}; {_verdict(name)}"
-    _display(text, f"<p>{html.escape(text)}</p>")
-
-
-def guesses() -> None:
-    """Show all guesses of this kernel beside what was measured."""
-    rows = []
-    for name, mine in _guesses.items():
-        value, unit = _measured.get(name, (math.nan, ""))
-        known = name in _measured
-        told = "" if mine is None else _with_unit(mine, unit)
-        answer = _with_unit(value, unit) if known else "not measured"
-        rows.append((name, told, answer, _verdict(name) if known else ""))
-    table(("what", "guess", "measured", "verdict"), rows)
-
-
-def _is_number(value) -> bool:
-    try:
-        return math.isfinite(value)
-    except TypeError:
-        return False
-
-
-def _with_unit(value: float | int, unit: str) -> str:
-    return f"{value:.3g} {unit}".rstrip()
-
-
-def _verdict(name: str) -> str:
-    """How far off a guess was: a factor, or a difference where one of them is 0."""
-    mine, (value, _) = _guesses[name], _measured[name]
-    if mine is None:
-        return "no guess"
-    if mine * value <= 0:
-        return "right" if mine == value else f"off by {abs(mine - value):.2g}"
-    ratio = mine / value
-    if max(ratio, 1 / ratio) < 1.1:
-        return "close: within a tenth"
-    side = "too high" if abs(ratio) > 1 else "too low"
-    return f"{side} by a factor of {max(ratio, 1 / ratio):.2g}"
+    pages.put(*pages.source(thing, folded))
 
 
 def quiz(chapter: str) -> None:
@@ -250,20 +130,26 @@ def quiz(chapter: str) -> None:
     """
     if os.environ.get(USAGE) and (broken := widgets.broken()):
         raise RuntimeError("; ".join(broken))
-    questions = of_chapter(chapter).QUIZ
+    with places.own():  # an answer that is a number is computed
+        questions = of_chapter(chapter).QUIZ
     text, page = pages.questions(questions)
     if widgets.static():
-        _display(text, page)
+        pages.put(text, page)
         return
     asked = [
         (f"{number}. {q.prompt}", [(o.text, o.correct, o.why) for o in q.options])
         for number, q in enumerate(questions, 1)
     ]
     try:
-        box = widgets.questions(asked)
+        heard = functools.partial(_chosen, chapter)
+        box = widgets.questions(asked, heard)
     except ImportError:  # no ipywidgets here: the folded questions need none
-        _display(text, page)
+        pages.put(text, page)
         return
     page = f"<p>Each answer unfolds to its reason.</p>{page}"
     for bundle in widgets.live_or_still(box, still=page, text=text):
         display(bundle, raw=True)
+
+
+def _chosen(chapter: str, number: int, choice: int) -> None:
+    RECORDS.choices.setdefault(chapter, {})[str(number)] = choice

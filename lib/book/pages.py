@@ -10,6 +10,7 @@ import html
 import inspect
 from pathlib import Path
 
+from IPython.display import display
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -131,3 +132,26 @@ def marked_up(text: str) -> str:
     return "".join(
         f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)
     )
+
+
+def put(text: str, page: str, **more) -> None:
+    """Display plain text and HTML as one output; `more` are further MIME types."""
+    display({"text/plain": text, "text/html": page, **more}, raw=True)
+
+
+def table(header: tuple[str, ...], rows) -> None:
+    """Show rows of values under a header, as a page and as plain text."""
+    rows = [tuple(str(cell) for cell in row) for row in rows]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    style = 'style="text-align:left"'
+    head = "".join(f'<th scope="col" {style}>{html.escape(h)}</th>' for h in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td {style}>{html.escape(c)}</td>" for c in row) + "</tr>"
+        for row in rows
+    )
+    page = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    put("\n".join(lines), page)

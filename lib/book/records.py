@@ -1,14 +1,15 @@
 """What a learner has done in this kernel: answers, guesses, quiz choices, as one value.
 
 `notebook` writes into it as cells run; `handin` makes files of it and reads them back.
-Nothing here is displayed, and nothing leaves the kernel by itself. For `handin`,
-`notebook`.
+Nothing here is displayed, and nothing leaves the kernel by itself. For `answers`.
 """
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from lib.exercises import Exercise, kept, sources
+import lib
+from lib.exercises import Exercise, sources
 from lib.exercises.comparing import plain
 from lib.exercises.grading import Result
 
@@ -91,6 +92,6 @@ def source_of(identifier: str, mine) -> str:
 RECORDS = Records()  # of this kernel
 
 
-def folder():
+def folder() -> Path:
     """Where hand-ins are written: `work/hand-in/`."""
-    return kept.work() / "hand-in"
+    return lib.work() / "hand-in"

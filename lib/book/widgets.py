@@ -8,6 +8,7 @@ twin's figure is hidden, by a style that asks whether a widget stands beside it.
 Set COURSE_STATIC=1 to get the twin alone. Chapter: every one that has a slider.
 """
 
+import functools
 import html
 import os
 
@@ -266,19 +267,24 @@ def _in_words(state: dict) -> str:
     return ", ".join(f"{name} = {_text(value)}" for name, value in state.items())
 
 
-def questions(asked):
+def questions(asked, chosen=lambda number, choice: None):
     """Questions to click, in one box: pairs of a prompt and its options.
 
     An option is (text, right, reason); the reason is shown on choice. Returns an
     ipywidgets box of boxes, whose children are prompt, buttons and reply. What stands
     between backticks is code; no TeX: a quiz must not fetch a typesetter.
+    `chosen(number, choice)` hears of each choice: question from 1, option from 0.
     """
     import ipywidgets
 
-    return ipywidgets.VBox([_question(prompt, options) for prompt, options in asked])
+    boxes = [
+        _question(prompt, options, functools.partial(chosen, number))
+        for number, (prompt, options) in enumerate(asked, 1)
+    ]
+    return ipywidgets.VBox(boxes)
 
 
-def _question(prompt: str, options: list[tuple[str, bool, str]]):
+def _question(prompt: str, options: list[tuple[str, bool, str]], chosen):
     import ipywidgets
 
     wide = ipywidgets.Layout(width="auto")
@@ -288,6 +294,7 @@ def _question(prompt: str, options: list[tuple[str, bool, str]]):
     reply = ipywidgets.HTML()
 
     def answer(change) -> None:
+        chosen(change["new"])
         _, right, reason = options[change["new"]]
         mark = "✓ Right." if right else "✗ No."
         reply.value = f'<div role="status"><b>{mark}</b> {marked_up(reason)}</div>'

@@ -18,19 +18,13 @@ from pathlib import Path
 import lib
 from lib.exercises.sources import CannotCollect, collect
 
-WORK = "COURSE_WORK"  # names the folder of a learner's own work, in place of work/
 PATIENCE = 300  # seconds for a fresh process: importing torch can take many of them
 IDENTIFIER = re.compile(r"[a-z_0-9]+\.[A-Za-z_0-9]+")
 
 
-def work() -> Path:
-    """The folder of a learner's own work: `work/`, or what COURSE_WORK names."""
-    return Path(os.environ.get(WORK) or lib.ROOT / "work")
-
-
 def folder() -> Path:
     """Where core functions are kept."""
-    return work() / "yours"
+    return lib.work() / "yours"
 
 
 def path(identifier: str) -> Path:
@@ -48,11 +42,11 @@ def identifiers() -> list[str]:
 
 def versions(identifier: str) -> list[Path]:
     """All versions of a core function, the oldest first."""
-    number = re.compile(re.escape(identifier) + r"\.(\d+)\.py")
+    name = re.compile(re.escape(identifier) + r"\.(\d+)\.py")
     found = {
         int(match[1]): file
         for file in (folder() / "versions").glob("*.py")
-        if (match := number.fullmatch(file.name))
+        if (match := name.fullmatch(file.name))
     }
     return [found[k] for k in sorted(found)]
 
@@ -99,17 +93,18 @@ def _add_version(identifier: str, text: str) -> int:
     """The number of a version; the same text again is no new one."""
     known = versions(identifier)
     if known and known[-1].read_text(encoding="utf-8") == text:
-        return _number(known[-1])
-    number = _number(known[-1]) + 1 if known else 1
+        return number(known[-1])
+    new = number(known[-1]) + 1 if known else 1
     place = folder() / "versions"
     place.mkdir(exist_ok=True)
     partial = place / f".{identifier}.{os.getpid()}.tmp"
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, place / f"{identifier}.{number}.py")
-    return number
+    os.replace(partial, place / f"{identifier}.{new}.py")
+    return new
 
 
-def _number(version: Path) -> int:
+def number(version: Path) -> int:
+    """The number of a version's file."""
     return int(version.stem.rpartition(".")[2])
 
 
