@@ -85,3 +85,21 @@ def test_values_that_only_move_stay_on_their_grid():
     assert [grid.scale for grid in writer.grids.values()] == [0.25] * 4
     kinds = [node.op_type for node in writer.nodes]
     assert kinds.count("QuantizeLinear") == kinds.count("DequantizeLinear") == 4
+
+
+def test_a_pad_beyond_the_ends_of_a_grid_is_not_cut_to_them():
+    """Bytes in steps of 0.25 end at 63.75: a pad of 100 stands on its own grid only."""
+
+    class Pads(nn.Module):
+        def forward(self, x):
+            return nn.functional.pad(x, (1, 1), value=100.0)
+
+    x = torch.rand(2, 2, 4, 4)
+    fake = qat.prepare(deployed.deployed(Pads(), x))
+    for name, scale in (("after_x", 0.25), ("after_pad_default", 0.5)):
+        qat.maps(fake)[name].set(qparams(scale, 0, 0, 255))
+    writer = stored(fake, x)
+    assert [grid.scale for grid in writer.grids.values()] == [0.25, 0.5]
+    kinds = [node.op_type for node in writer.nodes]
+    pair = ["QuantizeLinear", "DequantizeLinear"]
+    assert kinds == [*pair, "Pad", *pair]

@@ -50,8 +50,7 @@ def places(graph: fx.Graph) -> list[fx.Node]:
     rounded, fused = [], set()
     for node in graph.nodes:
         kind = operation(node)
-        keeps = kind in KEEPS and not _pads_between_steps(node)
-        if kind in ("get_attr", "output") or keeps:
+        if kind in ("get_attr", "output") or keeps(node):
             continue
         if node in fused:
             continue
@@ -73,15 +72,18 @@ def _only_reader_that_clips(node: fx.Node) -> fx.Node | None:
     return reader if operation(reader) in CLIPS else None
 
 
-def _pads_between_steps(node: fx.Node) -> bool:
-    """Whether a node pads with a number that need not be on the grid: 0 always is.
+def keeps(node: fx.Node) -> bool:
+    """True if what a node gives stands on the grid of what it reads.
 
-    Infinity, which a maximum passes over, is no number to be rounded either.
+    A pad by a number does not: it need not be on the grid, and may lie beyond its ends.
+    0 is on every grid; infinity, which a maximum passes over, is not to be rounded.
     """
-    if operation(node) not in ("constant_pad_nd", "pad"):
-        return False
+    kind = operation(node)
+    if kind not in ("constant_pad_nd", "pad"):
+        return kind in KEEPS
     value = node.args[-1] if len(node.args) > 2 else node.kwargs.get("value", 0)
-    return isinstance(value, float | int) and math.isfinite(value) and value != 0
+    number = isinstance(value, float | int) and math.isfinite(value)
+    return not number or value == 0
 
 
 def name_after(node: fx.Node) -> str:
@@ -128,7 +130,7 @@ def settle(model: fx.GraphModule) -> fx.GraphModule:
 def above(node: fx.Node, kind: type[nn.Module]) -> fx.Node | None:
     """The nearest node of a module of `kind` whose grid a value stands on, or None."""
     arguments.instance("kind", kind, type)
-    while operation(node) in KEEPS:
+    while keeps(node):
         node = node.args[0]
     if node.op != "call_module":
         return None

@@ -47,7 +47,7 @@ class Writer(operators.Writer):
     def run_node(self, node: fx.Node):
         result = super().run_node(node)
         source = node.args[0] if node.args else None
-        stays = node in self.names and grids.operation(node) in grids.KEEPS
+        stays = node in self.names and grids.keeps(node)
         if stays and source in self.grids:
             # A runtime takes integers through only if the pair stands behind it, too.
             self.names[node] = self.round(node, self.grids[source])
