@@ -1,5 +1,7 @@
 """Exercises and quiz of chapter 12: anchors, IoU, codes, assignment."""
 
+import functools
+
 import torch
 
 from lib.basics import data
@@ -26,11 +28,30 @@ def only_level_three() -> int:
     return 9 * 40**2
 
 
+def three_a_place() -> int:
+    return places_at_320() * 3
+
+
+def without_level_seven() -> int:
+    return len(anchors.anchors((320, 320), anchors.AnchorConfig(levels=(3, 6))))
+
+
+def sides_not_squared() -> int:
+    return 9 * (40 + 20 + 10 + 5 + 3)
+
+
+def halves_of_places() -> float:
+    return 9 * sum((320 / 2**level) ** 2 for level in range(3, 8))
+
+
 # --- 12.2 measure
 
 
-def seen(config: anchors.AnchorConfig) -> anchors.Coverage:
-    boxes = [sample.boxes for sample in data.scenes("validation", 100)]
+@functools.cache
+def seen(
+    config: anchors.AnchorConfig, split: str = "validation", count: int = 100
+) -> anchors.Coverage:
+    boxes = [sample.boxes for sample in data.scenes(split, count)]
     return anchors.coverage(anchors.anchors((128, 128), config), boxes)
 
 
@@ -50,6 +71,22 @@ def forced_at_scale_three() -> int:
 
 def objects() -> int:
     return len(seen(anchors.AnchorConfig()).ious)
+
+
+def forced_share() -> float:
+    return forced_only() / objects()
+
+
+def below_four_tenths() -> int:
+    return int((seen(anchors.AnchorConfig()).ious < 0.4).sum())
+
+
+def forced_in_test_scenes() -> int:
+    return int((seen(anchors.AnchorConfig(), "test").ious < 0.5).sum())
+
+
+def forced_in_eight_scenes() -> int:
+    return int((seen(anchors.AnchorConfig(), count=8).ious < 0.5).sum())
 
 
 # --- 12.3 build
@@ -108,8 +145,90 @@ def giou_unclamped(a, b):
     return overlap / union - (frame - union) / frame
 
 
+def giou_frame_is_overlap(a, b):
+    overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2]))
+    overlap = overlap.clamp(min=0).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    frame = (high - low).prod(1)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_every_pair(a, b):
+    low = torch.maximum(a[:, None, :2], b[:, :2])
+    high = torch.minimum(a[:, None, 2:], b[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(2)
+    union = anchors.box_area(a)[:, None] + anchors.box_area(b) - overlap
+    corner = torch.minimum(a[:, None, :2], b[:, :2])
+    frame = (torch.maximum(a[:, None, 2:], b[:, 2:]) - corner).prod(2)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_of_xywh(a, b):
+    a_high, b_high = a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:]
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a_high, b_high)
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = a[:, 2:].prod(1) + b[:, 2:].prod(1) - overlap
+    corner = torch.minimum(a[:, :2], b[:, :2])
+    frame = (torch.maximum(a_high, b_high) - corner).prod(1)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_share_added(a, b):
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return iou + (frame - union) / frame
+
+
+def giou_sum_for_union(a, b):
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b)
+    frame = _frame(a, b)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_outside_overlap(a, b):
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    frame = _frame(a, b)
+    return overlap / union - (frame - overlap) / frame
+
+
+def giou_overlap_over_frame(a, b):
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    frame = _frame(a, b)
+    return overlap / frame - (frame - union) / frame
+
+
+def giou_plus_one_pixel(a, b):
+    def area(low, high):
+        return (high - low + 1).clamp(min=0).prod(1)
+
+    low = torch.maximum(a[:, :2], b[:, :2])
+    overlap = area(low, torch.minimum(a[:, 2:], b[:, 2:]))
+    union = area(a[:, :2], a[:, 2:]) + area(b[:, :2], b[:, 2:]) - overlap
+    corner = torch.minimum(a[:, :2], b[:, :2])
+    frame = area(corner, torch.maximum(a[:, 2:], b[:, 2:]))
+    return overlap / union - (frame - union) / frame
+
+
+def giou_loss(a, b):
+    return 1 - giou(a, b)
+
+
 def pair_of_boxes(rng, size):
-    """Boxes in a field of 40: some overlap, some do not, none square on purpose."""
+    """Boxes in a field of 40, or of a large picture: some overlap, some do not.
+
+    No two coordinates are equal: there the gradient of a smaller one may go to either.
+    """
+    scale = 40.0 if size == 5 else 1.0
     rows = [[], []]
     for _ in range(size + 1):
         for row in rows:
@@ -118,7 +237,7 @@ def pair_of_boxes(rng, size):
     # Two far apart and two nested, in every case: neither is left to chance.
     rows[0] += [[0.0, 0.0, 4.0, 6.0], [0.0, 0.0, 20.0, 30.0]]
     rows[1] += [[50.0, 60.0, 58.0, 63.0], [5.0, 5.0, 10.0, 9.0]]
-    return torch.tensor(rows[0]), torch.tensor(rows[1])
+    return scale * torch.tensor(rows[0]), scale * torch.tensor(rows[1])
 
 
 # --- 12.4 build
@@ -176,12 +295,66 @@ def regroup_farthest(sides, shapes):
     return _means(sides, shapes, iou.argmin(1))
 
 
+def regroup_by_overlap(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    return _means(sides, shapes, overlap.argmax(1))
+
+
+def regroup_empty_is_nan(sides, shapes):
+    objects = torch.cat([torch.zeros_like(sides), sides], 1)
+    iou = anchors.box_iou(objects, torch.cat([torch.zeros_like(shapes), shapes], 1))
+    nearest = iou.argmax(1)
+    return torch.stack([sides[nearest == k].mean(0) for k in range(len(shapes))])
+
+
+def regroup_empty_left_out(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    nearest = iou.argmax(1)
+    return torch.stack([sides[nearest == k].mean(0) for k in nearest.unique()])
+
+
+def regroup_shapes_choose(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    return sides[iou.argmax(0)]
+
+
+def regroup_old_shape_counts(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    nearest, new = iou.argmax(1), shapes.clone()
+    for k in range(len(shapes)):
+        new[k] = torch.cat([shapes[k : k + 1], sides[nearest == k]]).mean(0)
+    return new
+
+
+def regroup_medians(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    nearest, new = iou.argmax(1), shapes.clone()
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].quantile(0.5, 0)
+    return new
+
+
+def regroup_moves_at_once(sides, shapes):
+    new, count = shapes.clone(), [0] * len(shapes)
+    for side in sides:
+        overlap = torch.minimum(side, new).prod(1)
+        k = int((overlap / (side.prod() + new.prod(1) - overlap)).argmax())
+        count[k] += 1
+        new[k] = side if count[k] == 1 else new[k] + (side - new[k]) / count[k]
+    return new
+
+
 def objects_and_shapes(rng, size):
-    """Sides of 4 to 12 objects and more, 2 to 4 shapes, one of which nobody wants."""
-    sides = [[10 + 50 * rng.random(), 10 + 50 * rng.random()] for _ in range(6 + size)]
+    """Sides of 7 objects and more, 1 to 9 shapes, and one that nobody wants."""
+    many = 60 if size == 6 else 6 + size
+    sides = [[10 + 50 * rng.random(), 10 + 50 * rng.random()] for _ in range(many)]
     shapes = [
         [10 + 50 * rng.random(), 10 + 50 * rng.random()]
-        for _ in range(rng.randint(2, 4))
+        for _ in range(9 if size == 6 else rng.randint(1, 4))
     ]
     shapes.insert(rng.randint(0, len(shapes)), [500.0, 400.0])
     return torch.tensor(sides), torch.tensor(shapes)
@@ -198,6 +371,13 @@ EXERCISES = (
                   " are rounded up"),
             Wrong(places_at_320, "these are the places; how many anchors has each?"),
             Wrong(only_level_three, "that is level 3 alone; four coarser ones follow"),
+            Wrong(three_a_place, "three shapes at each of three sizes: nine a place"),
+            Wrong(without_level_seven, "levels 3 to 7 are five levels; the last one has"
+                  " 3 places a side"),
+            Wrong(sides_not_squared, "these are the places along one side; a level has"
+                  " so many rows of so many"),
+            Wrong(halves_of_places, "2.5 places a side cannot be: the side is rounded"
+                  " up to 3"),
         ),
         hints=(
             "Level 3 has 320 / 8 = 40 places a side. Halve four times, rounding up.",
@@ -216,6 +396,13 @@ EXERCISES = (
                   " AnchorConfig() as it is"),
             Wrong(objects, "these are all objects; count those with a best IoU below"
                   " 0.5"),
+            Wrong(forced_share, "that is a share of all objects; give their number"),
+            Wrong(below_four_tenths, "that is for 0.4; only from 0.5 on an anchor is"
+                  " taken without force"),
+            Wrong(forced_in_test_scenes, "that is in the test scenes; take"
+                  ' data.scenes("validation", 100)'),
+            Wrong(forced_in_eight_scenes, "that is in eight scenes; a hundred are"
+                  " asked"),
         ),
         hints=(
             "anchors.coverage(grid, boxes) has the best IoU of every object.",
@@ -224,7 +411,9 @@ EXERCISES = (
     ),
     Exercise(
         name="giou", number="12.3", kind="build", minutes=20, difficulty=2, points=3,
-        task="Generalised IoU of box i of `a` with box i of `b`.",
+        task="giou(a, b): generalised IoU of row i of `a` with row i of `b`, boxes"
+             " (N, 4) in xyxy; N numbers, through which gradients pass. It is the IoU"
+             " less the share of the frame around both that neither box covers.",
         reference=giou, alternative=giou_2,
         wrong=(
             Wrong(giou_is_iou, "that is the IoU itself: 0 for boxes that do not touch,"
@@ -235,6 +424,23 @@ EXERCISES = (
                   " divide it by the union"),
             Wrong(giou_unclamped, "two boxes that miss each other in both directions"
                   " have two negative sides, and their product is positive"),
+            Wrong(giou_frame_is_overlap, "your frame is the overlap again: it reaches"
+                  " from the least x1, y1 to the largest x2, y2"),
+            Wrong(giou_every_pair, "you compare every box of `a` with every box of `b`"
+                  " (N x N); asked is row i with row i, N numbers"),
+            Wrong(giou_of_xywh, "you read width and height in the last two numbers;"
+                  " boxes are xyxy, these are x2 and y2"),
+            Wrong(giou_share_added, "the empty share is subtracted: boxes farther apart"
+                  " score less"),
+            Wrong(giou_sum_for_union, "the union counts what both cover once: subtract"
+                  " the overlap from the sum of the areas"),
+            Wrong(giou_outside_overlap, "you subtract all of the frame outside the"
+                  " overlap; only what neither box covers is empty"),
+            Wrong(giou_overlap_over_frame, "IoU is overlap over union; the frame"
+                  " divides only the empty part"),
+            Wrong(giou_plus_one_pixel, "a side is x2 - x1; boxes are real numbers here,"
+                  " no pixel is added"),
+            Wrong(giou_loss, "that is the loss, 1 - GIoU; asked is GIoU itself"),
         ),
         hints=(
             "The frame is the smallest box around both: least x1 and y1, largest x2 and"
@@ -244,12 +450,28 @@ EXERCISES = (
         ),
         cases=pair_of_boxes,
         by_hand=(
-            ((torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10]])),
-             torch.tensor([1 / 3])),
-            ((torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[20.0, 0, 30, 10]])),
-             torch.tensor([-1 / 3])),
+            # Overlap 5 * 6, union 130, frame 15 * 10; then 0, 180 and 30 * 10.
+            ((torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10]]),
+              torch.tensor([[5.0, 2, 15, 8], [20, 1, 30, 9]])),
+             torch.tensor([30 / 130 - 20 / 150, -120 / 300])),
         ),
         properties=(
+            Property(
+                "two squares of 10, the second 20 to the right, give -1/3",
+                lambda mine, a, b: torch.allclose(
+                    mine(torch.tensor([[0.0, 0, 10, 10]]),
+                         torch.tensor([[20.0, 0, 30, 10]])),
+                    torch.tensor([-1 / 3]),
+                ),
+            ),
+            Property(
+                "two squares of 10 that touch at an edge give 0",
+                lambda mine, a, b: torch.allclose(
+                    mine(torch.tensor([[0.0, 0, 10, 10]]),
+                         torch.tensor([[10.0, 0, 20, 10]])),
+                    torch.tensor([0.0]), atol=1e-6,
+                ),
+            ),
             Property(
                 "a box with itself gives 1",
                 lambda mine, a, b: torch.allclose(mine(a, a), torch.tensor(1.0)),
@@ -267,7 +489,10 @@ EXERCISES = (
     ),
     Exercise(
         name="regroup", number="12.4", kind="build", minutes=25, difficulty=3, points=4,
-        task="One round of k-means for anchor shapes, with IoU as nearness.",
+        task="regroup(sides, shapes): one round of k-means. Each of N objects joins the"
+             " shape of the highest IoU, both laid on one middle; each of K shapes"
+             " becomes the mean of its objects, or stays if it has none. `sides` is"
+             " (N, 2), `shapes` (K, 2), and so is the result.",
         reference=regroup, alternative=regroup_2,
         wrong=(
             Wrong(regroup_euclidean, "nearness in pixels makes large objects rule: 10"
@@ -278,6 +503,19 @@ EXERCISES = (
             Wrong(regroup_empty_is_zero, "a shape that no object chose is lost; it has"
                   " to stay as it was"),
             Wrong(regroup_farthest, "each object goes to the shape of lowest IoU"),
+            Wrong(regroup_by_overlap, "you compare overlaps; the largest shape overlaps"
+                  " everything. Divide by the union"),
+            Wrong(regroup_empty_is_nan, "the mean of no objects is NaN: a shape that"
+                  " nobody joined stays as it was"),
+            Wrong(regroup_empty_left_out, "K shapes go in and K come out; one that"
+                  " nobody joined stays as it was"),
+            Wrong(regroup_shapes_choose, "each shape chose one object; the objects"
+                  " choose: the best shape of each, over dimension 1"),
+            Wrong(regroup_old_shape_counts, "the old shape is no object: the mean is"
+                  " over those that joined it alone"),
+            Wrong(regroup_medians, "you take the median; k-means takes the mean"),
+            Wrong(regroup_moves_at_once, "you move a shape while objects still choose;"
+                  " all choose among the old shapes first"),
         ),
         hints=(
             "Two boxes with one centre overlap in min(width, width) by min(height,"
@@ -294,6 +532,10 @@ EXERCISES = (
             ((torch.tensor([[10.0, 20], [12.0, 20]]),
               torch.tensor([[90.0, 90], [11.0, 21]])),
              torch.tensor([[90.0, 90], [11.0, 20]])),
+            # One shape only, and objects of which none is the middle one.
+            ((torch.tensor([[10.0, 20], [20.0, 20], [60.0, 80]]),
+              torch.tensor([[30.0, 30]])),
+             torch.tensor([[30.0, 40]])),
         ),
         properties=(
             Property(

@@ -32,6 +32,27 @@ def area_on_paper() -> float:
     return envelope_area([True, False, True], 4)
 
 
+def without_recall_zero() -> float:
+    return (25 + 25 * 2 / 3) / 101
+
+
+def divided_by_100() -> float:
+    return (26 + 25 * 2 / 3) / 100
+
+
+def eleven_points() -> float:
+    return (3 + 3 * 2 / 3) / 11
+
+
+def all_at_one() -> float:
+    return 51 / 101
+
+
+def recall_of_three_found() -> float:
+    """As if there were two objects: those that were found."""
+    return (51 + 50 * 2 / 3) / 101
+
+
 # --- 16.2 measure
 
 
@@ -102,9 +123,93 @@ def mean_of_101(right, objects):
     return sum(best) / len(points)
 
 
+def mean_of_11(right, objects):
+    hits, precision, recall = 0, [], []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+        recall.append(hits / objects)
+    total = 0.0
+    for r in range(11):
+        at = [p for p, q in zip(precision, recall, strict=True) if q >= r / 10]
+        total += max(at, default=0.0)
+    return total / 11
+
+
+def area_at_every_detection(right, objects):
+    """A step for the false ones, too."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    return sum((max(precision[i:]) for i in range(len(right))), 0.0) / objects
+
+
+def area_over_detections(right, objects):
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    return sum((max(precision[i:]) for i, ok in enumerate(right) if ok), 0.0) / len(
+        right
+    )
+
+
+def area_not_divided(right, objects):
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    return sum((max(precision[i:]) for i, ok in enumerate(right) if ok), 0.0)
+
+
+def area_of_trapezoids(right, objects):
+    """np.trapezoid over the points as they come, without the envelope."""
+    hits, area = 0, 0.0
+    before = 0.0, 1.0  # recall, precision
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        now = hits / objects, hits / n
+        area += (now[0] - before[0]) * (now[1] + before[1]) / 2
+        before = now
+    return area
+
+
+def area_of_one_rectangle(right, objects):
+    hits, best = 0, 0.0
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        best = max(best, hits / n)
+    return best * hits / objects
+
+
+def area_of_hits_over_objects(right, objects):
+    """Takes the recall for the precision."""
+    hits, area = 0, 0.0
+    for ok in right:
+        hits += ok
+        if ok:
+            area += hits / objects / objects
+    return area
+
+
+def area_behind_the_hit(right, objects):
+    """The best precision to the right, without the hit itself."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    best = (max(precision[i + 1 :], default=0.0) for i, ok in enumerate(right) if ok)
+    return sum(best, 0.0) / objects
+
+
+def last_precision(right, objects):
+    return sum(right) / len(right) * sum(right) / objects
+
+
 def verdicts(rng, size) -> tuple:
     """Verdicts, best score first, and at least as many objects as were found."""
-    right = [rng.random() < 0.6 for _ in range(size + 2)]
+    right = [rng.random() < 0.6 for _ in range(60 if size == 6 else size + 2)]
     return right, max(1, sum(right) + rng.randint(0, 3))
 
 
@@ -175,12 +280,120 @@ def cut_by_accuracy(scores, right, objects):
     return max(sorted(scores, reverse=True), key=accuracy)
 
 
+def cut_value(scores, right, objects):
+    """The best F1 instead of its threshold."""
+    best = 0.0
+    for cut in scores:
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        best = max(best, 2 * sum(shown) / (len(shown) + objects))
+    return best
+
+
+def cut_in_given_order(scores, right, objects):
+    """Walks down the list as if it were sorted."""
+    hits, best, cut = 0, -1.0, None
+    for n, (score, ok) in enumerate(zip(scores, right, strict=True), start=1):
+        hits += ok
+        if 2 * hits / (n + objects) > best:
+            best, cut = 2 * hits / (n + objects), score
+    return cut
+
+
+def cut_of_found_objects(scores, right, objects):
+    """N is the number of right detections."""
+
+    def f1(cut):
+        shown = [right[i] for i in range(len(scores)) if scores[i] >= cut]
+        return 2 * sum(shown) / (len(shown) + sum(right))
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
+def cut_by_all_right(scores, right, objects):
+    """TP counts all right detections, shown or not."""
+
+    def f1(cut):
+        shown = [score for score in scores if score >= cut]
+        return 2 * sum(right) / (len(shown) + objects)
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
+def cut_index(scores, right, objects):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    hits, best, at = 0, -1.0, None
+    for n, i in enumerate(order, start=1):
+        hits += right[i]
+        if 2 * hits / (n + objects) > best:
+            best, at = 2 * hits / (n + objects), i
+    return at
+
+
+def cut_by_plain_mean(scores, right, objects):
+    """The arithmetic mean of precision and recall."""
+
+    def mean(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return sum(shown) / len(shown) + sum(shown) / objects
+
+    return max(sorted(scores, reverse=True), key=mean)
+
+
+def cut_sorted_apart(scores, right, objects):
+    """The scores are sorted, their verdicts are not."""
+    hits, best, cut = 0, -1.0, None
+    pairs = zip(sorted(scores, reverse=True), right, strict=True)
+    for n, (score, ok) in enumerate(pairs, start=1):
+        hits += ok
+        if 2 * hits / (n + objects) > best:
+            best, cut = 2 * hits / (n + objects), score
+    return cut
+
+
+def cut_of_hundredths(scores, right, objects):
+    """Tries 0.00 to 1.00 instead of the scores."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return 2 * sum(shown) / (len(shown) + objects)
+
+    return max((k / 100 for k in range(100, -1, -1)), key=f1)
+
+
+def cut_first_listed(scores, right, objects):
+    """Of equally good ones that which stands first."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return sum(shown) / (len(shown) + objects)
+
+    return max(scores, key=f1)
+
+
+def _by_quotients(scores, right, objects):
+    """F1 as 2 P R / (P + R), which rounds otherwise than 2 TP / (shown + N)."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        precision, recall = sum(shown) / len(shown), sum(shown) / objects
+        both = precision + recall
+        return 2 * precision * recall / both if both else 0.0
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
 def walk(rng, size) -> tuple:
-    """Scores without ties in any order, verdicts, and the number of objects."""
-    n = size + 2
-    scores = [k / 100 for k in rng.sample(range(1, 100), n)]
-    right = [rng.random() < 0.3 + 0.5 * score for score in scores]
-    return scores, right, max(1, sum(right) + rng.randint(0, 4))
+    """Scores without ties in any order, verdicts, and the number of objects.
+
+    Equally good thresholds only where every way to compute F1 finds them equal.
+    """
+    while True:
+        n = 30 if size == 6 else size + 2
+        scores = [k / 10_000 for k in rng.sample(range(1, 10_000), n)]
+        right = [rng.random() < 0.1 + 0.7 * score for score in scores]
+        args = scores, right, max(1, sum(right) + rng.randint(0, 2 * n))
+        if best_cut(*args) == _by_quotients(*args):
+            return args
 
 
 EXERCISES = (
@@ -194,6 +407,17 @@ EXERCISES = (
                   " COCO takes the mean of 101 points, recall 0 among them"),
             Wrong(2 / 3, "that is the precision at the end of the list"),
             Wrong(0.5, "that is the recall at the end of the list"),
+            Wrong(lambda: 100 * ap_on_paper(), "AP lies between 0 and 1 here: divide by"
+                  " 100"),
+            Wrong(without_recall_zero, "recall 0 is one of the points: 0.00 to 0.25 are"
+                  " 26"),
+            Wrong(divided_by_100, "from 0.00 to 1.00 there are 101 points"),
+            Wrong(eleven_points, "that is the mean of 11 points, as VOC had it before"
+                  " 2010"),
+            Wrong(all_at_one, "the second hit comes after a false one: there the"
+                  " precision is 2/3"),
+            Wrong(recall_of_three_found, "two of the four objects are never found: from"
+                  " recall 0.51 on the precision is 0"),
         ),
         hints=(
             "Recall is 1/4, 1/4, 2/4 down the list. Which of the points 0.00, 0.01, ..."
@@ -212,6 +436,12 @@ EXERCISES = (
                   " below a half already"),
             Wrong(20, "half of the side is shared then, but the union is larger than a"
                   " box: IoU 20 / 60"),
+            Wrong(40 / 3, "a whole number of pixels is asked"),
+            Wrong(lambda: largest_shift() - 1, "one pixel more still gives an AP above"
+                  " 0"),
+            Wrong(1, "one pixel still reaches all ten thresholds; go on as long as one"
+                  " is reached"),
+            Wrong(39, "boxes that overlap at all; the lowest threshold is 0.5"),
         ),
         hints=(
             "AP is above 0 as long as the overlap reaches the lowest of the ten"
@@ -222,7 +452,9 @@ EXERCISES = (
     Exercise(
         name="envelope_area", number="16.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="The area under the envelope of precision over recall.",
+        task="envelope_area(right, objects): `right` is a list of True and False, best"
+             " score first. Return the area under the envelope: a step of 1 / objects"
+             " for each hit, as high as the best precision at that recall or more.",
         reference=envelope_area, alternative=envelope_area_2,
         wrong=(
             Wrong(area_without_envelope, "the precision at each hit, without Eq. 16.3:"
@@ -233,6 +465,23 @@ EXERCISES = (
                   " were missed count as well"),
             Wrong(mean_of_101, "that is COCO's mean of 101 points; here the area itself"
                   " is asked, a step of 1 / objects for each hit"),
+            Wrong(mean_of_11, "that is the mean of 11 points, VOC's rule until 2009;"
+                  " here the area itself is asked, a step of 1 / objects for each hit"),
+            Wrong(area_at_every_detection, "a false detection moves no recall: it adds"
+                  " no step"),
+            Wrong(area_over_detections, "you divide by the length of the list; a hit"
+                  " moves the recall by 1 / objects"),
+            Wrong(area_not_divided, "a step is 1 / objects wide: divide by the objects"),
+            Wrong(area_of_trapezoids, "you join the points by lines, without the"
+                  " envelope of Eq. 16.3; its steps are flat"),
+            Wrong(area_of_one_rectangle, "you give every hit the best precision of all;"
+                  " it is the best at that recall or more"),
+            Wrong(area_of_hits_over_objects, "precision is hits over detections so far;"
+                  " hits over objects is the recall"),
+            Wrong(area_behind_the_hit, "the hit itself belongs to the precisions from"
+                  " there on"),
+            Wrong(last_precision, "precision times recall at the end of the list is one"
+                  " rectangle, not the area under the curve"),
         ),
         hints=(
             "Recall only moves at a hit, by 1 / objects. So the area is a sum over"
@@ -250,6 +499,8 @@ EXERCISES = (
             (([False, False], 3), 0.0),
         ),
         properties=(
+            Property("without detections the area is 0",
+                     lambda mine, right, objects: mine([], objects) == 0),
             Property(
                 "a false detection at the end of the list costs nothing",
                 lambda mine, right, objects: abs(
@@ -261,7 +512,10 @@ EXERCISES = (
     Exercise(
         name="best_cut", number="16.4", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="The score threshold with the best F1.",
+        task="best_cut(scores, right, objects): two lists, numbers without ties in any"
+             " order and True or False for each. Return the score that is the best"
+             " threshold by F1 = 2 TP / (shown + objects); a score that equals the"
+             " threshold is shown; of equally good ones the highest.",
         reference=best_cut, alternative=best_cut_2,
         wrong=(
             Wrong(cut_by_precision, "precision alone is happy with one right box; what"
@@ -271,6 +525,22 @@ EXERCISES = (
             Wrong(cut_lowest, "of equally good thresholds the highest is asked"),
             Wrong(cut_by_accuracy, "accuracy over detections does not know of the"
                   " objects that nobody found"),
+            Wrong(cut_value, "that is the best F1 itself; return its threshold"),
+            Wrong(cut_in_given_order, "you take the list as if it were sorted; the"
+                  " scores come in any order"),
+            Wrong(cut_of_found_objects, "N is `objects`, those that nobody found among"
+                  " them; you count the right detections"),
+            Wrong(cut_by_all_right, "TP are the right ones among those that are shown;"
+                  " you count all right ones"),
+            Wrong(cut_index, "that is its index; return the score"),
+            Wrong(cut_by_plain_mean, "F1 is no plain mean of precision and recall, it"
+                  " is their harmonic mean: 2 TP / (shown + N)"),
+            Wrong(cut_sorted_apart, "you sorted the scores without their verdicts; sort"
+                  " pairs"),
+            Wrong(cut_of_hundredths, "the threshold is to be one of the scores; try"
+                  " each of them"),
+            Wrong(cut_first_listed, "of equally good thresholds the highest is asked;"
+                  " yours is the one that stands first in the list"),
         ),
         hints=(
             "Try every score as the threshold. Which detections are shown then?",
@@ -284,6 +554,13 @@ EXERCISES = (
             (([0.9, 0.8, 0.7], [True, False, False], 2), 0.9),
             (([0.2, 0.6, 0.4], [False, True, True], 2), 0.4),
             (([0.9, 0.8, 0.7, 0.6], [True, False, False, True], 2), 0.9),
+            (([0.9, 0.6], [False, True], 1), 0.6),
+            (([0.9, 0.8, 0.7, 0.6, 0.5], [True, False, False, False, True], 2), 0.9),
+            # 2 * 3 / (4 + 4) is more than 2 * 2 / (2 + 4); 2 * 2 / 7 than 2 / 4.
+            (([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 4), 0.6),
+            (([0.9, 0.8, 0.7, 0.6], [True, False, False, True], 3), 0.6),
+            # 2 / (1 + 3) and 2 * 2 / (5 + 3) are equal, and the scores in no order.
+            (([0.3, 0.5, 0.9, 0.4, 0.35], [True, False, True, False, False], 3), 0.9),
         ),
     ),
 )  # fmt: skip

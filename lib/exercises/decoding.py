@@ -32,6 +32,14 @@ def hiding_overlap_linear() -> float:
     return next(o for o in range(100) if 0.9 * (1 - o / 100) < 0.3) / 100
 
 
+def hiding_overlap_not_squared() -> float:
+    return next(o for o in range(100) if 0.9 * math.exp(-2 * o / 100) < 0.3) / 100
+
+
+def hiding_overlap_of_one() -> float:
+    return next(o for o in range(100) if math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
+
+
 # --- 15.3 build
 
 
@@ -86,9 +94,87 @@ def greedy_sorted(iou, scores, threshold):
     return sorted(greedy(iou, scores, threshold))
 
 
+def greedy_at_equality(iou, scores, threshold):
+    """A box that overlaps by exactly the threshold goes."""
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] < threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def greedy_scores(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return [scores[i] for i in kept]
+
+
+def greedy_places_in_order(iou, scores, threshold):
+    """Counts along the sorted list instead of the given one."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    kept = []
+    for n in range(len(order)):
+        if all(iou[order[n]][order[m]] <= threshold for m in kept):
+            kept.append(n)
+    return kept
+
+
+def greedy_removed(iou, scores, threshold):
+    kept, removed = [], []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+        else:
+            removed.append(i)
+    return removed
+
+
+def greedy_against_last(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if not kept or iou[i][kept[-1]] <= threshold:
+            kept.append(i)
+    return kept
+
+
+def greedy_against_best(iou, scores, threshold):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return order[:1] + [i for i in order[1:] if iou[order[0]][i] <= threshold]
+
+
+def greedy_against_itself(iou, scores, threshold):
+    """Every box overlaps itself by 1."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    kept = list(order)
+    for i in order:
+        if i in kept:
+            kept = [j for j in kept if iou[i][j] <= threshold]
+    return kept
+
+
+def greedy_keeps_overlapping(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if not kept or all(iou[i][j] >= threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def greedy_sorts_scores_only(iou, scores, threshold):
+    """The table keeps the order that the scores had."""
+    ranked = sorted(scores, reverse=True)
+    kept = []
+    for n in range(len(ranked)):
+        if all(iou[n][m] <= threshold for m in kept):
+            kept.append(n)
+    return [scores.index(ranked[n]) for n in kept]
+
+
 def overlap_table(rng, size) -> tuple:
     """A symmetric table of overlaps, scores without ties, and a threshold."""
-    n = size + 1
+    n = 30 if size == 6 else size + 1
     iou = [[1.0] * n for _ in range(n)]
     for i in range(n):
         for j in range(i):
@@ -142,9 +228,60 @@ def vote_around_first(boxes, scores, iou):
     return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
 
 
+def vote_above_half(boxes, scores, iou):
+    near = iou[int(scores.argmax())] > 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_without_itself(boxes, scores, iou):
+    best = int(scores.argmax())
+    near = iou[best] >= 0.5
+    near[best] = False
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_by_overlap(boxes, scores, iou):
+    weight = iou[int(scores.argmax())]
+    near = weight >= 0.5
+    return (boxes[near] * weight[near][:, None]).sum(0) / weight[near].sum()
+
+
+def vote_by_score_and_overlap(boxes, scores, iou):
+    overlap = iou[int(scores.argmax())]
+    near = overlap >= 0.5
+    weight = scores[near] * overlap[near]
+    return (boxes[near] * weight[:, None]).sum(0) / weight.sum()
+
+
+def vote_best_only(boxes, scores, iou):
+    return boxes[scores.argmax()]
+
+
+def vote_divided_by_count(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).mean(0)
+
+
+def vote_far_boxes(boxes, scores, iou):
+    best = int(scores.argmax())
+    near = iou[best] < 0.5
+    near[best] = True
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_in_each_row(boxes, scores, iou):
+    weight = (iou >= 0.5) * scores
+    return weight @ boxes / weight.sum(1, keepdim=True)
+
+
+def vote_softmax(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return scores[near].softmax(0) @ boxes[near]
+
+
 def ballot(rng, size) -> tuple:
     """Boxes, scores without ties, and overlaps on both sides of a half."""
-    n = size + 2
+    n = 30 if size == 6 else size + 2
     corners = torch.tensor([[rng.randint(0, 30), rng.randint(0, 30)] for _ in range(n)])
     sides = torch.tensor([[rng.randint(5, 20), rng.randint(5, 20)] for _ in range(n)])
     boxes = torch.cat([corners, corners + sides], 1).float()
@@ -165,6 +302,7 @@ EXERCISES = (
         wrong=(
             Wrong(1, "the second box is removed; who is left to remove the third?"),
             Wrong(3, "the first two overlap by 7/13, more than a half"),
+            Wrong(0, "the best box always stays"),
         ),
         hints=(
             "Boxes are taken best score first. Work out the overlap of the second with"
@@ -183,6 +321,11 @@ EXERCISES = (
                   " the one in the chapter has an exponential"),
             Wrong(lambda: hiding_overlap() - 0.01, "one hundredth less still leaves the"
                   " score above 0.3"),
+            Wrong(lambda: hiding_overlap() + 0.01, "one hundredth less hides it, too"),
+            Wrong(lambda: 100 * hiding_overlap(), "an overlap lies between 0 and 1:"
+                  " divide by 100"),
+            Wrong(hiding_overlap_not_squared, "Eq. 15.4 squares the overlap"),
+            Wrong(hiding_overlap_of_one, "the box begins at 0.9, not at 1"),
         ),
         hints=(
             "The product of the score and Eq. 15.4 falls as the overlap grows: try"
@@ -192,7 +335,10 @@ EXERCISES = (
     ),
     Exercise(
         name="greedy", number="15.3", kind="build", minutes=15, difficulty=2, points=3,
-        task="NMS from a table of overlaps.",
+        task="greedy(iou, scores, threshold): NMS of boxes of one class. `iou` is a list"
+             " of lists, iou[i][j] the overlap of boxes i and j; `scores` a list without"
+             " ties. Return the list of the indices that stay, best score first; an"
+             " overlap of exactly the threshold removes nothing.",
         reference=greedy, alternative=greedy_2,
         wrong=(
             Wrong(greedy_in_order_given, "you take the boxes in the order of the list;"
@@ -203,6 +349,22 @@ EXERCISES = (
             Wrong(greedy_one_covered, "one box that it does not overlap is not enough:"
                   " no box that stayed may cover it"),
             Wrong(greedy_sorted, "the right boxes; but return them best score first"),
+            Wrong(greedy_at_equality, "an overlap of exactly the threshold is not above"
+                  " it: that box stays"),
+            Wrong(greedy_scores, "those are their scores; return the indices"),
+            Wrong(greedy_places_in_order, "you number the boxes along the sorted list;"
+                  " asked are their indices in the lists that were given"),
+            Wrong(greedy_removed, "those are the boxes that go; return those that stay"),
+            Wrong(greedy_against_last, "you compare with the last box that stayed only;"
+                  " any of them may cover it"),
+            Wrong(greedy_against_best, "you compare with the best box only; every box"
+                  " that stays removes others"),
+            Wrong(greedy_against_itself, "iou[i][i] is 1: a box removes itself. Keep it"
+                  " before you compare the others with it"),
+            Wrong(greedy_keeps_overlapping, "turned round: a box stays if it overlaps"
+                  " those that stayed by at most the threshold"),
+            Wrong(greedy_sorts_scores_only, "you sorted the scores, but rows and"
+                  " columns of `iou` stand in the old order: sort indices instead"),
         ),
         hints=(
             "Sort the indices by score, the highest first.",
@@ -219,6 +381,8 @@ EXERCISES = (
             (([[1.0, 0.5], [0.5, 1.0]], [0.2, 0.4], 0.5), [1, 0]),
         ),
         properties=(
+            Property("without boxes the list is empty",
+                     lambda mine, *args: len(mine([], [], 0.5)) == 0),
             Property(
                 "where nothing overlaps, every box stays",
                 lambda mine, iou, scores, threshold: len(
@@ -230,7 +394,9 @@ EXERCISES = (
     ),
     Exercise(
         name="vote", number="15.4", kind="build", minutes=15, difficulty=2, points=3,
-        task="The mean of the boxes that cover the best one, weighted by score.",
+        task="vote(boxes, scores, iou): boxes (N, 4), scores (N,) without ties, overlaps"
+             " (N, N). Return the mean, weighted by score, of all boxes that overlap the"
+             " best-scored one by 0.5 or more, itself included: one box, (4,).",
         reference=vote, alternative=vote_2,
         wrong=(
             Wrong(vote_unweighted, "all boxes count alike in your mean; a sure box"
@@ -243,6 +409,20 @@ EXERCISES = (
                   " that did not vote among them"),
             Wrong(vote_around_first, "you gather round box 0; the best score may stand"
                   " anywhere"),
+            Wrong(vote_above_half, "an overlap of exactly 0.5 is enough"),
+            Wrong(vote_without_itself, "the best box votes as well"),
+            Wrong(vote_by_overlap, "you weigh by the overlap; asked is the score"),
+            Wrong(vote_by_score_and_overlap, "the weight is the score alone; the"
+                  " overlap only decides who votes"),
+            Wrong(vote_best_only, "that is the best box as it was; the others have to"
+                  " vote"),
+            Wrong(vote_divided_by_count, "you divide by the number of boxes; a weighted"
+                  " mean is divided by the sum of its weights"),
+            Wrong(vote_far_boxes, "turned round: those with an overlap of 0.5 or more"
+                  " vote"),
+            Wrong(vote_in_each_row, "you let every box gather votes; asked is the row"
+                  " of the best box alone"),
+            Wrong(vote_softmax, "the scores are the weights, without an exponential"),
         ),
         hints=(
             "scores.argmax() says where the best box stands.",

@@ -1,5 +1,6 @@
 """Exercises and quiz of chapter 14: focal loss, Huber loss, normaliser."""
 
+import functools
 import math
 
 import torch
@@ -23,14 +24,21 @@ def shrunk() -> int:
 # --- 14.2 measure
 
 
-def positives_share(gamma=1.5, bias=None) -> float:
-    """Share of the class loss at the start that the objects' own questions bring."""
-    bias = detection_loss.prior_bias() if bias is None else bias
+@functools.cache
+def counted() -> tuple[int, int, int]:
+    """Positive anchors, anchors and objects of the eight scenes."""
     scenes = data.scenes("validation", 8)
     grid = anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))
     learned = [anchors.assign(grid, s.boxes, s.labels).labels for s in scenes]
     positives = sum(int((labels >= 0).sum()) for labels in learned)
-    questions = len(learned) * len(grid) * 10
+    return positives, len(learned) * len(grid), sum(len(s.boxes) for s in scenes)
+
+
+def positives_share(gamma=1.5, bias=None) -> float:
+    """Share of the class loss at the start that the objects' own questions bring."""
+    bias = detection_loss.prior_bias() if bias is None else bias
+    positives, judged, _ = counted()
+    questions = judged * 10
     logits, yes = torch.full((2,), bias), torch.tensor([True, False])
     own, other = detection_loss.focal_loss(logits, yes, gamma=gamma).tolist()
     own, other = positives * own, (questions - positives) * other
@@ -47,6 +55,22 @@ def positives_share_without_prior() -> float:
 
 def background_share() -> float:
     return 1 - positives_share()
+
+
+def one_question_an_anchor() -> float:
+    positives, judged, _ = counted()
+    logits = torch.full((2,), detection_loss.prior_bias())
+    losses = detection_loss.focal_loss(logits, torch.tensor([True, False])).tolist()
+    own, other = positives * losses[0], (judged - positives) * losses[1]
+    return own / (own + other)
+
+
+def one_anchor_an_object() -> float:
+    _, judged, objects = counted()
+    logits = torch.full((2,), detection_loss.prior_bias())
+    losses = detection_loss.focal_loss(logits, torch.tensor([True, False])).tolist()
+    own, other = objects * losses[0], (judged * 10 - objects) * losses[1]
+    return own / (own + other)
 
 
 # --- 14.3 build
@@ -92,13 +116,72 @@ def hard_mean(losses, positive, ratio):
     return torch.cat([losses[positive], worst]).mean()
 
 
+def hard_ratio_in_all(losses, positive, ratio):
+    """`ratio` negatives, however many positives there are."""
+    worst = losses[~positive].sort(descending=True).values[:ratio]
+    return losses[positive].sum() + worst.sum()
+
+
+def hard_negatives_only(losses, positive, ratio):
+    kept = ratio * max(int(positive.sum()), 1)
+    return losses[~positive].sort(descending=True).values[:kept].sum()
+
+
+def hard_as_many(losses, positive, ratio):
+    """As many negatives as positives."""
+    kept = max(int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return losses[positive].sum() + worst.sum()
+
+
+def hard_in_their_order(losses, positive, ratio):
+    kept = ratio * max(int(positive.sum()), 1)
+    return losses[positive].sum() + losses[~positive][:kept].sum()
+
+
+def hard_ratio_of_all_kept(losses, positive, ratio):
+    """`ratio` counts the positives as well."""
+    count = int(positive.sum())
+    kept = ratio * max(count, 1) - count
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return losses[positive].sum() + worst.sum()
+
+
+def hard_one_more(losses, positive, ratio):
+    """1 is added to the count always, not only where it is 0."""
+    kept = ratio * (int(positive.sum()) + 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return losses[positive].sum() + worst.sum()
+
+
+def hard_among_all(losses, positive, ratio):
+    """The worst of all anchors join the positives, which then count twice."""
+    kept = ratio * max(int(positive.sum()), 1)
+    return losses[positive].sum() + losses.sort(descending=True).values[:kept].sum()
+
+
+def hard_kept_losses(losses, positive, ratio):
+    kept = ratio * max(int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return torch.cat([losses[positive], worst])
+
+
+def hard_normalised(losses, positive, ratio):
+    count = max(int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[: ratio * count]
+    return (losses[positive].sum() + worst.sum()) / count
+
+
 def losses_of_anchors(rng, size):
-    """Losses of 12 anchors and more, a few of them positive, sometimes none."""
-    count = 12 + 2 * size
+    """Losses of 12 anchors and more, a few of them positive, sometimes none or all."""
+    count = 200 if size == 6 else 12 + 2 * size
     losses = tensor(rng, count, low=0.05, high=2.0)
     positive = torch.tensor([rng.random() < 0.15 for _ in range(count)])
-    if rng.random() < 0.25:
+    chance = rng.random()
+    if chance < 0.25:
         positive[:] = False
+    elif chance > 0.95:
+        positive[:] = True
     return losses, positive, rng.choice((1, 2, 3))
 
 
@@ -115,7 +198,8 @@ def quality_focal(logits, quality, beta):
 def quality_focal_2(logits, quality, beta):
     """With PyTorch's own cross entropy, which takes soft targets."""
     entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    return torch.exp(beta * torch.log((logits.sigmoid() - quality).abs())) * entropy
+    p = logits.sigmoid()
+    return torch.where(p > quality, p - quality, quality - p) ** beta * entropy
 
 
 def _soft_entropy(logits, quality):
@@ -147,13 +231,103 @@ def quality_squared(logits, quality, beta):
     return (quality - torch.sigmoid(logits)) ** 2 * _soft_entropy(logits, quality)
 
 
+def quality_log_of_sigmoid(logits, quality, beta):
+    """Infinite where the sigmoid is 0 or 1 in float32."""
+    p = torch.sigmoid(logits)
+    entropy = -quality * torch.log(p) - (1 - quality) * torch.log(1 - p)
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_cut_probability(logits, quality, beta):
+    p = torch.sigmoid(logits).clamp(1e-4, 1 - 1e-4)
+    entropy = -quality * torch.log(p) - (1 - quality) * torch.log(1 - p)
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_small_number_added(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    yes, no = torch.log(p + 1e-8), torch.log(1 - p + 1e-8)
+    return (quality - p).abs() ** beta * (-quality * yes - (1 - quality) * no)
+
+
+def quality_cross_entropy_of_p(logits, quality, beta):
+    """PyTorch's own, of a probability: it cuts its logarithms off at -100."""
+    p = torch.sigmoid(logits)
+    entropy = F.binary_cross_entropy(p, quality, reduction="none")
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_without_abs(logits, quality, beta):
+    """A negative number to the power of 1.5 is NaN; to that of 1 or 3, negative."""
+    p = torch.sigmoid(logits)
+    return (quality - p) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_without_abs_turned(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return (p - quality) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_yes_only(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return (quality - p).abs() ** beta * -quality * F.logsigmoid(logits)
+
+
+def quality_log_p_only(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return -((quality - p).abs() ** beta) * F.logsigmoid(logits)
+
+
+def quality_terms_swapped(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    entropy = -quality * F.logsigmoid(-logits) - (1 - quality) * F.logsigmoid(logits)
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_times_beta(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return (quality - p).abs() * beta * _soft_entropy(logits, quality)
+
+
+def quality_factor_on_yes(logits, quality, beta):
+    factor = (quality - torch.sigmoid(logits)).abs() ** beta
+    yes, no = -quality * F.logsigmoid(logits), -(1 - quality) * F.logsigmoid(-logits)
+    return factor * yes + no
+
+
+def quality_summed(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return ((quality - p).abs() ** beta * _soft_entropy(logits, quality)).sum()
+
+
+def quality_factor_detached(logits, quality, beta):
+    """As some detectors do; here all of the loss is asked for its gradient."""
+    factor = (quality - torch.sigmoid(logits)).abs() ** beta
+    return factor.detach() * _soft_entropy(logits, quality)
+
+
 def logits_and_quality(rng, size):
-    """Logits in -3 to 3; half of the qualities are 0, as those of background."""
+    """Logits in -3 to 3; half of the qualities are 0, as those of background.
+
+    The largest cases have logits of 30 and 200 too, where a sigmoid is 0 or 1, and a
+    dimension more.
+    """
     count = 4 + size
     quality = tensor(rng, count, low=0.05, high=0.95)
     background = torch.tensor([rng.random() < 0.5 for _ in range(count)])
     quality[background] = 0.0
-    return tensor(rng, count, low=-3, high=3), quality, rng.choice((1.0, 1.5, 2.0, 3.0))
+    logits, beta = tensor(rng, count, low=-3, high=3), rng.choice((1.0, 1.5, 2.0, 3.0))
+    if size == 6:
+        logits[:4] = torch.tensor([200.0, -200.0, 30.0, -200.0])
+        quality[:4] = torch.tensor([0.75, 0.75, 0.0, 0.0])
+        logits, quality = logits.reshape(2, -1), quality.reshape(2, -1)
+    return logits, quality, beta
+
+
+def at_large_logits(mine, logits, quality, beta) -> bool:
+    """p is 1: a quarter off, times (1 - 0.75) * 200. p is 0: 0.75 times 0.75 * 200."""
+    found = mine(torch.tensor([200.0, -200]), torch.tensor([0.75, 0.75]), 1.0)
+    return torch.allclose(found, torch.tensor([12.5, 112.5]))
 
 
 EXERCISES = (
@@ -168,6 +342,11 @@ EXERCISES = (
             Wrong(10_000, "that is gamma = 2"),
             Wrong(lambda: 0.99**-1.5, "the power is taken of 1 - p, what is missing to"
                   " a sure answer"),
+            Wrong(lambda: 0.01**1.5, "that is the factor; so many times smaller is 1"
+                  " over it"),
+            Wrong(4000, "alpha is the same with and without gamma"),
+            Wrong(10, "that is gamma = 0.5"),
+            Wrong(lambda: 1.5 / 0.01, "gamma is a power, not a factor"),
         ),
         hints=("The factor is (1 - p) to the gamma.", "0.01 to the 1.5 is 0.1 cubed."),
     ),
@@ -182,6 +361,12 @@ EXERCISES = (
             Wrong(positives_share_without_prior, "that is with logits of 0; begin at"
                   " detection_loss.prior_bias()"),
             Wrong(background_share, "that is the other part"),
+            Wrong(lambda: 100 * positives_share(), "a share lies between 0 and 1: divide"
+                  " by 100"),
+            Wrong(one_question_an_anchor, "a little too much: does every anchor answer"
+                  " for each of 10 classes, with gamma = 1.5 and alpha = 0.25?"),
+            Wrong(one_anchor_an_object, "these are the objects; each has several"
+                  " positive anchors"),
         ),
         hints=(
             "At the start all logits are equal, so two numbers are enough: the loss of"
@@ -195,7 +380,10 @@ EXERCISES = (
     Exercise(
         name="hard_examples", number="14.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Online hard example mining: positives, and the worst negatives only.",
+        task="hard_examples(losses, positive, ratio): of losses (A,) those of all"
+             " positive anchors, (A,) true or false, and of the worst negatives, `ratio`"
+             " times as many; `ratio` of them without any positive. Return their sum, a"
+             " tensor with one number, through which gradients pass.",
         reference=hard_examples, alternative=hard_examples_2,
         wrong=(
             Wrong(hard_all, "you keep every negative; most of them are easy, and they"
@@ -206,6 +394,23 @@ EXERCISES = (
             Wrong(hard_nothing_without_objects, "a picture without objects gives 0: its"
                   " false alarms are never punished"),
             Wrong(hard_mean, "a sum is asked; the normaliser comes later"),
+            Wrong(hard_ratio_in_all, "you keep `ratio` negatives in all; asked are"
+                  " `ratio` for each positive"),
+            Wrong(hard_negatives_only, "the positives are missing: all of them are"
+                  " kept"),
+            Wrong(hard_as_many, "you keep as many negatives as positives; `ratio` times"
+                  " as many are asked"),
+            Wrong(hard_in_their_order, "you keep the first negatives; sort them, the"
+                  " largest losses are the worst"),
+            Wrong(hard_ratio_of_all_kept, "`ratio` counts negatives for each positive;"
+                  " you subtract the positives from them"),
+            Wrong(hard_one_more, "you add 1 to the count of positives always; only a"
+                  " count of 0 becomes 1"),
+            Wrong(hard_among_all, "you take the worst of all anchors; positives among"
+                  " them then count twice"),
+            Wrong(hard_kept_losses, "those are the losses that are kept; return their"
+                  " sum"),
+            Wrong(hard_normalised, "you divide by the positives; only the sum is asked"),
         ),
         hints=(
             "losses[positive] and losses[~positive] are two tensors.",
@@ -233,7 +438,10 @@ EXERCISES = (
     Exercise(
         name="quality_focal", number="14.4", kind="build", minutes=20, difficulty=3,
         points=4,
-        task="Quality focal loss: the target of a class is the IoU of the box.",
+        task="quality_focal(logits, quality, beta): abs(quality - p) ** beta times the"
+             " cross entropy with the soft target `quality`, p the sigmoid of a logit."
+             " One number for each logit, of any shape; right at logits of 200 too, and"
+             " gradients pass.",
         reference=quality_focal, alternative=quality_focal_2,
         wrong=(
             Wrong(quality_unfocused, "that is the cross entropy with a soft target; the"
@@ -245,6 +453,33 @@ EXERCISES = (
             Wrong(quality_logits, "the distance is between two probabilities; a logit"
                   " is none yet"),
             Wrong(quality_squared, "you square, whatever beta is"),
+            Wrong(quality_log_of_sigmoid, "at a logit of 200 the sigmoid is 1, and 1 - p"
+                  " is 0: its log is infinite. F.logsigmoid works on the logit"),
+            Wrong(quality_cut_probability, "p is cut off, so a logit of -200 costs as"
+                  " much as one of -9, and has no gradient; F.logsigmoid works on the"
+                  " logit"),
+            Wrong(quality_small_number_added, "a small number inside the log cuts the"
+                  " loss off at large logits, and its gradient; F.logsigmoid works on"
+                  " the logit"),
+            Wrong(quality_cross_entropy_of_p, "binary_cross_entropy of a probability"
+                  " cuts its logs off at -100; the one with_logits does not"),
+            Wrong(quality_without_abs, "quality - p is negative where the answer is too"
+                  " high: a distance needs abs(), and a negative number to the power"
+                  " of 1.5 is NaN"),
+            Wrong(quality_without_abs_turned, "p - quality is negative where the answer"
+                  " is too low: a distance needs abs(), and a negative number to the"
+                  " power of 1.5 is NaN"),
+            Wrong(quality_yes_only, "that is the yes part of the cross entropy; (1 - q)"
+                  " log(1 - p) is missing, and background costs nothing"),
+            Wrong(quality_log_p_only, "-log p is the cross entropy of a target of 1;"
+                  " the target is the quality: -q log p - (1 - q) log(1 - p)"),
+            Wrong(quality_terms_swapped, "q belongs to log p, and 1 - q to log(1 - p)"),
+            Wrong(quality_times_beta, "beta is the power of the distance, not a factor"),
+            Wrong(quality_factor_on_yes, "the factor multiplies both parts of the cross"
+                  " entropy"),
+            Wrong(quality_summed, "one number for each logit is asked, not their sum"),
+            Wrong(quality_factor_detached, "the gradient has to pass through the factor"
+                  " too: no detach"),
         ),
         hints=(
             "Cross entropy with a soft target q: -q log p - (1 - q) log(1 - p).",
@@ -259,6 +494,8 @@ EXERCISES = (
              torch.tensor([0.25 * math.log(2)])),
         ),
         properties=(
+            Property("at logits of 200 and -200, q = 0.75 and beta = 1 cost 12.5 and"
+                     " 112.5", at_large_logits),
             Property(
                 "an answer that equals the quality costs nothing",
                 lambda mine, logits, quality, beta: torch.allclose(

@@ -34,6 +34,18 @@ def logits_of_places() -> int:
     return logits() // 9
 
 
+def logits_and_codes() -> int:
+    return logits(classes=90 + 4)
+
+
+def logits_of_level_three() -> int:
+    return 80**2 * 9 * 90
+
+
+def logits_without_level_seven() -> int:
+    return logits() - 5**2 * 9 * 90
+
+
 # --- 13.2 measure
 
 
@@ -58,6 +70,16 @@ def biases_stay() -> int:
 
 def with_background() -> int:
     return digits() + 9 * (64 + 1)
+
+
+def one_class_less() -> int:
+    return digits() - 9 * (64 + 1)
+
+
+@functools.cache
+def digits_in_d1() -> int:
+    with torch.device("meta"):
+        return profiling.parameters(efficientdet.efficientdet("d1", num_classes=10))
 
 
 # --- 13.3 build
@@ -119,17 +141,89 @@ def fold_chained(weight, bias, norms, eps):
     return found
 
 
+def fold_eps_outside(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / (variance.sqrt() + eps)
+        folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_without_eps(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / variance.sqrt()
+        folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_bias_not_scaled(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], bias - mean + shift))
+    return folded
+
+
+def fold_mean_not_scaled(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], bias * factor - mean + shift))
+    return folded
+
+
+def fold_without_mean(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], bias * factor + shift))
+    return folded
+
+
+def fold_without_shift(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], (bias - mean) * factor))
+    return folded
+
+
+def fold_without_gain(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = 1 / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_shift_and_mean_swapped(weight, bias, norms, eps):
+    folded = []
+    for gain, mean, shift, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_last_only(weight, bias, norms, eps):
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded = [(weight * factor[:, None], (bias - mean) * factor + shift)]
+    return folded
+
+
 def fold_case(rng, size):
-    """A square 1x1 convolution and the norms of a few levels."""
+    """A 1x1 convolution, square or not, and the norms of one to five levels."""
     width = 1 + size
+    columns = width if rng.random() < 0.5 else rng.randint(1, 3 + size)
     norms = [
         (
             tensor(rng, width, low=0.5, high=2.0), tensor(rng, width),
             tensor(rng, width), tensor(rng, width, low=0.2, high=2.0),
         )
-        for _ in range(rng.randint(2, 4))
+        for _ in range(rng.randint(1, 5))
     ]  # fmt: skip
-    weight, bias = tensor(rng, width, width), tensor(rng, width)
+    weight, bias = tensor(rng, width, columns), tensor(rng, width)
     return weight, bias, norms, rng.choice((0.01, 0.05, 0.1))
 
 
@@ -194,7 +288,73 @@ def in_order(names):
     return sorted(repeat_first(names))
 
 
+def every_pair_of_numbers(names):
+    """Any two numbers in a row are swapped, and all of these get `.bn`."""
+    import re
+
+    pattern = re.compile(r"\.(\d+)\.(\d+)\.")
+    return [pattern.sub(r".\2.\1.bn.", name) for name in names]
+
+
+def class_head_only(names):
+    found = []
+    for name in names:
+        if name.startswith("class_net.bn_rep"):
+            net, part, level, repeat, leaf = name.split(".")
+            name = f"{net}.{part}.{repeat}.{level}.bn.{leaf}"
+        found.append(name)
+    return found
+
+
+def others_left_out(names):
+    found = []
+    for name in names:
+        if ".bn_rep." in name:
+            net, part, level, repeat, leaf = name.split(".")
+            found.append(f"{net}.{part}.{repeat}.{level}.bn.{leaf}")
+    return found
+
+
+def bn_before_the_numbers(names):
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            net, part, level, repeat, leaf = parts
+            name = f"{net}.{part}.bn.{repeat}.{level}.{leaf}"
+        found.append(name)
+    return found
+
+
+def bn_at_the_end(names):
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            parts[2], parts[3] = parts[3], parts[2]
+            name = ".".join(parts) + ".bn"
+        found.append(name)
+    return found
+
+
+def single_digits(names):
+    """The numbers by their places in the text."""
+    found = []
+    for name in names:
+        if "bn_rep." in name:
+            at = name.index("bn_rep.") + 7
+            level, repeat, leaf = name[at], name[at + 2], name[at + 4 :]
+            name = f"{name[:at]}{repeat}.{level}.bn.{leaf}"
+        found.append(name)
+    return found
+
+
+def dictionary_of_names(names):
+    return dict(zip(names, repeat_first(names), strict=True))
+
+
 LEAVES = ("weight", "bias", "running_mean", "running_var")
+NUMBERS = (0, 1, 2, 3, 4, 5, 10, 12)  # nothing says that a number has one digit
 
 
 def names_case(rng, size):
@@ -202,7 +362,7 @@ def names_case(rng, size):
     drawn = []
     for _ in range(3 + size):
         net, leaf = rng.choice(("class_net", "box_net")), rng.choice(LEAVES)
-        level, repeat = rng.sample(range(6), 2)
+        level, repeat = rng.choice(NUMBERS), rng.choice(NUMBERS)
         drawn.append(f"{net}.bn_rep.{level}.{repeat}.{leaf}")
     first, last = rng.sample(range(1, 6), 2)
     drawn.append(f"backbone.blocks.{first}.{last}.bn1.weight")
@@ -263,6 +423,56 @@ def sign_turned(sizes, prior):
     return {name: -bias for name, bias in first_biases(sizes, prior).items()}
 
 
+def reset_for_boxes_only(sizes, prior):
+    """Put right for the layers in the order that the cell shows."""
+    biases, value = {}, 0.0
+    for name, outputs in sizes.items():
+        if name == "class.predict":
+            value = -math.log((1 - prior) / prior)
+        if name == "box.predict":
+            value = 0.0
+        biases[name] = torch.full((outputs,), value)
+    return biases
+
+
+def one_number_a_layer(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.tensor([value if name == "class.predict" else 0.0])
+        for name in sizes
+    }
+
+
+def all_zeros(sizes, prior):
+    return {name: torch.zeros(outputs) for name, outputs in sizes.items()}
+
+
+def only_that_layer(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), value)
+        for name, outputs in sizes.items()
+        if name == "class.predict"
+    }
+
+
+def boxes_get_it(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), value if name == "box.predict" else 0.0)
+        for name, outputs in sizes.items()
+    }
+
+
+def prior_over_rest(sizes, prior):
+    return {
+        name: torch.full(
+            (outputs,), prior / (1 - prior) if name == "class.predict" else 0.0
+        )
+        for name, outputs in sizes.items()
+    }
+
+
 def prior_itself(sizes, prior):
     found = first_biases(sizes, prior)
     return {k: torch.full_like(v, prior) if v.any() else v for k, v in found.items()}
@@ -295,6 +505,10 @@ EXERCISES = (
             Wrong(logits_with_background, "there is no logit for the background: it is"
                   " what is left if all 90 are small"),
             Wrong(logits_of_places, "you have one anchor a place; there are nine"),
+            Wrong(logits_and_codes, "the four numbers of a box are codes, not logits:"
+                  " asked are those of the classes"),
+            Wrong(logits_of_level_three, "that is P3 alone; P4 to P7 follow"),
+            Wrong(logits_without_level_seven, "P7 is missing: 5 places a side"),
         ),
         hints=(
             "The sides of P3 to P7 are 80, 40, 20, 10 and 5.",
@@ -312,6 +526,8 @@ EXERCISES = (
                   " nine"),
             Wrong(biases_stay, "an output that goes takes its bias along"),
             Wrong(with_background, "ten classes are ten: no output for the background"),
+            Wrong(one_class_less, "that is for nine classes"),
+            Wrong(digits_in_d1, "that is D1; asked is D0"),
         ),
         hints=(
             "efficientdet.efficientdet takes num_classes.",
@@ -321,7 +537,9 @@ EXERCISES = (
     Exercise(
         name="fold_levels", number="13.3", kind="build", minutes=20, difficulty=2,
         points=3,
-        task="One 1x1 convolution and L norms into L convolutions without norm.",
+        task="fold_levels(weight, bias, norms, eps): one 1x1 convolution, (O, I) and"
+             " (O,), and a list of L norms (gain, shift, mean, variance), each (O,),"
+             " into a list of L pairs (weight, bias) that need no norm.",
         reference=fold_levels, alternative=fold_levels_2,
         wrong=(
             Wrong(fold_without_bias, "the convolution's own bias is lost: the norm"
@@ -333,6 +551,21 @@ EXERCISES = (
             Wrong(fold_first_level, "every level got the norm of the first one"),
             Wrong(fold_chained, "the second level is folded into the first one's"
                   " result; each has to start from the shared filter"),
+            Wrong(fold_eps_outside, "eps belongs under the root: sqrt(variance + eps)"),
+            Wrong(fold_without_eps, "eps is missing: sqrt(variance + eps); a variance"
+                  " of 0 would divide by 0"),
+            Wrong(fold_bias_not_scaled, "the weight is scaled and the bias is not: the"
+                  " norm multiplies both"),
+            Wrong(fold_mean_not_scaled, "the mean is subtracted before the norm scales,"
+                  " so the factor multiplies it too"),
+            Wrong(fold_without_mean, "the norm also subtracts its mean, from the bias"),
+            Wrong(fold_without_shift, "the norm's shift is missing in the bias"),
+            Wrong(fold_without_gain, "the norm multiplies by its gain; yours only"
+                  " divides by the root"),
+            Wrong(fold_shift_and_mean_swapped, "a norm comes as (gain, shift, mean,"
+                  " variance); you took the second for the mean"),
+            Wrong(fold_last_only, "a list with one pair for each level is asked; yours"
+                  " holds the last level's"),
         ),
         hints=(
             "Write the norm of W x + b down, and sort what multiplies x from the rest.",
@@ -367,7 +600,9 @@ EXERCISES = (
     Exercise(
         name="repeat_first", number="13.4", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Names of a head that counts levels first, turned into published ones.",
+        task="repeat_first(names): a list of tensors' names, in which a head's norm is"
+             " class_net.bn_rep.LEVEL.REPEAT.leaf or box_net..., into the list of the"
+             " published names, bn_rep.REPEAT.LEVEL.bn.leaf; other names stay.",
         reference=repeat_first, alternative=repeat_first_2,
         wrong=(
             Wrong(only_bn, "every name exists now, and most tensors go to another"
@@ -376,6 +611,18 @@ EXERCISES = (
             Wrong(swap_everywhere, "you changed names of the backbone as well; only"
                   " bn_rep counts levels"),
             Wrong(in_order, "the names are right; give them in the order they came"),
+            Wrong(every_pair_of_numbers, "a name without bn_rep was changed: it has two"
+                  " numbers in a row as well, and has to stay"),
+            Wrong(class_head_only, "box_net has the same norms; its names stayed"),
+            Wrong(others_left_out, "names without bn_rep have to come out too, as they"
+                  " are"),
+            Wrong(bn_before_the_numbers, ".bn stands behind the two numbers, before the"
+                  " leaf"),
+            Wrong(bn_at_the_end, ".bn stands between the numbers and the leaf, not at"
+                  " the end"),
+            Wrong(single_digits, "a number may have two digits: split at the points"),
+            Wrong(dictionary_of_names, "a list of the new names is asked, not a"
+                  " dictionary"),
         ),
         hints=(
             'name.split(".") gives the parts; the second one says bn_rep or not.',
@@ -389,6 +636,7 @@ EXERCISES = (
             ),
         ),
         properties=(
+            Property("no names give no names", lambda mine, names: mine([]) == []),
             Property(
                 "as many different names come out as went in",
                 lambda mine, names: len(set(mine(names))) == len(set(names)),
@@ -398,7 +646,9 @@ EXERCISES = (
     Exercise(
         name="first_biases", number="13.5", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Repair the first biases of two heads.",
+        task="first_biases(sizes, prior): `sizes` maps names of layers, in any order,"
+             " to numbers of outputs; a dictionary from each name to its float32 tensor"
+             " of first biases: the logit of the prior for class.predict, else zeros.",
         reference=first_biases, alternative=first_biases_2,
         wrong=(
             Wrong(sticky, "once it is set, the value stays set: whatever layer comes"
@@ -409,6 +659,17 @@ EXERCISES = (
                   " away: box.predict starts at 0"),
             Wrong(sign_turned, "the sign is turned: now every anchor is sure of every"
                   " class"),
+            Wrong(reset_for_boxes_only, "that is right for one order of the layers:"
+                  " whatever stands between class.predict and box.predict still gets"
+                  " the value"),
+            Wrong(one_number_a_layer, "a layer has one bias for each output"),
+            Wrong(all_zeros, "class.predict has to start at the logit of the prior"),
+            Wrong(only_that_layer, "every layer has to be in the dictionary, the others"
+                  " with zeros"),
+            Wrong(boxes_get_it, "box.predict starts at 0; the prior is that of the"
+                  " classes"),
+            Wrong(prior_over_rest, "the logarithm is missing: the logit is"
+                  " ln(prior / (1 - prior))"),
             Wrong(prior_itself, "that is the probability; the bias is its logit"),
             Wrong(log_prior, "ln(prior) is near, but the sigmoid of it is not the"
                   " prior: the logit is ln(prior / (1 - prior))"),

@@ -1,5 +1,7 @@
 """Exercises and quiz of chapter 17: masks, schedules, and what a zero is worth."""
 
+import math
+
 import torch
 
 from lib.compression import sparsity
@@ -53,10 +55,99 @@ def csr_product_2(values, columns, starts, x):
 
 
 def csr_product_by_place(values, columns, starts, x):
+    """Fails as soon as there are more values than entries of x."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[k]
+        out.append(total)
+    return out
+
+
+def csr_product_by_place_in_row(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for j, k in enumerate(range(starts[i], starts[i + 1])):
+            total += values[k] * x[j]
+        out.append(total)
+    return out
+
+
+def csr_product_by_row(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[i]
+        out.append(total)
+    return out
+
+
+def csr_product_running_total(values, columns, starts, x):
+    out, total = [], 0.0
+    for i in range(len(starts) - 1):
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_row_sums(values, columns, starts, x):
     return [
-        float(sum(values[k] * x[k % len(x)] for k in range(a, b)))
-        for a, b in zip(starts[:-1], starts[1:], strict=True)
+        float(sum(values[a:b])) for a, b in zip(starts[:-1], starts[1:], strict=True)
     ]
+
+
+def csr_product_last_lost(values, columns, starts, x):
+    """The last value of each row is left out."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1] - 1):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_last_row_lost(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 2):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_counted_from_one(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[columns[k] - 1]
+        out.append(total)
+    return out
+
+
+def csr_product_starts_are_counts(values, columns, starts, x):
+    """Takes `starts` for the number of values of each row."""
+    out, k = [], 0
+    for count in starts[1:]:
+        pairs = zip(values[k : k + count], columns[k : k + count], strict=True)
+        out.append(float(sum(v * x[c] for v, c in pairs)))
+        k += count
+    return out
+
+
+def csr_product_last_kept(values, columns, starts, x):
+    """= where += is meant."""
+    out = [0.0] * (len(starts) - 1)
+    for i in range(len(starts) - 1):
+        for k in range(starts[i], starts[i + 1]):
+            out[i] = values[k] * x[columns[k]]
+    return out
 
 
 def csr_product_no_empty_rows(values, columns, starts, x):
@@ -77,20 +168,26 @@ def csr_product_one_too_many(values, columns, starts, x):
 
 
 def csr_product_transposed(values, columns, starts, x):
-    out = [0.0] * (len(starts) - 1)
+    """Fails if there are more rows than columns."""
+    out = [0.0] * len(x)
     for i in range(len(starts) - 1):
         for k in range(starts[i], starts[i + 1]):
-            out[columns[k] % len(out)] += values[k] * x[i % len(x)]
+            out[columns[k]] += values[k] * x[i]
     return out
 
 
 def csr_case(rng, size) -> tuple:
-    """A matrix with an empty row now and then, as CSR, and a vector."""
-    rows, width = size + 1, size + 2
+    """A matrix with an empty row now and then, as CSR, and a vector.
+
+    Wider than high, square or higher than wide; the largest are sparse and large.
+    """
+    rows, width = rng.randint(1, size + 2), rng.randint(1, size + 3)
+    if size == 6:
+        rows, width = 20, rng.choice((20, 40))
     values, columns, starts = [], [], [0]
     for _ in range(rows):
         for column in range(width):
-            if rng.random() < 0.4:
+            if rng.random() < (0.1 if size == 6 else 0.4):
                 values.append(rng.randint(1, 9) * rng.choice((-0.5, 0.5)))
                 columns.append(column)
         starts.append(len(values))
@@ -142,21 +239,105 @@ def lamp_sorted(weight):
 
 
 def lamp_without_itself(weight):
+    """Infinite for the largest."""
     squares = weight.flatten() ** 2
-    order = squares.argsort(descending=True)
-    sums = squares[order].cumsum(0)
-    scores = torch.empty_like(squares)
-    scores[order] = squares[order] / torch.cat([sums[:1], sums[:-1]])
+    scores = [s / squares[squares > s].sum() for s in squares]
+    return torch.stack(scores).view(weight.shape)
+
+
+def lamp_row_by_row(weight):
+    """The sums run along the last dimension, that of a row."""
+    squares = weight**2
+    order = squares.argsort(-1, descending=True)
+    sums = squares.gather(-1, order).cumsum(-1)
+    return squares / torch.empty_like(sums).scatter(-1, order, sums)
+
+
+def lamp_filter_by_filter(weight):
+    squares = weight.reshape(len(weight), -1) ** 2
+    order = squares.argsort(1, descending=True)
+    sums = squares.gather(1, order).cumsum(1)
+    scores = squares / torch.empty_like(sums).scatter(1, order, sums)
     return scores.view(weight.shape)
 
 
+def lamp_two_dimensions_only(weight):
+    """Fails in one dimension; in four it compares a filter's taps, tap by tap."""
+    squares, scores = weight**2, torch.empty_like(weight)
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            larger = squares[squares >= squares[i, j]]
+            scores[i, j] = squares[i, j] / larger.sum()
+    return scores
+
+
+def lamp_looked_up(weight):
+    """scores[order], where scores[order] = ... is meant."""
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = squares[order] / squares[order].cumsum(0)
+    return scores[order].view(weight.shape)
+
+
+def lamp_flat(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order] / squares[order].cumsum(0)
+    return scores
+
+
+def lamp_by_signed_order(weight):
+    """The largest weight, not the largest magnitude, comes first."""
+    flat = weight.flatten()
+    order = flat.argsort(descending=True)
+    scores = torch.empty_like(flat)
+    scores[order] = flat[order] ** 2 / (flat[order] ** 2).cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_sum_squared(weight):
+    """The square of the sum, where the sum of the squares is meant."""
+    sizes = weight.abs().flatten()
+    order = sizes.argsort(descending=True)
+    scores = torch.empty_like(sizes)
+    scores[order] = sizes[order] ** 2 / sizes[order].cumsum(0) ** 2
+    return scores.view(weight.shape)
+
+
+def lamp_signed(weight):
+    flat = weight.flatten()
+    order = flat.abs().argsort(descending=True)
+    scores = torch.empty_like(flat)
+    scores[order] = flat[order] / flat[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_root(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = (squares[order] / squares[order].cumsum(0)).sqrt()
+    return scores.view(weight.shape)
+
+
+def lamp_over_largest(weight):
+    return weight**2 / (weight**2).max()
+
+
 def distinct(rng, size) -> tuple:
-    """Weights of two dimensions whose magnitudes all differ."""
-    rows, columns = size + 1, size + 2
-    ranks = list(range(1, rows * columns + 1))
+    """Weights of one to four dimensions whose magnitudes all differ, some large."""
+    shape = (
+        (size + 1, size + 2),
+        (rng.randint(1, 8),),
+        (rng.randint(1, 3), rng.randint(2, 4), 3, 3),
+        (size + 2, rng.randint(1, size)),
+    )[rng.randrange(4)]
+    ranks = list(range(1, math.prod(shape) + 1))
     rng.shuffle(ranks)
-    numbers = [rng.choice((-0.1, 0.1)) * rank for rank in ranks]
-    return (torch.tensor(numbers).view(rows, columns),)
+    scale = rng.choice((0.1, 0.1, 0.1, 1000.0))
+    numbers = [rng.choice((-scale, scale)) * rank for rank in ranks]
+    return (torch.tensor(numbers).view(shape),)
 
 
 EXERCISES = (
@@ -170,6 +351,9 @@ EXERCISES = (
                   " at first"),
             Wrong(0.1125, "that is what is left to do: an eighth of 0.9"),
             Wrong(0.675, "that is a square; the schedule has a cube"),
+            Wrong(0.875, "that is the share of the way; the way goes to 0.9"),
+            Wrong(lambda: 0.9 * (1 - 0.5**4), "that is the fourth power; the schedule"
+                  " has a cube"),
             Wrong(lambda: 100 * halfway(), "a share lies between 0 and 1: divide by"
                   " 100"),
         ),
@@ -192,6 +376,10 @@ EXERCISES = (
                   " the row starts come on top"),
             Wrong(lambda: 100 * cheaper_from(), "a share lies between 0 and 1: divide"
                   " by 100"),
+            Wrong(lambda: cheaper_from() + 0.01, "one hundredth less is smaller than"
+                  " dense already"),
+            Wrong(0.19, "that is the share that is left; give the share of zeros"),
+            Wrong(0.5, "a pair has one byte and a column of four: five bytes for one"),
         ),
         hints=(
             "A pair is now 1 + 4 bytes, and there are 129 row starts of 4 bytes.",
@@ -201,7 +389,9 @@ EXERCISES = (
     Exercise(
         name="csr_product", number="17.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="A CSR matrix times a vector.",
+        task="csr_product(values, columns, starts, x): a CSR matrix times the vector x."
+             " All four are lists; row i owns the values from starts[i] up to, and not"
+             " including, starts[i + 1]. Return a list of floats, one for each row.",
         reference=csr_product, alternative=csr_product_2,
         wrong=(
             Wrong(csr_product_by_place, "you take x in the order of the values; the"
@@ -214,6 +404,23 @@ EXERCISES = (
                   " one value of the next row as well"),
             Wrong(csr_product_transposed, "you multiply by the transposed matrix: sums"
                   " run over the columns of a row"),
+            Wrong(csr_product_by_place_in_row, "you number the values of a row 0, 1, 2;"
+                  " where each stands in its row is in `columns`"),
+            Wrong(csr_product_by_row, "you take the entry of x of the row; a value"
+                  " meets the entry of its column"),
+            Wrong(csr_product_running_total, "the total goes on from row to row; each"
+                  " row begins again at 0.0"),
+            Wrong(csr_product_row_sums, "those are the sums of the rows; each value is"
+                  " to be multiplied by its entry of x"),
+            Wrong(csr_product_last_lost, "the last value of each row is missing: range"
+                  " leaves its end out by itself"),
+            Wrong(csr_product_last_row_lost, "the last row is missing: `starts` has one"
+                  " entry more than there are rows"),
+            Wrong(csr_product_counted_from_one, "columns count from 0 already"),
+            Wrong(csr_product_starts_are_counts, "`starts` says where rows begin, not"
+                  " how many values they have"),
+            Wrong(csr_product_last_kept, "a row keeps only its last product: add them"
+                  " up, +="),
         ),
         hints=(
             "Row i owns the values from starts[i] up to, not including, starts[i + 1].",
@@ -225,6 +432,9 @@ EXERCISES = (
             (([2.0, 3.0, 5.0], [0, 2, 1], [0, 2, 2, 3], [1.0, 10.0, 100.0]),
              [302.0, 0.0, 50.0]),
             (([4.0], [1], [0, 0, 1], [7.0, 0.5]), [0.0, 2.0]),
+            # Two columns, three rows, two values each in the first two: 8, 7 and 9.
+            (([2.0, 3.0, 5.0, 1.0, 3.0], [0, 1, 0, 1, 1], [0, 2, 4, 5], [1.0, 2.0]),
+             [8.0, 7.0, 6.0]),
         ),
         properties=(
             Property(
@@ -235,7 +445,9 @@ EXERCISES = (
     ),
     Exercise(
         name="lamp", number="17.4", kind="build", minutes=20, difficulty=3, points=4,
-        task="Each squared weight over the squares of all that are at least as large.",
+        task="lamp(weight): for a tensor of any shape, without ties, each weight's"
+             " square over the sum of the squares of all weights that are at least as"
+             " large, itself included; a tensor of the same shape.",
         reference=lamp, alternative=lamp_2,
         wrong=(
             Wrong(lamp_not_squared, "magnitudes, not squares"),
@@ -245,7 +457,25 @@ EXERCISES = (
                   " over the larger ones, so that the largest weight scores 1"),
             Wrong(lamp_sorted, "the right numbers in falling order; put each back where"
                   " its weight stands"),
-            Wrong(lamp_without_itself, "a weight belongs to its own sum"),
+            Wrong(lamp_without_itself, "a weight belongs to its own sum: without it the"
+                  " largest divides by 0"),
+            Wrong(lamp_row_by_row, "you go row by row, along the last dimension; the sum"
+                  " runs over all weights of the layer"),
+            Wrong(lamp_filter_by_filter, "you go filter by filter; the sum runs over all"
+                  " weights of the layer"),
+            Wrong(lamp_two_dimensions_only, "right for a matrix; a convolution's weights"
+                  " have four dimensions, a bias has one: flatten first"),
+            Wrong(lamp_looked_up, "scores[order] looks the scores up; scores[order] ="
+                  " ... puts each back where its weight stands"),
+            Wrong(lamp_flat, "the right scores; give them the shape of the weights"),
+            Wrong(lamp_by_signed_order, "you sort by the signed weights; it is the"
+                  " magnitude, or the square, that counts"),
+            Wrong(lamp_sum_squared, "you divide by the square of a sum; asked is the"
+                  " sum of the squares"),
+            Wrong(lamp_signed, "weights with their signs, not their squares"),
+            Wrong(lamp_root, "without a root: square over sum of squares"),
+            Wrong(lamp_over_largest, "you divide by the largest square; the sum runs"
+                  " over all that are at least as large"),
         ),
         hints=(
             "Flatten, square, then argsort(descending=True): the largest first.",
@@ -257,6 +487,8 @@ EXERCISES = (
             # Squares 1, 4, 9, 16: 16/16, 9/25, 4/29, 1/30.
             ((torch.tensor([[1.0, -2.0], [3.0, -4.0]]),),
              torch.tensor([[1 / 30, 4 / 29], [9 / 25, 1.0]])),
+            ((torch.tensor([[3.0, -4.0], [-2.0, 1.0]]),),
+             torch.tensor([[9 / 25, 1.0], [4 / 29, 1 / 30]])),
         ),
         properties=(
             Property(
