@@ -616,7 +616,8 @@ check("anchors.forced_only", answer)
 # By hand: two squares of 10, the second 20 to the right.
 # IoU 0; the frame is $30 \cdot 10$, of which 100 are empty: $-1/3$.
 #
-# Write `giou(a, b)` for boxes (N, 4) in xyxy: row $i$ of `a` with row $i$ of `b`, N numbers.
+# Write `giou(a, b)` for boxes (N, 4) in xyxy: row $i$ of `a` with row $i$ of `b`, a tensor of N numbers.
+# (Not every row with every row, as `box_iou` does.)
 # Gradients have to pass.
 
 
@@ -638,7 +639,7 @@ check("anchors.giou", giou)
 # `shapes` those of K anchors.
 # Each object joins the shape with which it has the highest IoU, both laid with their middles on one point.
 # Each shape becomes the mean of the objects that joined it; a shape that nobody joined stays as it was.
-# Return the new (K, 2).
+# Return the new shapes, a tensor (K, 2); leave `shapes` as it is.
 # By hand: objects (10, 20), (12, 24), (40, 20) and shapes (10, 20), (40, 30) give (11, 22), (40, 20).
 #
 # Then try it: the sides of all digits, nine shapes, twenty rounds.

@@ -680,7 +680,7 @@ check("efficientdet.digits", answer)
 # A shared filter with five norms then becomes five filters.
 # Write `fold_levels(weight, bias, norms, eps)`: `weight` (O, I) and `bias` (O,) are those of a 1x1 convolution,
 # `norms` is a list with one (gain, shift, mean, variance) for each level, all (O,).
-# Return a list of (weight, bias), one for each level.
+# Return a list of pairs (weight, bias), one for each level, of the same shapes as those of the convolution.
 #
 # By hand, one channel: weight 2, bias 5, gain 3, shift 1, mean 4, variance 3, eps 1.
 # The norm divides by $\sqrt{3 + 1} = 2$, so its factor is $3/2$: weight 3, bias $(5 - 4) \cdot 1.5 + 1 = 2.5$.
@@ -705,7 +705,8 @@ check("efficientdet.fold_levels", fold_levels)
 # and in all published files, `class_net.bn_rep.2.4.bn.running_mean`.
 # Somebody hands you a file that was saved with the switch on.
 # Write `repeat_first(names)`: a list of names in, the list of published names out, in the same order.
-# All other names stay as they are.
+# All other names stay as they are, in the list too.
+# A number may have more than one digit.
 
 
 # %% tags=["core"]

@@ -580,8 +580,8 @@ check("detection_loss.positives_share", answer)
 # Before focal loss there was *hard example mining*, as in [SSD](https://arxiv.org/abs/1512.02325):
 # keep every positive anchor, and of the negatives only the worst, `ratio` times as many.
 # Write `hard_examples(losses, positive, ratio)`: `losses` (A,), `positive` (A,) true or false.
-# Return the sum of the losses that are kept.
-# Without any positive, keep `ratio` negatives.
+# Return the sum of the losses that are kept, a tensor with one number; gradients have to pass.
+# Without any positive, keep `ratio` negatives; where there are fewer, all of them.
 # By hand: losses 0.1, 0.9, 0.5, 0.2, the first positive, ratio 2: $0.1 + 0.9 + 0.5 = 1.5$.
 
 
@@ -601,7 +601,8 @@ check("detection_loss.hard_examples", hard_examples)
 # [Quality focal loss](https://arxiv.org/abs/2006.04388) asks for that:
 # the target of the right class is no longer 1 but the IoU $q$ of the box,
 # and the factor is how far the answer is from it: $|q - p|^{\beta}$ times the cross entropy with the soft target $q$.
-# Write `quality_focal(logits, quality, beta)`, one number for each logit, safe at large logits.
+# Write `quality_focal(logits, quality, beta)`: `logits` and `quality` are tensors of one shape, and so is the result.
+# It has to be right at logits of 200 and $-200$ as well, and so has its gradient.
 # By hand: $z = 0$, $q = 1$, $\beta = 2$: $0.25 \log 2$.
 
 

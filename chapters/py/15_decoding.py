@@ -575,7 +575,8 @@ check("decoding.hiding_overlap", answer)
 # `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`.
 # `scores` is a list without ties.
 # All boxes are of one class.
-# Return the indices of those that stay, best score first, for a threshold $\tau$ as in Eq. 15.3.
+# Return the list of the indices that stay, best score first, for a threshold $\tau$ as in Eq. 15.3:
+# an overlap of exactly $\tau$ removes nothing.
 # By hand: the chain of exercise 15.1, with overlaps 0.54, 0.54 and 0.25, gives `[0, 2]`.
 
 # %% tags=["core"]
@@ -593,8 +594,8 @@ check("decoding.greedy", greedy)
 # The best box is not always the best placed one.
 # Instead of throwing the others away, let them vote: return the mean of all boxes that overlap the best-scored one
 # by **0.5 or more**, itself included, each weighted by its score.
-# `boxes` is a tensor (N, 4), `scores` (N,), `iou` (N, N).
-# One box of four numbers comes back.
+# `boxes` is a tensor (N, 4), `scores` (N,) without ties, `iou` (N, N).
+# One box comes back, a tensor (4,).
 # By hand: $(0,0,10,10)$ with score 0.6 and $(4,0,14,10)$ with 0.2, overlapping by 0.5, give $(1, 0, 11, 10)$.
 
 # %% tags=["core"]

@@ -754,10 +754,10 @@ check("coco_eval.largest_shift", answer)
 # ### 16.3 · Build · envelope_area · 15 min · ●●○ · 3 points
 #
 # The VOC challenge (since 2010) takes the area under the curve instead of 101 points.
-# `right` is a list of verdicts, best score first, and `objects` the number of objects.
+# `right` is a list of True and False, best score first, and `objects` the number of objects.
 # Recall moves by 1 / `objects` at each hit and stands still at the others.
 # The height at a recall is the best precision at that recall or more, as in Eq. 16.3.
-# Return the area.
+# Return the area, a number; without detections it is 0.
 # By hand: `[True, False, True]` and 4 objects give $\tfrac14 \cdot 1 + \tfrac14 \cdot \tfrac23 = 0.4167$.
 
 # %% tags=["core"]
@@ -776,8 +776,10 @@ check("coco_eval.envelope_area", envelope_area)
 # F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$,
 # where a detection is shown if its score is at least the threshold, $TP$ of those are right,
 # and $N$ is the number of objects.
-# `scores` (no ties, in any order) and `right` belong together.
+# `scores` (a list, no ties, in any order) and `right` (a list of True and False) belong together.
 # Return the score that is the best threshold; of equally good ones the highest.
+# By hand: scores 0.9, 0.8, 0.7, of which the second is false, and two objects.
+# Thresholds 0.9, 0.8 and 0.7 have an F1 of 2/3, 2/4 and 4/5: the answer is 0.7.
 
 # %% tags=["core"]
 def best_cut(scores, right, objects):

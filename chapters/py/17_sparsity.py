@@ -822,7 +822,8 @@ check("sparsity.csr_product", csr_product)
 # Make weights of different layers comparable.
 # [LAMP](https://arxiv.org/abs/2010.07611) scores a weight by its square over the sum of the squares of all weights *of
 # its layer* that are at least as large, itself included.
-# `weight` is a tensor of any shape, without ties; return the scores in the same shape.
+# `weight` is a tensor of any shape, without ties: a bias has one dimension, a convolution four.
+# Return the scores in the same shape.
 # By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
 # Then prune by one threshold over the scores of all layers, and compare with the figure of this chapter.
 

@@ -632,7 +632,7 @@ guesses()
 # </details>
 
 # %% tags=["core"]
-answer = ...  # your number, to four places or as a fraction
+answer = ...  # a number between 0 and 1, to four places or as a division
 check("channel_pruning.share_left", answer)
 # hint("channel_pruning.share_left")
 # solution("channel_pruning.share_left")
@@ -659,8 +659,8 @@ check("channel_pruning.smallest_share", answer)
 # ### 18.3 · Build · places · 12 min · ●●○ · 3 points
 #
 # Maps with `sizes[i]` channels are concatenated, in order.
-# `kept[i]` lists the channels of part `i` that stay.
-# A layer reads the concatenation: return the list of its columns that stay, in order.
+# `kept[i]` lists the channels of part `i` that stay, in rising order; it may be empty.
+# A layer reads the concatenation: return the list of its columns that stay, in rising order.
 # By hand: `kept = [[0, 2], [1]]`, `sizes = [3, 2]` gives `[0, 2, 4]`.
 
 # %% tags=["core"]
@@ -677,6 +677,7 @@ check("channel_pruning.places", places)
 #
 # Channels that were switched off before a sigmoid arrive as one `constant` at every pixel.
 # `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels.
+# `constant` is what this layer reads there, behind the sigmoid.
 # Return the pair of the smaller weight and a bias that makes up for what is gone, so that nothing changes.
 # By hand: weights $1, 2, 3$ of one 1x1 filter, bias 10, `gone = [0, 2]`, constant 0.5: weight $2$,
 # bias $10 + (1 + 3) \cdot 0.5 = 12$.

@@ -787,7 +787,7 @@ check("quantize.spoiler", answer)
 # If the scale is a power of two, a shift is all it takes.
 # Write `power_of_two_scale(x, bits)`: the finest scale $2^n$, as a float,
 # at which a symmetric grid of that many bits (Eq. 19.5) still holds all of `x`.
-# Nothing may be cut off.
+# `x` is a tensor of any shape, and not all zeros; nothing may be cut off.
 # By hand: $(1, -7)$ with 4 bits needs 1, since the grid ends at 7; $(1, -7.5)$ needs 2.
 
 # %% tags=["core"]
@@ -806,7 +806,8 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 # Write `fold_before(weight, bias, gamma, beta, mean, variance)`:
 # weight and bias of one linear layer that answers for `x` as norm and layer did,
 # one after the other ($\epsilon$ is 0 here).
-# `weight` is (filters, inputs), `bias` (filters), the others (inputs).
+# `weight` is (filters, inputs), `bias` (filters,), the others (inputs,); return the pair (weight, bias).
+# Gradients have to pass.
 # By hand, weights $(1, 2)$ and bias 3; a norm whose Eq. 19.8 comes to $a = (10, 100)$ and $t = (5, -1)$.
 # Then the weights are $(10, 200)$, and the bias is $3 + 5 - 2 = 6$.
 #

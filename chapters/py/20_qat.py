@@ -819,7 +819,7 @@ check("qat.fewest_bits", answer)
 # both ends included.
 # Gradients: $x$ gets what arrives where $0 < x < \alpha$ and nothing elsewhere.
 # $\alpha$ gets what arrives where $x > \alpha$ and nothing else: the rounding is ignored for both.
-# `x` is a tensor, `alpha` a tensor with one number, `bits` an integer.
+# `x` is a tensor of any shape, `alpha` a tensor with one number, `bits` an integer.
 # By hand: $-1, 0.4, 0.6, 5$ with $\alpha = 1.5$ and 2 bits give $0, 0.5, 0.5, 1.5$.
 
 # %% tags=["core"]
@@ -838,8 +838,8 @@ check("qat.pact", pact)
 # `history` is an integer tensor (steps, weights): what each weight was rounded to after each step.
 # Count for each weight how often it *turned back*: it changed, and its change before that went in the other direction.
 # A weight that rests in between still remembers its last direction.
-# Return one integer for each weight ([arXiv 2203.11086](https://arxiv.org/abs/2203.11086) freezes those that turn too
-# often).
+# Return a tensor with one integer for each weight.
+# ([arXiv 2203.11086](https://arxiv.org/abs/2203.11086) freezes those that turn too often.)
 # By hand: $0, 1, 1, 0$ turns once, $0, 1, 2, 3$ never, $0, -1, 0, -1$ twice.
 
 # %% tags=["core"]

@@ -721,7 +721,7 @@ check("integer.fewest_bits", answer)
 # To subtract a zero point from every pixel costs time.
 # Write `fold_zero_point(weight, bias, zero_point)`: the bias with which the convolution gives the same sums from the
 # integers *as they are*.
-# `weight` is (F, C, k, k), `bias` (F,), both int64; the result is (F,).
+# `weight` is (F, C, k, k), `bias` (F,), both int64; the result is (F,) and int64, `zero_point` an integer of any sign.
 # There is no padding.
 # By hand: weights 100, -120, 90, bias 1000, zero point 128 give -7960.
 
@@ -744,7 +744,7 @@ check("integer.fold_zero_point", fold_zero_point)
 # Then a chip can throw away nearly all anchors with one comparison of bytes, and no exponential.
 # (Do not clip it to a grid.)
 # By hand: threshold 0.75, step 0.25, zero point 10.
-# $\ln 3 = 1.0986$ gives 15.
+# $\ln 3 = 1.0986$ is 4.39 steps, so the fifth one: 15.
 
 # %% tags=["core"]
 def first_above(threshold, scale, zero_point):

@@ -712,8 +712,10 @@ check("export.first_bits", answer)
 # The last step of Eq. 22.2.
 # `total` holds integer sums, one row for each filter (C, N); `x_scale` and `y_scale` are numbers,
 # `w_scale` has one value for each filter (C,), `y_zero` is an integer.
-# Return the bytes as whole numbers in a float32 tensor.
-# By hand: scales 0.5, (0.25) and 0.5, zero 1: sums 23, -40 and 4000 give 7, 0 and 255.
+# Round as `torch.round` does: a half goes to the even neighbour.
+# Then add the zero point, then clamp.
+# Return the bytes as whole numbers in a float32 tensor (C, N).
+# By hand: scales 0.5, (0.25) and 0.5, zero 1: sums 23, -40 and 4000 give 7, 0 and 255, and 10 gives 3 (2.5 goes to 2).
 
 # %% tags=["core"]
 def requantize(total, x_scale, w_scale, y_scale, y_zero):

@@ -146,7 +146,7 @@ def giou_unclamped(a, b):
 
 
 def giou_frame_is_overlap(a, b):
-    overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2]))
+    overlap = torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])
     overlap = overlap.clamp(min=0).prod(1)
     union = anchors.box_area(a) + anchors.box_area(b) - overlap
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])

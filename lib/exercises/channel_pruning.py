@@ -1,5 +1,7 @@
 """Exercises and quiz of chapter 18: what a pruned channel takes with it."""
 
+import functools
+
 import torch
 from torch import nn
 
@@ -25,6 +27,7 @@ def share_left() -> float:
 # --- 18.2 measure
 
 
+@functools.cache
 def smallest_share() -> float:
     """The share of channels, in hundredths, that halves the multiply-adds."""
     model, x = training.small_cnn(), torch.zeros(1, 3, 32, 32)
@@ -54,6 +57,66 @@ def places_2(kept, sizes):
     return [place for place, stays in enumerate(marks) if stays]
 
 
+def places_offset_too_soon(kept, sizes):
+    staying, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        before += size
+        staying += [before + channel for channel in channels]
+    return staying
+
+
+def places_all_parts_alike(kept, sizes):
+    """As if every part had as many channels as itself."""
+    staying = []
+    for part, channels in enumerate(kept):
+        staying += [part * sizes[part] + channel for channel in channels]
+    return staying
+
+
+def places_all_parts_like_first(kept, sizes):
+    staying = []
+    for part, channels in enumerate(kept):
+        staying += [part * sizes[0] + channel for channel in channels]
+    return staying
+
+
+def places_behind_last_kept(kept, sizes):
+    """A part begins behind the last channel that stays of the part before."""
+    staying, before = [], 0
+    for channels in kept:
+        staying += [before + channel for channel in channels]
+        before = staying[-1] + 1 if staying else 0
+    return staying
+
+
+def places_as_mask(kept, sizes):
+    marks = []
+    for channels, size in zip(kept, sizes, strict=True):
+        marks += [channel in channels for channel in range(size)]
+    return marks
+
+
+def places_in_the_smaller(kept, sizes):
+    """Where the channels stand afterwards."""
+    return list(range(sum(len(channels) for channels in kept)))
+
+
+def places_part_by_part(kept, sizes):
+    parts, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        parts.append([before + channel for channel in channels])
+        before += size
+    return parts
+
+
+def places_counted_from_one(kept, sizes):
+    staying, before = [], 1
+    for channels, size in zip(kept, sizes, strict=True):
+        staying += [before + channel for channel in channels]
+        before += size
+    return staying
+
+
 def places_without_offset(kept, sizes):
     return [channel for channels in kept for channel in channels]
 
@@ -80,9 +143,17 @@ def places_of_the_removed(kept, sizes):
 
 
 def parts(rng, size) -> tuple:
-    """Parts of a concatenation, each with some channels that stay, in order."""
-    sizes = [rng.randint(2, 4 + size) for _ in range(rng.randint(2, 4))]
-    kept = [sorted(rng.sample(range(n), rng.randint(1, n - 1))) for n in sizes]
+    """Parts of a concatenation, each with some channels that stay, in order.
+
+    One part or several; the largest are wide, and some lose all or nothing.
+    """
+    count = rng.choice((1, 2, 3, 3, 4, 5))
+    if size == 6:
+        sizes = [rng.choice((16, 24, 40)) for _ in range(3)]
+        kept = [sorted(rng.sample(range(n), rng.choice((0, 7, n)))) for n in sizes]
+    else:
+        sizes = [rng.randint(2, 4 + size) for _ in range(count)]
+        kept = [sorted(rng.sample(range(n), rng.randint(1, n - 1))) for n in sizes]
     return kept, sizes
 
 
@@ -129,13 +200,71 @@ def folded_mean(weight, bias, gone, constant):
     return small, bias + weight[:, gone].mean((1, 2, 3)) * constant
 
 
+def folded_mean_of_taps(weight, bias, gone, constant):
+    small, _ = folded(weight, bias, gone, constant)
+    return small, bias + weight[:, gone].mean((2, 3)).sum(1) * constant
+
+
+def folded_middle(weight, bias, gone, constant):
+    small, _ = folded(weight, bias, gone, constant)
+    row, column = weight.shape[2] // 2, weight.shape[3] // 2
+    return small, bias + weight[:, gone, row, column].sum(1) * constant
+
+
+def folded_without_constant(weight, bias, gone, constant):
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, stay], bias + weight[:, gone].sum((1, 2, 3))
+
+
+def folded_one_sum(weight, bias, gone, constant):
+    """The same number for all filters."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, stay], bias + weight[:, gone].sum() * constant
+
+
+def folded_constants_only(weight, bias, gone, constant):
+    """As if the weights were 1."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, stay], bias + constant * len(gone)
+
+
+def folded_whole_weight(weight, bias, gone, constant):
+    return weight, bias + weight[:, gone].sum((1, 2, 3)) * constant
+
+
+def folded_kept_the_gone(weight, bias, gone, constant):
+    return weight[:, gone], bias + weight[:, gone].sum((1, 2, 3)) * constant
+
+
+def folded_rows(weight, bias, gone, constant):
+    """Takes filters out, the outputs, instead of inputs; fails if there are fewer."""
+    stay = [i for i in range(weight.shape[0]) if i not in gone]
+    lost = weight[gone].sum((1, 2, 3)) * constant
+    return weight[stay], bias[stay] + lost.sum()
+
+
+def folded_first_gone(weight, bias, gone, constant):
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, stay], bias + weight[:, gone[0]].sum((1, 2)) * constant
+
+
+def folded_sigmoid(weight, bias, gone, constant):
+    """The constant stands behind the sigmoid already."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    after = torch.sigmoid(torch.tensor(constant))
+    return weight[:, stay], bias + weight[:, gone].sum((1, 2, 3)) * after
+
+
 def layer(rng, size) -> tuple:
-    """A convolution, channels before it that go, and the constant that they give."""
+    """A convolution, channels before it that go, and the constant that they give.
+
+    Kernels of one tap, square ones, and others.
+    """
     out, channels = rng.randint(1, 2 + size), rng.randint(3, 4 + size)
-    side = rng.choice((2, 3))
+    height, width = rng.choice(((2, 2), (3, 3), (3, 3), (1, 3), (3, 2), (1, 1)))
     gone = sorted(rng.sample(range(channels), rng.randint(1, channels - 1)))
     constant = rng.choice((0.5, 0.25, -1.5))
-    weight = tensor(rng, out, channels, side, side)
+    weight = tensor(rng, out, channels, height, width)
     return weight, tensor(rng, out), gone, constant
 
 
@@ -163,11 +292,20 @@ EXERCISES = (
             Wrong(0.375, "that is halfway; add up the three layers"),
             Wrong(lambda: 100 * share_left(), "a share lies between 0 and 1: divide by"
                   " 100"),
+            Wrong(lambda: 1 - share_left(), "that is the share that goes; give what is"
+                  " left"),
+            Wrong(22, "these are the multiply-adds that are left; divide by those there"
+                  " were, 60"),
+            Wrong((2 + 4 + 2) / (4 + 8 + 2), "that is the share of the channels; a"
+                  " layer costs inputs times outputs"),
+            Wrong((3 * 2 + 2 * 4 + 4 * 1) / 60, "the two outputs of the network have to"
+                  " stay"),
         ),
         hints=(
             "Count one pixel: 3 x 4, then 4 x 8, then 8 x 2.",
             "After pruning: 3 x 2, 2 x 4, 4 x 2.",
         ),
+        tolerance=1e-4,  # 0.3667 is as good as 22 / 60
     ),
     Exercise(
         name="smallest_share", number="18.2", kind="measure", minutes=8, difficulty=1,
@@ -182,6 +320,9 @@ EXERCISES = (
                   " channels"),
             Wrong(lambda: 100 * smallest_share(), "a share lies between 0 and 1: divide"
                   " by 100"),
+            Wrong(lambda: smallest_share() - 0.01, "one hundredth less leaves more than"
+                  " half of the multiply-adds"),
+            Wrong(lambda: smallest_share() + 0.01, "one hundredth less is enough, too"),
         ),
         hints=(
             "Change `share` and look at the number that is printed.",
@@ -191,7 +332,9 @@ EXERCISES = (
     ),
     Exercise(
         name="places", number="18.3", kind="build", minutes=12, difficulty=2, points=3,
-        task="What stays of a concatenation.",
+        task="places(kept, sizes): maps with sizes[i] channels are concatenated, in"
+             " order; kept[i] lists, in rising order, the channels of part i that stay."
+             " Return the list of the columns of the concatenation that stay.",
         reference=places, alternative=places_2,
         wrong=(
             Wrong(places_without_offset, "the second part does not begin at 0: its"
@@ -201,6 +344,20 @@ EXERCISES = (
             Wrong(places_behind_last_part, "with three parts the last one stands behind"
                   " both of the others: add the sizes up"),
             Wrong(places_of_the_removed, "those are the places that go"),
+            Wrong(places_offset_too_soon, "the first part begins at 0: add a part's"
+                  " size after its channels, not before"),
+            Wrong(places_all_parts_alike, "the parts before may have other sizes: add"
+                  " theirs up instead of multiplying your own"),
+            Wrong(places_all_parts_like_first, "parts differ in size: add the sizes up"
+                  " instead of multiplying the first one"),
+            Wrong(places_behind_last_kept, "a part begins behind the whole part before"
+                  " it, not behind its last channel that stays"),
+            Wrong(places_as_mask, "that is a mask; return the numbers of the columns"),
+            Wrong(places_in_the_smaller, "those are the places afterwards; asked are"
+                  " the columns of the old concatenation that stay"),
+            Wrong(places_part_by_part, "one list for all parts is asked, not a list of"
+                  " lists"),
+            Wrong(places_counted_from_one, "columns are counted from 0"),
         ),
         hints=(
             "Where does the first channel of each part stand in the whole?",
@@ -211,6 +368,8 @@ EXERCISES = (
         by_hand=(
             (([[0, 2], [1]], [3, 2]), [0, 2, 4]),
             (([[1], [0], [0]], [2, 2, 2]), [1, 2, 4]),
+            (([[0], [1, 2], [0]], [2, 4, 3]), [0, 3, 4, 6]),
+            (([[], [1]], [2, 2]), [3]),
         ),
         properties=(
             Property(
@@ -224,8 +383,10 @@ EXERCISES = (
     ),
     Exercise(
         name="folded", number="18.4", kind="build", minutes=18, difficulty=3, points=4,
-        task="Take channels out that are constant, and put what they gave into the"
-             " bias.",
+        task="folded(weight, bias, gone, constant): a convolution without padding,"
+             " (out, in, h, w) and (out,), whose input channels `gone`, a list, are"
+             " `constant` at every pixel. Return the pair of the weight without them"
+             " and the bias that makes up for them.",
         reference=folded, alternative=folded_2,
         wrong=(
             Wrong(folded_not, "the bias is as before; what the constants contributed is"
@@ -236,6 +397,26 @@ EXERCISES = (
                   " belong to those that go"),
             Wrong(folded_away, "the sign: what leaves the sum goes into the bias"),
             Wrong(folded_mean, "a convolution adds its taps up, it takes no mean"),
+            Wrong(folded_mean_of_taps, "a convolution adds up all taps of a filter;"
+                  " their mean is smaller by their number"),
+            Wrong(folded_middle, "the middle tap is not all of it: the constant stands"
+                  " under every tap"),
+            Wrong(folded_without_constant, "you add the sum of the weights; what a"
+                  " channel gave is that sum times the constant"),
+            Wrong(folded_one_sum, "each filter has its own sum of weights; you add up"
+                  " those of all filters"),
+            Wrong(folded_constants_only, "the constant arrives through the weights:"
+                  " multiply it by their sum"),
+            Wrong(folded_whole_weight, "the bias is right; the weight still has the"
+                  " columns that are gone"),
+            Wrong(folded_kept_the_gone, "you return the columns that go; keep the"
+                  " others"),
+            Wrong(folded_rows, "you take filters out; `gone` lists inputs, the second"
+                  " dimension of the weight"),
+            Wrong(folded_first_gone, "you count one channel; all of `gone` give the"
+                  " constant"),
+            Wrong(folded_sigmoid, "the constant is what arrives at this layer: no"
+                  " sigmoid more"),
         ),
         hints=(
             "A removed channel is the same number at every pixel. What does a filter"
@@ -248,10 +429,21 @@ EXERCISES = (
             ((torch.tensor([1.0, 2, 3]).reshape(1, 3, 1, 1), torch.tensor([10.0]),
               [0, 2], 0.5),
              (torch.tensor([[[[2.0]]]]), torch.tensor([12.0]))),
+            # Two filters of 1 x 2 taps over two inputs: the second, 3 + 4 and 7 + 8.
+            ((torch.tensor([1.0, 2, 3, 4, 5, 6, 7, 8]).reshape(2, 2, 1, 2),
+              torch.tensor([10.0, 20.0]), [1], 2.0),
+             (torch.tensor([1.0, 2, 5, 6]).reshape(2, 1, 1, 2),
+              torch.tensor([24.0, 50.0]))),
         ),
         properties=(
             Property("a picture with these constants gives what it gave before",
                      same_sums),
+            Property(
+                "channels that gave 0 change no bias",
+                lambda mine, weight, bias, gone, constant: torch.equal(
+                    mine(weight, bias, gone, 0.0)[1], bias
+                ),
+            ),
         ),
         tolerance=1e-4,
     ),

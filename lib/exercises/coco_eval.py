@@ -471,7 +471,8 @@ EXERCISES = (
                   " no step"),
             Wrong(area_over_detections, "you divide by the length of the list; a hit"
                   " moves the recall by 1 / objects"),
-            Wrong(area_not_divided, "a step is 1 / objects wide: divide by the objects"),
+            Wrong(area_not_divided, "a step is 1 / objects wide: divide by the"
+                  " objects"),
             Wrong(area_of_trapezoids, "you join the points by lines, without the"
                   " envelope of Eq. 16.3; its steps are flat"),
             Wrong(area_of_one_rectangle, "you give every hit the best precision of all;"

@@ -335,10 +335,10 @@ EXERCISES = (
     ),
     Exercise(
         name="greedy", number="15.3", kind="build", minutes=15, difficulty=2, points=3,
-        task="greedy(iou, scores, threshold): NMS of boxes of one class. `iou` is a list"
-             " of lists, iou[i][j] the overlap of boxes i and j; `scores` a list without"
-             " ties. Return the list of the indices that stay, best score first; an"
-             " overlap of exactly the threshold removes nothing.",
+        task="greedy(iou, scores, threshold): NMS of boxes of one class. `iou` is a"
+             " list of lists, iou[i][j] the overlap of boxes i and j; `scores` a list"
+             " without ties. Return the list of the indices that stay, best score"
+             " first; an overlap of exactly the threshold removes nothing.",
         reference=greedy, alternative=greedy_2,
         wrong=(
             Wrong(greedy_in_order_given, "you take the boxes in the order of the list;"
@@ -354,7 +354,8 @@ EXERCISES = (
             Wrong(greedy_scores, "those are their scores; return the indices"),
             Wrong(greedy_places_in_order, "you number the boxes along the sorted list;"
                   " asked are their indices in the lists that were given"),
-            Wrong(greedy_removed, "those are the boxes that go; return those that stay"),
+            Wrong(greedy_removed, "those are the boxes that go; return those that"
+                  " stay"),
             Wrong(greedy_against_last, "you compare with the last box that stayed only;"
                   " any of them may cover it"),
             Wrong(greedy_against_best, "you compare with the best box only; every box"
@@ -394,9 +395,10 @@ EXERCISES = (
     ),
     Exercise(
         name="vote", number="15.4", kind="build", minutes=15, difficulty=2, points=3,
-        task="vote(boxes, scores, iou): boxes (N, 4), scores (N,) without ties, overlaps"
-             " (N, N). Return the mean, weighted by score, of all boxes that overlap the"
-             " best-scored one by 0.5 or more, itself included: one box, (4,).",
+        task="vote(boxes, scores, iou): boxes (N, 4), scores (N,) without ties,"
+             " overlaps (N, N). Return the mean, weighted by score, of all boxes that"
+             " overlap the best-scored one by 0.5 or more, itself included: one box,"
+                   " (4,).",
         reference=vote, alternative=vote_2,
         wrong=(
             Wrong(vote_unweighted, "all boxes count alike in your mean; a sure box"

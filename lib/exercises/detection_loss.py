@@ -361,8 +361,8 @@ EXERCISES = (
             Wrong(positives_share_without_prior, "that is with logits of 0; begin at"
                   " detection_loss.prior_bias()"),
             Wrong(background_share, "that is the other part"),
-            Wrong(lambda: 100 * positives_share(), "a share lies between 0 and 1: divide"
-                  " by 100"),
+            Wrong(lambda: 100 * positives_share(), "a share lies between 0 and 1:"
+                  " divide by 100"),
             Wrong(one_question_an_anchor, "a little too much: does every anchor answer"
                   " for each of 10 classes, with gamma = 1.5 and alpha = 0.25?"),
             Wrong(one_anchor_an_object, "these are the objects; each has several"
@@ -381,9 +381,9 @@ EXERCISES = (
         name="hard_examples", number="14.3", kind="build", minutes=15, difficulty=2,
         points=3,
         task="hard_examples(losses, positive, ratio): of losses (A,) those of all"
-             " positive anchors, (A,) true or false, and of the worst negatives, `ratio`"
-             " times as many; `ratio` of them without any positive. Return their sum, a"
-             " tensor with one number, through which gradients pass.",
+             " positive anchors, (A,) true or false, and of the worst negatives,"
+             " `ratio` times as many; `ratio` of them without any positive. Return"
+             " their sum, a tensor with one number, through which gradients pass.",
         reference=hard_examples, alternative=hard_examples_2,
         wrong=(
             Wrong(hard_all, "you keep every negative; most of them are easy, and they"
@@ -410,7 +410,8 @@ EXERCISES = (
                   " them then count twice"),
             Wrong(hard_kept_losses, "those are the losses that are kept; return their"
                   " sum"),
-            Wrong(hard_normalised, "you divide by the positives; only the sum is asked"),
+            Wrong(hard_normalised, "you divide by the positives; only the sum is"
+                  " asked"),
         ),
         hints=(
             "losses[positive] and losses[~positive] are two tensors.",
@@ -453,8 +454,8 @@ EXERCISES = (
             Wrong(quality_logits, "the distance is between two probabilities; a logit"
                   " is none yet"),
             Wrong(quality_squared, "you square, whatever beta is"),
-            Wrong(quality_log_of_sigmoid, "at a logit of 200 the sigmoid is 1, and 1 - p"
-                  " is 0: its log is infinite. F.logsigmoid works on the logit"),
+            Wrong(quality_log_of_sigmoid, "at a logit of 200 the sigmoid is 1, and 1 -"
+                  " p is 0: its log is infinite. F.logsigmoid works on the logit"),
             Wrong(quality_cut_probability, "p is cut off, so a logit of -200 costs as"
                   " much as one of -9, and has no gradient; F.logsigmoid works on the"
                   " logit"),
@@ -474,7 +475,8 @@ EXERCISES = (
             Wrong(quality_log_p_only, "-log p is the cross entropy of a target of 1;"
                   " the target is the quality: -q log p - (1 - q) log(1 - p)"),
             Wrong(quality_terms_swapped, "q belongs to log p, and 1 - q to log(1 - p)"),
-            Wrong(quality_times_beta, "beta is the power of the distance, not a factor"),
+            Wrong(quality_times_beta, "beta is the power of the distance, not a"
+                  " factor"),
             Wrong(quality_factor_on_yes, "the factor multiplies both parts of the cross"
                   " entropy"),
             Wrong(quality_summed, "one number for each logit is asked, not their sum"),

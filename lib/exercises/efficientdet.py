@@ -175,7 +175,7 @@ def fold_mean_not_scaled(weight, bias, norms, eps):
 
 def fold_without_mean(weight, bias, norms, eps):
     folded = []
-    for gain, shift, mean, variance in norms:
+    for gain, shift, _, variance in norms:
         factor = gain / torch.sqrt(variance + eps)
         folded.append((weight * factor[:, None], bias * factor + shift))
     return folded
@@ -183,7 +183,7 @@ def fold_without_mean(weight, bias, norms, eps):
 
 def fold_without_shift(weight, bias, norms, eps):
     folded = []
-    for gain, shift, mean, variance in norms:
+    for gain, _, mean, variance in norms:
         factor = gain / torch.sqrt(variance + eps)
         folded.append((weight * factor[:, None], (bias - mean) * factor))
     return folded
@@ -191,7 +191,7 @@ def fold_without_shift(weight, bias, norms, eps):
 
 def fold_without_gain(weight, bias, norms, eps):
     folded = []
-    for gain, shift, mean, variance in norms:
+    for _, shift, mean, variance in norms:
         factor = 1 / torch.sqrt(variance + eps)
         folded.append((weight * factor[:, None], (bias - mean) * factor + shift))
     return folded

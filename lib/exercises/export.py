@@ -22,6 +22,18 @@ def kilobytes_without_steps() -> float:
     return 64 * 32 * 9 / 1000
 
 
+def kilobytes_of_1024() -> float:
+    return 64 * (32 * 9 + 12) / 1024
+
+
+def kilobytes_with_eight() -> float:
+    return 64 * (32 * 9 + 8) / 1000
+
+
+def kilobytes_one_tap() -> float:
+    return 64 * (32 + 12) / 1000
+
+
 # --- 22.2 measure
 
 
@@ -54,9 +66,75 @@ def requantize_one_scale(total, x_scale, w_scale, y_scale, y_zero):
     return (torch.round(total * ratio) + y_zero).clamp(0, 255)
 
 
-def requantize_scales_along_pixels(total, x_scale, w_scale, y_scale, y_zero):
+def requantize_mean_scale(total, x_scale, w_scale, y_scale, y_zero):
     ratio = x_scale * w_scale.mean() / y_scale
     return (torch.round(total * ratio) + y_zero).clamp(0, 255)
+
+
+def requantize_along_pixels(total, x_scale, w_scale, y_scale, y_zero):
+    """Scales along the columns; fails unless there are as many, or one."""
+    ratio = x_scale * w_scale / y_scale
+    return (torch.round(total * ratio) + y_zero).clamp(0, 255)
+
+
+def requantize_half_up(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.floor(total * ratio[:, None] + 0.5) + y_zero).clamp(0, 255)
+
+
+def requantize_zero_before_rounding(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return torch.round(total * ratio[:, None] + y_zero).clamp(0, 255)
+
+
+def requantize_half_away(total, x_scale, w_scale, y_scale, y_zero):
+    real = total * (x_scale * w_scale / y_scale)[:, None]
+    return (real.sign() * (real.abs() + 0.5).floor() + y_zero).clamp(0, 255)
+
+
+def requantize_cut_off(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.trunc(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_up(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.ceil(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_not_rounded(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (total * ratio[:, None] + y_zero).clamp(0, 255)
+
+
+def requantize_not_clamped(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return torch.round(total * ratio[:, None]) + y_zero
+
+
+def requantize_zero_subtracted(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.round(total * ratio[:, None]) - y_zero).clamp(0, 255)
+
+
+def requantize_without_y_scale(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale
+    return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_without_x_scale(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = w_scale / y_scale
+    return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_divided_by_weights(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale / (w_scale * y_scale)
+    return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
+
+
+def requantize_clamped_to_256(total, x_scale, w_scale, y_scale, y_zero):
+    ratio = x_scale * w_scale / y_scale
+    return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 256)
 
 
 def requantize_zero_before(total, x_scale, w_scale, y_scale, y_zero):
@@ -95,12 +173,24 @@ def requantize_signed(total, x_scale, w_scale, y_scale, y_zero):
 
 
 def sums(rng, size) -> tuple:
-    """Sums whose bytes reach from below 0 to above 255, and no ties."""
-    filters, pixels = 2 + size % 3, 4 + size
+    """Sums whose bytes reach from below 0 to above 255.
+
+    In every sixth case a quarter and an eighth are the factors, with many ties; in the
+    others no sum is near one. Some have one row or column, or as many of each.
+    """
+    filters, pixels = rng.choice(((2 + size % 3, 4 + size), (3, 3), (1, 5), (4, 1)))
+    zero = rng.choice((0, 3, 7, 60, 127, 128))
+    if size == 6:
+        w_scale = torch.tensor([0.5, 0.25] * filters)[:filters]
+        total = [[rng.randint(-600, 2400) for _ in range(12)] for _ in range(filters)]
+        return torch.tensor(total, dtype=torch.int32), 0.25, w_scale, 0.5, zero
     w_scale = tensor(rng, filters, low=0.01, high=0.05)
-    x_scale, y_scale = rng.uniform(0.01, 0.04), rng.uniform(0.03, 0.1)
-    zero = rng.choice((3, 7, 60, 128))
+    # The longest sums of a network, of about 25 bits, have the finest scales.
+    fine = rng.choice((1.0, 1.0, 1e-4))
+    x_scale, y_scale = fine * rng.uniform(0.01, 0.04), rng.uniform(0.03, 0.1)
     wanted = tensor(rng, filters, pixels, low=-150.0, high=320.0)
+    wanted = wanted.floor() + 0.02 + 0.46 * (wanted - wanted.floor())
+    wanted = wanted + 0.5 * (torch.arange(pixels) % 2)
     total = torch.round(wanted * y_scale / (x_scale * w_scale[:, None]))
     return total.to(torch.int32), x_scale, w_scale, y_scale, zero
 
@@ -146,6 +236,66 @@ def pads_behind_without_before(size, kernel, stride, before):
     return max((out - 1) * stride + kernel - size, 0)
 
 
+def pads_behind_counts_windows(size, kernel, stride, before):
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return out
+
+
+def pads_behind_twice_before(size, kernel, stride, before):
+    """What is behind `before` pads there already."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - 2 * before, 0)
+
+
+def pads_behind_one_window_more(size, kernel, stride, before):
+    """The last window begins at out * stride."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max(out * stride + kernel - size - before, 0)
+
+
+def pads_behind_drops_at_size(size, kernel, stride, before):
+    """Asks whether the last window begins at `size`, counted from the first pad."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_drops_later(size, kernel, stride, before):
+    """Leaves the window that begins at size + before exactly."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride > size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_drops_out(size, kernel, stride, before):
+    """out * stride where (out - 1) * stride is meant."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if out * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_one_pad(size, kernel, stride, before):
+    """Counts windows with the pads of one side."""
+    out = math.ceil((size + before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_rest(size, kernel, stride, before):
+    """What is missing to a multiple of the stride."""
+    return -(size + before) % stride
+
+
 def pads_behind_negative(size, kernel, stride, before):
     out = math.ceil((size + 2 * before - kernel) / stride) + 1
     if (out - 1) * stride >= size + before:
@@ -154,10 +304,12 @@ def pads_behind_negative(size, kernel, stride, before):
 
 
 def windows(rng, size) -> tuple:
-    kernel = rng.choice((2, 3, 4, 5))
+    """A side, a kernel, a stride below or above it, pads; some sides of a picture."""
+    kernel = rng.choice((1, 2, 3, 4, 5))
     before = rng.randint(0, kernel // 2)
-    stride = rng.randint(1, 4)
-    return rng.randint(kernel, kernel + 4 + size), kernel, stride, before
+    stride = rng.randint(1, 5)
+    side = rng.choice((56, 112, 128, 513)) if size == 6 else kernel + 4 + size
+    return rng.randint(kernel, side), kernel, stride, before
 
 
 EXERCISES = (
@@ -170,6 +322,10 @@ EXERCISES = (
             Wrong(kilobytes_of_floats, "those are floats: a weight has one byte now"),
             Wrong(kilobytes_without_steps, "each filter also has a step and a bias"),
             Wrong(lambda: kilobytes() * 1000, "give kB: 1,000 bytes"),
+            Wrong(kilobytes_of_1024, "a kB has 1,000 bytes here, not 1,024"),
+            Wrong(kilobytes_with_eight, "a bias has a step of its own: 12 bytes a"
+                  " filter"),
+            Wrong(kilobytes_one_tap, "a filter has 3 x 3 weights for each channel"),
         ),
         hints=(
             "One byte a weight. How many weights are 64 filters of 32 x 3 x 3?",
@@ -187,6 +343,10 @@ EXERCISES = (
             Wrong(7, "7 bits are safe for two products; four reach 64,260"),
             Wrong(5, "5 bits are safe, but one more is safe, too"),
             Wrong(31, "31 is the largest weight; how many bits hold -31..31?"),
+            Wrong(4, "4 bits are safe, but more are safe, too"),
+            Wrong(4 * 255 * 31, "that is the largest sum; give the bits"),
+            Wrong(32, "4 * 255 * 32 is 32,640, which would still fit; but the question"
+                  " is how many bits the weights have"),
         ),
         hints=(
             "Change `bits` and look at the largest sum.",
@@ -196,13 +356,38 @@ EXERCISES = (
     Exercise(
         name="requantize", number="22.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Sums of products become bytes, with a scale for each filter.",
+        task="requantize(total, x_scale, w_scale, y_scale, y_zero): integer sums (C,"
+             " N), w_scale (C,), the other scales numbers, y_zero an integer. Return"
+             " the bytes of Eq. 22.2, whole numbers in a float32 tensor: rounded as"
+             " torch.round does, halves to the even side, then the zero point.",
         reference=requantize, alternative=requantize_2,
         wrong=(
             Wrong(requantize_one_scale, "every filter has a scale of its own; you use"
                   " that of filter 0 for all"),
-            Wrong(requantize_scales_along_pixels, "one mean scale for all filters; each"
+            Wrong(requantize_mean_scale, "one mean scale for all filters; each"
                   " row has its own"),
+            Wrong(requantize_along_pixels, "w_scale lies along the columns; it belongs"
+                  " to the rows: w_scale[:, None]"),
+            Wrong(requantize_half_up, "halves go to the even side, as torch.round does:"
+                  " 2.5 becomes 2; floor(x + 0.5) makes 3 of it"),
+            Wrong(requantize_zero_before_rounding, "round first, then add the zero"
+                  " point: 2.5 + 1 would round to 4, but 2.5 rounds to 2, plus 1 is 3"),
+            Wrong(requantize_half_away, "halves go to the even side, as torch.round"
+                  " does: 2.5 becomes 2, not 3"),
+            Wrong(requantize_cut_off, "round to the nearest step; cutting the decimals"
+                  " off goes down above 0 and up below it"),
+            Wrong(requantize_up, "round to the nearest step, not up"),
+            Wrong(requantize_not_rounded, "bytes are whole numbers: round"),
+            Wrong(requantize_not_clamped, "a byte holds 0 to 255: clamp"),
+            Wrong(requantize_zero_subtracted, "the zero point is added: a sum of 0 is"
+                  " y_zero"),
+            Wrong(requantize_without_y_scale, "these are real numbers; how many steps"
+                  " of y are they?"),
+            Wrong(requantize_without_x_scale, "a sum counts steps of x_scale times"
+                  " w_scale; x_scale is missing"),
+            Wrong(requantize_divided_by_weights, "a sum counts steps of x_scale times"
+                  " w_scale: multiply by both, divide by y_scale"),
+            Wrong(requantize_clamped_to_256, "256 is no byte any more: clamp to 255"),
             Wrong(requantize_zero_before, "the zero point counts steps of y: add it"
                   " after the multiplication"),
             Wrong(requantize_wraps, "a byte that is too large stays at 255; yours"
@@ -225,6 +410,14 @@ EXERCISES = (
         by_hand=(
             ((torch.tensor([[23, -40, 4000]], dtype=torch.int32), 0.5,
               torch.tensor([0.25]), 0.5, 1), torch.tensor([[7.0, 0, 255]])),
+            # A quarter of 10, 14 and -10 is 2.5, 3.5 and -2.5; an eighth of 46 is 5.75.
+            ((torch.tensor([[10, 14, -10], [46, 12, -37]], dtype=torch.int32), 0.5,
+              torch.tensor([0.5, 0.25]), 1.0, 5),
+             torch.tensor([[7.0, 9, 3], [11, 7, 0]])),
+            # 3/4 of 7 and 61 are 5.25 and 45.75; 3/8 are 2.625 and 22.875.
+            ((torch.tensor([[7, 61], [7, 61]], dtype=torch.int32), 0.5,
+              torch.tensor([0.75, 0.375]), 0.5, 100),
+             torch.tensor([[105.0, 146], [103, 123]])),
         ),
         properties=(
             Property(
@@ -235,12 +428,14 @@ EXERCISES = (
             ),
         ),
         tolerance=0.0,
-        survivors={},
     ),
     Exercise(
         name="pads_behind", number="22.4", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="The pads behind a side that say what ceil mode does.",
+        task="pads_behind(size, kernel, stride, before): how many pads a side of `size`"
+             " needs behind it, 0 or more, so that the windows of PyTorch's ceil_mode"
+             " fit: ceil((size + 2 before - kernel) / stride) + 1 of them, less the"
+             " last one if it would begin at size + before or later.",
         reference=pads_behind, alternative=pads_behind_2,
         wrong=(
             Wrong(pads_behind_floor, "that is floor mode: the window that hangs over is"
@@ -252,6 +447,22 @@ EXERCISES = (
             Wrong(pads_behind_without_before, "the first window begins in the pads"
                   " before: they are part of the length"),
             Wrong(pads_behind_negative, "fewer than no pads cannot be written: 0 then"),
+            Wrong(pads_behind_counts_windows, "that is the number of windows; asked are"
+                  " the pads behind that they need"),
+            Wrong(pads_behind_twice_before, "you subtract `before` twice: the length so"
+                  " far is size + before"),
+            Wrong(pads_behind_one_window_more, "the first window begins at 0, so the"
+                  " last one at (out - 1) * stride"),
+            Wrong(pads_behind_drops_at_size, "counted from the first pad, the picture"
+                  " ends at size + before, not at size"),
+            Wrong(pads_behind_drops_later, "a window that begins at size + before"
+                  " exactly is left out, too: at least, not above"),
+            Wrong(pads_behind_drops_out, "one window too few: the + 1 of the formula"
+                  " counts the first one, and the last begins at (out - 1) * stride"),
+            Wrong(pads_behind_one_pad, "ceil mode counts the pads of both sides: size +"
+                  " 2 before - kernel"),
+            Wrong(pads_behind_rest, "the windows need not fill a multiple of the"
+                  " stride; the last one needs its whole kernel"),
         ),
         hints=(
             "How many windows? ceil((size + 2 before - kernel) / stride) + 1,",
@@ -266,6 +477,9 @@ EXERCISES = (
             ((6, 3, 2, 1), 2),
             ((8, 2, 2, 0), 0),
             ((5, 1, 3, 0), 0),
+            ((4, 3, 3, 1), 0),  # a second window at 3, the last one before 5
+            ((8, 5, 3, 2), 1),  # windows at -2, 1, 4: up to 9
+            ((4, 2, 2, 1), 1),  # windows at -1, 1, 3: up to 5
         ),
         properties=(),
     ),

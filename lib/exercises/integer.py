@@ -1,5 +1,6 @@
 """Exercises and quiz of chapter 21: sums, multipliers, zero points, thresholds."""
 
+import functools
 import math
 from fractions import Fraction
 
@@ -20,6 +21,7 @@ def quarter() -> int:
 # --- 21.2 measure
 
 
+@functools.cache
 def fewest_bits() -> int:
     """The shortest multiplier for 0.00029 that rounds no sum up to 40,000 wrongly."""
     sums = torch.arange(-40_000, 40_001)
@@ -73,13 +75,56 @@ def fold_one_input(weight, bias, zero_point):
     return bias - zero_point * weight[:, 0].sum((1, 2))
 
 
+def fold_magnitudes(weight, bias, zero_point):
+    return bias - zero_point * weight.abs().sum((1, 2, 3))
+
+
+def fold_counts_taps(weight, bias, zero_point):
+    """The number of weights of a filter, not their sum."""
+    return bias - zero_point * weight[0].numel()
+
+
+def fold_mean(weight, bias, zero_point):
+    return bias - torch.round(zero_point * weight.float().mean((1, 2, 3))).long()
+
+
+def fold_sum_of_channels(weight, bias, zero_point):
+    """A sum over the filters; fails unless there are as many inputs as filters."""
+    return bias - zero_point * weight.sum((0, 2, 3))
+
+
+def fold_old_bias_lost(weight, bias, zero_point):
+    return -zero_point * weight.sum((1, 2, 3))
+
+
+def fold_bias_too(weight, bias, zero_point):
+    """(bias - sum) times the zero point."""
+    return (bias - weight.sum((1, 2, 3))) * zero_point
+
+
+def fold_divided(weight, bias, zero_point):
+    return bias - torch.div(weight.sum((1, 2, 3)), zero_point, rounding_mode="floor")
+
+
+def fold_one_filter(weight, bias, zero_point):
+    return bias - zero_point * weight[0].sum()
+
+
 def filters(rng, size) -> tuple:
-    """Weights (F, C, k, k) and biases (F,) in int64, and a zero point."""
-    count, k = rng.randint(1, size + 1), 2 + size % 2
-    shape = count, rng.randint(2, size + 2), k, k
+    """Weights (F, C, k, k) and biases (F,) in int64, and a zero point of any sign.
+
+    Some have one tap or one input; the largest have sums that need 32 bits.
+    """
+    count, k = rng.randint(1, size + 1), rng.choice((1, 2, 3, 3))
+    inputs = 40 if size == 6 else rng.choice((1, size + 1, size + 2))
+    shape = count, inputs, k, k
     weight = [rng.randint(-127, 127) for _ in range(math.prod(shape))]
     bias = [rng.randint(-2000, 2000) for _ in range(count)]
-    return torch.tensor(weight).reshape(shape), torch.tensor(bias), rng.randint(1, 255)
+    if size == 6:
+        weight = [abs(w) for w in weight]
+        bias = [rng.randint(-(2**30), 2**30) for _ in range(count)]
+    zero_point = rng.choice((rng.randint(1, 255), rng.randint(-128, -1)))
+    return torch.tensor(weight).reshape(shape), torch.tensor(bias), zero_point
 
 
 def gives_the_same(mine, weight, bias, zero_point) -> bool:
@@ -137,10 +182,67 @@ def first_above_log(threshold, scale, zero_point):
     return math.ceil(math.log(threshold) / scale) + zero_point
 
 
+def first_above_only(threshold, scale, zero_point):
+    """Above, where at least is asked."""
+    logit = math.log(threshold / (1 - threshold))
+    return math.floor(logit / scale) + 1 + zero_point
+
+
+def first_above_sign(threshold, scale, zero_point):
+    logit = math.log((1 - threshold) / threshold)
+    return math.ceil(logit / scale) + zero_point
+
+
+def first_above_cut_off(threshold, scale, zero_point):
+    """int() cuts towards 0: down for a threshold above a half, up below it."""
+    logit = math.log(threshold / (1 - threshold))
+    return int(logit / scale) + zero_point
+
+
+def first_above_times(threshold, scale, zero_point):
+    logit = math.log(threshold / (1 - threshold))
+    return math.ceil(logit * scale) + zero_point
+
+
+def first_above_zero_scaled(threshold, scale, zero_point):
+    logit = math.log(threshold / (1 - threshold))
+    return math.ceil((logit + zero_point) / scale)
+
+
+def first_above_sigmoid(threshold, scale, zero_point):
+    """The sigmoid of the threshold, where its inverse is asked."""
+    return math.ceil(1 / (1 + math.exp(-threshold)) / scale) + zero_point
+
+
+def first_above_exponential(threshold, scale, zero_point):
+    return math.ceil(threshold / (1 - threshold) / scale) + zero_point
+
+
+def first_above_base_ten(threshold, scale, zero_point):
+    return math.ceil(math.log10(threshold / (1 - threshold)) / scale) + zero_point
+
+
+def first_above_byte(threshold, scale, zero_point):
+    logit = math.log(threshold / (1 - threshold))
+    return min(max(math.ceil(logit / scale) + zero_point, 0), 255)
+
+
+def first_above_int8(threshold, scale, zero_point):
+    logit = math.log(threshold / (1 - threshold))
+    return min(max(math.ceil(logit / scale) + zero_point, -128), 127)
+
+
 def threshold_case(rng, size) -> tuple:
-    """A threshold, a step and a zero point; small first."""
+    """A threshold, a step and a zero point of any sign; small first.
+
+    Thresholds near 0 and 1 too; half of the cases leave the bytes on one side.
+    """
     scale = rng.choice((0.5, 0.2, 0.1, 0.07, 0.03)[: size + 1])
-    return rng.randint(2, 97) / 100 + 0.0013, scale, rng.randint(1, 200)
+    threshold = rng.randint(2, 97) / 100 + 0.0013
+    if size == 6:
+        threshold, scale = rng.choice((0.0004, 0.9993, threshold)), 0.003
+    zero_point = rng.choice((rng.randint(1, 200), rng.randint(-128, -1), 127, -128))
+    return threshold, scale, zero_point
 
 
 EXERCISES = (
@@ -154,6 +256,11 @@ EXERCISES = (
                   " added, not after"),
             Wrong(12, "a quarter of the sum, rounded; the zero point is still missing"),
             Wrong(17, "the zero point is added, and it is negative"),
+            Wrong(7.5, "an integer comes out: 12.5 goes to the even side first"),
+            Wrong(11, "the zero point is added after the factor, not before"),
+            Wrong(45, "a quarter of the sum, not all of it"),
+            Wrong(13, "12.5 goes to the even side, 12, and the zero point is still"
+                  " missing"),
         ),
         hints=(
             "50 / 4 is 12.5. Which of its two neighbours is even?",
@@ -172,6 +279,11 @@ EXERCISES = (
             Wrong(8, "eight bits are enough for a weight; a multiplier meets sums that"
                   " are far longer"),
             Wrong(31, "that is enough, but not the fewest: go down from there"),
+            Wrong(lambda: fewest_bits() + 1, "one bit less is enough, too"),
+            Wrong(16, "2^16 is more than 40,000, but the product has to be on the right"
+                  " side of each half: look at the count"),
+            Wrong(lambda: fewest_bits() + 11, "the 11 places of the shift that make"
+                  " 0.594 of 0.00029 are no bits of the multiplier"),
         ),
         hints=(
             "Count how many of the sums differ from `right`, for each number of bits.",
@@ -181,7 +293,10 @@ EXERCISES = (
     Exercise(
         name="fold_zero_point", number="21.3", kind="build", minutes=12, difficulty=2,
         points=3,
-        task="The bias with which a convolution can read integers as they are.",
+        task="fold_zero_point(weight, bias, zero_point): weight (F, C, k, k) and bias"
+             " (F,) of a convolution without padding, in int64. Return the bias (F,)"
+             " with which it gives the same sums from integers as they are, without"
+             " subtracting the zero point from each.",
         reference=fold_zero_point, alternative=fold_zero_point_2,
         wrong=(
             Wrong(fold_added, "the sign: the sum of weight times (x - zero point)"
@@ -195,6 +310,18 @@ EXERCISES = (
             Wrong(fold_one_tap, "only one tap of the kernel is counted; the zero point"
                   " stands under all of them"),
             Wrong(fold_one_input, "only the first input channel is counted"),
+            Wrong(fold_magnitudes, "weights keep their signs in the sum: no abs()"),
+            Wrong(fold_counts_taps, "you count the weights of a filter; the zero point"
+                  " arrives times their sum"),
+            Wrong(fold_mean, "a convolution adds its products up: the sum of the"
+                  " weights, not their mean"),
+            Wrong(fold_sum_of_channels, "you add up over the filters, dimension 0; each"
+                  " filter adds up over its inputs and taps, dimensions 1 to 3"),
+            Wrong(fold_old_bias_lost, "the bias that was there is lost"),
+            Wrong(fold_bias_too, "the bias is no product with an input: the zero point"
+                  " does not multiply it"),
+            Wrong(fold_divided, "times the zero point, not divided by it"),
+            Wrong(fold_one_filter, "you use the weights of the first filter for all"),
         ),
         hints=(
             "Multiply out: weight * (x - zero point) = weight * x - weight * zero"
@@ -206,6 +333,9 @@ EXERCISES = (
         by_hand=(
             ((torch.tensor([[[[100, -120, 90]]]]), torch.tensor([1000]), 128),
              torch.tensor([-7960])),
+            # Two filters, two inputs, two taps: sums 10 and -2; zero point -3.
+            ((torch.tensor([1, 2, 3, 4, 5, -6, 7, -8]).reshape(2, 2, 1, 2),
+              torch.tensor([100, 200]), -3), torch.tensor([130, 194])),
         ),
         properties=(
             Property("the sums of a picture stay the same", gives_the_same),
@@ -220,7 +350,9 @@ EXERCISES = (
     Exercise(
         name="first_above", number="21.4", kind="build", minutes=12, difficulty=2,
         points=3,
-        task="The smallest integer whose score is at least a threshold.",
+        task="first_above(threshold, scale, zero_point): the score of an integer q is"
+             " the sigmoid of (q - zero_point) * scale. Return the smallest q, a whole"
+             " number that is not clipped, whose score is at least `threshold`.",
         reference=first_above, alternative=first_above_2,
         wrong=(
             Wrong(first_above_floor, "one too low: that integer's score is still below"
@@ -233,6 +365,23 @@ EXERCISES = (
             Wrong(first_above_minus, "real = (q - zero point) * scale, so q is the real"
                   " number over the scale, plus the zero point"),
             Wrong(first_above_log, "the inverse of the sigmoid is log(p / (1 - p))"),
+            Wrong(first_above_only, "a score that equals the threshold is enough: at"
+                  " least, not above"),
+            Wrong(first_above_sign, "the sign of the logit is turned: it is log(p / (1"
+                  " - p)), positive above a half"),
+            Wrong(first_above_cut_off, "int() cuts towards 0, which is down for a"
+                  " positive logit; math.ceil goes up always"),
+            Wrong(first_above_times, "a logit is the integer times the scale, so divide"
+                  " by it"),
+            Wrong(first_above_zero_scaled, "the zero point is an integer already: add"
+                  " it after the division by the scale"),
+            Wrong(first_above_sigmoid, "you take the sigmoid of the threshold; asked is"
+                  " the logit whose sigmoid it is"),
+            Wrong(first_above_exponential, "p / (1 - p) are the odds; the logit is"
+                  " their logarithm"),
+            Wrong(first_above_base_ten, "that is the logarithm to the base 10"),
+            Wrong(first_above_byte, "you clip to 0..255; the text asks not to clip"),
+            Wrong(first_above_int8, "you clip to -128..127; the text asks not to clip"),
         ),
         hints=(
             "score = 1 / (1 + exp(-logit)). Solve for the logit.",

@@ -66,17 +66,74 @@ def pact_no_gradient(x, alpha, bits):
 def pact_alpha_learns_inside(x, alpha, bits):
     step = alpha / (2**bits - 1)
     steps = x.clamp(min=0).minimum(alpha) / step
-    return (steps + (steps.round() - steps).detach()) * step.detach() + 0 * alpha
+    return (steps + (steps.round() - steps).detach()) * step.detach()
+
+
+def pact_as_lsq(x, alpha, bits):
+    """The step multiplies the rounded steps, and learns from the rounding."""
+    step = alpha / (2**bits - 1)
+    steps = (x / step).clamp(0, 2**bits - 1)
+    return (steps + (steps.round() - steps).detach()) * step
 
 
 def pact_alpha_is_a_number(x, alpha, bits):
     clipped = x.clamp(0, alpha.item())
     step = alpha.item() / (2**bits - 1)
-    return clipped + ((clipped / step).round() * step - clipped).detach() + 0 * alpha
+    return clipped + ((clipped / step).round() * step - clipped).detach()
 
 
 def pact_passes_everywhere(x, alpha, bits):
-    return x + (pact(x, alpha, bits) - x).detach() + 0 * alpha
+    step = alpha / (2**bits - 1)
+    rounded = (x.clamp(min=0).minimum(alpha) / step).round() * step
+    return x + (rounded - x).detach()
+
+
+def pact_passes_above(x, alpha, bits):
+    positive = x.relu()
+    step = alpha / (2**bits - 1)
+    rounded = (positive.minimum(alpha) / step).round() * step
+    return positive + (rounded - positive).detach()
+
+
+def pact_down(x, alpha, bits):
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).floor() * step - clipped).detach()
+
+
+def pact_not_rounded(x, alpha, bits):
+    return x.clamp(min=0).minimum(alpha)
+
+
+def pact_steps_themselves(x, alpha, bits):
+    steps = x.clamp(min=0).minimum(alpha) / (alpha / (2**bits - 1))
+    return steps + (steps.round() - steps).detach()
+
+
+def pact_half_of_the_steps(x, alpha, bits):
+    """The steps of a signed grid."""
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2 ** (bits - 1) - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_no_clip_below(x, alpha, bits):
+    clipped = x.minimum(alpha)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_no_clip_above(x, alpha, bits):
+    clipped = x.clamp(min=0)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_zero_above(x, alpha, bits):
+    """What is above alpha is dropped instead of cut off."""
+    clipped = torch.where((x > 0) & (x < alpha), x, torch.zeros_like(x))
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
 
 
 def pact_one_step_more(x, alpha, bits):
@@ -92,8 +149,11 @@ def pact_signed(x, alpha, bits):
 
 
 def pact_case(rng, size) -> tuple:
-    x = tensor(rng, 2 * size + 3, low=-1.5, high=3.0)
-    return x, tensor(rng, low=0.6, high=2.0), rng.choice((2, 3, 4))
+    """Maps of one to four dimensions, some with large numbers, and up to 8 bits."""
+    shape = (2, 3, 2, 2) if rng.random() < 0.3 else (2 * size + 3,)
+    scale, bits = (50.0, 8) if size == 6 else (1.0, rng.choice((2, 3, 4)))
+    x = scale * tensor(rng, *shape, low=-1.5, high=3.0)
+    return x, scale * tensor(rng, low=0.6, high=2.0), bits
 
 
 # --- 20.4 build
@@ -101,9 +161,9 @@ def pact_case(rng, size) -> tuple:
 
 def oscillations(history):
     """How often each weight turned back: a change against its last change."""
-    turns, last = torch.zeros_like(history[:2])
+    turns = last = torch.zeros_like(history[0])
     for step in history.diff(dim=0).sign():
-        turns += step * last < 0
+        turns = turns + (step * last < 0)
         last = torch.where(step == 0, last, step)
     return turns
 
@@ -132,7 +192,78 @@ def oscillations_of_all(history):
 
 
 def oscillations_where_it_ends(history):
-    return (history[2:] == history[:-2]).sum(0) - (history[2:] == history[1:-1]).sum(0)
+    """A rest ends where it began, too."""
+    return (history[2:] == history[:-2]).sum(0)
+
+
+def oscillations_back_where_it_was(history):
+    back, changed = history[2:] == history[:-2], history[1:-1] != history[:-2]
+    return (back & changed).sum(0)
+
+
+def oscillations_of_steps(history):
+    """Along the weights: one count for each step."""
+    turns = torch.zeros_like(history[:, 0])
+    last = torch.zeros_like(history[:, 0])
+    for before, now in zip(history.T[:-1], history.T[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def oscillations_with_first(history):
+    """The first change of a weight counts as a turn."""
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += (step != 0) & (step != last)
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def oscillations_of_slope(history):
+    """Every change of the step's sign, to and from a rest as well."""
+    step = (history[1:] - history[:-1]).sign()
+    return (step[1:] != step[:-1]).sum(0)
+
+
+def oscillations_of_signs(history):
+    """Where the integers change their sign."""
+    return (history[1:] * history[:-1] < 0).sum(0)
+
+
+def oscillations_at_all(history):
+    """1 for a weight that ever turned."""
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return (turns > 0).long()
+
+
+def oscillations_share(history):
+    turns = torch.zeros(history.shape[1])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return turns / (len(history) - 1)
+
+
+def oscillations_against_first(history):
+    """Compares with the first direction instead of the last one."""
+    turns = torch.zeros_like(history[0])
+    first = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * first < 0
+        first = torch.where(first == 0, step, first)
+    return turns
 
 
 def oscillations_one_way(history):
@@ -148,7 +279,7 @@ def oscillations_one_way(history):
 def history_case(rng, size) -> tuple:
     """Integers of `size` weights over some steps: rest, go on, turn back."""
     rows = [[rng.randint(-2, 2) for _ in range(size)]]
-    for _ in range(size + 7):
+    for _ in range(60 if size == 6 else size + 7):
         rows.append([q + rng.choice((-1, -1, 0, 0, 1, 1, 2)) for q in rows[-1]])
     return (torch.tensor(rows),)
 
@@ -173,6 +304,9 @@ EXERCISES = (
             Wrong(0, "That is the true slope of rounding. Which rule is used instead?"),
             Wrong(8, "The last step is 3. A weight that rounds to 4 steps is cut off."),
             Wrong(3, "You stopped at the last step, 0.6. What rounds to 3 is inside."),
+            Wrong(4, "A weight of 0 is inside as well: its gradient is 1."),
+            Wrong(6, "One too many: 3.55 steps round to 4, and -3.75 to -4."),
+            Wrong(7, "You cut the decimals off. Rounded, 3.55 is 4 and -3.75 is -4."),
         ),
         hints=(
             "Divide each weight by 0.2 and round.",
@@ -191,6 +325,11 @@ EXERCISES = (
         wrong=(
             Wrong(4.4, "There is one more cut, with a damage of exactly 6. Try less."),
             Wrong(2.6, "One cut too far: look at the damage that is printed."),
+            Wrong(3.3, "A tenth too far: there the damage is 13."),
+            Wrong(
+                4.0, "The damage is 6, but the same bits come out with a little less."
+            ),
+            Wrong(6.0, "That is the damage. Give the mean of bits."),
             Wrong(3400, "That is all bits together. Divide by the 1000 weights."),
         ),
         hints=(
@@ -205,7 +344,10 @@ EXERCISES = (
         minutes=20,
         difficulty=3,
         points=4,
-        task="Round a map in [0, alpha] so that alpha can be trained.",
+        task="pact(x, alpha, bits): clip the tensor `x` to [0, alpha] and round it to"
+        " 2**bits - 1 equal steps. Gradients: x gets its own where 0 < x < alpha,"
+        " `alpha`, a tensor with one number, that of all values above it; rounding is"
+        " ignored for both.",
         reference=pact,
         alternative=pact_2,
         wrong=(
@@ -218,6 +360,11 @@ EXERCISES = (
                 pact_alpha_learns_inside,
                 "Alpha has to get the gradient of every value above it, whole. Which of"
                 " your operations knows that the value was replaced by alpha?",
+            ),
+            Wrong(
+                pact_as_lsq,
+                "Alpha learns from the rounding inside, as the step of LSQ does. Here"
+                " only the values above alpha give it a gradient.",
             ),
             Wrong(
                 pact_alpha_is_a_number,
@@ -233,6 +380,28 @@ EXERCISES = (
                 "So many bits give 2**bits values. How many steps lie between them?",
             ),
             Wrong(pact_signed, "Below 0 nothing is kept: it stands behind a ReLU."),
+            Wrong(
+                pact_passes_above,
+                "x gets a gradient above alpha, where it was cut off, and alpha gets"
+                " none. There it is alpha's.",
+            ),
+            Wrong(pact_down, "Round to the nearest step, not down."),
+            Wrong(pact_not_rounded, "Clipped, but not rounded to steps."),
+            Wrong(
+                pact_steps_themselves,
+                "These are the integers. Multiply them by the step again.",
+            ),
+            Wrong(
+                pact_half_of_the_steps,
+                "That is the grid of signed numbers. Nothing lies below 0 here, so all"
+                " 2**bits - 1 steps lie above.",
+            ),
+            Wrong(pact_no_clip_below, "Values below 0 have to become 0."),
+            Wrong(pact_no_clip_above, "Values above alpha have to become alpha."),
+            Wrong(
+                pact_zero_above,
+                "Values above alpha become alpha, not 0.",
+            ),
         ),
         hints=(
             "First clip, with operations that have the right gradient by themselves.",
@@ -265,7 +434,10 @@ EXERCISES = (
         minutes=15,
         difficulty=2,
         points=3,
-        task="Count how often each weight turns back.",
+        task="oscillations(history): `history` is an integer tensor (steps, weights)."
+        " Return a tensor of integers, one for each weight: how often it changed"
+        " against the direction of its last change, however long it rested in"
+        " between.",
         reference=oscillations,
         alternative=oscillations_2,
         wrong=(
@@ -284,8 +456,41 @@ EXERCISES = (
             ),
             Wrong(
                 oscillations_where_it_ends,
+                "You count where a weight is what it was two steps before. So is one"
+                " that rests. Compare directions.",
+            ),
+            Wrong(
+                oscillations_back_where_it_was,
                 "You look two steps back. After a rest, or with a jump by 2, that says"
                 " something else.",
+            ),
+            Wrong(
+                oscillations_of_steps,
+                "You went along the weights. Time runs down the first dimension.",
+            ),
+            Wrong(
+                oscillations_with_first,
+                "The first change of a weight is no turn: it has no direction before.",
+            ),
+            Wrong(
+                oscillations_of_slope,
+                "Going to rest, or on from it, is no turn. Only the opposite direction"
+                " is.",
+            ),
+            Wrong(
+                oscillations_of_signs,
+                "You count where the integers change their sign. A turn is a change of"
+                " direction.",
+            ),
+            Wrong(
+                oscillations_at_all,
+                "How often, not whether: a weight may turn many times.",
+            ),
+            Wrong(oscillations_share, "The count is asked, not the share of steps."),
+            Wrong(
+                oscillations_against_first,
+                "Compare with the last change, not with the first one: the direction"
+                " has to be remembered anew after each change.",
             ),
             Wrong(
                 oscillations_one_way,
@@ -304,8 +509,31 @@ EXERCISES = (
                 (torch.tensor([[0, 0, 0], [1, 1, -1], [1, 2, 0], [0, 3, -1]]),),
                 torch.tensor([1, 0, 2]),
             ),
+            # up, down, up, with rests: two; down, down, up: one; up, down: one
+            (
+                (
+                    torch.tensor(
+                        [
+                            [0, 3, -1],
+                            [2, 3, 0],
+                            [2, 2, 1],
+                            [0, 2, 0],
+                            [1, 2, -1],
+                            [1, 1, -2],
+                            [1, 2, -2],
+                        ]
+                    ),
+                ),
+                torch.tensor([2, 1, 1]),
+            ),
         ),
         properties=(
+            Property(
+                "after one step, or two, nothing has turned back",
+                lambda mine, history: (
+                    not any(int(turns) for n in (1, 2) for turns in mine(history[:n]))
+                ),
+            ),
             Property(
                 "the other way round in time there are as many turns",
                 lambda mine, history: torch.equal(mine(history), mine(history.flip(0))),

@@ -60,8 +60,61 @@ def power_of_two_scale_near(x, bits):
 
 
 def power_of_two_scale_one_sided(x, bits):
-    reach = max(float(x.max()), 1e-6)
+    """Fails where all numbers are negative."""
+    return 2.0 ** math.ceil(math.log2(float(x.max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_abs_too_late(x, bits):
+    reach = abs(float(x.max()))
     return 2.0 ** math.ceil(math.log2(reach / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_asymmetric(x, bits):
+    """An end more, as two's complement has it below zero."""
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) / 2 ** (bits - 1)))
+
+
+def power_of_two_scale_of_range(x, bits):
+    """The affine grid from the smallest to the largest."""
+    width = float(x.max() - x.min())
+    return 2.0 ** math.ceil(math.log2(width / (2**bits - 1)))
+
+
+def power_of_two_scale_of_largest(x, bits):
+    """The power of two above the largest number itself."""
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max())))
+
+
+def power_of_two_scale_one_more(x, bits):
+    """Goes up even where the exact scale is a power of two already."""
+    needed = float(x.abs().max()) / (2 ** (bits - 1) - 1)
+    return 2.0 ** (math.floor(math.log2(needed)) + 1)
+
+
+def power_of_two_scale_exponent(x, bits):
+    return math.ceil(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_eight_bits(x, bits):
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) / 127))
+
+
+def power_of_two_scale_natural(x, bits):
+    """The natural logarithm, then a power of two."""
+    return 2.0 ** math.ceil(math.log(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_rounded_division(x, bits):
+    """Largest number rounded up to a power of two, then divided."""
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()))) / (2 ** (bits - 1) - 1)
+
+
+def power_of_two_scale_never_below_one(x, bits):
+    """Doubles from 1, and never halves."""
+    scale, most = 1.0, 2 ** (bits - 1) - 1
+    while scale * most < float(x.abs().max()):
+        scale *= 2
+    return scale
 
 
 def power_of_two_scale_unsigned(x, bits):
@@ -73,9 +126,18 @@ def power_of_two_scale_exact(x, bits):
 
 
 def numbers(rng, size) -> tuple:
-    """Numbers of some magnitude, as often with the largest one below zero."""
-    x = tensor(rng, size + 1) * 10 ** rng.uniform(-2, 2)
-    return x * rng.choice((-1, 1)), rng.choice((3, 4, 6, 8))
+    """Numbers of some magnitude, as often with the largest one below zero.
+
+    Of one to four dimensions; in every fourth case the end of the grid is met exactly.
+    """
+    shape = rng.choice(((size + 1,), (size + 1,), (2, size), (size, 2, 1, 2)))
+    bits = rng.choice((2, 3, 4, 6, 8))
+    x = tensor(rng, *shape) * 10 ** rng.uniform(-3, 3)
+    if rng.random() < 0.25:
+        most = (2 ** (bits - 1) - 1) * 2.0 ** rng.randint(-12, 12)
+        x = x / x.abs().max() * most * 0.9
+        x.view(-1)[0] = most
+    return x * rng.choice((-1, 1)), bits
 
 
 # --- 19.4 build
@@ -103,9 +165,65 @@ def fold_before_no_shift(weight, bias, gamma, beta, mean, variance):
 
 
 def fold_before_as_after(weight, bias, gamma, beta, mean, variance):
-    factor, n = torch.ones(len(weight)), min(weight.shape)
-    factor[:n] = (gamma / variance**0.5)[:n]
-    return weight * factor[:, None], bias * factor
+    """Chapter 19's fold; fails unless there are as many filters as inputs."""
+    factor = gamma / variance**0.5
+    return weight * factor[:, None], (bias - mean) * factor + beta
+
+
+def fold_before_rows(weight, bias, gamma, beta, mean, variance):
+    """The scale along the filters; fails unless there are as many as inputs."""
+    scale = gamma / variance**0.5
+    return weight * scale[:, None], bias + weight @ (beta - scale * mean)
+
+
+def fold_before_transposed(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + (beta - scale * mean) @ weight
+
+
+def fold_before_bare_shift(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + (beta - scale * mean)
+
+
+def fold_before_one_shift(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + (beta - scale * mean).sum()
+
+
+def fold_before_subtracted(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias - weight @ (beta - scale * mean)
+
+
+def fold_before_old_bias_lost(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, weight @ (beta - scale * mean)
+
+
+def fold_before_no_mean(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + weight @ beta
+
+
+def fold_before_no_beta(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias - weight @ (scale * mean)
+
+
+def fold_before_mean_added(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + weight @ (beta + scale * mean)
+
+
+def fold_before_no_gamma(weight, bias, gamma, beta, mean, variance):
+    scale = 1 / variance**0.5
+    return weight * scale, bias + weight @ (beta - scale * mean)
+
+
+def fold_before_old_weight(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight, bias + weight @ (beta - scale * mean)
 
 
 def fold_before_new_weight(weight, bias, gamma, beta, mean, variance):
@@ -122,8 +240,9 @@ def fold_before_bare_mean(weight, bias, gamma, beta, mean, variance):
 
 
 def layer(rng, size) -> tuple:
-    """A linear layer, and the batch norm of its inputs."""
-    inputs, filters = size + 1, size + 2
+    """A linear layer, square or not, and the batch norm of its inputs."""
+    inputs = size + 1
+    filters = inputs if rng.random() < 0.5 else rng.randint(1, size + 3)
     weight, bias = tensor(rng, filters, inputs), tensor(rng, filters)
     gamma, beta = tensor(rng, inputs, low=0.5, high=2.0), tensor(rng, inputs)
     variance = tensor(rng, inputs, low=0.2, high=4.0)
@@ -149,6 +268,10 @@ EXERCISES = (
             Wrong(11, "ten are enough; no bit is set apart for the sign, negative"
                   " numbers are points of the grid like others"),
             Wrong(6, "60 dB is a factor of 1000 in amplitude; 6 bits make 64 steps"),
+            Wrong(lambda: 60 / 6.02, "bits are whole: round up"),
+            Wrong(20, "a bit is worth 6 dB, not 3: it halves the error, and power is"
+                  " its square"),
+            Wrong(60, "a bit is worth about 6 dB"),
         ),
         hints=(
             "What is a bit worth? Eq. 19.7 says it, for numbers that fill their range"
@@ -167,6 +290,11 @@ EXERCISES = (
                   " not 4"),
             Wrong(8, "8 on one side alone makes the range from -1 to 8, nine wide"
                   " instead of two: a little over two bits"),
+            Wrong(15, "at 15 the range is eight times as wide; but a power of two is"
+                  " asked"),
+            Wrong(32, "half of that is enough"),
+            Wrong(4, "4 makes the range five wide instead of two: a little over one"
+                  " bit"),
         ),
         hints=(
             "How wide is the range from -1 to the outlier, and how wide was it before?",
@@ -177,7 +305,9 @@ EXERCISES = (
     Exercise(
         name="power_of_two_scale", number="19.3", kind="build", minutes=15,
         difficulty=2, points=3,
-        task="The finest scale 2 ** n at which a symmetric grid holds all of x.",
+        task="power_of_two_scale(x, bits): the finest scale 2 ** n, a float, at which a"
+             " symmetric grid of so many bits still holds all of `x`, a tensor of any"
+             " shape that is not all zeros.",
         reference=power_of_two_scale, alternative=power_of_two_scale_2,
         wrong=(
             Wrong(power_of_two_scale_down, "your scale is too fine: the largest number"
@@ -190,6 +320,27 @@ EXERCISES = (
                   " 2 ** (b - 1) - 1 on each side, not at 2 ** b - 1"),
             Wrong(power_of_two_scale_exact, "that is the finest scale of all; asked for"
                   " is a power of two, so that a shift can replace the product"),
+            Wrong(power_of_two_scale_abs_too_late, "you take the magnitude of the"
+                  " largest number; the largest magnitude may be that of another one:"
+                  " x.abs().max()"),
+            Wrong(power_of_two_scale_asymmetric, "a symmetric grid leaves out the"
+                  " lowest integer: it ends at 2 ** (b - 1) - 1 on both sides"),
+            Wrong(power_of_two_scale_of_range, "that is the step of a grid from the"
+                  " smallest to the largest number; a symmetric one reaches equally"
+                  " far on both sides of 0"),
+            Wrong(power_of_two_scale_of_largest, "you did not divide by the largest"
+                  " integer of the grid: the scale is one step, not the whole reach"),
+            Wrong(power_of_two_scale_one_more, "where the exact scale is a power of two"
+                  " already, it is enough; yours is twice as coarse"),
+            Wrong(power_of_two_scale_exponent, "that is n; return 2.0 ** n"),
+            Wrong(power_of_two_scale_eight_bits, "127 is the end of eight bits; take"
+                  " `bits`"),
+            Wrong(power_of_two_scale_natural, "that is the natural logarithm; for a"
+                  " power of two take math.log2"),
+            Wrong(power_of_two_scale_rounded_division, "round the scale to a power of"
+                  " two, not the largest number before it is divided"),
+            Wrong(power_of_two_scale_never_below_one, "small numbers need a scale below"
+                  " 1: n may be negative"),
         ),
         hints=(
             "First the exact scale: the largest magnitude, divided by the largest"
@@ -202,6 +353,12 @@ EXERCISES = (
             ((torch.tensor([1.0, -7.0]), 4), 1.0),
             ((torch.tensor([1.0, -7.5]), 4), 2.0),
             ((torch.tensor([0.5, 0.25]), 3), 0.25),
+            # 0.8 needs 0.8 / 3 = 0.27; 13 needs 13 / 7 = 1.86; 40 needs 40 / 127.
+            ((torch.tensor([[0.8], [-0.2]]), 3), 0.5),
+            ((torch.tensor([13.0, -9.0]), 4), 2.0),
+            ((torch.tensor([40.0, -3.0]), 8), 0.5),
+            # The end of the grid, exactly: 7 * 2 ** 20.
+            ((torch.tensor([-7340032.0, 1.0]), 4), 1048576.0),
         ),
         properties=(
             Property(
@@ -214,7 +371,10 @@ EXERCISES = (
     Exercise(
         name="fold_before", number="19.4", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="One linear layer that does the batch norm before it as well.",
+        task="fold_before(weight, bias, gamma, beta, mean, variance): a batch norm (eps"
+             " is 0) stands before a linear layer. `weight` is (filters, inputs),"
+             " `bias` (filters,), the others (inputs,). Return the pair of weight and"
+             " bias of one layer that answers as both did; gradients pass.",
         reference=fold_before, alternative=fold_before_2,
         wrong=(
             Wrong(fold_before_no_shift, "the shift is lost; every filter sees it, times"
@@ -227,6 +387,26 @@ EXERCISES = (
                   " its square root"),
             Wrong(fold_before_bare_mean, "the mean is taken off before the scale, so"
                   " the scale multiplies it too, as in Eq. 19.8"),
+            Wrong(fold_before_rows, "the scale belongs to the inputs, so to the columns"
+                  " of the weight; you multiply its rows"),
+            Wrong(fold_before_transposed, "shift @ weight adds up over the filters;"
+                  " each filter adds up over its inputs: weight @ shift"),
+            Wrong(fold_before_bare_shift, "the shift goes through the weights before it"
+                  " arrives in the bias: weight @ shift"),
+            Wrong(fold_before_one_shift, "each filter weighs the shifts of the inputs"
+                  " by its own weights: weight @ shift"),
+            Wrong(fold_before_subtracted, "the sign: the norm adds its shift, so the"
+                  " bias gains weight @ shift"),
+            Wrong(fold_before_old_bias_lost, "the layer's own bias is lost"),
+            Wrong(fold_before_no_mean, "the norm also takes its mean off: the shift is"
+                  " beta - scale * mean"),
+            Wrong(fold_before_no_beta, "the norm also adds beta: the shift is beta -"
+                  " scale * mean"),
+            Wrong(fold_before_mean_added, "the norm takes its mean off: the shift is"
+                  " beta - scale * mean"),
+            Wrong(fold_before_no_gamma, "the norm also multiplies by gamma"),
+            Wrong(fold_before_old_weight, "the bias is right; the columns of the weight"
+                  " have to be scaled, too"),
         ),
         hints=(
             "Scale s and shift t of the norm first, Eq. 19.8. Then write it out:"
@@ -240,6 +420,11 @@ EXERCISES = (
               torch.tensor([20.0, 200.0]), torch.tensor([5.0, 99.0]),
               torch.tensor([0.0, 1.0]), torch.tensor([4.0, 4.0])),
              (torch.tensor([[10.0, 200.0]]), torch.tensor([6.0]))),
+            # Two filters: scales 2 and 1/2, shifts 1 - 2 * 3 and 4 - 1/2 * 2.
+            ((torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([10.0, 20.0]),
+              torch.tensor([4.0, 1.0]), torch.tensor([1.0, 4.0]),
+              torch.tensor([3.0, 2.0]), torch.tensor([4.0, 4.0])),
+             (torch.tensor([[2.0, 1.0], [6.0, 2.0]]), torch.tensor([11.0, 17.0]))),
         ),
         properties=(
             Property("the layer alone answers as norm and layer did", stands_for_both),

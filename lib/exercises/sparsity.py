@@ -459,12 +459,12 @@ EXERCISES = (
                   " its weight stands"),
             Wrong(lamp_without_itself, "a weight belongs to its own sum: without it the"
                   " largest divides by 0"),
-            Wrong(lamp_row_by_row, "you go row by row, along the last dimension; the sum"
-                  " runs over all weights of the layer"),
-            Wrong(lamp_filter_by_filter, "you go filter by filter; the sum runs over all"
-                  " weights of the layer"),
-            Wrong(lamp_two_dimensions_only, "right for a matrix; a convolution's weights"
-                  " have four dimensions, a bias has one: flatten first"),
+            Wrong(lamp_row_by_row, "you go row by row, along the last dimension; the"
+                  " sum runs over all weights of the layer"),
+            Wrong(lamp_filter_by_filter, "you go filter by filter; the sum runs over"
+                  " all weights of the layer"),
+            Wrong(lamp_two_dimensions_only, "right for a matrix; a convolution's"
+                  " weights have four dimensions, a bias has one: flatten first"),
             Wrong(lamp_looked_up, "scores[order] looks the scores up; scores[order] ="
                   " ... puts each back where its weight stands"),
             Wrong(lamp_flat, "the right scores; give them the shape of the weights"),
