@@ -25,6 +25,7 @@ ROUTES = {"core", "deep", "optional"}
 KNOWN_TAGS = ROUTES | {"slide", "catch-up", "colab", "setup", "nbval-check-output"}
 VERBS = {"check", "environment", "guess", "guesses", "hint", "measured", "quiz"}
 VERBS |= {"setup", "show", "solution", "table"}
+ASKS = "course.names()"
 END = [
     "What goes wrong in practice", "Summary", "Exercises", "Quiz", "Where next",
     "References",
@@ -276,6 +277,19 @@ def test_stubs_left_alone_say_so(name):
             assert any("not attempted yet" in t for t in texts), cell.source
             pairs -= {n for n in pairs if f'.{n}"' in cell.source}
     assert not pairs
+
+
+def test_the_saved_list_of_chapters_is_not_stale():
+    """Chapter 00 shows which chapters there are: as it was when it was executed."""
+    (cell,) = (c for c in notebook_of("00_start_here").cells if c.source == ASKS)
+    (output,) = cell.outputs
+    assert ast.literal_eval(output.data["text/plain"]) == NAMES
+
+
+@each
+def test_the_quiz_is_the_last_cell_that_runs(name):
+    """There a measured run draws every slider again."""
+    assert f'quiz("{name[3:]}")' in code(name)[-1].source
 
 
 # ---------------------------------------------------------------------- accessibility

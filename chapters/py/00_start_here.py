@@ -69,6 +69,7 @@ device = setup("00_start_here", seed=0)
 # The black tags are chapters: you will build every part yourself.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 scene = data.scenes("test", 24)[20]
 levels = {"P3": 16, "P4": 8, "P5": 4, "P6": 2, "P7": 1}  # the side of each map
 chapters = {"picture": "01", "backbone": "10", "pyramid": "11", "anchors": "12",
@@ -118,8 +119,7 @@ pairs**2
 # [2]: https://arxiv.org/abs/1905.11946
 # [3]: https://arxiv.org/abs/1911.09070
 #
-# Not every chapter is written yet.
-# This copy of the course holds:
+# These are the chapters that this copy of the course holds:
 
 # %% tags=["core"]
 course.names()
@@ -331,11 +331,16 @@ figure
 # %% tags=["core"]
 check("start_here.widths_at_130", 7)
 
+# %% [markdown] tags=["core"]
+# You stop in the middle and come back the next day.
+# Run the first two code cells of the chapter, then those that begin with `# Catch-up`: they load what the earlier ones
+# would have made.
+# Now the exercises run, and you can go on.
+
 # %% [markdown] tags=["optional"]
 # Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the
 # view.
 # Lecturers take their slides from the cells marked *slide*.
-# A cell marked *catch-up* loads what the earlier ones would have made.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice

@@ -296,6 +296,7 @@ drawing.bounds(mask.numpy())
 # and they go round what can be *seen*: ink hidden by a later digit does not count.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 scenes = data.scenes("validation", 64, seed=0)
 sample = scenes[11]
 photograph, boxes = sample.image, sample.boxes

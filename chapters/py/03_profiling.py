@@ -101,7 +101,8 @@ profiling.sizes(layer)
 # and one linear layer.
 # Where do you expect most of its parameters: at the front, where the picture is large, or at the back?
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 net = training.small_cnn((16, 32, 64))
 parts = {
     f"{i} {type(m).__name__}": profiling.parameters(m)
@@ -591,6 +592,7 @@ profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
 # Which of the five will be off the front?
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 QUICK = True  # False: longer training, about six times the time
 steps = 60 if QUICK else 400
 widths = {"narrow": (4, 8, 16), "slim": (8, 16, 32), "middle": (16, 32, 64)}

@@ -400,6 +400,7 @@ print(f"{search_space.count(pnas):,} cells")
 # In `SMALL` a cell can have up to $2 \cdot 2 \cdot 2 = 8$ ways: a swap in each block, and two orders.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 SMALL, FULL = search_space.SMALL, search_space.FULL
 read = search_space.cell_from_text
 options = [range(len(d.options)) for d in search_space.decisions(SMALL)]

@@ -394,6 +394,7 @@ f"{(one - other).abs().max() / one.abs().max():.0%} of the largest logit"
 # The second slider takes other genotypes, drawn blindly from the paper's space.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 FULL, A = search_space.FULL, search_space.NASNET_A
 by_rule = [search_space.Cell(c.blocks) for c in (A.normal, A.reduction)]
 genotypes = {"NASNet-A's blocks": search_space.Genotype(*by_rule)}
@@ -401,7 +402,8 @@ for seed in (0, 1, 2):
     genotypes[f"draw {seed}"] = search_space.sample(FULL, random.Random(seed))
 
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def tokens_figure(genotype):
     tokens = search_space.encode(FULL, genotype)
     says = f"{len(tokens)} tokens, the first block is {tokens[:5]}."
@@ -424,7 +426,8 @@ def price_figure(genotype):
     return plots.bars(cost, y_label="million multiply-adds", says=says)
 
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def cell_figure(cell, name):
     says = f"{name}: {len(cell.blocks)} blocks, {len(cell.output)} output states."
     return plots.graph(*search_space.graph(cell), title=name, says=says)

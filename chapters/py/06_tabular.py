@@ -231,13 +231,15 @@ toy.query(cell), toy.query(cell, seed=1, epoch=1), toy.query(cell, split="test")
 # It comes with the course; a checksum says that it is the one we made.
 
 # %% tags=["core", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 everything = tabular.load()
 cells = everything.genotypes
 validation, test = (everything.accuracy[s] for s in tabular.SPLITS)
 print(f"{len(everything)} cells, {everything.seeds} seeds, {everything.epochs} epochs")
 validation.shape  # cells, seeds, epochs
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 quality = test[:, :, -1].mean(1)  # of each cell: test, last epoch, mean over seeds
 best, worst = cells[int(quality.argmax())], cells[int(quality.argmin())]
 print(f"best   {quality.max():.3f}  {best}\nworst  {quality.min():.3f}  {worst}")
@@ -499,14 +501,15 @@ plots.lines(sizes, series, x_label="cells tried", y_label="accuracy of the winne
 # Can you beat the best by hand?
 # Do you have a rule by now?
 
-# %% tags=["core"]
-place = {i: 1 + r for r, i in enumerate(order[::-1].tolist())}
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
+place = {i: 1 + r for r, i in enumerate(quality.argsort()[::-1].tolist())}
 
 
 def numbers(genotype):
     i = everything.index(genotype)
     seeds = ", ".join(f"{a:.3f}" for a in test[i, :, -1])
-    size = f"{everything.parameters[i]:,} parameters, {million[i]:.2f} M multiply-adds"
+    size = f"{everything.parameters[i]:,} parameters, {everything.macs[i] / 1e6:.2f} M multiply-adds"
     return f"rank {place[i]} of {len(cells)}: {quality[i]:.3f} ({seeds}); {size}."
 
 

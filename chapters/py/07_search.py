@@ -127,6 +127,7 @@ show(search.History)
 # Do they agree?
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 cells = tabular.load()
 SEEDS, BUDGET = 30, 200
 test = {g: cells.query(g, split="test") for g in cells.genotypes}
@@ -141,7 +142,8 @@ def run(method, budget=BUDGET, seeds=SEEDS, **settings):
     return [method(cells.space, asked[s], budget, s, **settings) for s in range(seeds)]
 
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 blind = run(search.random_search)
 options = [range(len(d.options)) for d in search_space.decisions(cells.space)]
 every = [search_space.decode(cells.space, t) for t in itertools.product(*options)]
@@ -249,7 +251,8 @@ for budget in (1, 10, 100):
 show(search.tournament_winner)
 show(search.regularized_evolution)
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def odds(population, tournament):
     left = np.arange(population, -1, -1.0)
     return -np.diff(left**tournament) / population**tournament
@@ -279,7 +282,8 @@ widgets.slider(pressure, name="tournament", values=sizes, start=3)
 # Thirty searches each.
 # Where does evolution pull away from blind draws, if it does?
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 evolved = run(search.regularized_evolution)
 
 

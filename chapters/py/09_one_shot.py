@@ -135,6 +135,7 @@ plots.points(luck, y_label="Kendall's tau of two rolls of dice")
 # We take 60 cells, drawn once, for what runs live.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 QUICK = True  # False: all cells, more steps; about ten times the time
 book = tabular.load()
 task = book.task

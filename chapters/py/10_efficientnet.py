@@ -307,7 +307,8 @@ for phi in (0, 1, 2, 7):
 # Move the slider: what grows fastest?
 
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def scaled(phi):
     d, w, r = efficientnet.compound(phi)
     times = {"depth": d, "width": w, "resolution": r}
@@ -473,6 +474,7 @@ except ValueError as error:
 # They are recorded by [data/ablations/compound.py](../data/ablations/compound.py), about a quarter of an hour.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 recorded = (data.FOLDER / "ablations" / "compound.jsonl").read_text(encoding="utf-8")
 runs = [json.loads(line) for line in recorded.splitlines()]
 found = {}

@@ -105,7 +105,8 @@ print(len(grid), "anchors; number 1 is", [round(v, 1) for v in grid[1].tolist()]
 # Its area is 0.98 of the square's, a rounding of $\sqrt 2$ that the published weights were trained with.
 # Here are the nine anchors of one place, on a scene of chapter 01.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 scenes = data.scenes("validation", 200)
 scene = scenes[22]
 small = anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))
@@ -393,6 +394,7 @@ print(empty.labels.unique().tolist(), tuple(empty.codes.shape))
 show(anchors.coverage)
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 scenes = data.scenes("validation", 200)
 boxes = [s.boxes for s in scenes]
 

@@ -381,6 +381,7 @@ table(("", "M parameters", "B mult-adds"), [("rule", *rows[0]), ("D7", *rows[1])
 # What the paper prints is on the left.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 family = {}  # counted anew: later cells need nothing else from above
 for name in [n for n in efficientdet.CONFIGS if n.startswith("d")]:
     with torch.device("meta"):
@@ -414,7 +415,8 @@ table(("", "side", *head), lines)
 #
 # Move the slider: from D0 to D7x, which part grows fastest?
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 names = {"fpn": "BiFPN", "class_head": "class head", "box_head": "box head"}
 
 

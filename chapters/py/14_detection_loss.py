@@ -332,6 +332,7 @@ print(f"{loss.total.item():.1f}, finite, and no box loss: {loss.boxes.item()}")
 show(detection_loss.detection_loss)
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 config = anchors.AnchorConfig(scale=3, levels=(2, 5))
 grid = anchors.anchors((128, 128), config)
 scenes = data.scenes("train", 320)

@@ -77,6 +77,7 @@ device = setup("15_decoding", seed=0)
 # Keep an eye on these two.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 model = detectors.shipped("plain")  # trained in chapter 16's way, for longer
 names = data.Scenes.names
 scenes = detectors.scenes("validation", 282)
@@ -89,7 +90,8 @@ plots.boxes(sample.image, sample.boxes, sample.labels, names=names)
 # How many anchors is that for 128 x 128 pixels?
 # And how many scores, with ten classes?
 
-# %% tags=["core", "nbval-check-output"]
+# %% tags=["core", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 places = anchors.anchors((128, 128), model.config.anchors)
 with torch.no_grad():
     class_outputs, box_outputs = model(training.normalise(sample.image[None]))
@@ -239,7 +241,8 @@ kept
 # Both sliders are yours: $\tau$, and the score from which on a box takes part.
 # Which $\tau$ shows three zeros?
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 zeros = scenes[271]
 with torch.no_grad():
     outputs = model(training.normalise(zeros.image[None]))

@@ -120,7 +120,8 @@ show(coco_eval.match)
 # %% [markdown] tags=["core"]
 # To judge whole images we need COCO's own form: dictionaries, as they stand in the json files.
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def one_picture(objects, found):
     """COCO dictionaries: boxes of class 1, and detections (box, score)."""
     here = {"image_id": 1, "category_id": 1}
@@ -148,6 +149,7 @@ numbers.ar100
 # Only a digit of the same class can be taken: all other overlaps are set to 0.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 model = detectors.shipped("plain")
 scenes = detectors.scenes("validation", 124)
 names = scenes.names
@@ -160,7 +162,8 @@ def verdicts(found, sample, least=0.5):
     return [g != coco_eval.NOTHING for g in taken]
 
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 sample = scenes[123]
 found = decoding.detect(model, sample.image, threshold=0.2)
 right = verdicts(found, sample)
@@ -217,7 +220,8 @@ precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .
 # And for our detector, over 30 scenes, all classes in one list.
 # We ask for an IoU of 0.85, so that something can go wrong:
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 some = [scenes[i] for i in range(30)]
 results = decoding.detect_all(model, [s.image for s in some], threshold=0.01)
 scores = np.concatenate([each.scores.numpy() for each in results])
@@ -742,7 +746,7 @@ check("coco_eval.ap_on_paper", answer)
 
 # %% tags=["core"]
 shift = 4  # change me
-numbers = coco_eval.evaluate(*one_picture([A], [([shift, 0, 40, 40], 1.0)]))
+numbers = coco_eval.evaluate(*one_picture([[0, 0, 40, 40]], [([shift, 0, 40, 40], 1.0)]))
 print(f"shift {shift}: AP {numbers.ap:.2f}")
 
 answer = ...  # the shift you found

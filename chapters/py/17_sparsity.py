@@ -121,6 +121,7 @@ toy * mask
 # How much of its squared sum is in the smaller half of its weights?
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 model = detectors.shipped("plain")
 weights = sparsity.prunable(model)
 largest = max(weights.values(), key=torch.numel).detach().flatten()
@@ -406,7 +407,8 @@ assert after < 0.6
 # That takes minutes, so it has been recorded: `python data/ablations/sparsity.py`.
 # The cells below read the file.
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 path = data.FOLDER / "ablations" / "sparsity.jsonl"
 rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 

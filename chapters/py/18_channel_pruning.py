@@ -97,6 +97,7 @@ guess("speed-up in onnxruntime at half the multiply-adds", None)
 # Take pencil and paper before you read on: which rows and which columns of which weights have to go?
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
@@ -178,9 +179,11 @@ for group in channel_pruning.groups(toy, picture):
 # `plain` from chapter 16 has residual blocks, a pyramid with sums, and two heads that are shared by three levels.
 # Before you run the cell: how many groups has it, and which is the largest knot?
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 model = detectors.shipped("plain")
 x = torch.zeros(1, 3, 128, 128)
+whole = profiling.macs(model, x)
 groups = channel_pruning.groups(model, x)
 free = [group for group in groups if not group.refused]
 listed = [
@@ -254,7 +257,6 @@ except ValueError as error:
 # and `profiling` confirms.
 
 # %% tags=["core", "slide"]
-whole = profiling.macs(model, x)
 plan = channel_pruning.plan(model, x, 0.3)
 small = channel_pruning.remove_channels(model, x, plan)
 assert plan.macs == profiling.macs(small, x)
@@ -443,7 +445,8 @@ plots.bars(scores, y_label="AP on 100 test scenes")
 # "random" draws the channels by lot.
 # The line is the mean of three seeds, each with its own 200 test scenes, the shade goes from the lowest to the highest.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 path = course.ROOT / "data/ablations/channel_pruning.jsonl"
 rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 shot = {}
@@ -520,7 +523,8 @@ for batch in (1, 8):
 # The recorded times of one picture, one thread, when the same share of every group goes.
 # "blocks of 16" is a guess at what happens: the multiply-adds if every width is rounded up to a multiple of 16.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 times = [row for row in rows if row["question"] == "latency"]
 keys = [key for key in times[0] if key.replace(".", "").isdigit()]
 gains = {"multiply-adds": [], "blocks of 16": []}

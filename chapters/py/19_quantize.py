@@ -253,7 +253,8 @@ assert 5.5 < kinds["affine"] - kinds["symmetric"] < 6.5  # half of the grid is n
 # %% tags=["core"]
 show(quantize.sqnr)
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 assert quantize.sqnr(torch.tensor([3.0, 4.0]), torch.tensor([3.5, 4.0])) == 20
 
 
@@ -271,6 +272,7 @@ even = torch.linspace(-1, 1, 100_001)
 # We take those of a convolution in the middle of the `lite` detector.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 lite = detectors.shipped("lite")
 weight = lite.backbone.stages[2][1].project[0].weight.detach()
 kinds = {"evenly spread": even, "bell curve": torch.randn(100_000), "weights": weight}
@@ -339,7 +341,8 @@ w.item(), b.item()
 # Heads run the *same* convolution over three levels, but each level has norms of its own.
 # What must happen to the convolution?
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core", "slide", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 graph = deployed.deployed(lite, torch.zeros(2, 3, 128, 128))
 parts = {"model": lite, "deployed": graph}
 for name, part in parts.items():
@@ -429,7 +432,8 @@ show(quantize.choose_qparams)
 # In a depthwise one it has nine.
 # Here is what a grid for each filter gains in every layer of `lite`, with four bits.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 layers = {n: m for n, m in graph.named_children() if isinstance(m, nn.Conv2d)}
 four = {"bits": 4, "symmetric": True}
 gains = {}
@@ -512,7 +516,8 @@ measured("file of 4-bit weights: times smaller", 32 * every / small, "x")
 # Now by eye: the largest layer on its grid, and what the whole network makes of such grids.
 # The APs are recorded, on three sets of 100 scenes (`python data/ablations/weight_bits.py`).
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 file = data.FOLDER / "ablations" / "weight_bits.jsonl"
 recorded = {}
 for row in map(json.loads, file.read_text("utf-8").splitlines()):

@@ -259,6 +259,7 @@ plots.lines(x, drawn, x_label="weight", y_label="slope", says=says)
 # We take one layer of the detector, 4 bits, and let only $s$ learn, from the squared error of rounding.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 four = qat.FakeQuantize(qat.Scheme(4, axis=None))
 assert abs(four.gain(torch.zeros(36)) - 252**-0.5) < 1e-9
 models = {name: detectors.shipped(name) for name in ("plain", "course", "lite")}
@@ -473,7 +474,8 @@ plots.points(ratios, y_label="range, over that of all but 0.01 %", says=says)
 # SiLU and squeeze-excite (`python data/ablations/quantization.py`, about 20 minutes).
 # Weights keep 8 bits.
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 path = data.FOLDER / "ablations" / "quantization.jsonl"
 record = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -482,13 +484,11 @@ def recorded(**about):
     return [r for r in record if about.items() <= r.items()]
 
 
+kinds = "plain", "lite", "course", "mbconv"
 float_ap = {r["model"]: r["ap"] for r in recorded(experiment="float")}
 print(f"{len(record)} recorded rows")
 
 # %% tags=["core", "slide"]
-kinds = "plain", "lite", "course", "mbconv"
-
-
 def lost_by_maps(bits):
     lost_ap = {}
     for name, observer in ((n, o) for n in kinds for o in ("min-max", "mse")):

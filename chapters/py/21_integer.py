@@ -282,6 +282,7 @@ arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), stage).tolist()
 # `lite` is the detector that was made for this: ReLU6, no gates, plain sums.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 lite = deployed.deployed(detectors.shipped("lite"), torch.zeros(1, 3, 128, 128))
 pretending = qat.prepare(lite, qat.Scheme(bits=8)).eval()
 seen = detectors.scenes("train", 32)

@@ -100,6 +100,7 @@ guess("AP that int8 loses", None)
 # Here is the shipped `plain` detector.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 holder = tempfile.TemporaryDirectory()  # gone when the kernel stops
 folder = Path(holder.name)
 model = detectors.shipped("plain")
@@ -419,7 +420,8 @@ plots.bars(aps, y_label="AP on 100 test scenes")
 # So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same
 # scenes*.
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 recorded = lib.ROOT / "data" / "ablations" / "deployment.jsonl"
 rows = [json.loads(line) for line in recorded.read_text("utf-8").splitlines()]
 judged = [row for row in rows if row["kind"] == "accuracy"]
@@ -501,7 +503,8 @@ plots.bars(both, y_label="milliseconds, one thread")
 # Which of them gain nothing?
 # `b0` is EfficientNet-B0 with SiLU and squeeze-excite, `b0 lite` is the same without.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 speeds = {}
 for row in rows:
     if row["kind"] == "latency":
