@@ -96,10 +96,13 @@ def read_chapter(name: str):
     return notebook
 
 
-def run_one(name: str, folder: Path, on_cell=None, work: Path | None = None):
+def run_one(
+    name: str, folder: Path, on_cell=None, work: Path | None = None, change=None
+):
     """Execute a chapter in a clean kernel with one thread.
 
     `work` is a folder for what the chapter keeps; by default one that is thrown away.
+    `change(notebook)` may fill in stubs before the run.
 
     Returns the executed notebook and its `Cost`. A failing cell ends the run; its
     outputs up to there are in the notebook, and `Cost.result` names cell and error.
@@ -112,6 +115,7 @@ def run_one(name: str, folder: Path, on_cell=None, work: Path | None = None):
     )
 
     notebook = read_chapter(name)
+    notebook = notebook if change is None else change(notebook)
     usage = folder / ".usage"
     usage.mkdir(parents=True, exist_ok=True)
     (usage / f"{name}.json").unlink(missing_ok=True)

@@ -386,3 +386,8 @@ def own_text(function) -> str:
         return _text(plain)[1]
     except (CannotCollect, AttributeError):
         return ""
+
+
+def literal(value) -> str:
+    """An expression that gives a value back; `CannotCollect` if there is none."""
+    return _File().literal("the answer", value)
