@@ -22,7 +22,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update course chapter execute test test-haswell fuzz bench badges lint
+.PHONY: help lab author update progress course chapter execute test test-haswell fuzz bench badges lint
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -30,6 +30,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 help:
 	@echo "make lab                JupyterLab on your copies in work/ (never overwritten)"
 	@echo "make update             newer chapters beside your copies, with your answers in them"
+	@echo "make progress           chapters, points, and which parts run on your code"
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"
@@ -93,6 +94,9 @@ lab: setup-lab
 
 update: setup-lab
 	$(RUN) -m lib.book.course update
+
+progress: setup-lab
+	$(RUN) -m lib.book.progress
 
 course: setup-lab
 	$(RUN) -m lib.book.course run

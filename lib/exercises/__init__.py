@@ -170,16 +170,20 @@ def find(identifier) -> Exercise:
     raise ValueError(f"no exercise {identifier!r}{meant} there are: {known}")
 
 
-def core() -> dict[str, Exercise]:
-    """All core functions of the course by id, in the order of the chapters."""
+def every() -> dict[str, Exercise]:
+    """All exercises of the course by id, in the order of the chapters."""
     folder = lib.ROOT / "lib" / "exercises"
     found = {}
     for file in folder.glob("*.py"):
         if "\nEXERCISES" in file.read_text(encoding="utf-8"):
             for exercise in of_chapter(file.stem).EXERCISES:
-                if exercise.place is not None:
-                    found[f"{file.stem}.{exercise.name}"] = exercise
+                found[f"{file.stem}.{exercise.name}"] = exercise
     return dict(sorted(found.items(), key=lambda item: _order(item[1].number)))
+
+
+def core() -> dict[str, Exercise]:
+    """The core functions among them: those that `lib` itself calls."""
+    return {i: e for i, e in every().items() if e.place is not None}
 
 
 def _order(number: str) -> tuple[int, ...]:
