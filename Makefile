@@ -96,7 +96,7 @@ update: setup-lab
 	$(RUN) -m lib.book.course update
 
 progress: setup-lab
-	$(RUN) -m lib.book.progress
+	$(RUN) -m lib.book.course progress
 
 course: setup-lab
 	$(RUN) -m lib.book.course run

@@ -18,6 +18,6 @@ answers             check, build, yours, restore, hint, solution, submit; for no
 guesses             a number guessed first, then measured; for notebook
 notebook            setup, show and quiz, and all that cells call; for every chapter
 copies              a learner's copies, and what new chapters take over; for course
-progress            how far a learner is, with a drawing; for the Makefile
+progress            how far a learner is, with a drawing; for course
 course              headless runs, the command line; for the Makefile
 """

@@ -240,7 +240,8 @@ def main() -> int:
     """The command line; see the Makefile for what each command is for."""
     parser = argparse.ArgumentParser(prog="python -m lib.book.course")
     parser.add_argument(
-        "command", choices=["copy", "update", "run", "execute", "badges", "colab"]
+        "command",
+        choices=["copy", "update", "run", "execute", "badges", "colab", "progress"],
     )
     parser.add_argument("--only", default="", help='chapter numbers, such as "01,03"')
     parser.add_argument("--repo", default="", help="owner/name of the repository")
@@ -265,6 +266,10 @@ def main() -> int:
         if args.command == "copy":
             copied = copies.copy_missing()
             print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
+        elif args.command == "progress":
+            from lib.book import progress  # it reads exercises: a second of imports
+
+            print(progress.report())
         elif args.command == "update":
             print("\n".join(copies.update()))
         elif args.command == "badges":

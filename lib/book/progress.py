@@ -1,13 +1,12 @@
 """How far a learner is: chapters, points, what is built, and both machines drawn.
 
-`python -m lib.book.progress` reads what lies below `work/`: saved copies of chapters,
+`make progress` reads what lies below `work/`: saved copies of chapters,
 hand-ins, kept functions. It runs nothing of a learner's. The drawing shows the search
-and the detector with the parts that run on the learner's code heavier. For the
-Makefile.
+and the detector with the parts that run on the learner's code heavier. For
+`course`.
 """
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from lib.book import answers, architectures, handin, publish
 from lib.book.figure import Figure, in_style
 from lib.book.records import folder
 from lib.book.sheet import BLUE, GREEN, PURPLE, SKY, Sheet
-from lib.exercises import Exercise, core, every, kept
+from lib.exercises import Exercise, every, kept
 
 # Which part of the detector's drawing the core functions of a chapter make.
 DETECTOR = {
@@ -184,17 +183,9 @@ def write(chapters: list[Chapter], file: Path) -> None:
     )
 
 
-def main() -> int:
-    """Print the table, and write the drawing beside the learner's work."""
-    sys.stdout.reconfigure(errors="replace")
+def report() -> str:
+    """The table; the drawing is written beside the learner's work."""
     chapters = read()
-    print(table(chapters))
-    if core():
-        page = lib.work() / "progress.html"
-        write(chapters, page)
-        print(f"drawn in {page.parent.name}/{page.name}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    page = lib.work() / "progress.html"
+    write(chapters, page)
+    return f"{table(chapters)}\ndrawn in {page.parent.name}/{page.name}"
