@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lib.book import answers, copies, course  # noqa: E402
 from lib.exercises import core, find, places, sources  # noqa: E402
+from lib.exercises.literals import literal  # noqa: E402
 from tests import offline  # noqa: E402
 
 LAST_CELL = """
@@ -48,7 +49,7 @@ def answer(identifier: str, name: str) -> str:
     """Cell text that binds `name` to a right answer, as a learner might write it."""
     exercise = find(identifier)
     if exercise.cases is None:
-        return f"{name} = {sources.literal(exercise.reference())}"
+        return f"{name} = {literal(name, exercise.reference(), set())}"
     title = identifier.partition(".")[2]
     text = sources.collect(exercise.reference, title)
     return text if title == name else f"{text}\n{name} = {title}"

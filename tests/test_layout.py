@@ -39,7 +39,7 @@ WING = {p.stem: p.parent.name for p in LIB}
 EXERCISES = sorted((ROOT / "lib" / "exercises").glob("*.py"))
 FRAME_NAMES = (
     "__init__", "comparing", "deadline", "grading",
-    "places", "sources", "kept", "building",
+    "places", "literals", "sources", "kept", "building",
 )  # fmt: skip
 FRAME = [p for p in EXERCISES if p.stem in FRAME_NAMES]
 EXERCISES = [p for p in EXERCISES if p not in FRAME]

@@ -5,6 +5,7 @@ comparing               two values, and in words in what they differ; for gradin
 deadline                a call that ends whatever it does; for grading
 grading                 an answer against its exercise; for every chapter
 places                  where `lib` calls a core function; for building
+literals                values written down as Python; for sources
 sources                 an answer's text, complete by itself; for kept
 kept                    a learner's core functions as files; for building
 building                an answer that `lib` then runs on; for every chapter

@@ -10,7 +10,6 @@ import dis
 import functools
 import inspect
 import linecache
-import math
 import sys
 import sysconfig
 import textwrap
@@ -18,20 +17,11 @@ import types
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 import lib
+from lib.exercises.literals import CannotCollect, literal
 
-NUMBERS = 1000  # of a tensor or array: more are data, and no part of an answer
-DEPTH = 20  # of lists in lists
 # Where functions stand that do not say themselves from where they can be imported.
 HOMES = ("torch", "torch.nn.functional", "math", "numpy", "operator", "torch.nn")
-
-
-class CannotCollect(ValueError):
-    """Something that an answer uses cannot be written into a file; says what."""
 
 
 def collect(function, name: str) -> str:
@@ -84,13 +74,15 @@ class _File:
         elif isinstance(value, functools.partial):
             self.partial(name, value)
         else:
-            self.parts.append(f"{name} = {self.literal(name, value)}")
+            self.parts.append(f"{name} = {literal(name, value, self.imports)}")
 
     def partial(self, name: str, value: functools.partial) -> None:
         self.bind(f"_{name}_of", value.func)
         self.imports.add("import functools")
-        given = [self.literal(name, a) for a in value.args]
-        given += [f"{k}={self.literal(name, v)}" for k, v in value.keywords.items()]
+        given = [literal(name, a, self.imports) for a in value.args]
+        given += [
+            f"{k}={literal(name, v, self.imports)}" for k, v in value.keywords.items()
+        ]
         call = ", ".join([f"_{name}_of", *given])
         self.parts.append(f"{name} = functools.partial({call})")
 
@@ -153,68 +145,6 @@ class _File:
         self.parts.append(ast.unparse(tree))
         if name != value.__name__:
             self.parts.append(f"{name} = {value.__name__}")
-
-    def literal(self, name: str, value, depth: int = 0) -> str:
-        """An expression that gives the value back, to the last bit."""
-        if depth > DEPTH:
-            raise CannotCollect(f"{name} is nested too deep to be written down")
-        if isinstance(value, bool | int | str | bytes | type(None) | type(...)):
-            return repr(value)
-        if isinstance(value, float):
-            return repr(value) if math.isfinite(value) else f'float("{value}")'
-        if type(value) in (list, tuple, set, frozenset):
-            return self._items(name, value, depth)
-        if type(value) is dict:
-            inside = functools.partial(self.literal, name, depth=depth + 1)
-            pairs = [f"{inside(k)}: {inside(v)}" for k, v in value.items()]
-            return "{" + ", ".join(pairs) + "}"
-        if isinstance(value, torch.dtype | torch.device | torch.Size):
-            self.imports.add("import torch")
-            return str(value) if isinstance(value, torch.dtype) else f"torch.{value!r}"
-        if isinstance(value, Tensor):
-            return self._tensor(name, value)
-        if isinstance(value, np.ndarray | np.generic):
-            return self._array(name, value)
-        raise CannotCollect(
-            f"{name} is of type {type(value).__name__} and cannot be written into a"
-            " file: make it inside the function, or hand it over"
-        )
-
-    def _items(self, name: str, value, depth: int) -> str:
-        items = [self.literal(name, item, depth + 1) for item in value]
-        inside = ", ".join(items)
-        if isinstance(value, list):
-            return f"[{inside}]"
-        if isinstance(value, tuple):
-            return f"({inside},)" if items else "()"
-        return f"{type(value).__name__}([{inside}])"
-
-    def _tensor(self, name: str, value: Tensor) -> str:
-        _insist_small(name, value.numel())
-        self.imports.add("import torch")
-        numbers = self.literal(name, value.detach().cpu().flatten().tolist())
-        text = f"torch.tensor({numbers}, dtype={value.dtype})"
-        text = f"{text}.reshape({tuple(value.shape)})"
-        if isinstance(value, torch.nn.Parameter):
-            return f"torch.nn.Parameter({text})"
-        return f"{text}.requires_grad_()" if value.requires_grad else text
-
-    def _array(self, name: str, value) -> str:
-        _insist_small(name, value.size)
-        if value.dtype.kind not in "biuf":
-            raise CannotCollect(f"{name} is an array of {value.dtype}")
-        self.imports.add("import numpy")
-        numbers = self.literal(name, value.flatten().tolist())
-        text = f'numpy.array({numbers}, dtype="{value.dtype.str}")'
-        text = f"{text}.reshape({value.shape})"
-        return text if isinstance(value, np.ndarray) else f"{text}[()]"
-
-
-def _insist_small(name: str, count: int) -> None:
-    if count > NUMBERS:
-        raise CannotCollect(
-            f"{name} holds {count:,} numbers; at most {NUMBERS:,} are written down"
-        )
 
 
 def _unwrapped(value):
@@ -386,8 +316,3 @@ def own_text(function) -> str:
         return _text(plain)[1]
     except (CannotCollect, AttributeError):
         return ""
-
-
-def literal(value) -> str:
-    """An expression that gives a value back; `CannotCollect` if there is none."""
-    return _File().literal("the answer", value)
