@@ -221,82 +221,6 @@ def test_long_values_are_cut_in_messages():
 # Shrink it: check the argument where it comes in (`lib.basics.arguments`), see that
 # `python -m tests.walk part.of.a.name` says nothing more, and take the line out.
 KNOWN: dict[str, tuple[str, str]] = {
-    "basics.checkpoints.load_weights": (
-        "model path",
-        "models and paths are taken as they come",
-    ),
-    "basics.checkpoints.read_checkpoint": (
-        "path",
-        "models and paths are taken as they come",
-    ),
-    "basics.checkpoints.read_weights": (
-        "path",
-        "models and paths are taken as they come",
-    ),
-    "basics.checkpoints.save_weights": (
-        "model path",
-        "models and paths are taken as they come",
-    ),
-    "basics.checkpoints.write_checkpoint": (
-        "path",
-        "models and paths are taken as they come",
-    ),
-    "basics.coco.write_coco": (
-        "dataset folder",
-        "says which class has no .coco(), not which argument",
-    ),
-    "basics.data.crops": (
-        "n",
-        "torch says what is wrong with boxes, scales and fills",
-    ),
-    "basics.data.letterbox": (
-        "size fill",
-        "torch says what is wrong with boxes, scales and fills",
-    ),
-    "basics.data.scale_jitter": (
-        "sample size generator scales keep fill",
-        "torch says what is wrong with boxes, scales and fills",
-    ),
-    "basics.data.scenes": (
-        "n",
-        "torch says what is wrong with boxes, scales and fills",
-    ),
-    "basics.data.unletterbox": (
-        "boxes scale",
-        "torch says what is wrong with boxes, scales and fills",
-    ),
-    "basics.official.load": (
-        "source names",
-        "torch says what is wrong",
-    ),
-    "basics.profiling.compare": (
-        "*inputs",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.hypervolume": (
-        "cost quality reference",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.kept_for_backward": (
-        "*inputs",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.latency": (
-        "*inputs",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.macs": (
-        "*inputs",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.macs_by_module": (
-        "*inputs",
-        "models and inputs are run as they come",
-    ),
-    "basics.profiling.pareto_front": (
-        "cost quality",
-        "models and inputs are run as they come",
-    ),
     "basics.training.accuracy": (
         "model images labels batch_size",
         "torch says what is wrong with a tensor or a rate",
@@ -324,50 +248,6 @@ KNOWN: dict[str, tuple[str, str]] = {
     "basics.training.sgd": (
         "model lr",
         "torch says what is wrong with a tensor or a rate",
-    ),
-    "book.plots.histogram": (
-        "bins",
-        "matplotlib says what is wrong",
-    ),
-    "compression.qat.calibrate": (
-        "batches",
-        "the message names the map that saw nothing",
-    ),
-    "compression.quantize.from_range": (
-        "least most",
-        'the message says "the range", which is both',
-    ),
-    "compression.sparsity.sensitivity": (
-        "sparsities",
-        'the message says "sparsity", one of them',
-    ),
-    "detection.coco_eval.evaluate": (
-        "ground_truth",
-        "names the entry, not the argument",
-    ),
-    "detection.coco_eval.precision_recall": (
-        "ground_truth",
-        "names the entry, not the argument",
-    ),
-    "detection.decoding.clip": (
-        "boxes height width",
-        "torch says what is wrong with a tensor",
-    ),
-    "detection.detectors.crops": (
-        "n",
-        "ten to the power of thirty pictures are really begun",
-    ),
-    "detection.detectors.scenes": (
-        "n",
-        "ten to the power of thirty pictures are really begun",
-    ),
-    "detection.recipes.trained": (
-        "run",
-        "the path is taken as it comes",
-    ),
-    "nas.one_shot.mixed_operation": (
-        "shares outputs",
-        "a step of a forward; Supernet looks at the choice",
     ),
 }
 

@@ -302,7 +302,8 @@ def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:
     if origin in MANY:
         fits = isinstance(value, Iterable) and not isinstance(value, str | dict)
         some = list(value) if isinstance(value, Collection) else ()  # none is used up
-        fits = fits and (len(some) > 0 or origin not in (list, Sequence))
+        none = isinstance(value, Collection) and not some
+        fits = fits and (not none or origin is Collection)
         return fits and all(_fits(item, parts[0], sides) for item in some)
     if not isinstance(value, origin or kind):
         return False
@@ -325,7 +326,7 @@ def _told(kind: Any) -> str:
     if origin is tuple and parts[-1:] != (...,):
         return f"{len(parts)} values: " + "; ".join(map(_told, parts))
     if origin in MANY:
-        one = "one or more" if origin in (list, Sequence) else "several"
+        one = "several" if origin is Collection else "one or more"
         return f"{one}, each {_told(parts[0])}"
     words = {int: "a whole number, 0 or more", float: "a finite number"}
     words |= {Tensor: "a tensor", np.ndarray: "an array", Any: "anything"}

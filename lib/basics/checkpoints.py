@@ -251,7 +251,7 @@ def write_checkpoint(path: str | Path, state: dict) -> None:
 
     The file before it stays as `<name>.previous`.
     """
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The new file is complete before the old one is moved; from then on, until the
     # second move, read_checkpoint finds the old one under its second name.
@@ -267,7 +267,7 @@ def read_checkpoint(path: str | Path) -> dict | None:
 
     Raises `ValueError` naming a file that is truncated or otherwise damaged.
     """
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     previous = _previous(path)
     if not path.exists():
         if not previous.exists():
@@ -317,6 +317,7 @@ def save_weights(model: nn.Module, path: str | Path) -> str:
 
     A kill at any moment leaves weights that `read_weights` takes: the old or the new.
     """
+    arguments.instance("model", model, nn.Module)
     state = {}
     for name, tensor in model.state_dict().items():
         state[name] = tensor.clone(memory_format=torch.contiguous_format)
@@ -340,7 +341,7 @@ def write_with_hash(path: str | Path, content: bytes) -> str:
     Until the second move is done, the file of hashes tells both, the new and the old
     one: whichever content stands there, its hash is beside it.
     """
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()
     old = _lines(path)
@@ -408,7 +409,8 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     Raises `ValueError` for a file that is missing or is not the one whose SHA-256
     stands beside it.
     """
-    bare = os.path.basename(path) == str(path)
+    path = arguments.path("path", path)
+    bare = os.path.basename(path) == path
     in_the_course = WEIGHTS / f"{path}.safetensors"
     path = in_the_course if bare and in_the_course.exists() else Path(path)
     content = read_with_hash(path)
@@ -425,7 +427,8 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     Raises `ValueError` as `read_weights`, and for the first key that is missing,
     unknown or of another shape; the model is then as it was.
     """
-    state, own = read_weights(path), model.state_dict()
+    own = arguments.instance("model", model, nn.Module).state_dict()
+    state = read_weights(path)
     for key in own | state:
         there, here = _shape(state, key), _shape(own, key)
         if there != here:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
+from lib.basics import arguments
 from lib.basics.photographs import BadAnnotation, insist_on_file, read_image
 
 KEYS = {
@@ -317,7 +318,10 @@ def write_coco(dataset, folder) -> Path:
     that is the dataset's own.
     """
     if not hasattr(dataset, "coco"):
-        raise TypeError(f"a {type(dataset).__name__} has no .coco(); nothing to write")
+        kind = type(dataset).__name__
+        raise TypeError(f"dataset: a {kind} has no .coco(); nothing to write")
+    if os.path.isfile(arguments.path("folder", folder)):
+        raise arguments.refuse("folder", folder, "a folder; there is a file")
     path, images = Path(folder) / "annotations.json", Path(folder) / "images"
     if isinstance(dataset, CocoFolder):
         document = dataset.coco()

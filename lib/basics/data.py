@@ -27,6 +27,7 @@ from lib.basics.coco import Sample as Sample
 
 SPLITS = ("train", "validation", "test")
 DIFFICULTY = 0.5  # measured: data/ablations/difficulty.jsonl
+MOST_PIXELS = 2**16  # a side of a square picture
 MEAN_COLOUR = (124, 116, 104)  # ImageNet's mean, 255 * (0.485, 0.456, 0.406)
 FOLDER = lib.ROOT / "data"
 KEPT = {
@@ -124,6 +125,11 @@ def _draw_scenes(
     }
 
 
+def _count(n) -> int:
+    """How many pictures: not more than a machine could hold."""
+    return arguments.whole_number("n", n, most=10**7)
+
+
 def _mille(difficulty) -> int:
     """Difficulty 0..1 as an integer 0..1000, the last float before a pixel."""
     difficulty = arguments.real_number("difficulty", difficulty)
@@ -167,7 +173,7 @@ def crops(
     Difficulty runs from 0 to 1: fainter ink, stronger texture, noise, slant, clutter.
     More crops of the same seed begin with the same crops. ValueError for bad input.
     """
-    n, size = arguments.whole_number("n", n), arguments.whole_number("size", size)
+    n, size = _count(n), arguments.whole_number("size", size)
     seed = arguments.seed(seed)
     if n < 1 or not 8 <= size <= 256:
         raise ValueError(f"n {n} must be at least 1, size {size} within 8..256")
@@ -222,7 +228,7 @@ def scenes(
     `digits` and `pixels` give least and most: how many digits, and how high. Scene i
     depends on the seed and on i alone. ValueError for bad input.
     """
-    n, size = arguments.whole_number("n", n), arguments.whole_number("size", size)
+    n, size = _count(n), arguments.whole_number("size", size)
     seed = arguments.seed(seed)
     digits = arguments.whole_numbers("digits", digits)
     pixels = arguments.whole_numbers("pixels", pixels)
@@ -266,15 +272,19 @@ def cifar10(
 # ---- pictures and boxes move together ------------------------------------------------
 
 
-def _check(image, boxes, size=1) -> None:
-    """ValueError unless these are a picture, its boxes and a size that one can have."""
+def _check(image, boxes, size=1, fill=MEAN_COLOUR) -> None:
+    """ValueError unless these are a picture, its boxes, a size and a colour."""
     arguments.tensor("image", image, "3 H W", torch.uint8)
     arguments.tensor("boxes", boxes, "N 4")
     if not image.numel():
         raise ValueError(f"image of shape {tuple(image.shape)} holds no pixel")
     if not boxes.is_floating_point():
         raise ValueError(f"boxes are {boxes.dtype}; give floats, x1 y1 x2 y2 in pixels")
-    arguments.whole_number("size", size, least=1)
+    arguments.whole_number("size", size, 1, MOST_PIXELS)
+    if len(arguments.sequence("fill", fill, "three whole numbers, 0 to 255")) != 3:
+        raise arguments.refuse("fill", fill, "three whole numbers, 0 to 255")
+    for colour in fill:
+        arguments.whole_number("fill", colour, 0, 255)
 
 
 def _resize(image: Tensor, scale: float) -> Tensor:
@@ -314,7 +324,7 @@ def letterbox(
     >>> square[0, 7:10, 0].tolist()  # eight rows of picture, then the fill
     [0, 124, 124]
     """
-    _check(image, boxes, size)
+    _check(image, boxes, size, fill)
     height, width = image.shape[1:]
     scale = min(size / height, size / width)  # Eq. 1.1
     resized = _resize(image, scale)  # 3 h w
@@ -323,9 +333,25 @@ def letterbox(
     return square, moved, scale
 
 
-def unletterbox(boxes: Float[Tensor, "N 4"], scale) -> Float[Tensor, "N 4"]:
+@arguments.named
+def unletterbox(
+    boxes: Float[Tensor, "N 4"], scale: float | int
+) -> Float[Tensor, "N 4"]:
     """Boxes in a letterbox back to pixels of the picture: top left needs no offset."""
     return boxes / scale  # Eq. 1.3
+
+
+def _check_jitter(sample, generator, scales, keep) -> None:
+    """ValueError unless these can be drawn from: two factors, a share of the area."""
+    if not hasattr(sample, "image") or not hasattr(sample, "boxes"):
+        raise arguments.refuse("sample", sample, "a Sample, with .image and .boxes")
+    if generator is not None:  # None: torch's own random numbers
+        arguments.instance("generator", generator, torch.Generator)
+    if len(arguments.sequence("scales", scales, "two factors")) != 2:
+        raise arguments.refuse("scales", scales, "two factors, least and most")
+    for scale in scales:
+        arguments.real_number("scales", scale, above=0)
+    arguments.real_number("keep", keep, least=0, most=1)
 
 
 def hflip(
@@ -365,7 +391,8 @@ def scale_jitter(
     random part is cut out. Boxes are cut too; one that keeps less than `keep` of its
     area goes, with its label. Source: EfficientDet, section 5.1, scales 0.1 to 2.0.
     """
-    _check(sample.image, sample.boxes, size)
+    _check_jitter(sample, generator, scales, keep)
+    _check(sample.image, sample.boxes, size, fill)
     chance = torch.rand(3, generator=generator, dtype=torch.float64)
     of_scale, *of_place = chance.tolist()
     height, width = sample.image.shape[1:]

@@ -81,6 +81,8 @@ def load(
     """
     arguments.instance("model", model, nn.Module)
     arguments.instance("names", names, dict)
+    for mine, key in names.items():
+        arguments.instance(f"names[{mine!r}]", key, str)
     if isinstance(source, dict):
         state, where = source, "state dict"
     else:

@@ -79,8 +79,17 @@ def parameters(model: nn.Module) -> int:
     return sizes(model).trainable
 
 
+def _tensors(inputs: tuple) -> list[Tensor]:
+    """The tensors among a model's inputs; ValueError if there are none."""
+    tensors = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
+    if not tensors:
+        raise arguments.refuse("inputs", inputs, "tensors, as the model takes them")
+    return tensors
+
+
 # --- multiply-adds -------------------------------------------------------------------
 def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
+    _tensors(inputs)
     fast = torch.backends.mha.get_fastpath_enabled()
     # PyTorch's counter knows no formula for the fused attention kernels and would leave
     # them out without a word: a ViT-B/16 on the CPU would lose a third of its cost.
@@ -229,8 +238,8 @@ def compare(
     arguments.instance("models", models, dict)
     for name, model in models.items():
         arguments.instance(f"models[{name!r}]", model, nn.Module)
-    together = nn.ModuleList(models.values())
-    if any(tensor.is_meta for tensor in [*together.parameters(), *inputs]):
+    together, given = nn.ModuleList(models.values()), _tensors(inputs)
+    if any(tensor.is_meta for tensor in [*together.parameters(), *given]):
         raise ValueError("nothing runs on the meta device: use a real one for times")
     calls = {name: partial(model, *inputs) for name, model in models.items()}
     with modes.evaluation(together), torch.inference_mode():
@@ -294,7 +303,7 @@ def peak_memory(model: nn.Module, *inputs: Tensor) -> int:
     from its making to its release, without scratch space. So also on "meta", where a
     batch norm returns a few hundred bytes of statistics that the CPU leaves out.
     """
-    there_before = [*model.parameters(), *model.buffers(), *inputs]
+    there_before = [*model.parameters(), *model.buffers(), *_tensors(inputs)]
     device = next((t.device for t in there_before if t.is_cuda), None)
     with modes.evaluation(model), torch.no_grad():
         if device is not None:
@@ -321,7 +330,7 @@ def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
     """
     arguments.instance("model", model, nn.Module)
     model = copy.deepcopy(model).train()
-    held = [*model.parameters(), *model.buffers(), *inputs]
+    held = [*model.parameters(), *model.buffers(), *_tensors(inputs)]
     known = {id(tensor.untyped_storage()) for tensor in held}
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -368,13 +377,29 @@ def pareto_front(cost: Numbers, quality: Numbers) -> list[int]:
 
 def _points(cost: Numbers, quality: Numbers) -> list[tuple[float, float]]:
     """(cost, quality) of each point; ValueError for a NaN, or one list too short."""
+    for name, values in {"cost": cost, "quality": quality}.items():
+        _insist_numbers(name, values)
     if len(cost) != len(quality):
-        raise ValueError(f"{len(cost)} costs but {len(quality)} qualities: one each")
+        raise ValueError(
+            f"{len(cost)} costs but {len(quality)} qualities: cost and quality need one"
+            " number each for every point"
+        )
     points = [(float(c), float(q)) for c, q in zip(cost, quality, strict=True)]
     for index, point in enumerate(points):
         if any(map(math.isnan, point)):
             raise ValueError(f"point {index} is {point}: NaN compares with nothing")
     return points
+
+
+def _insist_numbers(name: str, values) -> None:
+    """ValueError unless these are numbers one after the other; NaN may be among."""
+    try:
+        numbers = torch.as_tensor(values, dtype=torch.float64)
+        fits = numbers.ndim == 1 and not isinstance(values, dict | str)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        fits = False
+    if not fits:
+        raise arguments.refuse(name, values, "a list of numbers, one for each point")
 
 
 def hypervolume(
@@ -384,6 +409,9 @@ def hypervolume(
 
     Points that cost more than the reference, or are worse, add nothing.
     """
+    _insist_numbers("reference", reference)
+    if len(reference) != 2:
+        raise arguments.refuse("reference", reference, "two numbers, cost and quality")
     most, reached = reference
     area = 0
     for index in pareto_front(cost, quality):

@@ -195,15 +195,17 @@ def array(name: str, values, *, ndim=1, size=None, positive=False) -> np.ndarray
     return numbers
 
 
-def whole(name: str, value, least=1) -> int:
+def whole(name: str, value, least=1, most=math.inf) -> int:
     """`value` as an int; ValueError, naming `name`, if it is no whole number."""
     try:
         number = int(value)
-        right = number == value and number >= least and not isinstance(value, bool)
+        right = number == value and least <= number <= most
+        right = right and not isinstance(value, bool)
     except (TypeError, ValueError, OverflowError):  # none at all, NaN, infinity
         right = False
     if not right:
-        raise ValueError(f"{name}: {value!r}; give a whole number of {least} or more")
+        end = "more" if most == math.inf else f"up to {most}"
+        raise ValueError(f"{name}: {value!r}; give a whole number of {least} or {end}")
     return number
 
 

@@ -239,7 +239,7 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
 def histogram(values, *, bins, x_label, y_label="count", title="", says=None) -> Figure:
     """How often values fall in each bin; `values` is an array or a dict of arrays."""
     groups = named("values", values if isinstance(values, dict) else {"": values}, 4)
-    bins = array("bins", bins) if np.ndim(bins) else whole("bins", bins)
+    bins = array("bins", bins) if np.ndim(bins) else whole("bins", bins, most=10**4)
     if np.ndim(bins) and (len(bins) < 2 or (np.diff(bins) <= 0).any()):
         raise ValueError("bins: give a count, or two edges or more that rise")
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)

@@ -57,7 +57,7 @@ def batches(model: fx.GraphModule, given) -> Iterator[Tensor]:
         raise arguments.refuse("batches", given, f"{wanted}, or several of them")
     (image,) = [n for n in model.graph.nodes if n.op == "placeholder"]
     shape = image.meta.get("shape")
-    kind = next(model.parameters()).dtype
+    kind, i = next(model.parameters()).dtype, -1
     for i, batch in enumerate(given):
         name = f"batches[{i}]"
         if isinstance(batch, list | tuple):
@@ -72,6 +72,8 @@ def batches(model: fx.GraphModule, given) -> Iterator[Tensor]:
             text = f"{name} has shape {tuple(batch.shape)}; the model takes {shape}"
             raise ValueError(f"{text}, where None is the batch")
         yield batch
+    if i < 0:
+        raise arguments.refuse("batches", given, f"{wanted}, or several; it was empty")
 
 
 def damages(damage, sizes) -> tuple[dict[str, dict[int, float]], dict[str, int]]:

@@ -189,6 +189,8 @@ def sensitivity(model: nn.Module, sparsities: Iterable[float], score: Callable) 
     """
     # As a list, for every layer asks for all of them again.
     sparsities = arguments.sequence("sparsities", sparsities, "a list of shares")
+    for i, sparsity in enumerate(sparsities):
+        arguments.real_number(f"sparsities[{i}]", sparsity, least=0, below=1)
     arguments.function("score", score, "score(model)")
     scores: dict[str, list] = {}
     for name, weight in prunable(model).items():

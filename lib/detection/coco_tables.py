@@ -58,7 +58,7 @@ def _list(kind: str, document) -> list | tuple:
     if not isinstance(entries, list | tuple):
         raise ValueError(
             f"{kind}: a list of dictionaries was expected, not {entries!r:.60}"
-            " (the ground truth is a COCO dictionary, detections are a list)"
+            " (ground_truth is a COCO dictionary, detections are a list)"
         )
     return entries
 

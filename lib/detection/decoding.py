@@ -84,8 +84,8 @@ def best_pairs(
 @arguments.named
 def clip(
     boxes: Float[Tensor, "N 4"],
-    height,
-    width,
+    height: float | int,
+    width: float | int,
 ) -> Float[Tensor, "N 4"]:
     """Boxes xyxy cut at the edges of a picture of height and width pixels."""
     x1, y1, x2, y2 = boxes.unbind(1)

@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from lib.basics import checkpoints, data, memory, training
+from lib.basics import arguments, checkpoints, data, memory, training
 from lib.detection import (
     anchors,
     bifpn,
@@ -143,7 +143,7 @@ def trained(run) -> nn.Module:
 
     ValueError names a file that is missing or is not what was written.
     """
-    folder = Path(run)
+    folder = Path(arguments.path("run", run))
     about = runs.read_config(folder)
     try:
         settings = _checked(from_dict(about["settings"] | {"start": ""}))
