@@ -512,8 +512,9 @@ def test_transfer_takes_cells_across_the_quantiles_and_peers_of_the_best():
 
 def test_transfer_goes_on_after_a_kill_and_only_appends(tmp_path):
     transfer, table, path = script("transfer"), made_up_table(), tmp_path / "rows.jsonl"
-    plan = {"cells": 2, "peers": 1, "seeds": 1}
-    assert transfer.run(table, path, **plan) == 3
+    plan = {"cells": 2, "peers": 1, "seeds": 1, "rates": (0.02, 0.1)}
+    # By hand: three cells, each with two rates to choose from and one seed.
+    assert transfer.run(table, path, **plan) == 9
     whole = path.read_bytes()
     assert transfer.run(table, path, **plan) == 0
     assert path.read_bytes() == whole
@@ -530,8 +531,26 @@ def test_transfer_goes_on_after_a_kill_and_only_appends(tmp_path):
         assert {"device", "torch", "commit", "test", "validation"} <= set(row)
     # Rows of another table do not count.
     table = made_up_table(more=1)
-    assert transfer.run(table, path, **plan) == 3
+    assert transfer.run(table, path, **plan) == 9
     assert transfer.run(table, path, **plan) == 0
+
+
+def test_transfer_takes_the_rate_that_is_best_on_validation(tmp_path, monkeypatch):
+    transfer, table, path = script("transfer"), made_up_table(), tmp_path / "rows.jsonl"
+    asked = []
+
+    def measure(task, genotype, seed, rate):
+        asked.append((seed, rate))
+        # The test says the opposite: it must not be asked.
+        return {"validation": {0.1: 0.5, 0.2: 0.7, 0.3: 0.7}[rate], "test": 1 - rate}
+
+    monkeypatch.setattr(transfer, "measure", measure)
+    plan = {"cells": 1, "peers": 0, "seeds": 2, "rates": (0.1, 0.2, 0.3)}
+    monkeypatch.setattr(transfer, "chosen", lambda *_: [("quantile", 0)])
+    assert transfer.run(table, path, **plan) == 5
+    trial = transfer.TRIAL_SEED
+    assert trial not in range(transfer.SEEDS)
+    assert asked == [(trial, 0.1), (trial, 0.2), (trial, 0.3), (0, 0.2), (1, 0.2)]
 
 
 def test_proxies_score_every_cell_once_and_go_on(tmp_path, monkeypatch):
@@ -556,7 +575,8 @@ def test_proxies_score_every_cell_once_and_go_on(tmp_path, monkeypatch):
 
 def test_transfer_reports_by_hand():
     def row(group, cell, before, after):
-        return {"group": group, "cell": cell, "table_validation": before, "test": after}
+        row = {"group": group, "cell": cell, "table_validation": before, "test": after}
+        return row | {"kind": "final"}
 
     transfer = script("transfer")
     rows = [row("quantile", c, b, a) for c, b, a in (
@@ -567,4 +587,9 @@ def test_transfer_reports_by_hand():
     assert "tau of table and larger network: 0.67" in said  # 5 pairs agree, 1 does not
     assert "the best of the table: 0.700" in said
     assert "random, equal multiply-adds: 0.500  e" in said
+    # What chose a rate, and rows of before, are no results.
+    others = [
+        row("quantile", "a", 0.1, 1.0) | {"kind": kind} for kind in ("rate", None)
+    ]
+    assert transfer.report(rows + others) == said
     assert "too few cells" in transfer.report(rows[:2])

@@ -337,7 +337,13 @@ CALLS = {
     "nas.tabular.Task": lambda: dict(
         space=space(), size=8, difficulty=0.0, train=8, validation=4, test=4, filters=2,
         stem_filters=2, norm_momentum=0.3, epochs=1, batch=4, lr=0.1, seeds=1,
+        own_seeds=False,
     ),
+    "nas.tabular.drawn_seed": lambda: dict(task=task(), text=str(cells()[0]), seed=0),
+    "nas.tabular.measure_side_by_side": lambda: dict(
+        task=task(), text=str(cells()[0])
+    ),
+    "nas.tabular.newest": lambda: dict(folder="no such folder"),
     "nas.tabular.network": lambda: dict(task=task(), genotype=found(), seed=0),
     "nas.tabular.measure": lambda: dict(task=task(), text=str(cells()[0]), seed=0),
     "nas.tabular.crops": lambda: dict(task=task(), split="test"),

@@ -531,7 +531,7 @@ def record(name):
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-settings = json.loads(json.dumps(dataclasses.asdict(task)))
+settings = task.settings()
 long_runs = [row for row in record("proxies") if row["task"] == settings]
 everything = [honest(g) for g in book.genotypes]
 rows = [
@@ -576,9 +576,12 @@ print(
 
 # %% tags=["core", "slide"]
 grown = {}
-for row in record("transfer"):
+same = [row for row in record("transfer") if row["settings"]["task"] == settings]
+kinds = {row.get("kind") for row in same}
+kind = "final" if "final" in kinds else None  # older rows: all at the table's rate
+for row in same:
     g = search_space.from_text(row["cell"])
-    if row["settings"]["task"] == settings and row["table_validation"] == book.query(g):
+    if row.get("kind") == kind and row["table_validation"] == book.query(g):
         grown.setdefault((row["group"], g), []).append(row["test"])
 after = {key: sum(values) / len(values) for key, values in grown.items()}
 across = [key for key in after if key[0] == "quantile"]

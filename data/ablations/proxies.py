@@ -19,8 +19,6 @@ any time; a line that a kill has cut is passed over.
 """
 
 import argparse
-import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -109,7 +107,7 @@ def read(path=None):
 def run(task, path=None, kinds=KINDS, seeds=SEEDS):
     """Make what is missing and append it, a line at a time; returns how many."""
     path, made = Path(path or ROWS), 0
-    about = json.loads(json.dumps({"task": dataclasses.asdict(task)}))
+    about = {"task": task.settings()}
     done = {(r["kind"], r["seed"]) for r in read(path) if r["task"] == about["task"]}
     for seed in range(seeds):
         for kind, score in kinds.items():

@@ -15,9 +15,7 @@ skipped, so it may be stopped at any time.
 """
 
 import argparse
-import dataclasses
 import itertools
-import json
 import os
 import sys
 import time
@@ -78,11 +76,6 @@ def measure(task, text):
     return rows
 
 
-def settings(task):
-    """What the rows of an experiment share."""
-    return json.loads(json.dumps(dataclasses.asdict(task)))
-
-
 def run(table, path=ROWS, cells=CELLS):
     """Train what is missing, append its rows; returns the number of cells."""
     task = tabular.Task()
@@ -97,7 +90,7 @@ def run(table, path=ROWS, cells=CELLS):
         rows = measure(task, text)
         seconds = round((time.process_time() - began) / len(rows), 3)
         for row in rows:
-            ledger.append(path, row | {"task": settings(task), "seconds": seconds})
+            ledger.append(path, row | {"task": task.settings(), "seconds": seconds})
         trained += 1
     return trained
 

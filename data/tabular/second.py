@@ -1,8 +1,8 @@
 """Train the cells of `search_space.SMALL` again, for a table whose best differ.
 
-    python data/tabular/second.py               # go on, to the end: about CPU_HOURS CPU-hours
+    python data/tabular/second.py               # go on to the end: CPU_HOURS CPU-hours
     python data/tabular/second.py --cells 20    # go on with so many cells, then stop
-    python data/tabular/second.py --status      # how far it is, and what it says so far
+    python data/tabular/second.py --status      # how far it is, what it says so far
     python data/tabular/second.py --freeze      # all cells are there: write the table
 
 One process of one thread, at the lowest but four of priorities. All trainings of a cell
@@ -93,7 +93,7 @@ def train(task, folder, most=None, say=None, a_shard=CELLS_A_SHARD):
 
 
 def accuracies(task, done, split="test"):
-    """Accuracies after the last epoch (cells, seeds), of the cells that are complete."""
+    """Accuracies after the last epoch (cells, seeds), of complete cells."""
     rows = []
     for text in order(task):
         own = [done.get((text, number)) for number in range(task.seeds)]
@@ -131,6 +131,23 @@ def noise(final):
     ]
 
 
+def freeze(task, folder, path):
+    """Write the table and its SHA-256, which is returned; ValueError if cells lack.
+
+    Latencies are those of the first table where its networks are the same: they were
+    measured on an idle machine, and training does not change them.
+    """
+    first = tabular.load(HERE / tabular.FIRST_FILE)
+    shape = ("size", "filters", "stem_filters", "space")
+    if all(getattr(first.task, name) == getattr(task, name) for name in shape):
+        times = {
+            str(g.normal): ms
+            for g, ms in zip(first.genotypes, first.latency.tolist(), strict=True)
+        }
+        (folder / "latency.json").write_text(json.dumps(times))
+    return prepare.freeze(task, folder, path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, help="so many more at most")
@@ -140,7 +157,7 @@ def main():
     asked = parser.parse_args()
     task = tabular.SECOND
     if asked.freeze:
-        print(prepare.freeze(task, asked.folder, TABLE))
+        print(freeze(task, asked.folder, TABLE))
     elif not asked.status:
         if os.name == "posix":
             os.nice(max(0, NICENESS - os.nice(0)))

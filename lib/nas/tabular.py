@@ -27,7 +27,18 @@ from lib.nas import nasnet, replicas, search_space, shards
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 from lib.nas.shards import FORMAT, SPLITS, checksum
 
-SHIPPED = lib.ROOT / "data" / "tabular" / "small.jsonl"
+FIRST_FILE = "small.jsonl"
+SECOND_FILE = "second.jsonl"  # written once all its cells are trained, never before
+
+
+def newest(folder: str | Path) -> Path:
+    """The file of the newest whole table in a folder: the second, else the first."""
+    folder = Path(arguments.path("folder", folder))
+    second = folder / SECOND_FILE
+    return second if second.exists() else folder / FIRST_FILE
+
+
+SHIPPED = newest(lib.ROOT / "data" / "tabular")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +73,17 @@ class Task:
         arguments.flag("own_seeds", self.own_seeds)
         if self.batch > self.train:
             raise ValueError(f"batch is {self.batch}, of {self.train} training crops")
+
+    def settings(self) -> dict:
+        """All fields as JSON tells them: what the rows of a file are made for."""
+        told = dataclasses.asdict(self)
+        if not self.own_seeds:  # files older than this field do not tell it
+            del told["own_seeds"]
+        return json.loads(json.dumps(told))
+
+
+# Of the table that is being made now: data/tabular/second.py, and why so the datasheet.
+SECOND = Task(train=3072, lr=0.05, norm_momentum=0.1, seeds=4, own_seeds=True)
 
 
 def network(task: Task, genotype: Genotype, seed: int = 0) -> nasnet.NASNet:
@@ -180,11 +202,8 @@ def header(task: Task) -> dict:
     for split in ("train", *SPLITS):
         images, _ = crops(task, split)
         pixels.append(zlib.crc32(images.numpy()))
-    about = dataclasses.asdict(task) | {"pixels": pixels, "device": "cpu"}
-    if not task.own_seeds:  # tables older than this field do not tell it
-        del about["own_seeds"]
-    about |= {"torch": torch.__version__.split("+")[0]}
-    return json.loads(json.dumps(about))  # as it comes back from a file
+    about = task.settings() | {"pixels": pixels, "device": "cpu"}
+    return about | {"torch": torch.__version__.split("+")[0]}
 
 
 def units(task: Task, cells: Iterable | None = None) -> list[tuple[str, int]]:
