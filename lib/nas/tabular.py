@@ -27,15 +27,14 @@ from lib.nas import nasnet, replicas, search_space, shards
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 from lib.nas.shards import FORMAT, SPLITS, checksum
 
-FIRST_FILE = "small.jsonl"
-SECOND_FILE = "second.jsonl"  # written once all its cells are trained, never before
-
 
 def newest(folder: str | Path) -> Path:
-    """The file of the newest whole table in a folder: the second, else the first."""
-    folder = Path(arguments.path("folder", folder))
-    second = folder / SECOND_FILE
-    return second if second.exists() else folder / FIRST_FILE
+    """The file of the newest whole table in a folder: the second, else the first.
+
+    The second is written once all its cells are trained, never before.
+    """
+    second = Path(arguments.path("folder", folder)) / "second.jsonl"
+    return second if second.exists() else second.with_name("small.jsonl")
 
 
 SHIPPED = newest(lib.ROOT / "data" / "tabular")
