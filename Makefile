@@ -22,7 +22,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update progress course chapter execute test test-haswell fuzz bench badges lint
+.PHONY: help lab author update progress course chapter execute test proof test-haswell fuzz bench badges lint
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -36,6 +36,7 @@ help:
 	@echo "make test               all tests, network off"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
+	@echo "make proof              the numbers behind the exercises, into chapters/PROOF.md"
 	@echo "make bench              speed, as ratios, on this machine"
 	@echo "make author             JupyterLab on the paired originals in chapters/"
 	@echo "make execute [N=05]     run chapters and write their outputs into chapters/"
@@ -114,6 +115,10 @@ execute: setup-all
 
 test: setup-all
 	$(RUN) -m tests
+
+proof: setup-all
+	$(RUN) -m tests.filled
+	$(RUN) -m tests.proof
 
 test-haswell: setup-all
 	$(RUN) -m tests.haswell

@@ -1,7 +1,8 @@
-"""`python -m tests`: units, layout and exercises, then every chapter through nbval.
+"""`python -m tests`: units, layout and exercises, then every chapter, empty and filled.
 
-All of it with the network off, two workers of one thread each. Fails if no test ran,
-if a chapter executed no cell, or if one costs over twice its CPU budget.
+Chapters run through nbval with empty stubs, then once more with right answers in them
+(`tests.filled`). All of it with the network off, two workers of one thread each. Fails
+if no test ran, if a chapter executed no cell, or if one costs over twice its CPU budget.
 """
 
 import json
@@ -56,15 +57,17 @@ def main() -> int:
         lax = ["--nbval-lax", "--nbval-current-env", "--dist", "loadfile"]
         limit = ["--nbval-cell-timeout", str(course.WALL_LIMIT)]
         chapters = subprocess.call([*pytest, *lax, *limit, "chapters"], env=env)
+        filled = subprocess.call([sys.executable, "-m", "tests.filled"])
         wrong = [w for n in course.names() for w in over_budget(n, Path(folder))]
     for line in wrong:
         print("over budget:", line)
     print(f"network: off ({os.environ[offline.HOW]})")
     print(
         f"units {'passed' if units == 0 else 'FAILED'},"
-        f" chapters {'passed' if chapters == 0 and not wrong else 'FAILED'}"
+        f" chapters {'passed' if chapters == 0 and not wrong else 'FAILED'},"
+        f" filled chapters {'passed' if filled == 0 else 'FAILED'}"
     )
-    return 1 if units or chapters or wrong else 0
+    return 1 if units or chapters or filled or wrong else 0
 
 
 if __name__ == "__main__":

@@ -281,3 +281,33 @@ def test_a_set_up_that_pip_gives_up_keeps_the_environment(make):
     assert code != 0 and "the set-up failed" in said
     assert finish(make("setup-lab"))[0] == 0
     assert make.log().count("venv") == 1
+
+
+def test_a_run_sees_nothing_of_what_a_learner_keeps(monkeypatch, tmp_path):
+    """The same output with a full folder, and the folder is as it was."""
+    import nbformat
+
+    kept = tmp_path / "learner" / "yours" / "bifpn.fast_fusion.py"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("raise SystemExit", encoding="utf-8")
+    cell = (
+        "import lib, os\nfrom lib.book.notebook import setup, yours, submit, check\n"
+        "setup('11_bifpn')\nyours(load=True)\ncheck('bifpn.ways', lambda *a: 0)\n"
+        "submit('Ada')\nprint(sorted(os.listdir(lib.work())))"
+    )
+
+    def one_cell(notebook):
+        notebook.cells = [nbformat.v4.new_code_cell(cell, id="one")]
+        return notebook
+
+    def outputs():
+        notebook, cost = course.run_one("11_bifpn", tmp_path / "b", change=one_cell)
+        assert cost.result == "passed"
+        return [o.get("text", o.get("data")) for o in notebook.cells[0].outputs]
+
+    with_nothing = outputs()
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "learner"))
+    assert outputs() == with_nothing
+    assert "Nothing of yours is kept yet" in str(with_nothing)
+    files = [p for p in (tmp_path / "learner").rglob("*") if p.is_file()]
+    assert files == [kept] and kept.read_text("utf-8") == "raise SystemExit"

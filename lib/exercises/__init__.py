@@ -56,12 +56,13 @@ class Exercise:
     `probe(mine, *args)` gives what is compared where a return value cannot judge: the
     state after a step, a module's forward, the frequencies of a random function.
 
-    The last six are for core functions, which `lib` itself calls. `place` is where:
+    The last seven are for core functions, which `lib` itself calls. `place` is where:
     "detection.bifpn.fast_fusion", a module and its attribute or Class.method below
     `lib`. `required` marks the one that its chapter is about; `importance` is 1 to 3.
     `machine` says in words what calls it, and `machine_case()` runs that once, as it
     calls the place, and returns what is compared (None: nothing). `milestone_calls`
-    is how often the milestone calls it.
+    is how often the milestone calls it. `unchanged` maps the name of a wrong answer to
+    the reason why the machine does not notice it.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Exercise:
     machine: str = ""
     machine_case: Callable[[], Any] | None = None
     milestone_calls: int = 0
+    unchanged: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def heading(self) -> str:
         """The heading under which the exercise stands in its chapter."""
