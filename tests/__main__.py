@@ -2,7 +2,7 @@
 
 Chapters run through nbval with empty stubs, then once more with right answers in them
 (`tests.filled`). All of it with the network off, two workers of one thread each. Fails
-if no test ran, if a chapter executed no cell, or if one costs over twice its CPU budget.
+if no test ran, if a chapter executed no cell, or if one costs over twice its budget.
 """
 
 import json
