@@ -3,6 +3,12 @@
 start_here ... export   EXERCISES and QUIZ of one chapter each
 comparing               two values, and in words in what they differ; for grading
 deadline                a call that ends whatever it does; for grading
+running                 one call of an answer, its traces taken away; for grading
+relating                what an answer is of the asked number; for diagnosing
+scaling                 by what factor an answer is not it; for diagnosing
+arranging               what an answer is of the asked array; for diagnosing
+nudging                 an answer tried with other numbers; for diagnosing
+diagnosing              words for a wrong answer without a name; for grading
 grading                 an answer against its exercise; for every chapter
 places                  where `lib` calls a core function; for building
 literals                values written down as Python; for sources
@@ -12,7 +18,7 @@ building                an answer that `lib` then runs on; for every chapter
 
 An exercise is a task, a reference, named wrong answers, cases and hints. Each named
 wrong answer is a misconception that people have, and tests prove that it is refused
-with its own message.
+with its message.
 """
 
 import dataclasses
@@ -33,7 +39,10 @@ CASES = 24  # random cases an answer meets, besides those worked by hand
 
 @dataclasses.dataclass(frozen=True)
 class Wrong:
-    """A misconception: an answer that has it, and the words that help."""
+    """A misconception: an answer that has it, and the words that help.
+
+    Several ways to write the same misconception may share their words.
+    """
 
     answer: Any  # a function like the reference, or a value for a value exercise
     message: str
@@ -55,6 +64,11 @@ class Exercise:
     `survivors` maps a mutant's label to the reason why it equals the reference.
     `probe(mine, *args)` gives what is compared where a return value cannot judge: the
     state after a step, a module's forward, the frequencies of a random function.
+
+    The kind of a number is free: a float without a fraction, or a NumPy integer, is
+    right where an int is asked; a list, tuple or array where another of them, or a
+    tensor, is; any width of whole numbers and floats. Where a task teaches the kind,
+    `exact_type` asks for it; where a gradient is compared, it has to be a tensor.
 
     The last seven are for core functions, which `lib` itself calls. `place` is where:
     "detection.bifpn.fast_fusion", a module and its attribute or Class.method below
@@ -83,6 +97,7 @@ class Exercise:
     tolerance: float = 1e-5
     survivors: dict[str, str] = dataclasses.field(default_factory=dict)
     probe: Callable | None = None
+    exact_type: bool = False
     place: str | None = None
     required: bool = False
     importance: int = 1

@@ -1,37 +1,40 @@
 """How an answer is graded, and refused in words that help.
 
 An answer meets the cases worked by hand, 24 seeded random cases from small to large,
-then the properties. If it behaves like a named wrong answer on every case, that
-answer's message is shown; otherwise the kind of failure and the smallest input that
-shows it.
+then the properties. If it behaves like a named wrong answer on the cases by hand and on
+most others, that answer's message is shown; otherwise what it is of the asked value, or
+the kind of failure, and the smallest input that shows it.
 """
 
 import contextlib
 import copy
 import dataclasses
-import dis
-import gc
-import io
-import linecache
-import operator
-import os
-import random
 import sys
+import time
 import types
-import warnings
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from lib.exercises import Exercise
-from lib.exercises.comparing import difference, plain, short
+from lib.exercises import Exercise, Wrong
+from lib.exercises.comparing import difference, short
 from lib.exercises.deadline import OutOfTime, within
+from lib.exercises.diagnosing import call_text, diagnose, exactly, gradient_differs
+from lib.exercises.running import (
+    FirstPrints,
+    Outcome,
+    code_of,
+    given_back,
+    not_attempted,
+    own_line,
+    run,
+    seen,
+    undisturbed,
+)
+from lib.exercises.scaling import of_a_value
 
 SECONDS = 10.0  # for all cases of one answer together
-PRINTED = 2000  # characters that an answer may print before the rest is dropped
 LONGEST = 4000  # characters of a message
+MOST = 0.75  # of the random cases that show a named wrong answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,181 +46,6 @@ class Result:
     wrong: str | None = None  # the named wrong answer that it behaves like
 
 
-# ------------------------------------------------------------------ running answers
-
-
-class _FirstPrints(io.TextIOBase):
-    """Passes on the first prints of an answer: 50 calls would bury the verdict."""
-
-    def __init__(self, out):
-        self.out, self.left = out, PRINTED
-
-    def write(self, text: str) -> int:
-        if self.left > 0:
-            self.out.write(text[: self.left])
-            self.left -= len(text)
-            if self.left <= 0:
-                self.out.write("\n(what it prints after this is not shown)\n")
-        return len(text)
-
-
-@contextlib.contextmanager
-def given_back():
-    """Global settings that an answer may turn are afterwards as they were."""
-    settings = [
-        (torch.get_num_threads(), torch.set_num_threads),
-        (torch.is_anomaly_enabled(), torch.autograd.set_detect_anomaly),
-        (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.use_deterministic_algorithms,
-        ),
-        (os.getcwd(), os.chdir),
-        (sys.getrecursionlimit(), sys.setrecursionlimit),
-        (list(sys.path), lambda path: operator.setitem(sys.path, slice(None), path)),
-        (gc.isenabled(), lambda on: gc.enable() if on else gc.disable()),
-    ]
-    with _undisturbed(), warnings.catch_warnings(), np.errstate():
-        try:
-            yield
-        finally:
-            for value, put_back in settings:
-                put_back(value)
-
-
-@contextlib.contextmanager
-def _undisturbed():
-    """Gradients on inside; afterwards chance, dtype and device are as they were.
-
-    So an answer that seeds or draws does not move the chapter's own chance, and a
-    cell that turned gradients off does not hide a lost one.
-    """
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    states = random.getstate(), np.random.get_state()
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.random.fork_rng(devices=[]),
-    ):
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(dtype)
-            if torch.get_default_device() != device:
-                torch.set_default_device(device)
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-
-
-@dataclasses.dataclass
-class _Outcome:
-    value: Any = None
-    error: BaseException | None = None
-    changed: int | None = None  # position of an argument that the answer changed
-    gradients: tuple | None = None
-
-
-def seen(exercise: Exercise, function):
-    """What is compared: a function's return value, or what the exercise probes."""
-    if exercise.probe is None:
-        return function
-    return lambda *args: exercise.probe(function, *args)
-
-
-def _run(function, args: tuple, gradient: tuple[int, ...]) -> _Outcome:
-    given = copy.deepcopy(args)
-    try:
-        with _undisturbed():
-            value = function(*given)
-    except OutOfTime:
-        raise
-    except BaseException as error:  # its own kinds, SystemExit, GeneratorExit
-        return _Outcome(error=error)
-    outcome = _Outcome(value=value)
-    for i, (before, after) in enumerate(zip(args, given, strict=True)):
-        # A random generator among the arguments is meant to move on: not looked at.
-        checked = isinstance(before, Tensor | np.ndarray | list | tuple | dict | set)
-        if checked and difference(before, after, 0.0):
-            outcome.changed = i
-            return outcome
-    if gradient:
-        try:
-            with _undisturbed():
-                outcome.gradients = _gradients(function, args, gradient)
-        except OutOfTime:
-            raise
-        except BaseException as error:
-            outcome.error = error
-    return outcome
-
-
-def _gradients(function, args: tuple, positions: tuple[int, ...]) -> tuple | None:
-    """Gradients of a fixed weighted sum of the output; None where one is lost."""
-    given = list(copy.deepcopy(args))
-    for i in positions:
-        given[i] = given[i].requires_grad_(True)
-    out = function(*given)
-    outs = out if isinstance(out, tuple | list) else (out,)
-    total = 0.0
-    for o in outs:
-        if isinstance(o, Tensor) and o.requires_grad:
-            total = (
-                total + (o * torch.arange(1.0, o.numel() + 1).reshape(o.shape)).sum()
-            )
-    if not isinstance(total, Tensor):
-        return (None,) * len(positions)
-    leaves = [given[i] for i in positions]
-    return torch.autograd.grad(total, leaves, allow_unused=True)
-
-
-def _same(a: _Outcome, b: _Outcome, tolerance: float) -> bool:
-    if a.error or b.error:
-        return type(a.error) is type(b.error)
-    if a.changed != b.changed or difference(a.value, b.value, tolerance):
-        return False
-    return _gradient_difference(a, b, tolerance) is None
-
-
-def _gradient_difference(expected: _Outcome, got: _Outcome, tolerance) -> str | None:
-    if expected.gradients is None or got.gradients is None:
-        return None
-    for e, g in zip(expected.gradients, got.gradients, strict=True):
-        if e is not None and g is None:
-            return (
-                "the gradient is lost on the way: look for .item(), .detach(),"
-                " torch.tensor(...) or a loop over Python numbers"
-            )
-        if e is not None and (said := difference(e, g, 10 * tolerance)):
-            return f"the value is right but its gradient is not: {said}"
-    return None
-
-
-# ------------------------------------------------------------------------- grading
-
-
-def _code(mine):
-    """The code of a Python function, else None; an answer may be anything."""
-    try:
-        code = mine.__code__
-    except Exception:
-        return None
-    return code if isinstance(code, types.CodeType) else None
-
-
-def not_attempted(mine) -> bool:
-    """True for `...`, None, and a function whose body is only `...` or `pass`."""
-    if mine is None or mine is Ellipsis:
-        return True
-    code = _code(mine)
-    if code is None:
-        return False
-    steps = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP")]
-    constants = [i.argval for i in steps if i.opname in ("LOAD_CONST", "RETURN_CONST")]
-    empty = len(constants) == sum(
-        i.opname not in ("RETURN_VALUE", "POP_TOP") for i in steps
-    )
-    return empty and all(c is None or c is Ellipsis for c in constants)
-
-
 def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
     """Compare an answer with the reference; the words say what to try next.
 
@@ -225,17 +53,19 @@ def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
     settings as they were, but it runs in this process and may do what this process may.
     """
     if not_attempted(mine):
-        return Result("not attempted", "not attempted yet")
+        return Result("not attempted", "not attempted yet" + _note(exercise, mine))
     met: list[tuple] = []  # the arguments of the call that runs now, last
+    until = time.monotonic() + seconds / 2  # later nothing is tried for the words
     try:
-        with given_back(), contextlib.redirect_stdout(_FirstPrints(sys.stdout)):
-            result = within(seconds, lambda: _graded(exercise, mine, met))
+        with given_back(), contextlib.redirect_stdout(FirstPrints(sys.stdout)):
+            result = within(seconds, lambda: _graded(exercise, mine, met, until))
     except OutOfTime as late:
         result = Result("refused", _late(seconds, met, late.left_behind))
-    return dataclasses.replace(result, message=_cut(result.message))
+    message = _cut(result.message) + _note(exercise, mine)
+    return dataclasses.replace(result, message=message)
 
 
-def _graded(exercise: Exercise, mine, met: list[tuple]) -> Result:
+def _graded(exercise: Exercise, mine, met: list[tuple], until: float) -> Result:
     if exercise.cases is None:
         return _grade_value(exercise, mine)
     if not callable(mine):
@@ -245,20 +75,115 @@ def _graded(exercise: Exercise, mine, met: list[tuple]) -> Result:
     got, probed = [], seen(exercise, mine)
     for args in cases:
         met.append(args)
-        got.append(_run(probed, args, exercise.gradient))
-    if _agree(exercise, expected, got):
+        got.append(run(probed, args, exercise.gradient))
+
+    def same(a: Outcome, b: Outcome) -> bool:
+        return _same(exercise, a, b)
+
+    if all(map(same, expected, got)):
         if broken := _broken_property(exercise, mine, cases):
             return Result("refused", broken)
         return Result("passed", f"right on all {len(cases)} cases")
+    if wrong := _named(exercise, cases, expected, got):
+        return Result("refused", wrong.message, _name(wrong.answer))
+    said = diagnose(exercise, mine, cases, expected, got, same, until)
+    return Result("refused", said)
+
+
+def _run_all(exercise: Exercise, function, cases) -> list[Outcome]:
+    probed = seen(exercise, function)
+    return [run(probed, args, exercise.gradient) for args in cases]
+
+
+def _same(exercise: Exercise, a: Outcome, b: Outcome) -> bool:
+    """Whether two outcomes agree: kind of error, or value and gradient."""
+    if a.error or b.error:
+        return type(a.error) is type(b.error)
+    if a.changed != b.changed:
+        return False
+    if difference(a.value, b.value, exercise.tolerance, exactly(exercise)):
+        return False
+    if a.gradients is None or b.gradients is None:
+        return True
+    positions = range(len(exercise.gradient))
+    return not any(gradient_differs(exercise, a, b, i) for i in positions)
+
+
+# -------------------------------------------------------------- named wrong answers
+
+
+def _named(exercise: Exercise, cases, expected, got) -> Wrong | None:
+    """The named wrong answer that an answer behaves like: the closest, the first."""
+    best, agreed = None, 0
     for wrong in exercise.wrong:
-        if _agree(exercise, _run_all(exercise, wrong.answer, cases), got):
-            return Result("refused", wrong.message, wrong.answer.__name__)
-    return Result("refused", _diagnose(exercise, mine, cases, expected, got))
+        agreeing = _agreeing(exercise, wrong, cases, expected, got)
+        if agreeing > agreed:
+            best, agreed = wrong, agreeing
+    return best
+
+
+def _agreeing(exercise: Exercise, wrong: Wrong, cases, expected, got) -> int:
+    """In how many cases an answer behaves like a named one; 0 if it does not.
+
+    It has to in all cases by hand, and in most random ones in which neither raises.
+    Among those in which one of both is wrong it has to in more than half: two slips
+    that are seldom seen agree mostly because both are right.
+    """
+    by_hand, probed = len(exercise.by_hand), seen(exercise, wrong.answer)
+    agreeing = told = slips = shared = 0
+    for i, args in enumerate(cases):
+        outcome = run(probed, args, exercise.gradient)
+        alike = _as_wrong(exercise, outcome, got[i], expected[i])
+        if i < by_hand and not alike:
+            return 0
+        agreeing += alike
+        if i >= by_hand and (alike or not (outcome.error or got[i].error)):
+            told += 1
+            right = [_same(exercise, expected[i], o) for o in (outcome, got[i])]
+            slips += not all(right)
+            shared += alike and not any(right)
+    random_ones = len(cases) - by_hand
+    if 2 * told < random_ones or agreeing - by_hand < MOST * told:
+        return 0
+    return agreeing if 2 * shared > slips or not slips else 0
+
+
+def _as_wrong(
+    exercise: Exercise, wrong: Outcome, mine: Outcome, right: Outcome
+) -> bool:
+    """Whether an answer behaves like a wrong one; a gradient that is lost counts as 0.
+
+    Where the value alone is wrong already, one that is lost is not looked at.
+    """
+    if wrong.gradients is None or mine.gradients is None:
+        return _same(exercise, wrong, mine)
+    without = dataclasses.replace(mine, gradients=None)
+    if not _same(exercise, wrong, without):
+        return False
+    if all(g is None for g in mine.gradients) and not _same(exercise, right, without):
+        return True
+    full = [dataclasses.replace(o, gradients=_no_none(o, right)) for o in (wrong, mine)]
+    return _same(exercise, *full)
+
+
+def _no_none(outcome: Outcome, right: Outcome) -> tuple:
+    """The gradients, with zeros for those that are lost."""
+    pairs = zip(outcome.gradients, right.gradients, strict=True)
+    return tuple(
+        torch.zeros_like(r) if g is None and r is not None else g for g, r in pairs
+    )
+
+
+def _name(answer) -> str:
+    return getattr(answer, "__name__", type(answer).__name__)
+
+
+# ------------------------------------------------------------------------------ words
 
 
 def _late(seconds: float, met: list[tuple], left_behind: bool) -> str:
     """What is said of an answer that did not end by itself, and what was done."""
-    where = f" Input: {_call(met[-1])}." if met else ""
+    where = f" Input: {call_text(met[-1])}." if met else ""
     done = "It was stopped."
     if left_behind:
         done = "It could not be stopped and still runs: restart the kernel to end it."
@@ -276,20 +201,45 @@ def _cut(message: str) -> str:
     return kept if len(message) <= LONGEST else f"{kept}... (cut: {len(message)} signs)"
 
 
-def _run_all(exercise: Exercise, function, cases) -> list[_Outcome]:
-    probed = seen(exercise, function)
-    return [_run(probed, args, exercise.gradient) for args in cases]
+def _note(exercise: Exercise, mine) -> str:
+    """Which function was graded, where that may not be the one that is meant.
+
+    A cell that defines `depths` and grades `depth` grades what an earlier cell left in
+    the kernel. So it is said where a function was made in another cell than the one
+    that asks, which makes one itself; and where it has not the name of the exercise.
+    """
+    name = getattr(mine, "__name__", None) if code_of(mine) else None
+    if name is None or getattr(mine, "__module__", None) != "__main__":
+        return ""
+    here = _made_in_the_cell()
+    if here and name not in here and name != "<lambda>":
+        made = ", ".join(f"`{n}`" for n in here)
+        return (
+            f"\n(This is the `{name}` of an earlier cell. This cell makes {made}: is"
+            " that the one you mean?)"
+        )
+    if name not in (exercise.name, "<lambda>"):
+        line = code_of(mine).co_firstlineno
+        return f"\n(Graded: your `{name}`, line {line} of its cell)"
+    return ""
 
 
-def _agree(exercise: Exercise, a: list[_Outcome], b: list[_Outcome]) -> bool:
-    return all(_same(x, y, exercise.tolerance) for x, y in zip(a, b, strict=True))
+def _made_in_the_cell() -> list[str]:
+    """Names of the functions that the cell defines that asks for a verdict."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") != "__main__":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "<module>":
+        return []
+    codes = (c for c in frame.f_code.co_consts if isinstance(c, types.CodeType))
+    return [c.co_name for c in codes if c.co_name.isidentifier()]
 
 
 def _broken_property(exercise: Exercise, mine, cases) -> str | None:
     for rule in exercise.properties:
         said = f"one thing does not hold: {rule.says}"
         try:
-            with _undisturbed():
+            with undisturbed():
                 if not all(rule.holds(mine, *copy.deepcopy(args)) for args in cases):
                     return said
         except OutOfTime:
@@ -300,89 +250,15 @@ def _broken_property(exercise: Exercise, mine, cases) -> str | None:
 
 
 def _grade_value(exercise: Exercise, mine) -> Result:
-    expected, mine = exercise.reference(), plain(mine)
-    if isinstance(mine, float) and isinstance(expected, int) and mine.is_integer():
-        mine = int(mine)  # 128.0 is as right as 128 where a number is asked
-    said = difference(expected, mine, exercise.tolerance)
+    expected, exact = exercise.reference(), exercise.exact_type
+    said = difference(expected, mine, exercise.tolerance, exact)
     if said is None:
         return Result("passed", "right")
     for i, wrong in enumerate(exercise.wrong):
         value = wrong.answer() if callable(wrong.answer) else wrong.answer
-        if difference(value, mine, exercise.tolerance) is None:
+        if difference(value, mine, exercise.tolerance, exact) is None:
             name = getattr(wrong.answer, "__name__", "<lambda>")
             name = f"wrong value {i + 1}" if name == "<lambda>" else name
             return Result("refused", wrong.message, name)
+    said = of_a_value(expected, mine) or said
     return Result("refused", f"{short(mine)} is not it: {said}")
-
-
-def _call(args: tuple) -> str:
-    return "(" + ", ".join(short(a, 120) for a in args) + ")"
-
-
-def _size(args: tuple) -> int:
-    return sum(a.numel() if isinstance(a, Tensor) else len(str(a)) for a in args)
-
-
-def own_line(mine, error: BaseException, probe=None) -> str:
-    """Where in the learner's function, or one beside it, the exception arose."""
-    code, trace, line = _code(mine), error.__traceback__, None
-    owner = code
-    while trace is not None:
-        frame = trace.tb_frame.f_code
-        here = code is not None and frame.co_filename == code.co_filename
-        if here and frame is not _code(probe):
-            line = trace.tb_lineno
-            if frame.co_name[0] != "<":  # a comprehension belongs to its function
-                owner = frame
-        trace = trace.tb_next
-    said = f"{type(error).__name__}: {_words(error)}"
-    if line is None or code is None:
-        return f"your function could not be called: {said}"
-    text = linecache.getline(code.co_filename, line).strip()
-    whose = "your function" if owner is code else f"your `{owner.co_name}`"
-    return f"line {line - owner.co_firstlineno + 1} of {whose}, `{text}`: {said}"
-
-
-def _words(error: BaseException) -> str:
-    """What an exception says of itself; its own `__str__` may raise."""
-    try:
-        return str(error)
-    except Exception:
-        return "(an exception that cannot be shown)"
-
-
-def _diagnose(exercise: Exercise, mine, cases, expected, got) -> str:
-    failing = [
-        i
-        for i in range(len(cases))
-        if not _same(expected[i], got[i], exercise.tolerance)
-    ]
-    i = min(failing, key=lambda i: _size(cases[i]))
-    want, have, call = expected[i], got[i], _call(cases[i])
-    if have.error is not None:
-        return (
-            f"{own_line(mine, have.error, exercise.probe)}. It was called with {call}"
-        )
-    if have.changed is not None:
-        return (
-            f"your function changes its input {have.changed}; work on a copy, since"
-            " the caller still needs the original"
-        )
-    if have.value is None:
-        return f"your function returned None for {call}: is a `return` missing?"
-    if have.value is Ellipsis:
-        return f"your function returned `...` for {call}: a part is left to fill in"
-    varied = any(difference(expected[0].value, e.value, 1e-9) for e in expected[1:])
-    same = all(difference(got[0].value, g.value, 0.0) is None for g in got[1:])
-    if varied and same:
-        return (
-            f"your function returns the same for every input: {short(have.value)};"
-            " does it use its arguments?"
-        )
-    said = difference(want.value, have.value, exercise.tolerance)
-    if said is None:
-        return f"{_gradient_difference(want, have, exercise.tolerance)}. Input: {call}"
-    return (
-        f"{said}. The smallest failing input: {call}\n"
-        f"  expected {short(want.value)}\n  yours    {short(have.value)}"
-    )
