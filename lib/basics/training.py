@@ -106,15 +106,20 @@ def warmup_cosine(step: int, total: int, warmup: int) -> float:
     >>> round(warmup_cosine(6, total=10, warmup=2), 12)  # half way: cos 90 degrees is 0
     0.5
     """
+    _insist_on_a_step(step, total, warmup)
+    if step < warmup:
+        return (step + 1) / warmup
+    angle = math.pi * (step - warmup) / (total - warmup)  # 0 to pi
+    return 0.5 * (1 + math.cos(angle))  # Eq. 2.4
+
+
+def _insist_on_a_step(step: int, total: int, warmup: int) -> None:
+    """ValueError unless a schedule has this step."""
     if not 0 <= warmup < total or not 0 <= step <= total:
         raise ValueError(
             "a schedule needs 0 <= warmup < total and 0 <= step <= total; got"
             f" {step=}, {total=}, {warmup=}"
         )
-    if step < warmup:
-        return (step + 1) / warmup
-    angle = math.pi * (step - warmup) / (total - warmup)  # 0 to pi
-    return 0.5 * (1 + math.cos(angle))  # Eq. 2.4
 
 
 class EMA:
@@ -246,7 +251,8 @@ def training_step(model, batch, loss_fn, optimizer) -> tuple[Tensor, dict]:
     loss, logs = loss_fn(model, batch)  # forward
     loss.backward()  # a gradient for each parameter
     optimizer.step()  # each parameter moves against its own
-    return loss, logs
+    told = loss.detach()  # a number to keep; the way to it is no longer needed
+    return told, logs
 
 
 @dataclasses.dataclass
@@ -436,7 +442,7 @@ def _step(model, batch, loss_fn, optimizer, scaler, clip) -> tuple[float, dict]:
     half = scaler.is_enabled()
     if not half and not clip:
         loss, logs = training_step(model, batch, loss_fn, optimizer)
-        return loss.item(), logs
+        return torch.as_tensor(loss).item(), logs  # a plain number will do
     unscaled = []
 
     def scaled(model, batch):

@@ -207,6 +207,8 @@ def sampled_gradient(
     Unbiased for any baseline that does not depend on these samples.
     """
     arguments.instance("policy", policy, nn.Module)
+    arguments.tensor("rewards", rewards, "B")
+    baseline = arguments.real_number("baseline", baseline)
     log_p, _ = policy(tokens)  # B
     objective = reinforce_objective(log_p, rewards, baseline)
     return _gradient(objective, policy)
@@ -223,11 +225,9 @@ def reinforce_objective(
     >>> reinforce_objective(log_p, rewards, baseline=2.0).item()
     -1.0
     """
-    arguments.tensor("log_p", log_p, "B")
-    arguments.tensor("rewards", rewards, "B")
-    baseline = arguments.real_number("baseline", baseline)
-    advantage = rewards - baseline
-    return (advantage * log_p).mean()
+    advantage = rewards - baseline  # B: how much better than expected
+    weighted = advantage * log_p  # B
+    return weighted.mean()
 
 
 def scores(
@@ -318,13 +318,9 @@ def ppo_loss(
     >>> round(ppo_loss(now, old, torch.tensor([1.0]), clip=0.2).item(), 6)
     -1.2
     """
-    clip = arguments.real_number("clip", clip, least=0, infinite=True)
-    arguments.tensor("log_p", log_p, "B")
-    arguments.tensor("old", old, f"{len(log_p)}")
-    arguments.tensor("advantage", advantage, f"{len(log_p)}")
-    ratio = (log_p - old).exp()
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    worth = torch.min(ratio * advantage, clipped * advantage)
+    ratio = (log_p - old).exp()  # B: how much likelier than when drawn
+    clipped = ratio.clamp(1 - clip, 1 + clip)  # B
+    worth = torch.min(ratio * advantage, clipped * advantage)  # B
     return -worth.mean()
 
 
