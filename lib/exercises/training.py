@@ -277,13 +277,13 @@ def cosine_of_the_whole_run(step, total, warmup):
 def from_zero(step, total, warmup):
     if step < warmup:
         return step / warmup
-    return training.warmup_cosine(step, total, warmup)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
 def one_step_too_long(step, total, warmup):
     if step <= warmup:
         return (step + 1) / max(warmup, 1)
-    return training.warmup_cosine(step, total, warmup)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
 def never_warm(step, total, warmup):
