@@ -135,6 +135,7 @@ def _insist_on_rows(tokens: Tensor, length: int) -> None:
         raise ValueError(f"tokens has shape {tuple(tokens.shape)}; a row has {length}")
 
 
+@arguments.named
 def sequence_log_prob(log_probs: list[Tensor], chosen: list[Tensor]) -> Tensor:
     """Log-probability of each row of choices: (B,). Eq. 8.1.
 
@@ -214,6 +215,7 @@ def sampled_gradient(
     return _gradient(objective, policy)
 
 
+@arguments.named
 def reinforce_objective(
     log_p: Float[Tensor, " B"], rewards: Float[Tensor, " B"], baseline: float = 0.0
 ) -> Float[Tensor, ""]:
@@ -302,6 +304,7 @@ FEW = Settings(lr=0.005, passes=5)  # for a few hundred; chosen on made-up rewar
 REINFORCE = Settings(lr=0.005, clip=math.inf)  # one pass and no clip: plain REINFORCE
 
 
+@arguments.named
 def ppo_loss(
     log_p: Float[Tensor, " B"],
     old: Float[Tensor, " B"],
