@@ -38,6 +38,18 @@ class Careful:
         self.scaler.update()
 
 
+def steps_in_all(batches, batch_size, steps: int | None, epochs: int | None) -> int:
+    """How many steps a run has, told as steps or as epochs; ValueError if none."""
+    total = steps if epochs is None else epochs * batches.per_epoch
+    told_once = None in (steps, epochs)
+    if batches.per_epoch < 1 or (total or 0) < 1 or not told_once:
+        raise ValueError(
+            "fit needs samples, and steps or epochs (one of them, at least 1); got"
+            f" {batches.samples} samples, {batch_size=}, {steps=}, {epochs=}"
+        )
+    return total
+
+
 @contextmanager
 def own_chance(seed: int, device: torch.device) -> Iterator[None]:
     """Inside, torch's random numbers follow from the seed; then the caller's are back.

@@ -367,7 +367,7 @@ def fit(
     """
     seed = arguments.seed(seed)
     batches = Batches(dataset, batch_size, collate, seed)
-    total = _steps_in_all(batches, batch_size, steps, epochs)
+    total = loops.steps_in_all(batches, batch_size, steps, epochs)
     device = next(model.parameters()).device
     half = bool(amp) and device.type == "cuda"
     optimizer = optimizer or sgd(model, lr)
@@ -403,18 +403,6 @@ def fit(
             keep_if_finite(run, last, total, rate, loss)
     model.eval()
     return history
-
-
-def _steps_in_all(batches: Batches, batch_size, steps, epochs) -> int:
-    """How many steps a run has, told as steps or as epochs; ValueError if none."""
-    total = steps if epochs is None else epochs * batches.per_epoch
-    told_once = None in (steps, epochs)
-    if batches.per_epoch < 1 or (total or 0) < 1 or not told_once:
-        raise ValueError(
-            "fit needs samples, and steps or epochs (one of them, at least 1); got"
-            f" {batches.samples} samples, {batch_size=}, {steps=}, {epochs=}"
-        )
-    return total
 
 
 def _resumable(model, optimizer, scaler, history, ema, path, settings: dict):
