@@ -54,10 +54,21 @@ from torch.nn import functional as F
 from lib.basics import profiling
 from lib.book import plots, widgets
 from lib.book.notebook import (
-    build, check, hint, quiz, restore, setup, show, solution, submit, table, yours,
-)  # fmt: skip
-from lib.detection import bifpn
-from lib.detection import coco_eval, decoding, detectors  # for the milestone alone
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
+
+# All but the first belong to later chapters; the milestone runs them.
+from lib.detection import bifpn, coco_eval, decoding, detectors
 
 device = setup("11_bifpn", seed=0)
 
@@ -143,8 +154,10 @@ for side in (512, 320, 300):
 #
 # $$ y_i = x_{\lfloor i h / H \rfloor} \tag{11.3} $$
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["core"]
 show(bifpn.resample)
+
+# %% tags=["core", "slide", "nbval-check-output"]
 row = torch.tensor([[[[1.0, 2, 3]]]])
 longer = bifpn.resample(row, (1, 5)).flatten().tolist()
 shorter = bifpn.resample(torch.arange(4.0).reshape(1, 1, 1, 4), (1, 2)).flatten().tolist()
@@ -535,9 +548,10 @@ fused.item(), w.grad.tolist()
 # Does gradient descent find 3/4?
 # The layer is `fast_fusion` with its weights; it learns from pictures whose clean version is known.
 
+# %% tags=["core"]
+show(bifpn.FastFusion)
 
 # %% tags=["core", "catch-up"]
-show(bifpn.FastFusion)
 clean = torch.randn(1, 1, 100, 100)
 
 
@@ -595,7 +609,8 @@ for fusion in (bifpn.FastFusion, Forgetful):
 # %% [markdown] tags=["core", "slide"]
 # ## Does a real detector run on your functions?
 #
-# A detector of digits is shipped with this course, and its neck is two BiFPN layers with fast fusion.
+# A detector of digits is shipped with this course.
+# Its neck is two BiFPN layers with fast fusion, over three levels, $P_2$ to $P_4$.
 # The chapters from here to 16 build the rest of it; here it only has to run.
 # `yours(load=True)` takes back what you built on another day, then `yours()` says whose functions are at work,
 # and how often each was called.
@@ -619,12 +634,13 @@ yours()
 # %% tags=["core", "slide"]
 picture = scenes[4].image
 found = decoding.detect(model, picture)
-plots.boxes(picture, found.boxes, found.labels, found.scores)
+says = f"{len(found.boxes)} boxes, where {len(scenes[4].boxes)} digits stand."
+plots.boxes(picture, found.boxes, found.labels, found.scores, says=says)
 
 # %% [markdown] tags=["core"]
-# Whoever's function it was, the digits are found.
+# With your function or the course's, the same digits are found.
 #
-# Now to the question of the last two sections, asked of this network.
+# Now ask this network the question of the last two sections.
 # Its fusion weights were learned from scenes of digits.
 # Whom do its nodes trust?
 # A plain mean would give each of $n$ inputs a share of $1/n$.
@@ -740,10 +756,11 @@ plots.bars(aps, y_label="AP on 100 scenes", says=says)
 # A dense 3x3 has $9 W^2 + W + 2 W = 37056$, 7.6 times as many.
 
 
-# %% tags=["deep", "slide", "nbval-check-output"]
+# %% tags=["deep"]
 show(bifpn.Fuse)
 
 
+# %% tags=["deep", "slide", "nbval-check-output"]
 def node(conv):
     parts = dict(fusion=bifpn.SumFusion, activation=torch.nn.SiLU, norm=bifpn.BatchNorm)
     return bifpn.Fuse({0: 64, 1: 64}, 64, conv=conv, **parts)
@@ -772,8 +789,8 @@ for name, side in {"measured on P3": 64, "measured on P5": 16}.items():
     with torch.no_grad():
         clock = profiling.interleave(work, repeats=9)
     gains[name] = clock["dense"].median / clock["separable"].median
-says = ", ".join(f"{gain:.1f} times {name}" for name, gain in gains.items())
-says = f"Separable is cheaper: {says}."
+says = ", ".join(f"{gain:.1f} {name}" for name, gain in gains.items())
+says = f"A dense convolution takes so many times as long as a separable one: {says}."
 plots.bars(gains, y_label="dense / separable", says=says)
 
 # %% [markdown] tags=["deep"]
@@ -800,7 +817,6 @@ plots.bars(gains, y_label="dense / separable", says=says)
 
 # %% tags=["deep", "slide", "nbval-check-output"]
 show(bifpn.BiFPNLayer)
-show(bifpn.BiFPN, folded=True)
 by_hand = 24 * 4864 + 57 + 2752 + 2 * 7360 + 2 * 20672 + 20672
 d0 = bifpn.BiFPN((40, 112, 320), width=64, cells=3).eval()
 assert profiling.parameters(d0) == by_hand == 196281

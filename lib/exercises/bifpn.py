@@ -511,7 +511,7 @@ EXERCISES = (
         name="fpn", number="11.1", kind="build", minutes=15, difficulty=2, points=2,
         task="The table of FPN's nodes, for any number of levels.",
         place="detection.bifpn.fpn", importance=1,
-        machine="the necks of the shipped detectors", machine_case=pyramids_built,
+        machine="every neck of this library", machine_case=pyramids_built,
         milestone_calls=1,
         reference=bifpn.fpn, alternative=fpn_2,
         wrong=(
