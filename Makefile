@@ -22,7 +22,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update progress course chapter execute test proof test-haswell fuzz bench badges lint
+.PHONY: help lab author update progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -34,6 +34,7 @@ help:
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"
+	@echo "make browser-test       a learner in JupyterLab, in headless Chromium"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
 	@echo "make proof              the numbers behind the exercises, into chapters/PROOF.md"
@@ -119,6 +120,10 @@ test: setup-all
 proof: setup-all
 	$(RUN) -m tests.filled
 	$(RUN) -m tests.proof
+
+browser-test: setup-all
+	$(PIP) install -c constraints.txt -e '.[browser]'
+	$(RUN) -m pytest -q -p no:cacheprovider tests/browser
 
 test-haswell: setup-all
 	$(RUN) -m tests.haswell

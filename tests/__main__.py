@@ -48,7 +48,8 @@ def main() -> int:
     if not offline.inside():
         return offline.run([sys.executable, "-m", "tests", *sys.argv[1:]])
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
-    units = subprocess.call([*pytest, "tests", *sys.argv[1:]])
+    apart = "--ignore=tests/browser"  # it needs a browser: make browser-test
+    units = subprocess.call([*pytest, "tests", apart, *sys.argv[1:]])
     with tempfile.TemporaryDirectory() as folder:
         env = {
             **os.environ, "OMP_NUM_THREADS": "1", "COURSE_STATIC": "1",
