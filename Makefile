@@ -5,7 +5,8 @@
 #   make test       what CI runs
 #   make help       all targets
 #
-# TORCH=cpu takes PyTorch's CPU wheels (1 GB) instead of the CUDA wheels (5 GB):
+# On Linux the set-up takes 6.5 GB, since PyPI's torch comes with CUDA. TORCH=cpu takes
+# PyTorch's CPU wheels instead, about 1 GB:
 #   make lab TORCH=cpu
 
 PYTHON ?= python3
@@ -13,16 +14,17 @@ TORCH ?=
 N ?=
 MINUTES ?= 20
 REPO ?=
+LAB ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+PIP := $(RUN) -m pip --disable-pip-version-check
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 # A waiting OpenMP thread sleeps instead of spinning: see lib/__init__.py.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab author update progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
+.PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -31,6 +33,7 @@ help:
 	@echo "make lab                JupyterLab on your copies in work/ (never overwritten)"
 	@echo "make update             newer chapters beside your copies, with your answers in them"
 	@echo "make progress           chapters, points, and which parts run on your code"
+	@echo "make afresh N=05        begin a chapter again; your copy of it is kept beside it"
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
 	@echo "make test               all tests, network off"
@@ -43,7 +46,7 @@ help:
 	@echo "make execute [N=05]     run chapters and write their outputs into chapters/"
 	@echo "make badges REPO=o/n    write the public address into badges and first cells"
 	@echo "make lint               ruff, as pre-commit runs it"
-	@echo "make clean              remove build/ and .venv/ (never work/)"
+	@echo "make clean              remove build/, .venv/ and data/.cache/ (never work/)"
 
 # A set-up is done when its stamp holds the digest of what it was made from: what the
 # project needs, the Python, and the folder, which scripts and kernel know by name.
@@ -51,6 +54,9 @@ help:
 # pip may then believe in half a package, so the environment is made anew. Where pip
 # itself gives up (no network), nothing is half done and the environment stays.
 BUSY := $(VENV).tmp
+# It asks at the first start whether to fetch news, over the first chapter.
+NEWS := @jupyterlab/apputils-extension:announcements
+SIZE := $(if $(filter cpu,$(TORCH)),about 1 GB,6.5 GB on Linux; with TORCH=cpu about 1 GB)
 CHECK := import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
   else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; try: make $(MAKECMDGOALS) PYTHON=python3.12")
 DIGEST := import hashlib, os, sys, tomllib; \
@@ -66,7 +72,7 @@ if [ "$$(cat $(VENV)/.stamp-$(1) 2>/dev/null)" != "$$digest" ]; then \
     echo "another make (process $$(cat $(BUSY))) is setting up $(VENV): wait for it." \
       "If there is none, remove $(BUSY)"; exit 1; \
   fi; \
-  echo "setting up .venv for '$(1)' (once; some minutes, up to 5 GB)"; \
+  echo "setting up .venv for '$(1)' (once; some minutes, $(SIZE))"; \
   anew=; if [ -e $(BUSY) ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then anew=yes; fi; \
   echo "$$$$" > $(BUSY); \
   if [ "$$anew" ]; then $(PYTHON) -m venv --clear $(VENV); fi; \
@@ -78,6 +84,7 @@ if [ "$$(cat $(VENV)/.stamp-$(1) 2>/dev/null)" != "$$digest" ]; then \
   $(PIP) install -c constraints.txt -e '.[$(2)]' || failed; \
   $(RUN) -m ipykernel install --sys-prefix --name python3 --display-name "Python 3" \
     --env OMP_WAIT_POLICY PASSIVE >/dev/null || failed; \
+  $(RUN) -m jupyter labextension disable $(NEWS) >/dev/null 2>&1 || failed; \
   for name in lab $(1); do echo "$$digest" > $(VENV)/.stamp-$$name; done; \
   rm $(BUSY); \
 fi
@@ -90,15 +97,25 @@ setup-all:
 	$(call set-up,all,lab$(,)test$(,)export$(,)dev)
 , := ,
 
+# Chapter 00 opens. LAB holds more options of JupyterLab.
+OPEN := --notebook-dir=work --LabApp.default_url=/lab/tree/00_start_here.ipynb
 lab: setup-lab
 	$(RUN) -m lib.book.course copy
-	$(RUN) -m jupyterlab --notebook-dir=work
+	@if [ "$$(id -u)" = 0 ] && [ -z "$(LAB)" ]; then \
+	  echo "you are root, and then Jupyter starts only if it is told to:" \
+	    "make lab LAB=--allow-root"; \
+	fi
+	$(RUN) -m jupyterlab $(OPEN) $(LAB)
 
 update: setup-lab
 	$(RUN) -m lib.book.course update
 
 progress: setup-lab
 	$(RUN) -m lib.book.course progress
+
+afresh: setup-lab
+	@test -n "$(N)" || { echo "which chapter? for example: make afresh N=01"; exit 2; }
+	$(RUN) -m lib.book.course afresh --only $(N)
 
 course: setup-lab
 	$(RUN) -m lib.book.course run
@@ -143,4 +160,4 @@ lint: setup-all
 	$(RUN) -m ruff format --check lib tests data
 
 clean:
-	rm -rf build $(VENV) $(BUSY)
+	rm -rf build data/.cache $(VENV) $(BUSY)

@@ -8,7 +8,7 @@ import functools
 
 import pytest
 
-from lib.book import course, notebook, widgets
+from lib.book import course, notebook, pages, widgets
 
 # Where a slider looks at what its own section trains.
 TRAINS = {"09_one_shot": "the mixture that the section trains for some seconds"}
@@ -41,9 +41,8 @@ def quiet(monkeypatch, tmp_path):
         made.append(self)
 
     monkeypatch.setattr(widgets.Sliders, "__init__", collect)
-    monkeypatch.setattr(notebook, "display", lambda *_, **__: None)
-    for name in ("_attempts", "_guesses", "_measured"):
-        monkeypatch.setattr(notebook, name, {})
+    for module in (notebook, pages):
+        monkeypatch.setattr(module, "display", lambda *_, **__: None)
     monkeypatch.setenv("COURSE_STATIC", "1")
     monkeypatch.setenv("COURSE_WORK", str(tmp_path))
     return made

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lib
-from lib.book import copies, course, notebook
+from lib.book import copies, course, notebook, pages
 from tests.test_course import edit, toy, write_chapter  # noqa: F401
 
 ROOT = lib.ROOT
@@ -155,6 +155,43 @@ def test_a_new_measurement_or_address_is_no_change_upstream(toy):  # noqa: F811
     assert all("up to date, without edits" in line for line in copies.update())
 
 
+def test_afresh_begins_again_and_keeps_every_old_copy(toy):  # noqa: F811
+    stubbed(toy, "01")
+    copies.copy_missing()
+    edit(toy / "work" / "01_toy.ipynb", "answer = ...", "answer = 42")
+    stubbed(toy, "01", line="print('second')")
+    copies.update()
+    was = [(toy / "work" / f"01_toy{n}.ipynb").read_bytes() for n in ("", ".new")]
+    other = (toy / "work" / "02_toy.ipynb").read_bytes()
+    (said,) = copies.afresh(["01_toy"])
+    assert said == (
+        "01_toy: begun again; kept: work/01_toy.old.ipynb, work/01_toy.old-2.ipynb"
+    )
+    kept = [(toy / "work" / f"01_toy.old{n}.ipynb").read_bytes() for n in ("", "-2")]
+    assert kept == was and (toy / "work" / "02_toy.ipynb").read_bytes() == other
+    fresh = cells(toy / "work" / "01_toy.ipynb")
+    assert fresh == cells(toy / "chapters" / "01_toy.ipynb")
+    assert copies.update()[0] == "01_toy: up to date, without edits"
+    (said,) = copies.afresh(["01_toy"])
+    assert said.endswith("kept: work/01_toy.old-3.ipynb")
+
+
+def test_afresh_moves_nothing_where_the_chapter_is_damaged(toy):  # noqa: F811
+    copies.copy_missing()
+    (toy / "chapters" / "02_toy.ipynb").write_text("{")
+    before = {p: p.read_bytes() for p in (toy / "work").iterdir()}
+    with pytest.raises(ValueError, match="chapters/02_toy.ipynb is no readable"):
+        copies.afresh(["01_toy", "02_toy"])
+    assert before == {p: p.read_bytes() for p in (toy / "work").iterdir()}
+
+
+def test_a_damaged_chapter_is_named_and_the_others_are_copied(toy):  # noqa: F811
+    (toy / "chapters" / "01_toy.ipynb").write_text("{")
+    with pytest.raises(ValueError, match="chapters/01_toy.ipynb is no .* 02_toy"):
+        copies.copy_missing()
+    assert [p.name for p in (toy / "work").glob("*.ipynb")] == ["02_toy.ipynb"]
+
+
 # ------------------------------------------- copies from before `lib` had its wings
 
 
@@ -178,7 +215,7 @@ def cells_like(name, word):
 def test_an_old_copy_runs_its_setup_and_its_checks(name, monkeypatch):
     """With the `lib` of today, and one warning that says what to do."""
     shown = []
-    monkeypatch.setattr(notebook, "display", lambda b, **_: shown.append(b))
+    monkeypatch.setattr(pages, "display", lambda b, **_: shown.append(b))
     monkeypatch.setattr(lib, "_told", False)
     for module in [m for m in sys.modules if m[:4] == "lib." and m.count(".") == 1]:
         if module.removeprefix("lib.") not in ("exercises", "book"):
@@ -260,7 +297,12 @@ def test_a_wheel_that_is_not_editable_imports(tmp_path):
 
 
 def test_the_command_line_copies_and_updates(toy, monkeypatch, capsys):  # noqa: F811
-    for command, said in (("copy", "copied into work/: 01_toy"), ("update", "01_toy:")):
-        monkeypatch.setattr(sys, "argv", ["course", command])
+    for command, said in (
+        (["copy"], "copied into work/: 01_toy"), (["update"], "01_toy:"),
+        (["afresh", "--only", "1"], "01_toy: begun again; kept: work/01_toy.old.ipynb"),
+    ):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["course", *command])
         assert course.main() == 0
         assert said in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["course", "afresh"])  # all of them? no
+    assert course.main() == 2 and "which chapters?" in capsys.readouterr().err

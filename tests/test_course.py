@@ -138,6 +138,33 @@ def test_a_chapter_that_the_readme_lacks_is_not_run(toy):
     assert not (toy / "build").exists()
 
 
+def test_a_long_error_does_not_widen_the_table():
+    cost = course.Cost(
+        "01_toy", "failed: cell 3: ValueError: " + 500 * "x", 1.0, 1.0, 1
+    )
+    assert max(map(len, course.table([cost], 1.0).splitlines())) < 130
+
+
+@pytest.mark.parametrize(
+    "header", ["# ---\n# jupyter:\n#   a: [\n# ---\n", "", "# ---\n# jupyter: 1\n"]
+)
+def test_a_text_with_a_damaged_header_is_named(toy, header):
+    path = toy / "chapters" / "py" / "01_toy.py"
+    path.write_text(header + path.read_text().split("# ---\n")[2])
+    with pytest.raises(ValueError, match=r"chapters/py/01_toy\.py"):
+        course.read_chapter("01_toy")
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    command = f"{sys.executable} -m lib.book.course update"
+    env = {**os.environ, "PYTHONPATH": str(course.ROOT)}
+    run = subprocess.run(
+        ["bash", "-c", f"{command} | exec true; echo ${{PIPESTATUS[0]}}"],
+        env=env, capture_output=True, text=True, cwd=course.ROOT,
+    )  # fmt: skip
+    assert run.stdout == "0\n" and run.stderr == ""
+
+
 def test_outside_a_clone_the_commands_say_so(toy, monkeypatch, capsys):
     monkeypatch.setattr(course, "CHAPTERS", toy / "none")
     for command in ("run", "copy", "update"):

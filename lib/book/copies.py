@@ -3,6 +3,7 @@
 Learners work in `work/`. `copy_missing` copies what is not there. Where a chapter has
 changed since, `update` writes the new one beside the copy, as `11_bifpn.new.ipynb`, and
 takes the learner's answers over: an answer is known by the id that its cell checks.
+Who wants to begin a chapter again asks `afresh`, which keeps what was there before.
 """
 
 import json
@@ -19,16 +20,53 @@ ASKS = re.compile(r"""^(?:check|build)\(\s*["'](\w+\.\w+)["']""", re.MULTILINE)
 
 
 def copy_missing() -> list[str]:
-    """Copy the chapters that `work/` lacks; return their names."""
-    copied = []
+    """Copy the chapters that `work/` lacks; return their names.
+
+    ValueError, once all others are copied, that names the chapters that are damaged.
+    """
+    copied, damaged = [], []
     for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
         target = WORK / source.name
         if target.exists():
             continue
-        _note_origin(target.stem, sources(_read(source)))
+        try:
+            cells = sources(_read(source))
+        except (ValueError, KeyError, TypeError) as error:
+            damaged.append(f"chapters/{source.name} is no readable notebook ({error})")
+            continue
+        _note_origin(target.stem, cells)
         publish.write(target, source.read_text(encoding="utf-8"))
         copied.append(source.stem)
+    if damaged:
+        raise ValueError(f"{'; '.join(damaged)}; copied: {', '.join(copied) or 'none'}")
     return copied
+
+
+def afresh(names: list[str]) -> list[str]:
+    """Begin chapters again; one line a chapter says where its old copies are kept.
+
+    They become `11_bifpn.old.ipynb`, `11_bifpn.old-2.ipynb` and so on. ValueError, and
+    nothing is moved, where a chapter itself is damaged.
+    """
+    for name in names:
+        try:
+            sources(_read(CHAPTERS / f"{name}.ipynb"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"chapters/{name}.ipynb is no readable notebook ({error})"
+            ) from error
+    lines = []
+    for name in names:
+        kept = []
+        for copy in _copies(name):
+            number = 1
+            while (aside := WORK / f"{name}.old{_suffix(number)}.ipynb").exists():
+                number += 1
+            copy.rename(aside)
+            kept.append(f"work/{aside.name}")
+        lines.append(f"{name}: begun again; kept: {', '.join(kept) or 'no copy yet'}")
+    copy_missing()
+    return lines
 
 
 def update() -> list[str]:
@@ -95,8 +133,11 @@ def _changes(origin: list[str] | None, new: list[str]) -> str:
 
 def _beside(name: str) -> Path:
     """A name that no copy of this chapter has yet."""
-    number = len(_copies(name))
-    return WORK / f"{name}.new{'' if number == 1 else f'-{number}'}.ipynb"
+    return WORK / f"{name}.new{_suffix(len(_copies(name)))}.ipynb"
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 1 else f"-{number}"
 
 
 # --------------------------------------------------------------------------- answers

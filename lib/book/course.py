@@ -85,10 +85,24 @@ def names(only: str = "", drafts: bool = False) -> list[str]:
 
 
 def read_chapter(name: str):
-    """The notebook of a chapter from its text, its cell ids the cells' numbers."""
+    """The notebook of a chapter from its text, its cell ids the cells' numbers.
+
+    ValueError that names the file, for a text with a damaged header.
+    """
     import jupytext
 
-    notebook = jupytext.read(CHAPTERS / "py" / f"{name}.py")
+    where = f"chapters/py/{name}.py"
+    try:
+        notebook = jupytext.read(CHAPTERS / "py" / f"{name}.py")
+    except Exception as error:  # of YAML or of nbformat
+        said = str(error).splitlines()[0]
+        raise ValueError(f"{where}: its header cannot be read ({said})") from error
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if "kernelspec" not in notebook.metadata or not code:
+        raise ValueError(
+            f"{where}: no header with a kernelspec between two lines `# ---`,"
+            " or no cells; begin as the other chapters do"
+        )
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i}"  # jupytext draws random ones, new at each reading
     kernel = notebook.metadata.get("kernelspec", {})
@@ -216,7 +230,7 @@ def table(costs: list[Cost], elapsed: float) -> str:
     """The table that ends a run that took `elapsed` seconds, with totals."""
     rows = [("chapter", "result", "CPU s", "wall s", "peak MB")]
     rows += [
-        (c.chapter, c.result, f"{c.cpu_seconds:.0f}", f"{c.wall_seconds:.0f}",
+        (c.chapter, _short(c.result), f"{c.cpu_seconds:.0f}", f"{c.wall_seconds:.0f}",
          str(c.peak_mb))
         for c in costs
     ]  # fmt: skip
@@ -236,12 +250,26 @@ def table(costs: list[Cost], elapsed: float) -> str:
     )
 
 
+def _short(result: str) -> str:
+    """What fits into a row; the whole error stands in the chapter's notebook."""
+    return result if len(result) <= 80 else f"{result[:79]}…"
+
+
 def main() -> int:
     """The command line; see the Makefile for what each command is for."""
     parser = argparse.ArgumentParser(prog="python -m lib.book.course")
     parser.add_argument(
         "command",
-        choices=["copy", "update", "run", "execute", "badges", "colab", "progress"],
+        choices=[
+            "copy",
+            "update",
+            "afresh",
+            "progress",
+            "run",
+            "execute",
+            "badges",
+            "colab",
+        ],  # fmt: skip
     )
     parser.add_argument("--only", default="", help='chapter numbers, such as "01,03"')
     parser.add_argument("--repo", default="", help="owner/name of the repository")
@@ -254,34 +282,48 @@ def main() -> int:
                 f"no folder {CHAPTERS}: the course runs from a clone of its repository,"
                 " installed with `pip install -e .`"
             )
-        if args.command in ("run", "execute"):
-            chosen = names(args.only, drafts=bool(args.only))
-            begin = time.perf_counter()
-            costs = run(chosen) if args.command == "run" else execute(chosen)
-            print(table(costs, time.perf_counter() - begin))
-            failed = [c.chapter for c in costs if c.result != "passed"]
-            if failed and args.command == "run":
-                print("see", ", ".join(f"build/{name}.ipynb" for name in failed))
-            return 1 if failed else 0
-        if args.command == "copy":
-            copied = copies.copy_missing()
-            print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
-        elif args.command == "progress":
-            from lib.book import progress  # it reads exercises: a second of imports
-
-            print(progress.report())
-        elif args.command == "update":
-            print("\n".join(copies.update()))
-        elif args.command == "badges":
-            publish.write_badges(args.repo)
-        else:
-            publish.install_on_colab()
+        status = _carry_out(args.command, args.only, args.repo)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough: Python must not flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    return status
+
+
+def _carry_out(command: str, only: str, repo: str) -> int:
+    """One command; 1 if a chapter failed, else 0."""
+    if command in ("run", "execute"):
+        chosen = names(only, drafts=bool(only))
+        begin = time.perf_counter()
+        costs = run(chosen) if command == "run" else execute(chosen)
+        print(table(costs, time.perf_counter() - begin))
+        failed = [c.chapter for c in costs if c.result != "passed"]
+        if failed and command == "run":
+            print("see", ", ".join(f"build/{name}.ipynb" for name in failed))
+        return 1 if failed else 0
+    if command == "copy":
+        copied = copies.copy_missing()
+        print(f"copied into work/: {', '.join(copied) or 'nothing was missing'}")
+    elif command == "update":
+        print("\n".join(copies.update()))
+    elif command == "afresh":
+        if not only:
+            raise ValueError("afresh: which chapters? for example --only 11")
+        print("\n".join(copies.afresh(names(only))))
+    elif command == "progress":
+        from lib.book import progress  # it reads exercises: a second of imports
+
+        print(progress.report())
+    elif command == "badges":
+        publish.write_badges(repo)
+    else:
+        publish.install_on_colab()
     return 0
 
 
