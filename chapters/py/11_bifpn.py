@@ -85,7 +85,7 @@ device = setup("11_bifpn", seed=0)
 # PANet, BiFPN.
 # Each step is a few lines, and two of them you write yourself: exercises 11.1 and 11.2 stand where the idea stands.
 # `build` checks such an answer as `check` does.
-# Once it is right, the library itself calls *your* function, here and in the detector at the end of the chapter.
+# Once it is right, the library itself calls *your* function, here and in the detector further down.
 # If you leave it, the chapter goes on with the course's own.
 
 # %% [markdown] tags=["core", "slide"]
@@ -225,6 +225,7 @@ plots.lines(range(4), both, says=says, **labels)
 
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 def nothing(*channels):
     return torch.nn.Identity()
 
@@ -303,7 +304,7 @@ plots.levels({"FPN": bifpn.fpn(3).nodes}, says=says)
 #
 # $$ P_l^{out} = f_l'\big(P_l^{td} + R(P_{l-1}^{out})\big) \tag{11.5} $$
 #
-# where $P^{td}$ is what FPN called $P^{out}$.
+# where $P^{td}$ (*td* for top-down) is what FPN called $P^{out}$.
 # With our digits: $P_3^{out} = (111, 112, 123, 124)$ as before.
 # Down to two pixels that is $(123, 124)$, so $P_4^{out} = (110 + 123, 120 + 124) = (233, 244)$.
 # And $P_5^{out} = 100 + 244 = 344$.
@@ -390,6 +391,7 @@ plots.levels({name: topology(5).nodes for name, topology in three.items()})
 # The first slider goes back step by step, each step beside the one before; the second takes fewer levels.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 road = {
     "1 FPN": bifpn.fpn,
     "2 PANet": bifpn.panet,
@@ -431,12 +433,12 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 # The shapes are right, the number of parameters is right, every parameter even gets a gradient,
 # because `P7 out` still hears the others.
 # So nothing stops the training.
-# It is FPN with a detour, and it has happened to the best: see below.
+# It is FPN with a detour, and it happened in the authors' own code: see "What goes wrong in practice".
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which input should a node trust?
 #
-# `P4 td` adds $P_4$, sharp and shallow, and what comes from $P_5$, blurred and wise.
+# `P4 td` adds $P_4$, which is sharp, and what comes from $P_5$, which is blurred but has seen more of the picture.
 # A sum says that both are worth the same, at every node, for ever.
 # Let the network find out what they are worth.
 # Take one pixel: the backbone says $x_1 = 2$, the way from above says $x_2 = 6$,
@@ -478,7 +480,7 @@ build("bifpn.fast_fusion", fast_fusion)
 
 # %% [markdown] tags=["core", "slide"]
 # The natural choice would have been softmax.
-# It was slower on the authors' GPUs: fast fusion took 1/1.26 to 1/1.31 of its time, at nearly the same AP
+# On the authors' GPUs detectors with softmax took 1.26 to 1.31 times as long, at nearly the same AP
 # (table 6 of the paper).
 #
 # $$ O = \sum_i \frac{e^{w_i}}{\sum_j e^{w_j}}\, x_i \tag{11.8} $$
@@ -527,7 +529,7 @@ fused.item(), w.grad.tolist()
 # %% [markdown] tags=["core"]
 # Output 0, gradient 0.
 # This node is dead, and stays dead.
-# Weights that begin at 1, as in the paper's code, are far from that cliff.
+# Weights that begin at 1, as in the paper's code, are far from 0.
 #
 # So which input should a node trust?
 # Nobody has to say.
@@ -552,6 +554,7 @@ fused.item(), w.grad.tolist()
 show(bifpn.FastFusion)
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 clean = torch.randn(1, 1, 100, 100)
 
 
@@ -612,11 +615,12 @@ for fusion in (bifpn.FastFusion, Forgetful):
 # A detector of digits is shipped with this course.
 # Its neck is two BiFPN layers with fast fusion, over three levels, $P_2$ to $P_4$.
 # The chapters from here to 16 build the rest of it; here it only has to run.
-# `yours(load=True)` takes back what you built on another day, then `yours()` says whose functions are at work,
-# and how often each was called.
+# `yours(load=True)` brings back what you built on another day.
+# `yours()` says whose functions are at work and how often each was called; `restore()` puts the course's own back.
 # The mark is **AP**, which chapter 16 builds: 0 if nothing is found, 1 if every digit is found with a perfect box.
 
 # %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 yours(load=True)
 model = detectors.shipped("course")
 scenes = detectors.scenes("test", 100)
@@ -647,16 +651,17 @@ plots.boxes(picture, found.boxes, found.labels, found.scores, says=says)
 # How many times as much does a node give to the input of its own level, which is the first that it reads?
 
 # %% tags=["core", "slide"]
-trust = {}
+trust, smallest = {}, []
 for number, layer in enumerate(model.fpn.cells, 1):
     for place, (node, fuse) in enumerate(zip(layer.table.nodes, layer.nodes, strict=True)):
         count = len(node.inputs)
         shares = fuse.fusion(list(torch.eye(count)))  # a one, and zeros: a share each
+        smallest.append(fuse.fusion.weights.min().item())
         way = "down" if place < len(model.fpn.cells[0].nodes) / 2 else "up"
         trust[f"{number}: P{2 + node.level} {way}"] = count * shares[0].item()
 more = sum(share > 1 for share in trust.values())
 says = f"{more} of {len(trust)} nodes trust the input of their own level more than a "
-says += "mean would."
+says += f"mean would; the smallest of all weights is {min(smallest):.2f}."
 plots.bars(trust, y_label="share of the own input, times n", x_label="layer: node", says=says)
 
 # %% [markdown] tags=["core"]
@@ -682,7 +687,7 @@ kinds = {"softmax of the same weights": bifpn.SoftmaxFusion, "plain mean": bifpn
 aps = {"as trained": ap} | {name: score(swapped(new)) for name, new in kinds.items()}
 loss = aps["as trained"] - aps["plain mean"]
 says = f"Equal shares cost {loss:.3f} AP, softmax of the same weights "
-says += f"{abs(ap - aps['softmax of the same weights']):.3f}, the sum everything."
+says += f"{abs(ap - aps['softmax of the same weights']):.3f}, the plain sum all of it."
 plots.bars(aps, y_label="AP on 100 scenes", says=says)
 
 # %% [markdown] tags=["core"]
@@ -690,8 +695,9 @@ plots.bars(aps, y_label="AP on 100 scenes", says=says)
 # The rest of the network was trained with other shares and misses them.
 # The sum is twice or three times as large as a mean, at each of eight nodes, and nothing after it expects that.
 # Softmax of these weights gives nearly the same shares, for they all lie near 1.
-# (None is negative: here even a fusion that forgets to clip would find the digits.
-# That is why `build` tries more than the machine.)
+# The smallest one is told under the figure before: where none is negative, even a fusion that forgets to clip finds
+# the digits.
+# So a machine that works does not prove a function right, and `build` tries other weights as well.
 #
 # A network that is *trained* with a sum does well, as chapter 16 shows: it gets used to it.
 
@@ -739,7 +745,7 @@ plots.bars(aps, y_label="AP on 100 scenes", says=says)
 # In table 4 an older detector changes its backbone and then its neck:
 # ResNet-50 with FPN 37.0, EfficientNet-B3 with FPN 40.3, with BiFPN 44.4, at 24 in place of 75 billion multiply-adds.
 #
-# These are single trainings.
+# The paper does not say how far two trainings of one neck lie apart.
 # Chapter 16 has ours, on digits, with three seeds each.
 
 # %% [markdown] tags=["deep", "slide"]
@@ -797,7 +803,7 @@ plots.bars(gains, y_label="dense / separable", says=says)
 # The estimate is one number.
 # The measurement depends on the size of the map, the machine, its cache and what else it is doing;
 # on small maps the dense one may even win.
-# So a node costs what its convolution costs, and on paper far less than in milliseconds.
+# So a node costs what its convolution costs, and a separable one saves more on paper than in milliseconds.
 # Part IV comes back to this: the dense convolution gains more from quantization.
 
 # %% [markdown] tags=["deep", "slide"]
