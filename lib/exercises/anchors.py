@@ -223,6 +223,54 @@ def giou_loss(a, b):
     return 1 - giou(a, b)
 
 
+def giou_clamped_product(a, b):
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    overlap = (high - low).prod(1).clamp(min=0)
+    union = anchors.box_area(a) + anchors.box_area(b) - overlap
+    frame = _frame(a, b)
+    return overlap / union - (frame - union) / frame
+
+
+def giou_not_below_zero(a, b):
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return (iou - (frame - union) / frame).clamp(min=0)
+
+
+def giou_covered_share(a, b):
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return iou - union / frame
+
+
+def giou_empty_share_alone(a, b):
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return (frame - union) / frame
+
+
+def giou_averaged(a, b):
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return (iou - (frame - union) / frame).mean()
+
+
+def giou_of_distance(a, b):
+    """DIoU: the distance of the middles instead of the empty share."""
+    iou = torch.diagonal(anchors.box_iou(a, b))
+    apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).pow(2).sum(1)
+    low, high = torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:])
+    return iou - apart / (high - low).pow(2).sum(1)
+
+
+def giou_area_of_frame(a, b):
+    """The empty pixels themselves, not their share."""
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return iou - (frame - union)
+
+
 def pair_of_boxes(rng, size):
     """Boxes in a field of 40, or of a large picture: some overlap, some do not.
 
@@ -338,6 +386,78 @@ def regroup_medians(sides, shapes):
     return new
 
 
+def regroup_by_differences(sides, shapes):
+    return _means(sides, shapes, (sides[:, None] - shapes).abs().sum(2).argmin(1))
+
+
+def regroup_by_ratio(sides, shapes):
+    ratio = sides[:, :1] / sides[:, 1:], shapes[:, 0] / shapes[:, 1]
+    return _means(sides, shapes, (ratio[0] - ratio[1]).abs().argmin(1))
+
+
+def _by_iou(sides, shapes):
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    return iou.argmax(1)
+
+
+def regroup_sums(sides, shapes):
+    new, nearest = shapes.clone(), _by_iou(sides, shapes)
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].sum(0)
+    return new
+
+
+def regroup_squares(sides, shapes):
+    """One mean of both sides."""
+    new, nearest = shapes.clone(), _by_iou(sides, shapes)
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].mean()
+    return new
+
+
+def regroup_geometric(sides, shapes):
+    new, nearest = shapes.clone(), _by_iou(sides, shapes)
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].log().mean(0).exp()
+    return new
+
+
+def regroup_many_rounds(sides, shapes):
+    for _ in range(20):
+        shapes = _means(sides, shapes, _by_iou(sides, shapes))
+    return shapes
+
+
+def regroup_groups(sides, shapes):
+    return _by_iou(sides, shapes)
+
+
+def regroup_weighted(sides, shapes):
+    """The mean weighted by the IoU."""
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    best, nearest = iou.max(1)
+    new = shapes.clone()
+    for k in nearest.unique().tolist():
+        weight = best[nearest == k][:, None]
+        new[k] = (sides[nearest == k] * weight).sum(0) / weight.sum()
+    return new
+
+
+def regroup_largest_joins(sides, shapes):
+    """The best object of each group instead of the mean."""
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    best, nearest = (overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)).max(
+        1
+    )
+    new = shapes.clone()
+    for k in nearest.unique().tolist():
+        own = sides[nearest == k]
+        new[k] = own[best[nearest == k].argmax()]
+    return new
+
+
 def regroup_moves_at_once(sides, shapes):
     new, count = shapes.clone(), [0] * len(shapes)
     for side in sides:
@@ -441,6 +561,20 @@ EXERCISES = (
             Wrong(giou_plus_one_pixel, "a side is x2 - x1; boxes are real numbers here,"
                   " no pixel is added"),
             Wrong(giou_loss, "that is the loss, 1 - GIoU; asked is GIoU itself"),
+            Wrong(giou_clamped_product, "clamp each side, not the area: boxes that miss"
+                  " each other both ways have two negative sides, whose product is"
+                  " positive"),
+            Wrong(giou_not_below_zero, "GIoU may be negative: that is how it tells near"
+                  " from far"),
+            Wrong(giou_covered_share, "you subtract the share of the frame that is"
+                  " covered; it is the empty one, (frame - union) / frame"),
+            Wrong(giou_empty_share_alone, "that is the empty share of the frame; it is"
+                  " subtracted from the IoU"),
+            Wrong(giou_averaged, "one number for each pair is asked, not their mean"),
+            Wrong(giou_of_distance, "that is Distance-IoU; GIoU subtracts the share of"
+                  " the frame that neither box covers"),
+            Wrong(giou_area_of_frame, "you subtract an area, in pixels; divide by that"
+                  " of the frame for a share"),
         ),
         hints=(
             "The frame is the smallest box around both: least x1 and y1, largest x2 and"
@@ -514,6 +648,22 @@ EXERCISES = (
             Wrong(regroup_old_shape_counts, "the old shape is no object: the mean is"
                   " over those that joined it alone"),
             Wrong(regroup_medians, "you take the median; k-means takes the mean"),
+            Wrong(regroup_by_differences, "differences in pixels let large objects"
+                  " rule; take the IoU"),
+            Wrong(regroup_by_ratio, "you compare width over height only; a small box"
+                  " and a large one of one ratio overlap badly: take the IoU"),
+            Wrong(regroup_sums, "you add the objects of a group up; take their mean"),
+            Wrong(regroup_squares, "width and height each have a mean of their own:"
+                  " mean(0)"),
+            Wrong(regroup_geometric, "that is the geometric mean; k-means takes the"
+                  " arithmetic one"),
+            Wrong(regroup_many_rounds, "one round is asked, not all of k-means"),
+            Wrong(regroup_groups, "that is the group of each object; return the new"
+                  " shapes"),
+            Wrong(regroup_weighted, "you weigh the mean by the IoU; all objects of a"
+                  " group count alike"),
+            Wrong(regroup_largest_joins, "you take the best object of each group; the"
+                  " mean of all is asked"),
             Wrong(regroup_moves_at_once, "you move a shape while objects still choose;"
                   " all choose among the old shapes first"),
         ),

@@ -109,6 +109,51 @@ def places_part_by_part(kept, sizes):
     return parts
 
 
+def places_offset_of_all(kept, sizes):
+    """Every part behind all of them."""
+    staying = []
+    for part, channels in enumerate(kept):
+        before = sum(sizes) - sizes[part]
+        staying += [before + channel for channel in channels]
+    return staying
+
+
+def places_offset_by_part(kept, sizes):
+    return [
+        part + channel for part, channels in enumerate(kept) for channel in channels
+    ]
+
+
+def places_last_part_only(kept, sizes):
+    staying, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        staying = [before + channel for channel in channels]
+        before += size
+    return staying
+
+
+def places_first_part_only(kept, sizes):
+    return list(kept[0])
+
+
+def places_each_once(kept, sizes):
+    """The numbers without the parts, each once."""
+    return sorted({channel for channels in kept for channel in channels})
+
+
+def places_counts(kept, sizes):
+    return [len(channels) for channels in kept]
+
+
+def places_backwards(kept, sizes):
+    """The last part comes first."""
+    staying, before = [], 0
+    for channels, size in zip(kept[::-1], sizes[::-1], strict=True):
+        staying += [before + channel for channel in channels]
+        before += size
+    return staying
+
+
 def places_counted_from_one(kept, sizes):
     staying, before = [], 1
     for channels, size in zip(kept, sizes, strict=True):
@@ -248,6 +293,65 @@ def folded_first_gone(weight, bias, gone, constant):
     return weight[:, stay], bias + weight[:, gone[0]].sum((1, 2)) * constant
 
 
+def _folded_with(name, rule):
+    """A fold whose bias is computed otherwise: `rule(bias, columns, constant)`."""
+
+    def fold(weight, bias, gone, constant):
+        stay = [i for i in range(weight.shape[1]) if i not in gone]
+        return weight[:, stay], rule(bias, weight[:, gone], constant)
+
+    fold.__name__ = name
+    return fold
+
+
+folded_old_bias_lost = _folded_with(
+    "folded_old_bias_lost", lambda b, w, c: w.sum((1, 2, 3)) * c
+)
+folded_bias_scaled = _folded_with(
+    "folded_bias_scaled", lambda b, w, c: (b + w.sum((1, 2, 3))) * c
+)
+folded_divided = _folded_with(
+    "folded_divided", lambda b, w, c: b + w.sum((1, 2, 3)) / c
+)
+folded_magnitudes = _folded_with(
+    "folded_magnitudes", lambda b, w, c: b + w.abs().sum((1, 2, 3)) * c
+)
+folded_largest_tap = _folded_with(
+    "folded_largest_tap", lambda b, w, c: b + w.amax((2, 3)).sum(1) * c
+)
+folded_constant_added = _folded_with(
+    "folded_constant_added", lambda b, w, c: b + w.sum((1, 2, 3)) + c
+)
+folded_mean_of_channels = _folded_with(
+    "folded_mean_of_channels", lambda b, w, c: b + w.mean(1).sum((1, 2)) * c
+)
+folded_twice = _folded_with(
+    "folded_twice", lambda b, w, c: b + 2 * w.sum((1, 2, 3)) * c
+)
+folded_squared = _folded_with(
+    "folded_squared", lambda b, w, c: b + w.pow(2).sum((1, 2, 3)) * c
+)
+
+
+def folded_all_columns(weight, bias, gone, constant):
+    """The sum over the whole filter."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, stay], bias + weight.sum((1, 2, 3)) * constant
+
+
+def folded_zeros(weight, bias, gone, constant):
+    """The columns are set to zero instead of taken out."""
+    small = weight.clone()
+    small[:, gone] = 0.0
+    return small, bias + weight[:, gone].sum((1, 2, 3)) * constant
+
+
+def folded_the_other_way_round(weight, bias, gone, constant):
+    """The pair in the wrong order."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return bias + weight[:, gone].sum((1, 2, 3)) * constant, weight[:, stay]
+
+
 def folded_sigmoid(weight, bias, gone, constant):
     """The constant stands behind the sigmoid already."""
     stay = [i for i in range(weight.shape[1]) if i not in gone]
@@ -357,6 +461,19 @@ EXERCISES = (
                   " the columns of the old concatenation that stay"),
             Wrong(places_part_by_part, "one list for all parts is asked, not a list of"
                   " lists"),
+            Wrong(places_offset_of_all, "a part stands behind the parts before it, not"
+                  " behind all others"),
+            Wrong(places_offset_by_part, "you add the number of the part; add the sizes"
+                  " of the parts before it"),
+            Wrong(places_last_part_only, "only the last part is left: the list was made"
+                  " anew in each round"),
+            Wrong(places_first_part_only, "only the first part is there; the others"
+                  " follow, behind its whole size"),
+            Wrong(places_each_once, "channel 0 of one part and channel 0 of the next"
+                  " are two columns: shift each part by the sizes before it"),
+            Wrong(places_counts, "that is how many stay of each part; return their"
+                  " columns"),
+            Wrong(places_backwards, "the first part comes first"),
             Wrong(places_counted_from_one, "columns are counted from 0"),
         ),
         hints=(
@@ -415,6 +532,25 @@ EXERCISES = (
                   " dimension of the weight"),
             Wrong(folded_first_gone, "you count one channel; all of `gone` give the"
                   " constant"),
+            Wrong(folded_old_bias_lost, "the old bias is lost; add to it"),
+            Wrong(folded_bias_scaled, "the constant multiplies the weights' sum only,"
+                  " not the bias"),
+            Wrong(folded_divided, "times the constant, not divided by it"),
+            Wrong(folded_magnitudes, "weights keep their signs in the sum: no abs()"),
+            Wrong(folded_largest_tap, "a convolution adds its taps up; you take the"
+                  " largest"),
+            Wrong(folded_constant_added, "the constant multiplies the sum of the"
+                  " weights; you add it"),
+            Wrong(folded_mean_of_channels, "the channels that go are added up, not"
+                  " averaged"),
+            Wrong(folded_twice, "what they gave counts once"),
+            Wrong(folded_squared, "a constant arrives times the weights, not times"
+                  " their squares"),
+            Wrong(folded_all_columns, "you add up the whole filter; only the columns of"
+                  " `gone` are lost"),
+            Wrong(folded_zeros, "the columns are 0 and still there; take them out of"
+                  " the weight"),
+            Wrong(folded_the_other_way_round, "the pair is asked as (weight, bias)"),
             Wrong(folded_sigmoid, "the constant is what arrives at this layer: no"
                   " sigmoid more"),
         ),

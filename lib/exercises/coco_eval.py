@@ -203,6 +203,70 @@ def area_behind_the_hit(right, objects):
     return sum(best, 0.0) / objects
 
 
+def area_reversed(right, objects):
+    """Walks from the worst score to the best."""
+    hits, precision, right = 0, [], list(right)[::-1]
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    return sum((max(precision[i:]) for i, ok in enumerate(right) if ok), 0.0) / objects
+
+
+def area_counted_from_zero(right, objects):
+    """hits / (n + 1): the place counts from 1 already."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / (n + 1))
+    return sum((max(precision[i:]) for i, ok in enumerate(right) if ok), 0.0) / objects
+
+
+def area_of_misses(right, objects):
+    """Steps at the false ones."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    steps = (max(precision[i:]) for i, ok in enumerate(right) if not ok)
+    return sum(steps, 0.0) / objects
+
+
+def area_of_recalls(right, objects):
+    """Recall times precision at each hit, added up."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    found, area = 0, 0.0
+    for i, ok in enumerate(right):
+        found += ok
+        if ok:
+            area += found / objects * max(precision[i:])
+    return area
+
+
+def mean_precision(right, objects):
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    return sum(precision) / max(len(precision), 1)
+
+
+def f1_at_the_end(right, objects):
+    return 2 * sum(right) / (len(right) + objects)
+
+
+def area_without_first(right, objects):
+    """Trapezoids or steps between hits only: the first one has no width."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    steps = [max(precision[i:]) for i, ok in enumerate(right) if ok]
+    return sum(steps[1:], 0.0) / objects
+
+
 def last_precision(right, objects):
     return sum(right) / len(right) * sum(right) / objects
 
@@ -360,6 +424,44 @@ def cut_of_hundredths(scores, right, objects):
     return max((k / 100 for k in range(100, -1, -1)), key=f1)
 
 
+def cut_below(scores, right, objects):
+    """Shows what scores at most the threshold."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score <= cut]
+        return 2 * sum(shown) / (len(shown) + objects)
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
+def cut_worst(scores, right, objects):
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return 2 * sum(shown) / (len(shown) + objects)
+
+    return min(sorted(scores, reverse=True), key=f1)
+
+
+def cut_count_of_detections(scores, right, objects):
+    """N is the length of the list."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return 2 * sum(shown) / (len(shown) + len(scores))
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
+def cut_false_ones(scores, right, objects):
+    """TP counts what is shown and false."""
+
+    def f1(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return 2 * (len(shown) - sum(shown)) / (len(shown) + objects)
+
+    return max(sorted(scores, reverse=True), key=f1)
+
+
 def cut_first_listed(scores, right, objects):
     """Of equally good ones that which stands first."""
 
@@ -481,6 +583,18 @@ EXERCISES = (
                   " hits over objects is the recall"),
             Wrong(area_behind_the_hit, "the hit itself belongs to the precisions from"
                   " there on"),
+            Wrong(area_reversed, "the list begins with the best score; you walk it from"
+                  " its end"),
+            Wrong(area_counted_from_zero, "you divide by one detection too many:"
+                  " precision at place n is hits / n"),
+            Wrong(area_of_misses, "turned round: it is the hits that move the recall"),
+            Wrong(area_of_recalls, "a step is 1 / objects wide, not as wide as the"
+                  " recall so far"),
+            Wrong(mean_precision, "that is the mean precision over the list; the area"
+                  " has a step for each hit"),
+            Wrong(f1_at_the_end, "that is F1 at the end of the list"),
+            Wrong(area_without_first, "the first hit has a step, too: recall moves from"
+                  " 0 to 1 / objects"),
             Wrong(last_precision, "precision times recall at the end of the list is one"
                   " rectangle, not the area under the curve"),
         ),
@@ -531,8 +645,9 @@ EXERCISES = (
                   " scores come in any order"),
             Wrong(cut_of_found_objects, "N is `objects`, those that nobody found among"
                   " them; you count the right detections"),
-            Wrong(cut_by_all_right, "TP are the right ones among those that are shown;"
-                  " you count all right ones"),
+            Wrong(cut_by_all_right, "yours is always the highest score; TP are the"
+                  " right ones among those that are shown, and a lower threshold shows"
+                        " more"),
             Wrong(cut_index, "that is its index; return the score"),
             Wrong(cut_by_plain_mean, "F1 is no plain mean of precision and recall, it"
                   " is their harmonic mean: 2 TP / (shown + N)"),
@@ -540,6 +655,13 @@ EXERCISES = (
                   " pairs"),
             Wrong(cut_of_hundredths, "the threshold is to be one of the scores; try"
                   " each of them"),
+            Wrong(cut_below, "turned round: a detection is shown if its score is at"
+                  " least the threshold"),
+            Wrong(cut_worst, "that is the threshold of the worst F1"),
+            Wrong(cut_count_of_detections, "N is `objects`; you take the number of"
+                  " detections"),
+            Wrong(cut_false_ones, "TP are the right ones that are shown; you count the"
+                  " false ones"),
             Wrong(cut_first_listed, "of equally good thresholds the highest is asked;"
                   " yours is the one that stands first in the list"),
         ),

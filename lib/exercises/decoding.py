@@ -162,6 +162,61 @@ def greedy_keeps_overlapping(iou, scores, threshold):
     return kept
 
 
+def greedy_lowest_last_first(iou, scores, threshold):
+    """The right boxes, worst first."""
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return kept[::-1]
+
+
+def greedy_next_only(iou, scores, threshold):
+    """Each box is compared with its neighbour in the sorted list."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return order[:1] + [
+        b for a, b in zip(order, order[1:], strict=False) if iou[a][b] <= threshold
+    ]
+
+
+def greedy_by_score(iou, scores, threshold):
+    """The threshold is taken for one of the scores."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return [i for i in order if scores[i] >= threshold]
+
+
+def greedy_best_alone(iou, scores, threshold):
+    return sorted(range(len(scores)), key=lambda i: -scores[i])[:1]
+
+
+def greedy_all_sorted(iou, scores, threshold):
+    return sorted(range(len(scores)), key=lambda i: -scores[i])
+
+
+def greedy_as_mask(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return [i in kept for i in range(len(scores))]
+
+
+def greedy_mean_overlap(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if not kept or sum(iou[i][j] for j in kept) / len(kept) <= threshold:
+            kept.append(i)
+    return kept
+
+
+def greedy_summed_overlap(iou, scores, threshold):
+    kept = []
+    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if sum(iou[i][j] for j in kept) <= threshold:
+            kept.append(i)
+    return kept
+
+
 def greedy_sorts_scores_only(iou, scores, threshold):
     """The table keeps the order that the scores had."""
     ranked = sorted(scores, reverse=True)
@@ -274,6 +329,55 @@ def vote_in_each_row(boxes, scores, iou):
     return weight @ boxes / weight.sum(1, keepdim=True)
 
 
+def vote_by_sum_of_scores(boxes, scores, iou):
+    """Those that overlap any box, not the best one."""
+    near = (iou >= 0.5).sum(1) > 1
+    near[int(scores.argmax())] = True
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_best_overlap(boxes, scores, iou):
+    """The box with the most overlaps in the middle, instead of the best score."""
+    near = iou[int(iou.sum(1).argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_around_worst(boxes, scores, iou):
+    near = iou[int(scores.argmin())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
+
+
+def vote_averaged_weights(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].mean()
+
+
+def vote_of_sides(boxes, scores, iou):
+    """Width and height are voted, and the corner stays."""
+    best = int(scores.argmax())
+    near = iou[best] >= 0.5
+    weight = scores[near][:, None] / scores[near].sum()
+    sides = ((boxes[near, 2:] - boxes[near, :2]) * weight).sum(0)
+    return torch.cat([boxes[best, :2], boxes[best, :2] + sides])
+
+
+def vote_one_number(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    return (boxes[near] * scores[near][:, None]).sum() / scores[near].sum()
+
+
+def vote_by_square(boxes, scores, iou):
+    near = iou[int(scores.argmax())] >= 0.5
+    weight = scores[near][:, None] ** 2
+    return (boxes[near] * weight).sum(0) / weight.sum()
+
+
+def vote_frame(boxes, scores, iou):
+    """The frame round all of them."""
+    near = boxes[iou[int(scores.argmax())] >= 0.5]
+    return torch.cat([near[:, :2].amin(0), near[:, 2:].amax(0)])
+
+
 def vote_softmax(boxes, scores, iou):
     near = iou[int(scores.argmax())] >= 0.5
     return scores[near].softmax(0) @ boxes[near]
@@ -364,6 +468,20 @@ EXERCISES = (
                   " before you compare the others with it"),
             Wrong(greedy_keeps_overlapping, "turned round: a box stays if it overlaps"
                   " those that stayed by at most the threshold"),
+            Wrong(greedy_lowest_last_first, "the right boxes, worst first; return them"
+                  " best first"),
+            Wrong(greedy_next_only, "you compare neighbours in the sorted list; any box"
+                  " that stayed may cover the next"),
+            Wrong(greedy_by_score, "the threshold is one of overlaps, not of scores"),
+            Wrong(greedy_best_alone, "only the best box is left; those that it does not"
+                  " cover stay, too"),
+            Wrong(greedy_all_sorted, "every box stays: remove those that a better one"
+                  " covers"),
+            Wrong(greedy_as_mask, "that is a mask; return the list of the indices"),
+            Wrong(greedy_mean_overlap, "no mean: each single box that stayed may remove"
+                  " the next"),
+            Wrong(greedy_summed_overlap, "overlaps are not added up: each is compared"
+                  " with the threshold"),
             Wrong(greedy_sorts_scores_only, "you sorted the scores, but rows and"
                   " columns of `iou` stand in the old order: sort indices instead"),
         ),
@@ -424,6 +542,20 @@ EXERCISES = (
                   " vote"),
             Wrong(vote_in_each_row, "you let every box gather votes; asked is the row"
                   " of the best box alone"),
+            Wrong(vote_by_sum_of_scores, "those that overlap the best box vote, not"
+                  " those that overlap any"),
+            Wrong(vote_best_overlap, "you gather round the box with most overlaps; the"
+                  " one with the best score is meant"),
+            Wrong(vote_around_worst, "you gather round the lowest score"),
+            Wrong(vote_averaged_weights, "divide by the sum of the weights, not by"
+                  " their mean"),
+            Wrong(vote_of_sides, "all four numbers of a box are voted, its corner"
+                  " too"),
+            Wrong(vote_one_number, "one box of four numbers is asked: add up over the"
+                  " boxes only, sum(0)"),
+            Wrong(vote_by_square, "the weight is the score, not its square"),
+            Wrong(vote_frame, "the mean of the boxes is asked, not the frame around"
+                  " them"),
             Wrong(vote_softmax, "the scores are the weights, without an exponential"),
         ),
         hints=(

@@ -172,6 +172,46 @@ def hard_normalised(losses, positive, ratio):
     return (losses[positive].sum() + worst.sum()) / count
 
 
+def hard_worst_of_all(losses, positive, ratio):
+    """The `ratio` worst of all anchors."""
+    return losses.sort(descending=True).values[:ratio].sum()
+
+
+def hard_above_mean(losses, positive, ratio):
+    """Negatives that cost more than the mean, however many."""
+    negative = losses[~positive]
+    worst = negative[negative > negative.mean()] if len(negative) else negative
+    return losses[positive].sum() + worst.sum()
+
+
+def hard_positives_weighted(losses, positive, ratio):
+    """The positives are multiplied by `ratio`."""
+    kept = max(int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return ratio * losses[positive].sum() + worst.sum()
+
+
+def hard_share_of_negatives(losses, positive, ratio):
+    """One of `ratio` negatives."""
+    negative = losses[~positive].sort(descending=True).values
+    return losses[positive].sum() + negative[: len(negative) // ratio].sum()
+
+
+def hard_all_without_objects(losses, positive, ratio):
+    """A picture without objects keeps every negative."""
+    if not positive.any():
+        return losses.sum()
+    worst = losses[~positive].sort(descending=True).values
+    return losses[positive].sum() + worst[: ratio * int(positive.sum())].sum()
+
+
+def hard_one_without_objects(losses, positive, ratio):
+    """A picture without objects keeps one negative, whatever the ratio."""
+    kept = max(ratio * int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return losses[positive].sum() + worst.sum()
+
+
 def losses_of_anchors(rng, size):
     """Losses of 12 anchors and more, a few of them positive, sometimes none or all."""
     count = 200 if size == 6 else 12 + 2 * size
@@ -295,6 +335,70 @@ def quality_factor_on_yes(logits, quality, beta):
     return factor * yes + no
 
 
+def quality_averaged(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return ((quality - p).abs() ** beta * _soft_entropy(logits, quality)).mean()
+
+
+def quality_negative(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    log_p, log_rest = F.logsigmoid(logits), F.logsigmoid(-logits)
+    return (quality - p).abs() ** beta * (quality * log_p + (1 - quality) * log_rest)
+
+
+def quality_factor_of_p(logits, quality, beta):
+    """The factor of a no: p instead of the distance."""
+    return torch.sigmoid(logits) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_focal_factor(logits, quality, beta):
+    """Focal loss' own 1 - p_t, with the quality for the target."""
+    p = torch.sigmoid(logits)
+    right = p * quality + (1 - p) * (1 - quality)
+    return (1 - right) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_with_alpha(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    alpha = torch.where(quality > 0, 0.25, 0.75)
+    return alpha * (quality - p).abs() ** beta * _soft_entropy(logits, quality)
+
+
+def quality_times_quality(logits, quality, beta):
+    """Varifocal loss weighs a yes by its quality."""
+    p = torch.sigmoid(logits)
+    weight = torch.where(quality > 0, quality, p**beta)
+    return weight * _soft_entropy(logits, quality)
+
+
+def quality_no_factor_of_background(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    factor = torch.where(quality > 0, (quality - p).abs() ** beta, torch.ones_like(p))
+    return factor * _soft_entropy(logits, quality)
+
+
+def quality_squared_error(logits, quality, beta):
+    """The distance to the power of beta, without a cross entropy."""
+    return (quality - torch.sigmoid(logits)).abs() ** beta
+
+
+def quality_takes_probabilities(logits, quality, beta):
+    """As if the logits were probabilities already."""
+    p = logits.clamp(1e-6, 1 - 1e-6)
+    entropy = -quality * torch.log(p) - (1 - quality) * torch.log(1 - p)
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_sigmoid_twice(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return (quality - p).abs() ** beta * _soft_entropy(p, quality)
+
+
+def quality_power_of_product(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return ((quality - p).abs() * _soft_entropy(logits, quality)) ** beta
+
+
 def quality_summed(logits, quality, beta):
     p = torch.sigmoid(logits)
     return ((quality - p).abs() ** beta * _soft_entropy(logits, quality)).sum()
@@ -408,6 +512,18 @@ EXERCISES = (
                   " count of 0 becomes 1"),
             Wrong(hard_among_all, "you take the worst of all anchors; positives among"
                   " them then count twice"),
+            Wrong(hard_worst_of_all, "all positives stay, and `ratio` negatives for"
+                  " each; you keep the `ratio` worst of all anchors"),
+            Wrong(hard_above_mean, "how many negatives stay is counted, `ratio` for"
+                  " each positive; no threshold decides"),
+            Wrong(hard_positives_weighted, "`ratio` says how many negatives stay; it"
+                  " multiplies no loss"),
+            Wrong(hard_share_of_negatives, "`ratio` counts negatives for each positive;"
+                  " you keep one of `ratio` negatives"),
+            Wrong(hard_all_without_objects, "a picture without objects keeps `ratio`"
+                  " negatives, not all"),
+            Wrong(hard_one_without_objects, "a picture without objects keeps `ratio`"
+                  " negatives, not one"),
             Wrong(hard_kept_losses, "those are the losses that are kept; return their"
                   " sum"),
             Wrong(hard_normalised, "you divide by the positives; only the sum is"
@@ -425,6 +541,8 @@ EXERCISES = (
               torch.tensor([True, False, False, False]), 2), torch.tensor(1.5)),
             ((torch.tensor([0.1, 0.9, 0.5, 0.2]),
               torch.tensor([False, False, False, False]), 1), torch.tensor(0.9)),
+            ((torch.tensor([0.1, 0.9, 0.5, 0.2]),
+              torch.tensor([False, False, False, False]), 2), torch.tensor(1.4)),
         ),
         properties=(
             Property(
@@ -479,6 +597,27 @@ EXERCISES = (
                   " factor"),
             Wrong(quality_factor_on_yes, "the factor multiplies both parts of the cross"
                   " entropy"),
+            Wrong(quality_averaged, "one number for each logit is asked, not their"
+                  " mean"),
+            Wrong(quality_negative, "the sign: a cross entropy is -q log p - (1 - q)"
+                  " log(1 - p), and never negative"),
+            Wrong(quality_factor_of_p, "the factor is the distance from the quality;"
+                  " yours is p, the distance from 0"),
+            Wrong(quality_focal_factor, "that is focal loss' factor, 1 - p_t; here it"
+                  " is abs(q - p)"),
+            Wrong(quality_with_alpha, "there is no alpha here"),
+            Wrong(quality_times_quality, "that is varifocal loss, which weighs by the"
+                  " quality; here abs(q - p) ** beta weighs all of them"),
+            Wrong(quality_no_factor_of_background, "background has its factor too:"
+                  " abs(0 - p) ** beta"),
+            Wrong(quality_squared_error, "that is the factor alone; it multiplies the"
+                  " cross entropy"),
+            Wrong(quality_takes_probabilities, "a logit is no probability yet: take the"
+                  " sigmoid"),
+            Wrong(quality_sigmoid_twice, "cross entropy with_logits takes the logit"
+                  " itself; you gave it the sigmoid"),
+            Wrong(quality_power_of_product, "beta is the power of the distance alone,"
+                  " not of the product"),
             Wrong(quality_summed, "one number for each logit is asked, not their sum"),
             Wrong(quality_factor_detached, "the gradient has to pass through the factor"
                   " too: no detach"),

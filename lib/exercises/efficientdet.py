@@ -205,6 +205,65 @@ def fold_shift_and_mean_swapped(weight, bias, norms, eps):
     return folded
 
 
+def _fold_with(name, rule):
+    """A fold whose bias, or factor, is computed otherwise: `rule(b, g, s, m, root)`."""
+
+    def fold(weight, bias, norms, eps):
+        folded = []
+        for gain, shift, mean, variance in norms:
+            root = torch.sqrt(variance + eps)
+            factor, new_bias = rule(bias, gain, shift, mean, root)
+            folded.append((weight * factor[:, None], new_bias))
+        return folded
+
+    fold.__name__ = name
+    return fold
+
+
+fold_mean_added = _fold_with(
+    "fold_mean_added", lambda b, g, s, m, root: (g / root, (b + m) * g / root + s)
+)
+fold_shift_subtracted = _fold_with(
+    "fold_shift_subtracted", lambda b, g, s, m, root: (g / root, (b - m) * g / root - s)
+)
+fold_shift_scaled = _fold_with(
+    "fold_shift_scaled", lambda b, g, s, m, root: (g / root, (b - m + s) * g / root)
+)
+fold_mean_less_bias = _fold_with(
+    "fold_mean_less_bias", lambda b, g, s, m, root: (g / root, (m - b) * g / root + s)
+)
+fold_times_root = _fold_with(
+    "fold_times_root", lambda b, g, s, m, root: (g * root, (b - m) * g * root + s)
+)
+fold_bias_kept = _fold_with("fold_bias_kept", lambda b, g, s, m, root: (g / root, b))
+fold_weight_by_gain = _fold_with(
+    "fold_weight_by_gain", lambda b, g, s, m, root: (g, (b - m) * g / root + s)
+)
+fold_bias_twice = _fold_with(
+    "fold_bias_twice", lambda b, g, s, m, root: (g / root, b + (b - m) * g / root + s)
+)
+fold_bias_behind = _fold_with(
+    "fold_bias_behind", lambda b, g, s, m, root: (g / root, b + s - m * g / root)
+)
+
+
+def fold_two_lists(weight, bias, norms, eps):
+    weights, biases = [], []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        weights.append(weight * factor[:, None])
+        biases.append((bias - mean) * factor + shift)
+    return weights, biases
+
+
+def fold_one_flat_list(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded += [weight * factor[:, None], (bias - mean) * factor + shift]
+    return folded
+
+
 def fold_last_only(weight, bias, norms, eps):
     for gain, shift, mean, variance in norms:
         factor = gain / torch.sqrt(variance + eps)
@@ -349,6 +408,66 @@ def single_digits(names):
     return found
 
 
+def digits_by_pattern(names):
+    """A pattern of one digit each."""
+    import re
+
+    pattern = re.compile(r"bn_rep\.(\d)\.(\d)\.")
+    return [pattern.sub(r"bn_rep.\2.\1.bn.", name) for name in names]
+
+
+def bn_between_the_numbers(names):
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            net, part, level, repeat, leaf = parts
+            name = f"{net}.{part}.{repeat}.bn.{level}.{leaf}"
+        found.append(name)
+    return found
+
+
+def one_number_twice(names):
+    """The first number is written over before it is read."""
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            parts[2] = parts[3]
+            parts[3] = parts[2]
+            parts.insert(4, "bn")
+        found.append(".".join(parts))
+    return found
+
+
+def bn_only_before(names):
+    """Neither swapped, nor at its place."""
+    return [name.replace("bn_rep.", "bn_rep.bn.") for name in names]
+
+
+def every_name_of_five(names):
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if len(parts) == 5:
+            parts[2], parts[3] = parts[3], parts[2]
+            parts.insert(4, "bn")
+        found.append(".".join(parts))
+    return found
+
+
+def number_in_bn(names):
+    """bn1 and bn2 exist in the backbone; the heads' are called bn."""
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[1] == "bn_rep":
+            net, part, level, repeat, leaf = parts
+            name = f"{net}.{part}.{repeat}.bn{level}.{leaf}"
+        found.append(name)
+    return found
+
+
 def dictionary_of_names(names):
     return dict(zip(names, repeat_first(names), strict=True))
 
@@ -433,6 +552,55 @@ def reset_for_boxes_only(sizes, prior):
             value = 0.0
         biases[name] = torch.full((outputs,), value)
     return biases
+
+
+def set_one_layer_late(sizes, prior):
+    """The tensor is made before the value is set."""
+    biases, value = {}, 0.0
+    for name, outputs in sizes.items():
+        biases[name] = torch.full((outputs,), value)
+        value = 0.0
+        if name == "class.predict":
+            value = -math.log((1 - prior) / prior)
+    return biases
+
+
+def base_ten(sizes, prior):
+    value = -math.log10((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), value if name == "class.predict" else 0.0)
+        for name, outputs in sizes.items()
+    }
+
+
+def log_of_rest(sizes, prior):
+    value = math.log(1 - prior)
+    return {
+        name: torch.full((outputs,), value if name == "class.predict" else 0.0)
+        for name, outputs in sizes.items()
+    }
+
+
+def prior_everywhere(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {name: torch.full((outputs,), value) for name, outputs in sizes.items()}
+
+
+def all_but_that_layer(sizes, prior):
+    """The condition turned round."""
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), 0.0 if name == "class.predict" else value)
+        for name, outputs in sizes.items()
+    }
+
+
+def list_of_biases(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return [
+        torch.full((outputs,), value if name == "class.predict" else 0.0)
+        for name, outputs in sizes.items()
+    ]
 
 
 def one_number_a_layer(sizes, prior):
@@ -564,6 +732,25 @@ EXERCISES = (
                   " divides by the root"),
             Wrong(fold_shift_and_mean_swapped, "a norm comes as (gain, shift, mean,"
                   " variance); you took the second for the mean"),
+            Wrong(fold_mean_added, "the norm subtracts its mean: bias - mean"),
+            Wrong(fold_shift_subtracted, "the norm adds its shift"),
+            Wrong(fold_shift_scaled, "the shift is added after the scale: no factor"
+                  " multiplies it"),
+            Wrong(fold_mean_less_bias, "turned round: it is bias - mean that is"
+                  " scaled"),
+            Wrong(fold_times_root, "a norm divides by the root; you multiply by it"),
+            Wrong(fold_bias_kept, "the bias is as before: it has to take in mean,"
+                  " factor and shift"),
+            Wrong(fold_weight_by_gain, "the weight is divided by the root as well, as"
+                  " the bias is"),
+            Wrong(fold_bias_twice, "the old bias counts twice: once as it was, and once"
+                  " scaled"),
+            Wrong(fold_bias_behind, "the convolution's bias comes before the norm,"
+                  " which scales it too"),
+            Wrong(fold_two_lists, "a list of pairs, one for each level, is asked; yours"
+                  " are two lists"),
+            Wrong(fold_one_flat_list, "a list of pairs (weight, bias) is asked; yours"
+                  " holds them one after the other"),
             Wrong(fold_last_only, "a list with one pair for each level is asked; yours"
                   " holds the last level's"),
         ),
@@ -621,6 +808,17 @@ EXERCISES = (
             Wrong(bn_at_the_end, ".bn stands between the numbers and the leaf, not at"
                   " the end"),
             Wrong(single_digits, "a number may have two digits: split at the points"),
+            Wrong(digits_by_pattern, "your pattern finds numbers of one digit only:"
+                  " \\d+ finds longer ones"),
+            Wrong(bn_between_the_numbers, ".bn stands behind both numbers, before the"
+                  " leaf, not between them"),
+            Wrong(one_number_twice, "one number stands there twice: the first was"
+                  " written over before it was read"),
+            Wrong(bn_only_before, "the numbers have to change places, and .bn stands"
+                  " behind them, before the leaf"),
+            Wrong(every_name_of_five, "names of five parts are not all norms of a head:"
+                  " ask whether the second part is bn_rep"),
+            Wrong(number_in_bn, "the level stays a part of its own: .LEVEL.bn."),
             Wrong(dictionary_of_names, "a list of the new names is asked, not a"
                   " dictionary"),
         ),
@@ -662,6 +860,17 @@ EXERCISES = (
             Wrong(reset_for_boxes_only, "that is right for one order of the layers:"
                   " whatever stands between class.predict and box.predict still gets"
                   " the value"),
+            Wrong(set_one_layer_late, "the value is set after the tensor was made, so"
+                  " the next layer gets it"),
+            Wrong(base_ten, "that is the logarithm to the base 10; the logit has the"
+                  " natural one"),
+            Wrong(log_of_rest, "ln(1 - prior) is not the logit: ln(prior / (1 -"
+                  " prior))"),
+            Wrong(prior_everywhere, "every layer got the value; only class.predict"
+                  " has it"),
+            Wrong(all_but_that_layer, "turned round: class.predict gets the value, all"
+                  " others zeros"),
+            Wrong(list_of_biases, "a dictionary from each name to its tensor is asked"),
             Wrong(one_number_a_layer, "a layer has one bias for each output"),
             Wrong(all_zeros, "class.predict has to start at the logit of the prior"),
             Wrong(only_that_layer, "every layer has to be in the dictionary, the others"

@@ -132,6 +132,56 @@ def requantize_divided_by_weights(total, x_scale, w_scale, y_scale, y_zero):
     return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
 
 
+def _requantized_with(name, rule):
+    """Whole answers that differ in one line: rule(total, ratio, zero) -> steps."""
+
+    def requantized(total, x_scale, w_scale, y_scale, y_zero):
+        ratio = (x_scale * w_scale / y_scale)[:, None]
+        return rule(total, ratio, y_zero)
+
+    requantized.__name__ = name
+    return requantized
+
+
+requantize_one_too_low = _requantized_with(
+    "requantize_one_too_low", lambda t, r, z: (torch.round(t * r) + z).clamp(0, 254)
+)
+requantize_seven_bits = _requantized_with(
+    "requantize_seven_bits", lambda t, r, z: (torch.round(t * r) + z).clamp(0, 127)
+)
+requantize_only_above = _requantized_with(
+    "requantize_only_above", lambda t, r, z: (torch.round(t * r) + z).clamp(max=255)
+)
+requantize_only_below = _requantized_with(
+    "requantize_only_below", lambda t, r, z: (torch.round(t * r) + z).clamp(min=0)
+)
+requantize_negative_lost = _requantized_with(
+    "requantize_negative_lost",
+    lambda t, r, z: (torch.round(t * r).clamp(min=0) + z).clamp(0, 255),
+)
+requantize_divided = _requantized_with(
+    "requantize_divided", lambda t, r, z: (torch.round(t / r) + z).clamp(0, 255)
+)
+requantize_zero_off_the_sum = _requantized_with(
+    "requantize_zero_off_the_sum",
+    lambda t, r, z: torch.round((t - z) * r).clamp(0, 255),
+)
+requantize_ratio_rounded = _requantized_with(
+    "requantize_ratio_rounded",
+    lambda t, r, z: (torch.round(t * torch.round(r)) + z).clamp(0, 255),
+)
+requantize_magnitude = _requantized_with(
+    "requantize_magnitude", lambda t, r, z: (torch.round(t * r).abs() + z).clamp(0, 255)
+)
+
+
+def requantize_back_to_reals(total, x_scale, w_scale, y_scale, y_zero):
+    """One step too far: bytes into real numbers again."""
+    ratio = x_scale * w_scale / y_scale
+    steps = (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 255)
+    return (steps - y_zero) * y_scale
+
+
 def requantize_clamped_to_256(total, x_scale, w_scale, y_scale, y_zero):
     ratio = x_scale * w_scale / y_scale
     return (torch.round(total * ratio[:, None]) + y_zero).clamp(0, 256)
@@ -291,6 +341,65 @@ def pads_behind_one_pad(size, kernel, stride, before):
     return max((out - 1) * stride + kernel - size - before, 0)
 
 
+def pads_behind_no_stride(size, kernel, stride, before):
+    return max(kernel - 1 - before, 0)
+
+
+def pads_behind_kernel_less_one(size, kernel, stride, before):
+    return kernel - 1
+
+
+def pads_behind_to_the_picture(size, kernel, stride, before):
+    """Forgets the pads before in the last window's end."""
+    out = math.ceil((size - kernel) / stride) + 1
+    return max((out - 1) * stride + kernel - size, 0)
+
+
+def pads_behind_same_size(size, kernel, stride, before):
+    """As "same" padding: ceil(size / stride) windows."""
+    out = math.ceil(size / stride)
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_one_too_many(size, kernel, stride, before):
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before + 1, 0)
+
+
+def pads_behind_one_too_few(size, kernel, stride, before):
+    """The last window ends at its last place, not behind it."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - 1 - size - before, 0)
+
+
+def pads_behind_at_least_before(size, kernel, stride, before):
+    """Never fewer than before."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, before)
+
+
+def pads_behind_less_before(size, kernel, stride, before):
+    """Only what is more than the layer's own pads."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0) - before
+
+
+def pads_behind_length(size, kernel, stride, before):
+    """How long all of it is."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if (out - 1) * stride >= size + before:
+        out = out - 1
+    return (out - 1) * stride + kernel
+
+
 def pads_behind_rest(size, kernel, stride, before):
     """What is missing to a multiple of the stride."""
     return -(size + before) % stride
@@ -387,6 +496,25 @@ EXERCISES = (
                   " w_scale; x_scale is missing"),
             Wrong(requantize_divided_by_weights, "a sum counts steps of x_scale times"
                   " w_scale: multiply by both, divide by y_scale"),
+            Wrong(requantize_one_too_low, "a byte holds 255, too: clamp to 0..255"),
+            Wrong(requantize_seven_bits, "127 is the end of int8; a byte runs from 0 to"
+                  " 255"),
+            Wrong(requantize_only_above, "a byte holds nothing below 0: clamp both"
+                  " ways"),
+            Wrong(requantize_only_below, "a byte holds nothing above 255: clamp both"
+                  " ways"),
+            Wrong(requantize_negative_lost, "a negative sum may still be a byte, once"
+                  " the zero point is added: clamp last"),
+            Wrong(requantize_divided, "turned over: one step of the sum is x_scale *"
+                  " w_scale / y_scale steps of y, so multiply"),
+            Wrong(requantize_zero_off_the_sum, "the zero point belongs to y: add it"
+                  " after the rounding, do not take it off the sum"),
+            Wrong(requantize_ratio_rounded, "the factor is no whole number; round its"
+                  " product with the sum only"),
+            Wrong(requantize_magnitude, "negative sums stay negative until the zero"
+                  " point is added: no abs()"),
+            Wrong(requantize_back_to_reals, "those are real numbers again; return the"
+                  " bytes"),
             Wrong(requantize_clamped_to_256, "256 is no byte any more: clamp to 255"),
             Wrong(requantize_zero_before, "the zero point counts steps of y: add it"
                   " after the multiplication"),
@@ -461,6 +589,24 @@ EXERCISES = (
                   " counts the first one, and the last begins at (out - 1) * stride"),
             Wrong(pads_behind_one_pad, "ceil mode counts the pads of both sides: size +"
                   " 2 before - kernel"),
+            Wrong(pads_behind_no_stride, "that holds for a stride of 1; where does the"
+                  " last window begin otherwise?"),
+            Wrong(pads_behind_kernel_less_one, "so many are never too few, but the last"
+                  " window seldom needs them: work out where it ends"),
+            Wrong(pads_behind_to_the_picture, "the pads before belong to the length:"
+                  " windows begin in them"),
+            Wrong(pads_behind_same_size, "that is \"same\" padding, ceil(size / stride)"
+                  " windows; ceil mode counts otherwise"),
+            Wrong(pads_behind_one_too_many, "one too many: a window that begins at b"
+                  " ends before b + kernel"),
+            Wrong(pads_behind_one_too_few, "one too few: a window that begins at b"
+                  " needs the places b to b + kernel - 1, so b + kernel of them"),
+            Wrong(pads_behind_at_least_before, "there may be fewer behind than before,"
+                  " even none"),
+            Wrong(pads_behind_less_before, "all pads behind are asked, not those beyond"
+                  " the layer's own"),
+            Wrong(pads_behind_length, "that is the whole length; subtract the picture"
+                  " and the pads before"),
             Wrong(pads_behind_rest, "the windows need not fill a multiple of the"
                   " stride; the last one needs its whole kernel"),
         ),
@@ -477,8 +623,8 @@ EXERCISES = (
             ((6, 3, 2, 1), 2),
             ((8, 2, 2, 0), 0),
             ((5, 1, 3, 0), 0),
-            ((4, 3, 3, 1), 0),  # a second window at 3, the last one before 5
-            ((8, 5, 3, 2), 1),  # windows at -2, 1, 4: up to 9
+            ((4, 3, 3, 1), 1),  # windows at -1, 2: up to 5
+            ((8, 5, 3, 2), 4),  # windows at -2, 1, 4, 7: up to 12
             ((4, 2, 2, 1), 1),  # windows at -1, 1, 3: up to 5
         ),
         properties=(),

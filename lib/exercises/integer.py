@@ -106,6 +106,51 @@ def fold_divided(weight, bias, zero_point):
     return bias - torch.div(weight.sum((1, 2, 3)), zero_point, rounding_mode="floor")
 
 
+def fold_squares(weight, bias, zero_point):
+    return bias - zero_point * weight.pow(2).sum((1, 2, 3))
+
+
+def fold_zero_point_once(weight, bias, zero_point):
+    """bias - (sum of weights - zero point)."""
+    return bias - (weight.sum((1, 2, 3)) - zero_point)
+
+
+def fold_sum_and_zero(weight, bias, zero_point):
+    return bias - weight.sum((1, 2, 3)) - zero_point
+
+
+def fold_taps_and_sum(weight, bias, zero_point):
+    """The sum of the weights, and the taps once more."""
+    return bias - zero_point * weight.sum((1, 2, 3)) * weight[0].numel()
+
+
+def fold_taps_only(weight, bias, zero_point):
+    """A sum over the taps; one number for each filter and input."""
+    return bias[:, None] - zero_point * weight.sum((2, 3))
+
+
+def fold_middle_tap(weight, bias, zero_point):
+    row, column = weight.shape[2] // 2, weight.shape[3] // 2
+    return bias - zero_point * weight[:, :, row, column].sum(1)
+
+
+def fold_turned_round(weight, bias, zero_point):
+    return zero_point * weight.sum((1, 2, 3)) - bias
+
+
+def fold_twice(weight, bias, zero_point):
+    return bias - 2 * zero_point * weight.sum((1, 2, 3))
+
+
+def fold_from_128(weight, bias, zero_point):
+    """The zero point of the middle of a byte, whatever the argument says."""
+    return bias - 128 * weight.sum((1, 2, 3))
+
+
+def fold_positive_only(weight, bias, zero_point):
+    return bias - abs(zero_point) * weight.sum((1, 2, 3))
+
+
 def fold_one_filter(weight, bias, zero_point):
     return bias - zero_point * weight[0].sum()
 
@@ -222,6 +267,55 @@ def first_above_base_ten(threshold, scale, zero_point):
     return math.ceil(math.log10(threshold / (1 - threshold)) / scale) + zero_point
 
 
+def first_above_one_more(threshold, scale, zero_point):
+    logit = math.log(threshold / (1 - threshold))
+    return math.ceil(logit / scale) + zero_point + 1
+
+
+def first_above_real(threshold, scale, zero_point):
+    """Not rounded."""
+    return math.log(threshold / (1 - threshold)) / scale + zero_point
+
+
+def first_above_logit(threshold, scale, zero_point):
+    return math.log(threshold / (1 - threshold))
+
+
+def first_above_zero_taken_off(threshold, scale, zero_point):
+    """(logit - zero point) / scale, as a byte is turned into a real number."""
+    logit = math.log(threshold / (1 - threshold))
+    return math.ceil((logit - zero_point) * scale)
+
+
+def first_above_exp(threshold, scale, zero_point):
+    return math.ceil(math.exp(threshold) / scale) + zero_point
+
+
+def first_above_magnitude(threshold, scale, zero_point):
+    logit = abs(math.log(threshold / (1 - threshold)))
+    return math.ceil(logit / scale) + zero_point
+
+
+def first_above_base_two(threshold, scale, zero_point):
+    return math.ceil(math.log2(threshold / (1 - threshold)) / scale) + zero_point
+
+
+def first_above_tanh(threshold, scale, zero_point):
+    """The inverse of tanh is half of the logit of another number."""
+    return math.ceil(math.atanh(threshold) / scale) + zero_point
+
+
+def first_above_twice_rounded(threshold, scale, zero_point):
+    """The logit is rounded before it is divided."""
+    logit = math.ceil(math.log(threshold / (1 - threshold)))
+    return math.ceil(logit / scale) + zero_point
+
+
+def first_above_minus_log(threshold, scale, zero_point):
+    """-log(1 - p)."""
+    return math.ceil(-math.log(1 - threshold) / scale) + zero_point
+
+
 def first_above_byte(threshold, scale, zero_point):
     logit = math.log(threshold / (1 - threshold))
     return min(max(math.ceil(logit / scale) + zero_point, 0), 255)
@@ -321,6 +415,23 @@ EXERCISES = (
             Wrong(fold_bias_too, "the bias is no product with an input: the zero point"
                   " does not multiply it"),
             Wrong(fold_divided, "times the zero point, not divided by it"),
+            Wrong(fold_squares, "the zero point arrives times the weights, not times"
+                  " their squares"),
+            Wrong(fold_zero_point_once, "the zero point multiplies the sum of the"
+                  " weights; you subtract it from the sum"),
+            Wrong(fold_sum_and_zero, "the zero point multiplies the sum of the weights;"
+                  " you subtract one after the other"),
+            Wrong(fold_taps_and_sum, "the sum has every tap in it already; no count of"
+                  " taps multiplies it"),
+            Wrong(fold_taps_only, "one number for each filter is asked: add up over the"
+                  " inputs, too"),
+            Wrong(fold_middle_tap, "only the middle tap is counted; the zero point"
+                  " stands under all of them"),
+            Wrong(fold_turned_round, "turned round: the bias less the zero point's"
+                  " share"),
+            Wrong(fold_twice, "the share counts once"),
+            Wrong(fold_from_128, "128 is one zero point; take the one that is given"),
+            Wrong(fold_positive_only, "a zero point may be negative: no abs()"),
             Wrong(fold_one_filter, "you use the weights of the first filter for all"),
         ),
         hints=(
@@ -380,6 +491,24 @@ EXERCISES = (
             Wrong(first_above_exponential, "p / (1 - p) are the odds; the logit is"
                   " their logarithm"),
             Wrong(first_above_base_ten, "that is the logarithm to the base 10"),
+            Wrong(first_above_one_more, "one too high: the integer below reaches the"
+                  " threshold already"),
+            Wrong(first_above_real, "a whole number is asked: the next one up"),
+            Wrong(first_above_logit, "that is the logit; how many steps is it, and"
+                  " where is zero?"),
+            Wrong(first_above_zero_taken_off, "that turns an integer into a real"
+                  " number; asked is the way back: logit / scale + zero point"),
+            Wrong(first_above_exp, "the inverse of the sigmoid is log(p / (1 - p))"
+                  "; you take the exponential"),
+            Wrong(first_above_magnitude, "below a half the logit is negative: no"
+                  " abs()"),
+            Wrong(first_above_base_two, "that is the logarithm to the base 2"),
+            Wrong(first_above_tanh, "that is the inverse of tanh; the score is a"
+                  " sigmoid"),
+            Wrong(first_above_twice_rounded, "round once, at the end: the logit itself"
+                  " is no whole number"),
+            Wrong(first_above_minus_log, "-log(1 - p) is half of it: the logit is log p"
+                  " - log(1 - p)"),
             Wrong(first_above_byte, "you clip to 0..255; the text asks not to clip"),
             Wrong(first_above_int8, "you clip to -128..127; the text asks not to clip"),
         ),

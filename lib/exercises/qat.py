@@ -129,6 +129,65 @@ def pact_no_clip_above(x, alpha, bits):
     return clipped + ((clipped / step).round() * step - clipped).detach()
 
 
+def pact_up(x, alpha, bits):
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).ceil() * step - clipped).detach()
+
+
+def pact_steps_of_one(x, alpha, bits):
+    """Rounded to whole numbers, without a step."""
+    clipped = x.clamp(min=0).minimum(alpha)
+    return clipped + (clipped.round() - clipped).detach()
+
+
+def pact_range_of_x(x, alpha, bits):
+    """The step of the largest number instead of alpha's."""
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = x.max() / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_bits_are_steps(x, alpha, bits):
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / bits
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
+def pact_all_detached(x, alpha, bits):
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2**bits - 1)
+    return ((clipped / step).round() * step).detach()
+
+
+def pact_detached_the_wrong_one(x, alpha, bits):
+    """rounded + (clipped - rounded).detach(): the values of the one not rounded."""
+    clipped = x.clamp(min=0).minimum(alpha)
+    step = alpha / (2**bits - 1)
+    rounded = (clipped / step).round() * step
+    return rounded + (clipped - rounded).detach()
+
+
+def pact_alpha_everywhere(x, alpha, bits):
+    """x over alpha, clipped to 1, times alpha; with the rounding outside of both."""
+    share = (x / alpha.detach()).clamp(0, 1)
+    levels = 2**bits - 1
+    return alpha * (share + ((share * levels).round() / levels - share).detach())
+
+
+def pact_clip_of_one(x, alpha, bits):
+    """Clipped to [0, 1], and alpha only scales."""
+    clipped = x.clamp(0, 1)
+    levels = 2**bits - 1
+    return alpha * (clipped + ((clipped * levels).round() / levels - clipped).detach())
+
+
+def pact_magnitudes(x, alpha, bits):
+    clipped = x.abs().minimum(alpha)
+    step = alpha / (2**bits - 1)
+    return clipped + ((clipped / step).round() * step - clipped).detach()
+
+
 def pact_zero_above(x, alpha, bits):
     """What is above alpha is dropped instead of cut off."""
     clipped = torch.where((x > 0) & (x < alpha), x, torch.zeros_like(x))
@@ -266,6 +325,81 @@ def oscillations_against_first(history):
     return turns
 
 
+def oscillations_down_to_up(history):
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += (step > 0) & (last < 0)
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def oscillations_last_never_kept(history):
+    """The direction is remembered only where the weight turned."""
+    turns = torch.zeros_like(history[0])
+    last = (history[1:2] - history[:1]).sign().sum(0)
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turned = step * last < 0
+        turns += turned
+        last = torch.where(turned, step, last)
+    return turns
+
+
+def oscillations_and_rests(history):
+    """A rest counts as a turn: <= 0 instead of < 0."""
+    step = (history[1:] - history[:-1]).sign()
+    return (step[1:] * step[:-1] <= 0).sum(0)
+
+
+def oscillations_rests(history):
+    return (history[1:] == history[:-1]).sum(0)
+
+
+def oscillations_by_size(history):
+    """Adds up how far the weights turned back."""
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = now - before
+        turns += torch.where(step * last < 0, step.abs(), 0)
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
+def oscillations_halved(history):
+    """There and back counts once."""
+    turns = torch.zeros_like(history[0])
+    last = torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return turns // 2
+
+
+def oscillations_around_mean(history):
+    """Crossings of the weight's own mean."""
+    side = (history - history.float().mean(0)).sign()
+    return (side[1:] * side[:-1] < 0).sum(0)
+
+
+def oscillations_per_step(history):
+    """For each step and weight, whether it turned."""
+    turned, last = [], torch.zeros_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turned.append((step * last < 0).long())
+        last = torch.where(step == 0, last, step)
+    return torch.stack(turned) if turned else history[:0]
+
+
+def oscillations_net(history):
+    """Steps up less steps down."""
+    return (history[1:] - history[:-1]).sign().sum(0)
+
+
 def oscillations_one_way(history):
     turns = torch.zeros_like(history[0])
     last = torch.zeros_like(history[0])
@@ -385,6 +519,40 @@ EXERCISES = (
                 "x gets a gradient above alpha, where it was cut off, and alpha gets"
                 " none. There it is alpha's.",
             ),
+            Wrong(pact_up, "Round to the nearest step, not up."),
+            Wrong(
+                pact_steps_of_one,
+                "You round to whole numbers. The step is alpha / (2**bits - 1).",
+            ),
+            Wrong(
+                pact_range_of_x,
+                "Your step follows the largest number of x. It is alpha's:"
+                " alpha / (2**bits - 1).",
+            ),
+            Wrong(
+                pact_bits_are_steps,
+                "So many bits give 2**bits values, and 2**bits - 1 steps between them.",
+            ),
+            Wrong(
+                pact_all_detached,
+                "The values are right, but nothing gets a gradient: only the difference"
+                " (rounded - clipped) is to be detached.",
+            ),
+            Wrong(
+                pact_detached_the_wrong_one,
+                "Turned round: that has the values of the clipped map and the gradient"
+                " of the rounded one. clipped + (rounded - clipped).detach()",
+            ),
+            Wrong(
+                pact_alpha_everywhere,
+                "Alpha gets a gradient from every value. Only those above it belong to"
+                " it.",
+            ),
+            Wrong(
+                pact_clip_of_one,
+                "You clip at 1. Clip at alpha, wherever it is.",
+            ),
+            Wrong(pact_magnitudes, "A value below 0 becomes 0, not its magnitude."),
             Wrong(pact_down, "Round to the nearest step, not down."),
             Wrong(pact_not_rounded, "Clipped, but not rounded to steps."),
             Wrong(
@@ -485,6 +653,38 @@ EXERCISES = (
             Wrong(
                 oscillations_at_all,
                 "How often, not whether: a weight may turn many times.",
+            ),
+            Wrong(
+                oscillations_down_to_up,
+                "Turning from up to down is a turn as well as from down to up.",
+            ),
+            Wrong(
+                oscillations_last_never_kept,
+                "Remember the direction of every change, not only of those that turned,"
+                " and not only of the first step.",
+            ),
+            Wrong(
+                oscillations_and_rests,
+                "A rest is no turn: the product of the two directions has to be below"
+                " 0, and the last change has to be remembered over a rest.",
+            ),
+            Wrong(oscillations_rests, "These are the rests. Count the turns."),
+            Wrong(
+                oscillations_by_size,
+                "How often it turned, not how far: count 1 for each turn.",
+            ),
+            Wrong(oscillations_halved, "There and back are two turns, not one."),
+            Wrong(
+                oscillations_around_mean,
+                "A turn is a change of direction, wherever the mean lies.",
+            ),
+            Wrong(
+                oscillations_per_step,
+                "That says when. Add up over the steps: one count for each weight.",
+            ),
+            Wrong(
+                oscillations_net,
+                "You add the directions up. Count how often they change.",
             ),
             Wrong(oscillations_share, "The count is asked, not the share of steps."),
             Wrong(

@@ -109,6 +109,49 @@ def power_of_two_scale_rounded_division(x, bits):
     return 2.0 ** math.ceil(math.log2(float(x.abs().max()))) / (2 ** (bits - 1) - 1)
 
 
+def power_of_two_scale_times(x, bits):
+    """Multiplied by the largest integer."""
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) * (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_of_mean(x, bits):
+    return 2.0 ** math.ceil(math.log2(float(x.abs().mean()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_bits_alone(x, bits):
+    return 2.0 ** -(bits - 1)
+
+
+def power_of_two_scale_turned_over(x, bits):
+    """Steps for each unit instead of units for each step."""
+    return 2.0 ** math.floor(math.log2((2 ** (bits - 1) - 1) / float(x.abs().max())))
+
+
+def power_of_two_scale_of_smallest(x, bits):
+    return 2.0 ** math.ceil(math.log2(float(x.abs().min()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_by_bits(x, bits):
+    """Divided by the number of bits."""
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) / bits))
+
+
+def power_of_two_scale_twice(x, bits):
+    """One step coarser, to be safe."""
+    return 2.0 ** math.ceil(1 + math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_one_end_less(x, bits):
+    return 2.0 ** math.ceil(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 2)))
+
+
+def power_of_two_scale_ceil_first(x, bits):
+    """Rounds the number up, and not the exponent."""
+    return float(
+        2 ** math.log2(math.ceil(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+    )
+
+
 def power_of_two_scale_never_below_one(x, bits):
     """Doubles from 1, and never halves."""
     scale, most = 1.0, 2 ** (bits - 1) - 1
@@ -219,6 +262,53 @@ def fold_before_mean_added(weight, bias, gamma, beta, mean, variance):
 def fold_before_no_gamma(weight, bias, gamma, beta, mean, variance):
     scale = 1 / variance**0.5
     return weight * scale, bias + weight @ (beta - scale * mean)
+
+
+def _fold_before_with(name, rule):
+    """A fold whose scale and shift are computed otherwise: rule(g, b, m, v)."""
+
+    def fold(weight, bias, gamma, beta, mean, variance):
+        scale, shift = rule(gamma, beta, mean, variance)
+        return weight * scale, bias + weight @ shift
+
+    fold.__name__ = name
+    return fold
+
+
+fold_before_times_root = _fold_before_with(
+    "fold_before_times_root", lambda g, b, m, v: (g * v.sqrt(), b - g * v.sqrt() * m)
+)
+fold_before_beta_scaled = _fold_before_with(
+    "fold_before_beta_scaled",
+    lambda g, b, m, v: (g / v.sqrt(), (b - m) * g / v.sqrt()),
+)
+fold_before_shift_no_gamma = _fold_before_with(
+    "fold_before_shift_no_gamma", lambda g, b, m, v: (g / v.sqrt(), b - m / v.sqrt())
+)
+fold_before_shift_no_root = _fold_before_with(
+    "fold_before_shift_no_root", lambda g, b, m, v: (g / v.sqrt(), b - g * m)
+)
+fold_before_swapped = _fold_before_with(
+    "fold_before_swapped", lambda g, b, m, v: (b / v.sqrt(), g - b / v.sqrt() * m)
+)
+fold_before_one_plus = _fold_before_with(
+    "fold_before_one_plus",
+    lambda g, b, m, v: (g / (1 + v).sqrt(), b - g / (1 + v).sqrt() * m),
+)
+fold_before_mean_only = _fold_before_with(
+    "fold_before_mean_only", lambda g, b, m, v: (torch.ones_like(g), b - m)
+)
+
+
+def fold_before_bias_scaled(weight, bias, gamma, beta, mean, variance):
+    """All of it times the mean of the scales: the old bias as well."""
+    scale = gamma / variance**0.5
+    return weight * scale, (bias + weight @ (beta - scale * mean)) * scale.mean()
+
+
+def fold_before_averaged(weight, bias, gamma, beta, mean, variance):
+    scale = gamma / variance**0.5
+    return weight * scale, bias + (weight * (beta - scale * mean)).mean(1)
 
 
 def fold_before_old_weight(weight, bias, gamma, beta, mean, variance):
@@ -339,6 +429,24 @@ EXERCISES = (
                   " power of two take math.log2"),
             Wrong(power_of_two_scale_rounded_division, "round the scale to a power of"
                   " two, not the largest number before it is divided"),
+            Wrong(power_of_two_scale_times, "divide by the largest integer; you"
+                  " multiply by it"),
+            Wrong(power_of_two_scale_of_mean, "the largest magnitude has to fit, not"
+                  " the mean one"),
+            Wrong(power_of_two_scale_bits_alone, "the scale has to follow the numbers:"
+                  " you look at the bits only"),
+            Wrong(power_of_two_scale_turned_over, "turned over: a scale is the size of"
+                  " one step, largest number over largest integer"),
+            Wrong(power_of_two_scale_of_smallest, "the largest magnitude has to fit,"
+                  " not the smallest"),
+            Wrong(power_of_two_scale_by_bits, "divide by the largest integer of the"
+                  " grid, 2 ** (b - 1) - 1, not by the number of bits"),
+            Wrong(power_of_two_scale_twice, "half of your scale still holds all of x:"
+                  " the finest is asked"),
+            Wrong(power_of_two_scale_one_end_less, "the grid ends at 2 ** (b - 1) - 1;"
+                  " you subtract 2"),
+            Wrong(power_of_two_scale_ceil_first, "round the exponent up, not the number"
+                  " before its logarithm"),
             Wrong(power_of_two_scale_never_below_one, "small numbers need a scale below"
                   " 1: n may be negative"),
         ),
@@ -353,10 +461,11 @@ EXERCISES = (
             ((torch.tensor([1.0, -7.0]), 4), 1.0),
             ((torch.tensor([1.0, -7.5]), 4), 2.0),
             ((torch.tensor([0.5, 0.25]), 3), 0.25),
-            # 0.8 needs 0.8 / 3 = 0.27; 13 needs 13 / 7 = 1.86; 40 needs 40 / 127.
+            # 0.8 / 3 = 0.27; 13 / 7 = 1.86; 40 / 127 = 0.31; 20 / 7 = 2.86.
             ((torch.tensor([[0.8], [-0.2]]), 3), 0.5),
             ((torch.tensor([13.0, -9.0]), 4), 2.0),
             ((torch.tensor([40.0, -3.0]), 8), 0.5),
+            ((torch.tensor([-3.0, 20.0]), 4), 4.0),
             # The end of the grid, exactly: 7 * 2 ** 20.
             ((torch.tensor([-7340032.0, 1.0]), 4), 1048576.0),
         ),
@@ -405,6 +514,23 @@ EXERCISES = (
             Wrong(fold_before_mean_added, "the norm takes its mean off: the shift is"
                   " beta - scale * mean"),
             Wrong(fold_before_no_gamma, "the norm also multiplies by gamma"),
+            Wrong(fold_before_times_root, "a norm divides by the root of the variance;"
+                  " you multiply by it"),
+            Wrong(fold_before_beta_scaled, "beta is added after the scale: no factor"
+                  " multiplies it"),
+            Wrong(fold_before_shift_no_gamma, "gamma multiplies the mean as well: the"
+                  " whole scale does"),
+            Wrong(fold_before_shift_no_root, "the root divides the mean as well: the"
+                  " whole scale multiplies it"),
+            Wrong(fold_before_swapped, "gamma multiplies and beta is added; you swapped"
+                  " them"),
+            Wrong(fold_before_one_plus, "epsilon is 0 here, not 1"),
+            Wrong(fold_before_mean_only, "the norm scales, too: gamma over the root of"
+                  " the variance"),
+            Wrong(fold_before_bias_scaled, "the old bias is added last: no scale"
+                  " multiplies it"),
+            Wrong(fold_before_averaged, "a linear layer adds up over its inputs, it"
+                  " takes no mean"),
             Wrong(fold_before_old_weight, "the bias is right; the columns of the weight"
                   " have to be scaled, too"),
         ),

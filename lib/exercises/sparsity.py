@@ -141,6 +141,72 @@ def csr_product_starts_are_counts(values, columns, starts, x):
     return out
 
 
+def csr_product_of_columns(values, columns, starts, x):
+    """Multiplies columns with x, and leaves the values out."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += columns[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_x_sums(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += x[columns[k]]
+        out.append(total)
+    return out
+
+
+def csr_product_one_value(values, columns, starts, x):
+    """The first value of each row only; an empty row takes the next row's."""
+    return [values[k] * x[columns[k]] if k < len(values) else 0.0 for k in starts[:-1]]
+
+
+def csr_product_dense(values, columns, starts, x):
+    """The matrix itself."""
+    dense = [[0.0] * len(x) for _ in starts[1:]]
+    for i in range(len(starts) - 1):
+        for k in range(starts[i], starts[i + 1]):
+            dense[i][columns[k]] = values[k]
+    return dense
+
+
+def csr_product_of_all(values, columns, starts, x):
+    """One number: the rows are forgotten."""
+    return float(sum(v * x[c] for v, c in zip(values, columns, strict=True)))
+
+
+def csr_product_products(values, columns, starts, x):
+    """The products, not added up."""
+    return [v * x[c] for v, c in zip(values, columns, strict=True)]
+
+
+def csr_product_averaged(values, columns, starts, x):
+    out = []
+    for i in range(len(starts) - 1):
+        total, count = 0.0, starts[i + 1] - starts[i]
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k] * x[columns[k]]
+        out.append(total / max(count, 1))
+    return out
+
+
+def csr_product_begins_late(values, columns, starts, x):
+    """The first value of each row is left out."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i] + 1, starts[i + 1]):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
 def csr_product_last_kept(values, columns, starts, x):
     """= where += is meant."""
     out = [0.0] * (len(starts) - 1)
@@ -321,6 +387,84 @@ def lamp_root(weight):
     return scores.view(weight.shape)
 
 
+def lamp_cubed(weight):
+    """The square of the square."""
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order] ** 2 / (squares[order] ** 2).cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_size_over_squares(weight):
+    """The magnitude over the sum of the squares."""
+    sizes = weight.abs().flatten()
+    order = sizes.argsort(descending=True)
+    scores = torch.empty_like(sizes)
+    scores[order] = sizes[order] / (sizes[order] ** 2).cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_square_over_sizes(weight):
+    """The square over the sum of the magnitudes."""
+    sizes = weight.abs().flatten()
+    order = sizes.argsort(descending=True)
+    scores = torch.empty_like(sizes)
+    scores[order] = sizes[order] ** 2 / sizes[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_sums_themselves(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_turned_over(weight):
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = squares[order].cumsum(0) / squares[order]
+    return scores.view(weight.shape)
+
+
+def lamp_share_below(weight):
+    """1 minus it: what the larger ones have."""
+    squares = weight.flatten() ** 2
+    order = squares.argsort(descending=True)
+    scores = torch.empty_like(squares)
+    scores[order] = 1 - squares[order] / squares[order].cumsum(0)
+    return scores.view(weight.shape)
+
+
+def lamp_in_given_order(weight):
+    """cumsum without sorting: what stands before, not what is larger."""
+    squares = weight.flatten() ** 2
+    return (squares / squares.cumsum(0)).view(weight.shape)
+
+
+def lamp_behind_in_given_order(weight):
+    """The sum of what stands behind, without sorting."""
+    squares = weight.flatten() ** 2
+    return (squares / squares.flip(0).cumsum(0).flip(0)).view(weight.shape)
+
+
+def lamp_larger_and_mean(weight):
+    """Over the mean of those that are at least as large."""
+    squares = weight.flatten() ** 2
+    scores = [s / squares[squares >= s].mean() for s in squares]
+    return torch.stack(scores).view(weight.shape)
+
+
+def lamp_of_ranks(weight):
+    """The rank among the magnitudes, as a share."""
+    sizes = weight.abs().flatten()
+    ranks = sizes.argsort().argsort() + 1
+    return (ranks / len(sizes)).view(weight.shape)
+
+
 def lamp_over_largest(weight):
     return weight**2 / (weight**2).max()
 
@@ -419,6 +563,20 @@ EXERCISES = (
             Wrong(csr_product_counted_from_one, "columns count from 0 already"),
             Wrong(csr_product_starts_are_counts, "`starts` says where rows begin, not"
                   " how many values they have"),
+            Wrong(csr_product_of_columns, "you multiply the columns' numbers; the"
+                  " product is values[k] * x[columns[k]]"),
+            Wrong(csr_product_x_sums, "the values are missing: values[k] * x[columns"
+                  "[k]]"),
+            Wrong(csr_product_one_value, "a row may have several values, or none: go"
+                  " from starts[i] up to starts[i + 1]"),
+            Wrong(csr_product_dense, "that is the matrix; multiply it by x"),
+            Wrong(csr_product_of_all, "one number for each row is asked, not the sum of"
+                  " all"),
+            Wrong(csr_product_products, "these are the single products; add up those of"
+                  " each row"),
+            Wrong(csr_product_averaged, "a product adds up, it takes no mean"),
+            Wrong(csr_product_begins_late, "the first value of each row is missing:"
+                  " starts[i] belongs to it"),
             Wrong(csr_product_last_kept, "a row keeps only its last product: add them"
                   " up, +="),
         ),
@@ -474,6 +632,24 @@ EXERCISES = (
                   " sum of the squares"),
             Wrong(lamp_signed, "weights with their signs, not their squares"),
             Wrong(lamp_root, "without a root: square over sum of squares"),
+            Wrong(lamp_cubed, "you squared twice: weight ** 2 over the sum of weight **"
+                  " 2"),
+            Wrong(lamp_size_over_squares, "the magnitude over a sum of squares; square"
+                  " both"),
+            Wrong(lamp_square_over_sizes, "a square over a sum of magnitudes; square"
+                  " both"),
+            Wrong(lamp_sums_themselves, "these are the sums; the score is the square"
+                  " over its sum"),
+            Wrong(lamp_turned_over, "turned over: the square is divided by the sum"),
+            Wrong(lamp_share_below, "that is 1 minus it, the share of the larger ones"),
+            Wrong(lamp_in_given_order, "cumsum adds what stands before; sort first, so"
+                  " that this is what is larger"),
+            Wrong(lamp_behind_in_given_order, "you add what stands behind; sort first,"
+                  " so that this is what is larger"),
+            Wrong(lamp_larger_and_mean, "over the sum of those that are at least as"
+                  " large, not their mean"),
+            Wrong(lamp_of_ranks, "ranks say which is larger, not by how much; take"
+                  " squares"),
             Wrong(lamp_over_largest, "you divide by the largest square; the sum runs"
                   " over all that are at least as large"),
         ),
