@@ -175,6 +175,36 @@ def area_of_trapezoids(right, objects):
     return area
 
 
+def area_of_trapezoids_from_first(right, objects):
+    """np.trapezoid over the points alone: nothing before the first."""
+    hits, recall, precision = 0, [], []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        recall.append(hits / objects)
+        precision.append(hits / n)
+    pairs = zip(recall, recall[1:], precision, precision[1:], strict=False)
+    return sum(((s - r) * (p + q) / 2 for r, s, p, q in pairs), 0.0)
+
+
+def area_from_second_detection(right, objects):
+    """np.diff of the recalls: the first detection has no step."""
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    steps = (max(precision[i:]) for i, ok in enumerate(right) if ok and i > 0)
+    return sum(steps, 0.0) / objects
+
+
+def mean_envelope(right, objects):
+    hits, precision = 0, []
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        precision.append(hits / n)
+    envelope = [max(precision[i:]) for i in range(len(right))]
+    return sum(envelope) / max(len(envelope), 1)
+
+
 def area_of_one_rectangle(right, objects):
     hits, best = 0, 0.0
     for n, ok in enumerate(right, start=1):
@@ -577,6 +607,13 @@ EXERCISES = (
                   " objects"),
             Wrong(area_of_trapezoids, "you join the points by lines, without the"
                   " envelope of Eq. 16.3; its steps are flat"),
+            Wrong(area_of_trapezoids_from_first, "you join the points by lines, without"
+                  " the envelope, and nothing stands before the first of them"),
+            Wrong(area_from_second_detection, "a first detection that is right has a"
+                  " step too: np.diff starts at the second one, so put a recall of 0 in"
+                  " front"),
+            Wrong(mean_envelope, "that is the mean height of the envelope over the"
+                  " list; only a hit has a step, and it is 1 / objects wide"),
             Wrong(area_of_one_rectangle, "you give every hit the best precision of all;"
                   " it is the best at that recall or more"),
             Wrong(area_of_hits_over_objects, "precision is hits over detections so far;"
@@ -611,9 +648,11 @@ EXERCISES = (
             (([True, False, True], 4), 1 / 4 + 2 / 3 / 4),
             (([False, True, True], 2), 2 / 3),
             (([True], 1), 1.0),
-            (([False, False], 3), 0.0),
+            (([True, True, False, True, False], 5), 2.75 / 5),
         ),
         properties=(
+            Property("without a right one among them the area is 0",
+                     lambda mine, right, objects: mine([False, False], 3) == 0),
             Property("without detections the area is 0",
                      lambda mine, right, objects: mine([], objects) == 0),
             Property(

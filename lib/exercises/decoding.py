@@ -6,6 +6,7 @@ import torch
 
 from lib.detection import decoding
 from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.exercises.comparing import difference
 
 # --- 15.1 predict
 
@@ -162,6 +163,24 @@ def greedy_keeps_overlapping(iou, scores, threshold):
     return kept
 
 
+def greedy_all_that_overlap(iou, scores, threshold):
+    """Both of two that overlap go."""
+    n = len(scores)
+    order = sorted(range(n), key=lambda i: -scores[i])
+    return [i for i in order if all(iou[i][j] <= threshold for j in range(n) if j != i)]
+
+
+def greedy_keeps_what_it_covers(iou, scores, threshold):
+    """> where <= is meant, in the list of those that are left."""
+    left = sorted(range(len(scores)), key=lambda i: -scores[i])
+    kept = []
+    while left:
+        best = left.pop(0)
+        kept.append(best)
+        left = [i for i in left if iou[best][i] > threshold]
+    return kept
+
+
 def greedy_lowest_last_first(iou, scores, threshold):
     """The right boxes, worst first."""
     kept = []
@@ -306,6 +325,12 @@ def vote_by_score_and_overlap(boxes, scores, iou):
     near = overlap >= 0.5
     weight = scores[near] * overlap[near]
     return (boxes[near] * weight[:, None]).sum(0) / weight.sum()
+
+
+def vote_of_all_by_both(boxes, scores, iou):
+    """Score times overlap, of all boxes."""
+    weight = scores * iou[int(scores.argmax())]
+    return weight @ boxes / weight.sum()
 
 
 def vote_best_only(boxes, scores, iou):
@@ -468,6 +493,10 @@ EXERCISES = (
                   " before you compare the others with it"),
             Wrong(greedy_keeps_overlapping, "turned round: a box stays if it overlaps"
                   " those that stayed by at most the threshold"),
+            Wrong(greedy_all_that_overlap, "of two that overlap the better one stays;"
+                  " you remove both"),
+            Wrong(greedy_keeps_what_it_covers, "turned round: those that overlap by"
+                  " more than the threshold go, the others are left"),
             Wrong(greedy_lowest_last_first, "the right boxes, worst first; return them"
                   " best first"),
             Wrong(greedy_next_only, "you compare neighbours in the sorted list; any box"
@@ -534,6 +563,8 @@ EXERCISES = (
             Wrong(vote_by_overlap, "you weigh by the overlap; asked is the score"),
             Wrong(vote_by_score_and_overlap, "the weight is the score alone; the"
                   " overlap only decides who votes"),
+            Wrong(vote_of_all_by_both, "boxes with an overlap below 0.5 vote too, and"
+                  " the overlap is no weight: a mask, then the scores alone"),
             Wrong(vote_best_only, "that is the best box as it was; the others have to"
                   " vote"),
             Wrong(vote_divided_by_count, "you divide by the number of boxes; a weighted"
@@ -573,8 +604,9 @@ EXERCISES = (
         properties=(
             Property(
                 "a box that nobody overlaps stays where it is",
-                lambda mine, boxes, scores, iou: torch.allclose(
-                    mine(boxes, scores, torch.eye(len(boxes))), boxes[scores.argmax()]
+                lambda mine, boxes, scores, iou: not difference(
+                    boxes[scores.argmax()],
+                    mine(boxes, scores, torch.eye(len(boxes))), 1e-4,
                 ),
             ),
         ),

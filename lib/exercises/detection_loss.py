@@ -191,6 +191,14 @@ def hard_positives_weighted(losses, positive, ratio):
     return ratio * losses[positive].sum() + worst.sum()
 
 
+def hard_means(losses, positive, ratio):
+    """The mean of both parts, added."""
+    kept = ratio * max(int(positive.sum()), 1)
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    parts = [part.mean() for part in (losses[positive], worst) if len(part)]
+    return torch.stack(parts).sum()
+
+
 def hard_share_of_negatives(losses, positive, ratio):
     """One of `ratio` negatives."""
     negative = losses[~positive].sort(descending=True).values
@@ -271,32 +279,6 @@ def quality_squared(logits, quality, beta):
     return (quality - torch.sigmoid(logits)) ** 2 * _soft_entropy(logits, quality)
 
 
-def quality_log_of_sigmoid(logits, quality, beta):
-    """Infinite where the sigmoid is 0 or 1 in float32."""
-    p = torch.sigmoid(logits)
-    entropy = -quality * torch.log(p) - (1 - quality) * torch.log(1 - p)
-    return (quality - p).abs() ** beta * entropy
-
-
-def quality_cut_probability(logits, quality, beta):
-    p = torch.sigmoid(logits).clamp(1e-4, 1 - 1e-4)
-    entropy = -quality * torch.log(p) - (1 - quality) * torch.log(1 - p)
-    return (quality - p).abs() ** beta * entropy
-
-
-def quality_small_number_added(logits, quality, beta):
-    p = torch.sigmoid(logits)
-    yes, no = torch.log(p + 1e-8), torch.log(1 - p + 1e-8)
-    return (quality - p).abs() ** beta * (-quality * yes - (1 - quality) * no)
-
-
-def quality_cross_entropy_of_p(logits, quality, beta):
-    """PyTorch's own, of a probability: it cuts its logarithms off at -100."""
-    p = torch.sigmoid(logits)
-    entropy = F.binary_cross_entropy(p, quality, reduction="none")
-    return (quality - p).abs() ** beta * entropy
-
-
 def quality_without_abs(logits, quality, beta):
     """A negative number to the power of 1.5 is NaN; to that of 1 or 3, negative."""
     p = torch.sigmoid(logits)
@@ -333,6 +315,35 @@ def quality_factor_on_yes(logits, quality, beta):
     factor = (quality - torch.sigmoid(logits)).abs() ** beta
     yes, no = -quality * F.logsigmoid(logits), -(1 - quality) * F.logsigmoid(-logits)
     return factor * yes + no
+
+
+def quality_mean_entropy(logits, quality, beta):
+    """The cross entropy without reduction="none": its mean, for every logit."""
+    p = torch.sigmoid(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, quality)
+    return (quality - p).abs() ** beta * entropy
+
+
+def quality_factor_of_nearness(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return (1 - (quality - p).abs()) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_squared_and_beta(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    return ((quality - p) ** 2) ** beta * _soft_entropy(logits, quality)
+
+
+def quality_target_of_half(logits, quality, beta):
+    p = torch.sigmoid(logits)
+    hard = (quality >= 0.5).to(logits.dtype)
+    return (quality - p).abs() ** beta * _soft_entropy(logits, hard)
+
+
+def quality_hard_twice(logits, quality, beta):
+    """Plain focal loss: a target of 1 in factor and cross entropy."""
+    p, hard = torch.sigmoid(logits), (quality > 0).to(logits.dtype)
+    return (hard - p).abs() ** beta * _soft_entropy(logits, hard)
 
 
 def quality_averaged(logits, quality, beta):
@@ -413,25 +424,48 @@ def quality_factor_detached(logits, quality, beta):
 def logits_and_quality(rng, size):
     """Logits in -3 to 3; half of the qualities are 0, as those of background.
 
-    The largest cases have logits of 30 and 200 too, where a sigmoid is 0 or 1, and a
-    dimension more.
+    No logit is 0, where gradients of abs() and clamp() may be either side's. Some
+    logits have a dimension more.
     """
     count = 4 + size
     quality = tensor(rng, count, low=0.05, high=0.95)
     background = torch.tensor([rng.random() < 0.5 for _ in range(count)])
     quality[background] = 0.0
     logits, beta = tensor(rng, count, low=-3, high=3), rng.choice((1.0, 1.5, 2.0, 3.0))
-    if size == 6:
-        logits[:4] = torch.tensor([200.0, -200.0, 30.0, -200.0])
-        quality[:4] = torch.tensor([0.75, 0.75, 0.0, 0.0])
+    if size % 2 == 0:
         logits, quality = logits.reshape(2, -1), quality.reshape(2, -1)
     return logits, quality, beta
 
 
+LN3 = math.log(3)
+SOFT = 0.25 * math.log(4 / 3) + 0.75 * math.log(4)  # cross entropy of 1/4 with 3/4
+
+
+def by_hand_at_zero(mine, logits, quality, beta) -> bool:
+    found = mine(torch.tensor([0.0]), torch.tensor([1.0]), 2.0)
+    return torch.allclose(found, torch.tensor([0.25 * math.log(2)]))
+
+
+LARGE = torch.tensor([200.0, -200.0, -200.0, 30.0, -30.0])
+GOOD = torch.tensor([0.75, 0.75, 0.0, 0.0, 0.5])
+
+
 def at_large_logits(mine, logits, quality, beta) -> bool:
-    """p is 1: a quarter off, times (1 - 0.75) * 200. p is 0: 0.75 times 0.75 * 200."""
-    found = mine(torch.tensor([200.0, -200]), torch.tensor([0.75, 0.75]), 1.0)
-    return torch.allclose(found, torch.tensor([12.5, 112.5]))
+    """p is 1 or 0 in float32, and every logarithm is the logit itself.
+
+    A quarter off, times (1 - 0.75) * 200; then 0.75 times 0.75 * 200; nothing; 1 times
+    30; and 0.5 times 0.5 * 30.
+    """
+    found = mine(LARGE.clone(), GOOD.clone(), 1.0)
+    return torch.allclose(found, torch.tensor([12.5, 112.5, 0.0, 30.0, 7.5]))
+
+
+def gradient_at_large_logits(mine, logits, quality, beta) -> bool:
+    """p does not move there; the cross entropy has the slope p - q."""
+    z = LARGE.clone().requires_grad_(True)
+    mine(z, GOOD.clone(), 1.0).sum().backward()
+    slopes = torch.tensor([0.25 * 0.25, 0.75 * -0.75, 0.0, 1.0, 0.5 * -0.5])
+    return z.grad is not None and torch.allclose(z.grad, slopes, atol=1e-5)
 
 
 EXERCISES = (
@@ -518,6 +552,7 @@ EXERCISES = (
                   " each positive; no threshold decides"),
             Wrong(hard_positives_weighted, "`ratio` says how many negatives stay; it"
                   " multiplies no loss"),
+            Wrong(hard_means, "you add two means; the sum of all kept losses is asked"),
             Wrong(hard_share_of_negatives, "`ratio` counts negatives for each positive;"
                   " you keep one of `ratio` negatives"),
             Wrong(hard_all_without_objects, "a picture without objects keeps `ratio`"
@@ -572,16 +607,6 @@ EXERCISES = (
             Wrong(quality_logits, "the distance is between two probabilities; a logit"
                   " is none yet"),
             Wrong(quality_squared, "you square, whatever beta is"),
-            Wrong(quality_log_of_sigmoid, "at a logit of 200 the sigmoid is 1, and 1 -"
-                  " p is 0: its log is infinite. F.logsigmoid works on the logit"),
-            Wrong(quality_cut_probability, "p is cut off, so a logit of -200 costs as"
-                  " much as one of -9, and has no gradient; F.logsigmoid works on the"
-                  " logit"),
-            Wrong(quality_small_number_added, "a small number inside the log cuts the"
-                  " loss off at large logits, and its gradient; F.logsigmoid works on"
-                  " the logit"),
-            Wrong(quality_cross_entropy_of_p, "binary_cross_entropy of a probability"
-                  " cuts its logs off at -100; the one with_logits does not"),
             Wrong(quality_without_abs, "quality - p is negative where the answer is too"
                   " high: a distance needs abs(), and a negative number to the power"
                   " of 1.5 is NaN"),
@@ -597,6 +622,16 @@ EXERCISES = (
                   " factor"),
             Wrong(quality_factor_on_yes, "the factor multiplies both parts of the cross"
                   " entropy"),
+            Wrong(quality_mean_entropy, "your cross entropy is the mean over all"
+                  " logits; with reduction='none' each has its own"),
+            Wrong(quality_factor_of_nearness, "turned round: the factor is the distance"
+                  " itself, so that good answers count little"),
+            Wrong(quality_squared_and_beta, "the distance is taken to the power of"
+                  " beta; yours is squared before"),
+            Wrong(quality_target_of_half, "your cross entropy makes 0 or 1 of every"
+                  " quality; it has to use the quality"),
+            Wrong(quality_hard_twice, "that is plain focal loss, with a target of 1;"
+                  " here the target is the quality"),
             Wrong(quality_averaged, "one number for each logit is asked, not their"
                   " mean"),
             Wrong(quality_negative, "the sign: a cross entropy is -q log p - (1 - q)"
@@ -629,14 +664,20 @@ EXERCISES = (
         ),
         cases=logits_and_quality,
         by_hand=(
-            ((torch.tensor([0.0]), torch.tensor([1.0]), 2.0),
-             torch.tensor([0.25 * math.log(2)])),
-            ((torch.tensor([0.0]), torch.tensor([0.75]), 1.0),
-             torch.tensor([0.25 * math.log(2)])),
+            # p is 3/4 and 1/4: -log p is ln 4/3 and ln 4.
+            ((torch.tensor([LN3]), torch.tensor([1.0]), 2.0),
+             torch.tensor([math.log(4 / 3) / 16])),
+            ((torch.tensor([LN3, -LN3, -LN3]), torch.tensor([0.25, 0.75, 0.0]), 1.0),
+             torch.tensor([SOFT / 2, SOFT / 2, math.log(4 / 3) / 4])),
         ),
         properties=(
-            Property("at logits of 200 and -200, q = 0.75 and beta = 1 cost 12.5 and"
-                     " 112.5", at_large_logits),
+            Property("z = 0, q = 1 and beta = 2 cost 0.25 log 2", by_hand_at_zero),
+            Property("it is right at logits of 200, 30 and -200, where a sigmoid is 1"
+                     " or 0 and its log may be infinite or cut off; F.logsigmoid works"
+                     " on the logit itself", at_large_logits),
+            Property("its gradient is right at logits of 200, 30 and -200;"
+                     " F.logsigmoid has one there, the log of a sigmoid has not",
+                     gradient_at_large_logits),
             Property(
                 "an answer that equals the quality costs nothing",
                 lambda mine, logits, quality, beta: torch.allclose(

@@ -291,7 +291,7 @@ def agrees(mine, weight, bias, norms, eps) -> bool:
     x = torch.linspace(-1, 1, weight.shape[1])
     gain, shift, mean, variance = norms[-1]
     y = (weight @ x + bias - mean) / torch.sqrt(variance + eps) * gain + shift
-    w, b = mine(weight, bias, norms, eps)[-1]
+    w, b = (torch.as_tensor(part) for part in mine(weight, bias, norms, eps)[-1])
     return torch.allclose(w @ x + b, y, atol=1e-4)
 
 
@@ -554,6 +554,16 @@ def reset_for_boxes_only(sizes, prior):
     return biases
 
 
+def late_and_sticky(sizes, prior):
+    """The value is set after the tensor was made, and stays."""
+    biases, value = {}, 0.0
+    for name, outputs in sizes.items():
+        biases[name] = torch.full((outputs,), value)
+        if name == "class.predict":
+            value = -math.log((1 - prior) / prior)
+    return biases
+
+
 def set_one_layer_late(sizes, prior):
     """The tensor is made before the value is set."""
     biases, value = {}, 0.0
@@ -654,8 +664,9 @@ def log_prior(sizes, prior):
 
 def biases_case(rng, size):
     """Layers of two heads in some order, a prior that is not a half."""
-    names = [f"{h}.conv{i}" for h in ("class", "box") for i in range(rng.randint(1, 2))]
-    names += ["class.predict", "box.predict"]
+    other = "box" if rng.random() < 0.75 else "regress"  # behind class in the alphabet
+    names = [f"{h}.conv{i}" for h in ("class", other) for i in range(rng.randint(1, 2))]
+    names += ["class.predict", f"{other}.predict"]
     rng.shuffle(names)
     sizes = {name: rng.randint(1, 1 + size) for name in names}
     return sizes, rng.choice((0.01, 0.02, 0.1, 0.2))
@@ -860,6 +871,8 @@ EXERCISES = (
             Wrong(reset_for_boxes_only, "that is right for one order of the layers:"
                   " whatever stands between class.predict and box.predict still gets"
                   " the value"),
+            Wrong(late_and_sticky, "class.predict itself does not get the value: it is"
+                  " set behind the line that uses it, and then it stays"),
             Wrong(set_one_layer_late, "the value is set after the tensor was made, so"
                   " the next layer gets it"),
             Wrong(base_ten, "that is the logarithm to the base 10; the logit has the"

@@ -5,6 +5,7 @@ import math
 import torch
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.exercises.comparing import difference
 
 # --- 22.1 predict
 
@@ -341,6 +342,26 @@ def pads_behind_one_pad(size, kernel, stride, before):
     return max((out - 1) * stride + kernel - size - before, 0)
 
 
+def pads_behind_twice_and_all(size, kernel, stride, before):
+    """Subtracts `before` twice, and leaves no window out."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    return max((out - 1) * stride + kernel - size - 2 * before, 0)
+
+
+def pads_behind_drops_out_later(size, kernel, stride, before):
+    """out * stride, and above instead of at least."""
+    out = math.ceil((size + 2 * before - kernel) / stride) + 1
+    if out * stride > size + before:
+        out = out - 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
+def pads_behind_one_pad_and_all(size, kernel, stride, before):
+    """Counts windows with the pads of one side, and leaves none out."""
+    out = math.ceil((size + before - kernel) / stride) + 1
+    return max((out - 1) * stride + kernel - size - before, 0)
+
+
 def pads_behind_no_stride(size, kernel, stride, before):
     return max(kernel - 1 - before, 0)
 
@@ -550,8 +571,9 @@ EXERCISES = (
         properties=(
             Property(
                 "a sum of 0 gives the zero point",
-                lambda mine, total, x_scale, w_scale, y_scale, y_zero: bool(
-                    (mine(total * 0, x_scale, w_scale, y_scale, y_zero) == y_zero).all()
+                lambda mine, total, x_scale, w_scale, y_scale, y_zero: not difference(
+                    torch.full(total.shape, float(y_zero)),
+                    mine(total * 0, x_scale, w_scale, y_scale, y_zero), 0.0,
                 ),
             ),
         ),
@@ -589,6 +611,15 @@ EXERCISES = (
                   " counts the first one, and the last begins at (out - 1) * stride"),
             Wrong(pads_behind_one_pad, "ceil mode counts the pads of both sides: size +"
                   " 2 before - kernel"),
+            Wrong(pads_behind_twice_and_all, "those are the pads beyond `before` on"
+                  " either side; all pads behind are asked, and a last window that"
+                  " would begin in them is left out"),
+            Wrong(pads_behind_drops_out_later, "the last window begins at (out - 1) *"
+                  " stride, not at out * stride, and at size + before exactly it is"
+                  " left out, too"),
+            Wrong(pads_behind_one_pad_and_all, "ceil mode counts the pads of both"
+                  " sides, and leaves the last window out if it would begin behind the"
+                  " picture"),
             Wrong(pads_behind_no_stride, "that holds for a stride of 1; where does the"
                   " last window begin otherwise?"),
             Wrong(pads_behind_kernel_less_one, "so many are never too few, but the last"

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from lib.compression import arithmetic
 from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.exercises.comparing import difference
 
 # --- 21.1 predict
 
@@ -119,6 +120,11 @@ def fold_sum_and_zero(weight, bias, zero_point):
     return bias - weight.sum((1, 2, 3)) - zero_point
 
 
+def fold_shifted_weights(weight, bias, zero_point):
+    """The zero point is taken off the weights."""
+    return bias - (weight - zero_point).sum((1, 2, 3))
+
+
 def fold_taps_and_sum(weight, bias, zero_point):
     """The sum of the weights, and the taps once more."""
     return bias - zero_point * weight.sum((1, 2, 3)) * weight[0].numel()
@@ -176,7 +182,7 @@ def gives_the_same(mine, weight, bias, zero_point) -> bool:
     """A picture through both, the new one without a zero point."""
     k = weight.shape[-1] + 1
     x = torch.arange(weight.shape[1] * k * k).reshape(1, -1, k, k) * 7 % 256
-    folded = mine(weight, bias, zero_point).int()
+    folded = torch.as_tensor(mine(weight, bias, zero_point)).int()
     wanted = arithmetic.accumulate(x, weight, bias.int(), zero_point)
     return torch.equal(arithmetic.accumulate(x, weight, folded, 0), wanted)
 
@@ -242,6 +248,26 @@ def first_above_cut_off(threshold, scale, zero_point):
     """int() cuts towards 0: down for a threshold above a half, up below it."""
     logit = math.log(threshold / (1 - threshold))
     return int(logit / scale) + zero_point
+
+
+def first_above_sum_cut_off(threshold, scale, zero_point):
+    """int() of the sum with the zero point: down, where the sum is positive."""
+    logit = math.log(threshold / (1 - threshold))
+    return int(logit / scale + zero_point)
+
+
+def first_above_cut_off_and_one(threshold, scale, zero_point):
+    """int() + 1: one too high for a negative logit, and where it is met exactly."""
+    logit = math.log(threshold / (1 - threshold))
+    return int(logit / scale) + 1 + zero_point
+
+
+def first_above_from_zero(threshold, scale, zero_point):
+    """Walks up from 0, and so never gives a negative one."""
+    q = 0
+    while 1 / (1 + math.exp(-(q - zero_point) * scale)) < threshold:
+        q += 1
+    return q
 
 
 def first_above_times(threshold, scale, zero_point):
@@ -334,7 +360,7 @@ def threshold_case(rng, size) -> tuple:
     scale = rng.choice((0.5, 0.2, 0.1, 0.07, 0.03)[: size + 1])
     threshold = rng.randint(2, 97) / 100 + 0.0013
     if size == 6:
-        threshold, scale = rng.choice((0.0004, 0.9993, threshold)), 0.003
+        threshold, scale = rng.choice((0.0004, 0.9993)), 0.003
     zero_point = rng.choice((rng.randint(1, 200), rng.randint(-128, -1), 127, -128))
     return threshold, scale, zero_point
 
@@ -421,6 +447,8 @@ EXERCISES = (
                   " weights; you subtract it from the sum"),
             Wrong(fold_sum_and_zero, "the zero point multiplies the sum of the weights;"
                   " you subtract one after the other"),
+            Wrong(fold_shifted_weights, "it is the zero point of the inputs, not of the"
+                  " weights: it multiplies their sum"),
             Wrong(fold_taps_and_sum, "the sum has every tap in it already; no count of"
                   " taps multiplies it"),
             Wrong(fold_taps_only, "one number for each filter is asked: add up over the"
@@ -452,8 +480,8 @@ EXERCISES = (
             Property("the sums of a picture stay the same", gives_the_same),
             Property(
                 "with zero point 0 nothing changes",
-                lambda mine, weight, bias, zero_point: torch.equal(
-                    mine(weight, bias, 0), bias
+                lambda mine, weight, bias, zero_point: not difference(
+                    bias, mine(weight, bias, 0), 0.0
                 ),
             ),
         ),
@@ -482,6 +510,11 @@ EXERCISES = (
                   " - p)), positive above a half"),
             Wrong(first_above_cut_off, "int() cuts towards 0, which is down for a"
                   " positive logit; math.ceil goes up always"),
+            Wrong(first_above_sum_cut_off, "int() cuts the decimals off, and that is"
+                  " down for a positive number; math.ceil goes up always"),
+            Wrong(first_above_cut_off_and_one, "int() + 1 is one too high for a"
+                  " negative logit, and where the threshold is met exactly: math.ceil"),
+            Wrong(first_above_from_zero, "the integer may be negative; you begin at 0"),
             Wrong(first_above_times, "a logit is the integer times the scale, so divide"
                   " by it"),
             Wrong(first_above_zero_scaled, "the zero point is an integer already: add"

@@ -5,6 +5,7 @@ import torch
 from lib.compression import qat
 from lib.compression.quantize import QParams
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.exercises.comparing import difference
 
 # --- 20.1 predict
 
@@ -379,6 +380,17 @@ def oscillations_halved(history):
     return turns // 2
 
 
+def oscillations_from_up(history):
+    """As if each weight had gone up before."""
+    turns = torch.zeros_like(history[0])
+    last = torch.ones_like(history[0])
+    for before, now in zip(history[:-1], history[1:], strict=True):
+        step = (now - before).sign()
+        turns += step * last < 0
+        last = torch.where(step == 0, last, step)
+    return turns
+
+
 def oscillations_around_mean(history):
     """Crossings of the weight's own mean."""
     side = (history - history.float().mean(0)).sign()
@@ -675,6 +687,11 @@ EXERCISES = (
             ),
             Wrong(oscillations_halved, "There and back are two turns, not one."),
             Wrong(
+                oscillations_from_up,
+                "A weight whose first change goes down has not turned: before its first"
+                " change it has no direction, neither up nor down.",
+            ),
+            Wrong(
                 oscillations_around_mean,
                 "A turn is a change of direction, wherever the mean lies.",
             ),
@@ -736,7 +753,11 @@ EXERCISES = (
             ),
             Property(
                 "the other way round in time there are as many turns",
-                lambda mine, history: torch.equal(mine(history), mine(history.flip(0))),
+                lambda mine, history: (
+                    not difference(
+                        torch.as_tensor(mine(history)), mine(history.flip(0)), 0.0
+                    )
+                ),
             ),
         ),
     ),

@@ -229,6 +229,12 @@ def fold_before_bare_shift(weight, bias, gamma, beta, mean, variance):
     return weight * scale, bias + (beta - scale * mean)
 
 
+def fold_before_bare_beta(weight, bias, gamma, beta, mean, variance):
+    """Beta behind the layer, as in the fold of a norm that stands there."""
+    folded = weight * gamma / variance**0.5
+    return folded, bias - folded @ mean + beta
+
+
 def fold_before_one_shift(weight, bias, gamma, beta, mean, variance):
     scale = gamma / variance**0.5
     return weight * scale, bias + (beta - scale * mean).sum()
@@ -502,6 +508,8 @@ EXERCISES = (
                   " each filter adds up over its inputs: weight @ shift"),
             Wrong(fold_before_bare_shift, "the shift goes through the weights before it"
                   " arrives in the bias: weight @ shift"),
+            Wrong(fold_before_bare_beta, "beta stands before the layer, one for each"
+                  " input: it goes through the weights, weight @ beta"),
             Wrong(fold_before_one_shift, "each filter weighs the shifts of the inputs"
                   " by its own weights: weight @ shift"),
             Wrong(fold_before_subtracted, "the sign: the norm adds its shift, so the"
