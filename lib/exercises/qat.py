@@ -169,13 +169,6 @@ def pact_detached_the_wrong_one(x, alpha, bits):
     return rounded + (clipped - rounded).detach()
 
 
-def pact_alpha_everywhere(x, alpha, bits):
-    """x over alpha, clipped to 1, times alpha; with the rounding outside of both."""
-    share = (x / alpha.detach()).clamp(0, 1)
-    levels = 2**bits - 1
-    return alpha * (share + ((share * levels).round() / levels - share).detach())
-
-
 def pact_clip_of_one(x, alpha, bits):
     """Clipped to [0, 1], and alpha only scales."""
     clipped = x.clamp(0, 1)
@@ -554,11 +547,6 @@ EXERCISES = (
                 pact_detached_the_wrong_one,
                 "Turned round: that has the values of the clipped map and the gradient"
                 " of the rounded one. clipped + (rounded - clipped).detach()",
-            ),
-            Wrong(
-                pact_alpha_everywhere,
-                "Alpha gets a gradient from every value. Only those above it belong to"
-                " it.",
             ),
             Wrong(
                 pact_clip_of_one,
