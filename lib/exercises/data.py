@@ -42,6 +42,31 @@ def scenes_with_a_small_digit() -> int:
     return pictures
 
 
+def narrow_digits() -> int:
+    width, _ = _sizes(data.scenes("validation", 100, seed=1))
+    return int((width < 32).sum())
+
+
+def all_digits() -> int:
+    width, _ = _sizes(data.scenes("validation", 100, seed=1))
+    return len(width)
+
+
+def other_digits() -> int:
+    return all_digits() - small_digits()
+
+
+def corners_multiplied() -> int:
+    scenes = data.scenes("validation", 100, seed=1)
+    boxes = torch.cat([sample.boxes for sample in scenes])
+    return int((boxes[:, 2] * boxes[:, 3] < 32 * 32).sum())
+
+
+def small_digits_of_ten() -> int:
+    width, height = _sizes(data.scenes("validation", 10, seed=1))
+    return int((width * height < 32 * 32).sum())
+
+
 def small_digits_of_training() -> int:
     width, height = _sizes(data.scenes("train", 100, seed=1))
     return int((width * height < 32 * 32).sum())
@@ -72,6 +97,41 @@ def last_index(boxes, width):
     return torch.stack([width - 1 - x - w, y, w, h], 1)
 
 
+def one_index_more(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x - w + 1, y, w, h], 1)
+
+
+def negative_width(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x, y, -w, h], 1)
+
+
+def right_edge_kept(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([x + w, y, w, h], 1)
+
+
+def picture_forgotten(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([-x - w, y, w, h], 1)
+
+
+def corners_returned(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x - w, y, width - x, y + h], 1)
+
+
+def turned_half_round(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x - w, width - y - h, w, h], 1)
+
+
+def width_added(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x + w, y, w, h], 1)
+
+
 def read_as_xyxy(boxes, width):
     x1, y1, x2, y2 = boxes.unbind(1)
     return torch.stack([width - x2, y1, width - x1, y2], 1)
@@ -88,7 +148,7 @@ def upside_down(boxes, width):
 
 
 def flip_cases(rng, size):
-    width = rng.randint(20, 40 * size)
+    width = rng.choice((rng.randint(20, 40 * size), 4096))
     return tensor(rng, size, 4, low=1.0, high=width / 2), width
 
 
@@ -121,17 +181,82 @@ def as_they_come(sources, every):
     return [source in held_out for source in sources]
 
 
+def as_a_set_gives_them(sources, every):
+    held_out = list(set(sources))[::every]
+    return [source in held_out for source in sources]
+
+
 def repeats_counted(sources, every):
     held_out = sorted(sources)[::every]
     return [source in held_out for source in sources]
 
 
 def the_other_part(sources, every):
-    return [not held for held in split_by_source(sources, every)]
+    held_out = sorted(set(sources))[::every]
+    return [source not in held_out for source in sources]
+
+
+def begins_late(sources, every):
+    held_out = sorted(set(sources))[every - 1 :: every]
+    return [source in held_out for source in sources]
+
+
+def begins_with_the_second(sources, every):
+    held_out = sorted(set(sources))[1::every]
+    return [source in held_out for source in sources]
+
+
+def from_the_largest(sources, every):
+    held_out = sorted(set(sources), reverse=True)[::every]
+    return [source in held_out for source in sources]
+
+
+def the_first_part(sources, every):
+    distinct = sorted(set(sources))
+    held_out = distinct[: len(distinct) // every]
+    return [source in held_out for source in sources]
+
+
+def the_first_few(sources, every):
+    held_out = sorted(set(sources))[:every]
+    return [source in held_out for source in sources]
+
+
+def sources_returned(sources, every):
+    return sorted(set(sources))[::every]
+
+
+def places_returned(sources, every):
+    held_out = sorted(set(sources))[::every]
+    return [i for i, source in enumerate(sources) if source in held_out]
+
+
+def crops_returned(sources, every):
+    held_out = sorted(set(sources))[::every]
+    return [source for source in sources if source in held_out]
+
+
+def one_answer_a_source(sources, every):
+    return [place % every == 0 for place in range(len(set(sources)))]
+
+
+def first_crop_only(sources, every):
+    held_out = sorted(set(sources))[::every]
+    chosen = []
+    for source in sources:
+        chosen.append(source in held_out)
+        if source in held_out:
+            held_out.remove(source)
+    return chosen
+
+
+def sorted_crops(sources, every):
+    held_out = sorted(set(sources))[::every]
+    return [source in held_out for source in sorted(sources)]
 
 
 def source_cases(rng, size):
-    numbers = rng.sample(range(100), 2 + 2 * size)
+    numbers = rng.sample(range(rng.choice((100, 10**6))), 2 + 2 * size)
     return [rng.choice(numbers) for _ in range(4 + 4 * size)], rng.randint(2, 4)
 
 
@@ -175,6 +300,72 @@ def whole_padding(boxes, height, width, size):
     return (boxes - torch.tensor([left, top, left, top])) / scale
 
 
+def padding_in_whole_pixels(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left = (size - round(width * scale)) // 2
+    top = (size - round(height * scale)) // 2
+    return (boxes - torch.tensor([left, top, left, top])) / scale
+
+
+def cut_to_the_photograph(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    back = (boxes - torch.tensor([left, top, left, top])) / scale
+    return back.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+
+
+def rounded_to_pixels(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return ((boxes - torch.tensor([left, top, left, top])) / scale).round()
+
+
+def times_the_scale(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return (boxes - torch.tensor([left, top, left, top])) * scale
+
+
+def the_way_there(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return boxes * scale + torch.tensor([left, top, left, top])
+
+
+def padding_added(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return (boxes + torch.tensor([left, top, left, top])) / scale
+
+
+def only_moved(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return boxes - torch.tensor([left, top, left, top])
+
+
+def stretched(boxes, height, width, size):
+    return boxes * torch.tensor([width, height, width, height]) / size
+
+
+def first_corner_only(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return (boxes - torch.tensor([left, top, 0, 0])) / scale
+
+
+def padding_of_the_photograph(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width) / 2, (size - height) / 2
+    return (boxes - torch.tensor([left, top, left, top])) / scale
+
+
+def padding_above_only(boxes, height, width, size):
+    scale = size / width
+    top = (size - height * scale) / 2
+    return (boxes - torch.tensor([0, top, 0, top])) / scale
+
+
 def sides_swapped(boxes, height, width, size):
     scale = min(size / height, size / width)
     left, top = (size - width * scale) / 2, (size - height * scale) / 2
@@ -188,7 +379,8 @@ def larger_scale(boxes, height, width, size):
 
 
 def square_cases(rng, size):
-    short, more, side = rng.randint(8, 20 * size), rng.randint(4, 30 * size), 32 * size
+    short, more = rng.randint(8, 20 * size), rng.randint(4, 30 * size)
+    side = rng.choice((32 * size, rng.randint(8, 64 * size)))
     pair = (short, short + more) if rng.random() < 0.5 else (short + more, short)
     return tensor(rng, size, 4, low=0.0, high=float(side)), *pair, side
 
@@ -229,6 +421,28 @@ EXERCISES = (
                 384,
                 "That is how many rows the picture takes. How many are left?",
             ),
+            Wrong(
+                480,
+                "That is the photograph's own height. How many rows does it take after"
+                " it was scaled, and how many are left?",
+            ),
+            Wrong(
+                160,
+                "That is 640 less 480, in pixels of the photograph. It was scaled.",
+            ),
+            Wrong(
+                171,
+                "You scaled by the height, 512 / 480. Then the width would be 683 and"
+                " not fit: take the smaller scale.",
+            ),
+            Wrong(
+                65536,
+                "These are pixels. How many rows are that? A row has 512.",
+            ),
+            Wrong(
+                0.8,
+                "That is the scale. How high is the picture after it?",
+            ),
         ),
         hints=(
             "Which of the two sides limits the scale?",
@@ -257,6 +471,32 @@ EXERCISES = (
                 "You counted scenes. A scene may hold several small digits.",
             ),
             Wrong(
+                narrow_digits,
+                "You counted boxes narrower than 32 pixels. COCO goes by area.",
+            ),
+            Wrong(
+                all_digits,
+                "These are all digits, of whatever size. Which are small?",
+            ),
+            Wrong(
+                other_digits,
+                "These are the digits that are not small.",
+            ),
+            Wrong(
+                corners_multiplied,
+                "You multiplied the last two numbers of a box. `.boxes` holds corners,"
+                " x1 y1 x2 y2: the width is x2 - x1.",
+            ),
+            Wrong(
+                0,
+                "None? `.boxes` is in pixels. Small is an area below 32 * 32, not"
+                " below 32.",
+            ),
+            Wrong(
+                small_digits_of_ten,
+                "These are ten scenes. A hundred are asked.",
+            ),
+            Wrong(
                 small_digits_of_training,
                 "These are the training scenes. The question asks for validation.",
             ),
@@ -273,8 +513,9 @@ EXERCISES = (
         minutes=10,
         difficulty=1,
         points=2,
-        task="Mirror boxes left to right, in COCO's own form [x, y, w, h]: `boxes` is"
-        " (N, 4) float, `width` the width of the picture. Return (N, 4).",
+        task="Write `hflip_xywh(boxes, width)`: mirror boxes left to right, in COCO's"
+        " own form [x, y, w, h]. `boxes` is a float tensor (N, 4), `width` the width of"
+        " the picture. Return (N, 4), of the same form.",
         reference=hflip_xywh,
         alternative=hflip_xywh_2,
         wrong=(
@@ -302,6 +543,39 @@ EXERCISES = (
                 upside_down,
                 "You mirrored top and bottom. Left to right changes x, and y stays.",
             ),
+            Wrong(
+                turned_half_round,
+                "You also mirrored top and bottom. Left to right leaves y as it is.",
+            ),
+            Wrong(
+                one_index_more,
+                "One pixel off. Boxes measure edges, from 0 to the width, and not"
+                " indices of pixels, so there is no + 1.",
+            ),
+            Wrong(
+                negative_width,
+                "Your width is negative. x has to be the left edge of the new box, and"
+                " a width stays a width.",
+            ),
+            Wrong(
+                right_edge_kept,
+                "x + w is the right edge, and you did not mirror it yet: count it from"
+                " the other side of the picture.",
+            ),
+            Wrong(
+                picture_forgotten,
+                "You mirrored at the picture's left edge, so x is negative. The place"
+                " is counted from the other side: begin with `width`.",
+            ),
+            Wrong(
+                corners_returned,
+                "You return corners x1 y1 x2 y2. The form stays [x, y, w, h].",
+            ),
+            Wrong(
+                width_added,
+                "The sign of w is wrong: the right edge, x + w, is as far from the"
+                " right side as the new x from the left one.",
+            ),
         ),
         hints=(
             "Draw a strip 10 wide and a box from 1 to 4. Where is it in the mirror?",
@@ -318,6 +592,12 @@ EXERCISES = (
                 (torch.tensor([[0.0, 0.0, 10.0, 4.0]]), 10),
                 torch.tensor([[0.0, 0.0, 10.0, 4.0]]),
             ),
+            # a large photograph: 4096 - (1000 + 96), and a picture without boxes
+            (
+                (torch.tensor([[1000.0, 8.0, 96.0, 50.0], [0.0, 1.0, 2.0, 3.0]]), 4096),
+                torch.tensor([[3000.0, 8.0, 96.0, 50.0], [4094.0, 1.0, 2.0, 3.0]]),
+            ),
+            ((torch.zeros(0, 4), 10), torch.zeros(0, 4)),
         ),
         properties=(
             Property(
@@ -336,9 +616,10 @@ EXERCISES = (
         minutes=15,
         difficulty=2,
         points=3,
-        task="`sources[i]` is the number of the scan that crop i was drawn from. Sort"
-        " the distinct sources and hold out every `every`-th of them, beginning with"
-        " the smallest. Return a list with True for each crop that is held out.",
+        task="Write `split_by_source(sources, every)`. `sources[i]` is the number of"
+        " the scan that crop i was drawn from. Sort the distinct sources and hold out"
+        " every `every`-th of them, beginning with the smallest. Return a list with"
+        " True (held out) or False for each crop, in the order of the crops.",
         reference=split_by_source,
         alternative=split_by_source_2,
         wrong=(
@@ -358,6 +639,10 @@ EXERCISES = (
                 " the crops are shuffled. Sort them first.",
             ),
             Wrong(
+                as_a_set_gives_them,
+                "A set has no order that you can rely on. Sort it first.",
+            ),
+            Wrong(
                 repeats_counted,
                 "You count a source once for every crop it has. Make them distinct"
                 " before you take every k-th.",
@@ -365,6 +650,53 @@ EXERCISES = (
             Wrong(
                 the_other_part,
                 "Exactly the opposite: True is asked for the crops that are held out.",
+            ),
+            *(
+                Wrong(
+                    late,
+                    "You begin later in the sorted list. The smallest source is the"
+                    " first that is held out.",
+                )
+                for late in (begins_late, begins_with_the_second)
+            ),
+            Wrong(
+                from_the_largest,
+                "You begin with the largest source. Begin with the smallest.",
+            ),
+            *(
+                Wrong(
+                    run,
+                    "You hold out one run of sources at the beginning. Every k-th is"
+                    " asked, across the whole sorted list.",
+                )
+                for run in (the_first_part, the_first_few)
+            ),
+            Wrong(
+                sources_returned,
+                "You return the sources that are held out. Return True or False for"
+                " each crop, in the order of the crops.",
+            ),
+            *(
+                Wrong(
+                    listed,
+                    "You return those crops alone that are held out. Return True or"
+                    " False for each crop, as many as there are crops.",
+                )
+                for listed in (places_returned, crops_returned)
+            ),
+            Wrong(
+                one_answer_a_source,
+                "You answer once for each source. Answer for each crop, in the order of"
+                " the crops: crops of one source get the same answer.",
+            ),
+            Wrong(
+                first_crop_only,
+                "You hold out one crop of each chosen source. All its crops go"
+                " together, else the source is on both sides.",
+            ),
+            Wrong(
+                sorted_crops,
+                "You sorted the crops too. The answers are in the order of `sources`.",
             ),
         ),
         hints=(
@@ -376,6 +708,15 @@ EXERCISES = (
         by_hand=(
             (([7, 3, 7, 9, 3], 2), [False, True, False, True, True]),
             (([4, 4, 4], 3), [True, True, True]),
+            (([4, 9, 4], 1), [True, True, True]),  # every one
+            # 5, 8, 20, 31, 100, 700, 1000: held out are 5, 31, 1000
+            (
+                ([31, 700, 5, 20, 1000, 31, 8, 100, 5], 3),
+                [True, False, True, False, True, True, False, False, True],
+            ),
+            # 1, 6, 64, 65, 130: a set would list them in another order
+            (([65, 130, 64, 1, 6], 2), [False, True, True, True, False]),
+            (([], 2), []),
         ),
         properties=(Property("no source stands on both sides", whole),),
     ),
@@ -386,10 +727,11 @@ EXERCISES = (
         minutes=20,
         difficulty=3,
         points=4,
-        task="Some detectors put the picture in the middle of the square. `boxes`"
-        " (N, 4) xyxy were found in such a square of `size` pixels, made from a"
-        " photograph of `height` by `width`. Return them in pixels of the photograph,"
-        " not rounded.",
+        task="Some detectors put the picture in the middle of the square, with half of"
+        " the filling on either side. Write `uncentre(boxes, height, width, size)`:"
+        " `boxes` (N, 4) xyxy were found in such a square of `size` by `size` pixels,"
+        " made from a photograph of `height` by `width`. Return them (N, 4) in pixels"
+        " of the photograph, without rounding or cutting, and with their gradient.",
         reference=uncentre,
         alternative=uncentre_2,
         wrong=(
@@ -406,6 +748,59 @@ EXERCISES = (
             Wrong(
                 whole_padding,
                 "You take all the padding away. Half of it is on the other side.",
+            ),
+            Wrong(
+                padding_in_whole_pixels,
+                "You rounded the padding to whole pixels. It may be a fraction: the"
+                " boxes are asked without rounding.",
+            ),
+            Wrong(
+                cut_to_the_photograph,
+                "You cut the boxes at the photograph's edges. They are asked without"
+                " cutting: a box may reach into the padding.",
+            ),
+            Wrong(
+                rounded_to_pixels,
+                "You rounded. The boxes are asked without rounding.",
+            ),
+            Wrong(
+                times_the_scale,
+                "You multiply by the scale. That was the way into the square; on the"
+                " way back divide by it.",
+            ),
+            Wrong(
+                the_way_there,
+                "That is the way from the photograph into the square. The way back is"
+                " asked.",
+            ),
+            Wrong(
+                padding_added,
+                "You add the padding. The way into the square added it; on the way"
+                " back take it away.",
+            ),
+            Wrong(
+                only_moved,
+                "The padding is gone, but the boxes still have the square's size:"
+                " divide by the scale.",
+            ),
+            Wrong(
+                stretched,
+                "You stretch width and height each by its own factor. A letterbox has"
+                " one scale for both, and fills the rest.",
+            ),
+            Wrong(
+                first_corner_only,
+                "You move the first corner only. x2 and y2 shift by the same padding.",
+            ),
+            Wrong(
+                padding_of_the_photograph,
+                "You took the padding of the photograph before it was scaled. Scale"
+                " first: the padding is what the scaled picture leaves.",
+            ),
+            Wrong(
+                padding_above_only,
+                "Right for wide photographs. A high one is limited by its height, and"
+                " has its padding left and right.",
             ),
             Wrong(
                 sides_swapped,
@@ -432,6 +827,28 @@ EXERCISES = (
                 (torch.tensor([[4.0, 4.0, 8.0, 10.0]]), 6, 4, 12),
                 torch.tensor([[1.0, 2.0, 3.0, 5.0]]),
             ),
+            # 3000 x 4000 into 512: scale 0.128, 384 rows, 64 above. The second box
+            # begins 32 rows above the picture: nothing is cut.
+            (
+                (
+                    torch.tensor([[0.0, 64, 512, 448], [128.0, 32, 256, 128]]),
+                    3000,
+                    4000,
+                    512,
+                ),
+                torch.tensor([[0.0, 0, 4000, 3000], [1000.0, -250, 2000, 500]]),
+            ),  # fmt: skip
+            # 3 x 8 into 8: scale 1, 5 rows are filled, 2.5 of them above
+            (
+                (torch.tensor([[1.0, 3.0, 2.0, 5.5]]), 3, 8, 8),
+                torch.tensor([[1.0, 0.5, 2.0, 3.0]]),
+            ),
+            # square: no padding at all
+            (
+                (torch.tensor([[1.0, 2.0, 3.0, 3.5]]), 8, 8, 4),
+                torch.tensor([[2.0, 4.0, 6.0, 7.0]]),
+            ),
+            ((torch.zeros(0, 4), 4, 6, 12), torch.zeros(0, 4)),
         ),
         properties=(
             Property("the centre of the square is the photograph's", same_centre),

@@ -43,6 +43,21 @@ def outgrown_just_before() -> int:
     return outgrown() - 2
 
 
+def outgrown_just_after() -> int:
+    return outgrown() + 2
+
+
+def outgrown_odd() -> int:
+    return outgrown() - 1
+
+
+def outgrown_bytes_of_numbers() -> int:
+    model, side = training.small_cnn((16, 32, 64)), 8
+    while _peak(model, side) / 4 <= profiling.sizes(model).bytes:
+        side += 2
+    return side
+
+
 # --- 03.3 build
 
 
@@ -60,13 +75,18 @@ def grouped_conv_macs_2(c_in, c_out, kernel, stride, padding, groups, side):
 
 
 def groups_forgotten(c_in, c_out, kernel, stride, padding, groups, side):
-    return grouped_conv_macs(c_in, c_out, kernel, stride, padding, 1, side)
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * c_out * c_in * kernel * kernel
 
 
 def groups_twice(c_in, c_out, kernel, stride, padding, groups, side):
-    return grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side) // (
-        groups
-    )
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * (c_out // groups) * (c_in // groups) * kernel * kernel
+
+
+def groups_multiplied(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * c_out * c_in * kernel * kernel * groups
 
 
 def input_side(c_in, c_out, kernel, stride, padding, groups, side):
@@ -74,7 +94,8 @@ def input_side(c_in, c_out, kernel, stride, padding, groups, side):
 
 
 def two_for_one(c_in, c_out, kernel, stride, padding, groups, side):
-    return 2 * grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side)
+    out = (side + 2 * padding - kernel) // stride + 1
+    return 2 * out * out * c_out * (c_in // groups) * kernel * kernel
 
 
 def padding_once(c_in, c_out, kernel, stride, padding, groups, side):
@@ -82,17 +103,81 @@ def padding_once(c_in, c_out, kernel, stride, padding, groups, side):
     return out * out * c_out * (c_in // groups) * kernel * kernel
 
 
+def padding_forgotten(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side - kernel) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def one_place_missing(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def one_before_the_division(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel + 1) // stride
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def places_rounded_up(c_in, c_out, kernel, stride, padding, groups, side):
+    out = -(-(side + 2 * padding - kernel) // stride) + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def places_rounded(c_in, c_out, kernel, stride, padding, groups, side):
+    out = round((side + 2 * padding - kernel) / stride) + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def places_not_rounded(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) / stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def side_by_stride(c_in, c_out, kernel, stride, padding, groups, side):
+    out = side // stride
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def side_by_stride_up(c_in, c_out, kernel, stride, padding, groups, side):
+    out = -(-side // stride)
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def stride_forgotten(c_in, c_out, kernel, stride, padding, groups, side):
+    out = side + 2 * padding - kernel + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def one_side_of_the_filter(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel
+
+
+def one_row_of_places(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * c_out * (c_in // groups) * kernel * kernel
+
+
+def weights_of_the_filter(c_in, c_out, kernel, stride, padding, groups, side):
+    return c_out * (c_in // groups) * kernel * kernel
+
+
+def with_a_bias(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * c_out * (c_in // groups * kernel * kernel + 1)
+
+
 def grouped_cases(rng, size):
     groups = rng.randint(1, 1 + size)
-    kernel = rng.choice((1, 3, 5))
+    kernel = rng.choice((1, 2, 3, 4, 5, 7))
     return (
         groups * rng.randint(1, size),
         groups * rng.randint(1, size),
         kernel,
         rng.randint(1, 3),
-        rng.randint(0, kernel // 2),
+        rng.choice((rng.randint(0, kernel // 2), kernel)),
         groups,
-        rng.randint(5, 6 + 4 * size),
+        rng.randint(kernel, 6 + 4 * size),
     )
 
 
@@ -119,12 +204,15 @@ def best_within_2(cost, quality, budget):
 
 
 def strictly_below(cost, quality, budget):
-    return best_within(cost, quality, budget - 1)  # the costs are whole numbers
+    inside = [i for i in range(len(cost)) if cost[i] < budget]
+    if not inside:
+        return None
+    return max(inside, key=lambda i: (quality[i], -cost[i]))
 
 
 def place_among_survivors(cost, quality, budget):
-    chosen = best_within(cost, quality, budget)
-    return None if chosen is None else sum(c <= budget for c in cost[:chosen])
+    inside = [(q, -c) for c, q in zip(cost, quality, strict=True) if c <= budget]
+    return inside.index(max(inside)) if inside else None
 
 
 def cheapest(cost, quality, budget):
@@ -132,13 +220,91 @@ def cheapest(cost, quality, budget):
     return min(inside, key=lambda i: (cost[i], -quality[i])) if inside else None
 
 
+def dearest(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (cost[i], quality[i])) if inside else None
+
+
 def first_of_a_tie(cost, quality, budget):
     inside = [i for i in range(len(cost)) if cost[i] <= budget]
     return max(inside, key=lambda i: quality[i]) if inside else None
 
 
+def dearer_of_a_tie(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (quality[i], cost[i])) if inside else None
+
+
+def latest_of_a_tie(cost, quality, budget):
+    best = None
+    for i in range(len(cost)):
+        if cost[i] <= budget and (best is None or quality[i] >= quality[best]):
+            best = i
+    return best
+
+
+def last_of_equals(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (quality[i], -cost[i], i)) if inside else None
+
+
+def looked_up_by_quality(cost, quality, budget):
+    inside = [q for c, q in zip(cost, quality, strict=True) if c <= budget]
+    return quality.index(max(inside)) if inside else None
+
+
+def begins_at_zero(cost, quality, budget):
+    best, highest = None, 0
+    for i in range(len(cost)):
+        if cost[i] > budget:
+            continue
+        better = quality[i] > highest
+        tie = best is not None and quality[i] == highest and cost[i] < cost[best]
+        if better or tie:
+            best, highest = i, quality[i]
+    return best
+
+
+def quality_returned(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    if not inside:
+        return None
+    return quality[max(inside, key=lambda i: (quality[i], -cost[i]))]
+
+
+def cost_returned(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    if not inside:
+        return None
+    return cost[max(inside, key=lambda i: (quality[i], -cost[i]))]
+
+
+def minus_one_for_nothing(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    if not inside:
+        return -1
+    return max(inside, key=lambda i: (quality[i], -cost[i]))
+
+
+def fails_for_nothing(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (quality[i], -cost[i]))
+
+
+def first_that_fits(cost, quality, budget):
+    return next((i for i in range(len(cost)) if cost[i] <= budget), None)
+
+
 def budget_ignored(cost, quality, budget):
-    return best_within(cost, quality, max(cost))
+    everyone = range(len(cost))
+    return max(everyone, key=lambda i: (quality[i], -cost[i])) if cost else None
+
+
+def best_if_it_fits(cost, quality, budget):
+    if not cost:
+        return None
+    best = max(range(len(cost)), key=lambda i: (quality[i], -cost[i]))
+    return best if cost[best] <= budget else None
 
 
 def best_value(cost, quality, budget):
@@ -147,10 +313,10 @@ def best_value(cost, quality, budget):
 
 
 def budget_cases(rng, size):
-    n = 1 + 2 * size
-    cost = [rng.randint(1, 3 * size) for _ in range(n)]
-    quality = [rng.randint(1, 1 + size) for _ in range(n)]
-    return cost, quality, rng.choice(cost) - rng.choice((0, 0, 0, 1))
+    n, unit = 1 + 2 * size, rng.choice((1, 1, 0.25, 1000))
+    cost = [rng.randint(1, 3 * size) * unit for _ in range(n)]
+    quality = [rng.randint(-1, 1 + size) * unit for _ in range(n)]
+    return cost, quality, rng.choice(cost) - rng.choice((0, 0, 0, unit))
 
 
 # --- 03.5 build
@@ -181,24 +347,99 @@ def released_too_early(sizes, last_use):
     )
 
 
+def released_before_it_is_read(sizes, last_use):
+    alive = peak = 0
+    for step, size in enumerate(sizes):
+        alive -= sum(s for s, last in zip(sizes, last_use, strict=True) if last == step)
+        alive += size
+        peak = max(peak, alive)
+    return peak
+
+
+def looked_after_release(sizes, last_use):
+    alive = peak = 0
+    for step, size in enumerate(sizes):
+        alive += size
+        alive -= sum(s for s, last in zip(sizes, last_use, strict=True) if last == step)
+        peak = max(peak, alive)
+    return peak
+
+
+def read_after_release(sizes, last_use):
+    return max(
+        sum(sizes[i] for i in range(step + 1) if last_use[i] > step)
+        for step in range(len(sizes))
+    )
+
+
+def one_step_too_long(sizes, last_use):
+    return max(
+        sum(sizes[i] for i in range(step + 1) if last_use[i] + 1 >= step)
+        for step in range(len(sizes))
+    )
+
+
+def inputs_only(sizes, last_use):
+    return max(
+        sum(sizes[i] for i in range(step) if last_use[i] >= step)
+        for step in range(len(sizes))
+    )
+
+
+def there_from_the_start(sizes, last_use):
+    return max(
+        sum(sizes[i] for i in range(len(sizes)) if last_use[i] >= step)
+        for step in range(len(sizes))
+    )
+
+
+def read_by_this_step(sizes, last_use):
+    return max(
+        sizes[step] + sum(sizes[i] for i in range(step) if last_use[i] == step)
+        for step in range(len(sizes))
+    )
+
+
 def never_released(sizes, last_use):
     return sum(sizes)
+
+
+def left_at_the_end(sizes, last_use):
+    end = len(sizes) - 1
+    return sum(size for size, last in zip(sizes, last_use, strict=True) if last == end)
 
 
 def largest_tensor(sizes, last_use):
     return max(sizes)
 
 
+def two_largest(sizes, last_use):
+    return sum(sorted(sizes)[-2:])
+
+
 def neighbours_only(sizes, last_use):
     return max(sum(sizes[max(0, i - 1) : i + 1]) for i in range(len(sizes)))
 
 
-def live_cases(rng, size):
-    n = 1 + size
-    sizes = [rng.randint(1, 9) for _ in range(n)]
-    last_use = [
-        min(n - 1, rng.choice((i + 1, i + 1, i + 2, i + 3, n - 1))) for i in range(n)
+def tensors_counted(sizes, last_use):
+    return max(
+        sum(last_use[i] >= step for i in range(step + 1)) for step in range(len(sizes))
+    )
+
+
+def step_of_the_peak(sizes, last_use):
+    alive = [
+        sum(sizes[i] for i in range(step + 1) if last_use[i] >= step)
+        for step in range(len(sizes))
     ]
+    return alive.index(max(alive))
+
+
+def live_cases(rng, size):
+    n, unit = 1 + 2 * size, rng.choice((1, 4096))
+    sizes = [rng.randint(1, 9) * unit for _ in range(n)]
+    ends = (0, 1, 1, 2, 3, n)  # steps that a tensor lives; 0: nobody reads it
+    last_use = [min(n - 1, i + rng.choice(ends)) for i in range(n)]
     return sizes, last_use
 
 
@@ -218,6 +459,17 @@ EXERCISES = (
                        " grows in height and in width."),
             Wrong(18.0, "The channels enter twice, once as inputs and once as outputs,"
                         " not three times."),
+            Wrong(2.25, "That is the side alone. The channels grow too."),
+            Wrong(4.0, "That is the channels alone. The picture grows too."),
+            Wrong(13.5, "One 1.5 too many: the filter stays 3x3, only the picture"
+                        " grows, in height and in width."),
+            Wrong(20.25, "The filter stays 3x3. Only the picture grows: 1.5 in height"
+                         " and 1.5 in width."),
+            Wrong(8.0, "2 times 2 is right, and then 1.5 times 1.5. 1.5 is not 2."
+                       " (Or do you mean eight times more? Nine times as many is"
+                       " written 9.)"),
+            Wrong(36.0, "Each of the four, c_in, c_out, h and w, counts once. Doubled"
+                        " channels make 2 times 2, not 4 times 4."),
         ),
         hints=(
             "Write Eq. 3.2 for both layers, one under the other, and divide.",
@@ -236,6 +488,14 @@ EXERCISES = (
                                     " sizes(model).bytes."),
             Wrong(outgrown_just_before, "Close: at this side the weights still take"
                                         " more. The first side above is asked."),
+            Wrong(outgrown_just_after, "Close: two less is still enough. The smallest"
+                                       " even side is asked."),
+            Wrong(outgrown_odd, "An even side is asked."),
+            Wrong(outgrown_bytes_of_numbers, "You counted the activations in numbers"
+                                             " and the weights in bytes. Both in bytes:"
+                                             " a float32 takes four."),
+            Wrong(8, "That is the side that stands in the cell. Change it until the"
+                     " activations take more than the weights."),
         ),
         hints=(
             "Change `side` in the cell, run it, compare the two numbers, repeat.",
@@ -246,7 +506,11 @@ EXERCISES = (
     Exercise(
         name="grouped_conv_macs", number="03.3", kind="build",
         minutes=10, difficulty=2, points=3,
-        task="Multiply-adds of one square convolution with stride, padding and groups.",
+        task="Write `grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups,"
+             " side)`: the multiply-adds of one convolution, filter `kernel` by"
+             " `kernel`, picture `side` by `side`, `padding` zeros on each of the four"
+             " sides, `groups` equal groups of channels. The padded picture is at least"
+             " as large as the filter. Return a whole number.",
         reference=grouped_conv_macs,
         alternative=grouped_conv_macs_2,
         wrong=(
@@ -260,8 +524,32 @@ EXERCISES = (
                               " output. Stride and padding change how many there are."),
             Wrong(two_for_one, "Twice too much: a multiplication and the addition that"
                                " follows it are one multiply-add here."),
+            Wrong(groups_multiplied, "More groups mean fewer products: an output"
+                                     " channel reads only the inputs of its own"
+                                     " group. Divide."),
             Wrong(padding_once, "Padding goes on both ends of a row: it widens the"
                                 " picture by twice its value."),
+            Wrong(padding_forgotten, "The zeros count too: the padding widens the"
+                                     " picture on both sides."),
+            *(Wrong(f, "One place is missing in a row: the first place needs no stride."
+                       " Count the strides that fit, then add 1.")
+              for f in (one_place_missing, one_before_the_division)),
+            *(Wrong(f, "A place counts only if the whole filter fits: a part of a"
+                       " stride at the end makes no place. Round down.")
+              for f in (places_rounded_up, places_rounded, places_not_rounded)),
+            *(Wrong(f, "Side by stride is right only where the padding fits the"
+                       " filter. Count the places: how many strides fit between the"
+                       " first place and the end of the padded picture?")
+              for f in (side_by_stride, side_by_stride_up)),
+            Wrong(stride_forgotten, "The filter moves `stride` pixels at a time, so"
+                                    " there are fewer places."),
+            Wrong(one_side_of_the_filter, "A filter has kernel times kernel numbers."),
+            Wrong(one_row_of_places, "That is one row of places. The filter also moves"
+                                     " down."),
+            Wrong(weights_of_the_filter, "These are the weights. Each is used once at"
+                                         " every place of the filter."),
+            Wrong(with_a_bias, "You counted one more for each output, as for a bias."
+                               " Only products count."),
         ),
         hints=(
             "Two questions: how many output values are there, and how many products"
@@ -276,6 +564,11 @@ EXERCISES = (
             ((3, 8, 3, 1, 1, 1, 16), 55_296),  # 256 positions, 8 channels, 27 products
             ((8, 8, 3, 1, 1, 8, 16), 18_432),  # depthwise: 256 positions, 8 times 9
             ((6, 4, 3, 2, 0, 2, 9), 1_728),  # 4*4 positions, 4 channels, 27 products
+            # 20 pixels for a filter of 4: 5 full strides of 3, and one left over
+            ((2, 6, 4, 3, 1, 2, 18), 3_456),  # 6*6 positions, 6 channels, 16 products
+            ((4, 2, 5, 3, 0, 1, 5), 200),  # it fits once: 2 channels, 100 products
+            # EfficientNet-B0's first layer: 112*112 positions, 32 channels, 27 products
+            ((3, 32, 3, 2, 1, 1, 224), 10_838_016),
         ),
         properties=(
             Property("padding 0, kernel 1, stride 1: one product for each pair of"
@@ -288,7 +581,10 @@ EXERCISES = (
     Exercise(
         name="best_within", number="03.4", kind="build",
         minutes=10, difficulty=2, points=3,
-        task="The index of the best network within a budget; ties go to the cheaper.",
+        task="Write `best_within(cost, quality, budget)`: of the networks i with"
+             " cost[i] <= budget, the index of the one with the highest quality[i]. Of"
+             " equally good ones take the cheapest; if they cost the same too, the"
+             " first. If the budget allows none, return None.",
         reference=best_within,
         alternative=best_within_2,
         wrong=(
@@ -299,10 +595,31 @@ EXERCISES = (
                                          " one."),
             Wrong(cheapest, "That is the cheapest one allowed. The budget may be spent:"
                             " the best one allowed is asked."),
-            Wrong(first_of_a_tie, "Two networks are equally good, and you took the"
-                                  " dearer one."),
+            *(Wrong(f, "Two networks are equally good, and you did not take the"
+                       " cheaper one.")
+              for f in (first_of_a_tie, dearer_of_a_tie, latest_of_a_tie)),
+            Wrong(last_of_equals, "Two networks are equal in quality and in cost, and"
+                                  " you took the last. The first is asked."),
+            Wrong(looked_up_by_quality, "You find the best quality and then look for"
+                                        " it in the whole list. The first with that"
+                                        " quality may be too dear, or dearer than"
+                                        " another. Keep the indices."),
+            Wrong(begins_at_zero, "Your best quality begins at 0, so a quality of 0 or"
+                                  " below never counts. Begin with the first network"
+                                  " that fits."),
+            Wrong(quality_returned, "You return the quality. Its index is asked."),
+            Wrong(cost_returned, "You return the cost. The index is asked."),
+            *(Wrong(f, "Where the budget allows none, return None.")
+              for f in (minus_one_for_nothing, fails_for_nothing)),
+            Wrong(first_that_fits, "That is the first one that fits. The best of those"
+                                   " that fit is asked."),
+            Wrong(dearest, "That is the dearest one allowed. It need not be the best:"
+                           " compare the qualities."),
             Wrong(budget_ignored, "That is the best of all; it does not fit the"
                                   " budget."),
+            Wrong(best_if_it_fits, "You look at the best of all, and give up if it is"
+                                   " too dear. First the ones that fit, then the best"
+                                   " of these."),
             Wrong(best_value, "Quality divided by cost is another question: it prefers"
                               " tiny networks. Within the budget only quality counts."),
         ),
@@ -318,25 +635,53 @@ EXERCISES = (
             (([3, 5, 9], [60, 70, 80], 5), 1),  # exactly the budget
             (([5, 3, 9], [70, 70, 80], 6), 1),  # a tie: the cheaper
             (([3, 5, 9], [60, 70, 80], 2), None),
+            (([9, 5, 3, 5], [70, 70, 60, 70], 5), 1),  # the same cost too: the first
+            (([2, 6, 4], [-3.0, -1.0, -2.0], 5), 2),  # as a logarithm of a likelihood
+            (([4, 5], [0, -1], 5), 0),
+            (([0.25, 0.5, 0.75, 1.5], [0.7, 0.9, 0.9, 0.95], 1.25), 1),
+            (([], [], 5), None),
         ),
         properties=(
             Property("a budget below every cost allows nothing: None",
                      lambda mine, cost, quality, budget:
-                     mine(cost, quality, min(cost) - 1) is None),
+                     mine(cost, quality, min(cost, default=0) - 1) is None),
         ),
     ),
     Exercise(
         name="peak_live", number="03.5", kind="build",
         minutes=12, difficulty=3, points=3,
-        task="The peak of activation memory from sizes and last uses.",
+        task="Write `peak_live(sizes, last_use)`. Step i makes tensor i of sizes[i]"
+             " bytes; last_use[i] is the last step that reads it, or i itself if nobody"
+             " does. It may be given back once that step has finished. Return the most"
+             " bytes that exist at one time.",
         reference=peak_live,
         alternative=peak_live_2,
         wrong=(
             Wrong(released_too_early, "You release a tensor before the step that uses"
                                       " it last. Its bytes are needed while that step"
                                       " writes its own result."),
-            Wrong(never_released, "That is the sum of everything, as training needs it."
-                                  " In inference a tensor goes after its last use."),
+            *(Wrong(f, "You look between two steps. While a step runs, what it reads"
+                       " for the last time and what it writes exist together: make the"
+                       " result, look, then release.")
+              for f in (released_before_it_is_read, looked_after_release,
+                        read_after_release, inputs_only)),
+            Wrong(one_step_too_long, "You keep a tensor one step too long: it may be"
+                                     " given back once the step last_use[i] has"
+                                     " finished."),
+            Wrong(read_by_this_step, "You count what this step reads last. A tensor"
+                                     " that a later step still needs is alive too."),
+            Wrong(left_at_the_end, "That is what exists at the last step. The most at"
+                                   " any step is asked."),
+            Wrong(two_largest, "The two largest may never exist together. Look at each"
+                               " step for what is alive."),
+            Wrong(tensors_counted, "You count tensors. Their bytes are asked: sizes[i]"
+                                   " each."),
+            Wrong(step_of_the_peak, "You return the step. The bytes at that step are"
+                                    " asked."),
+            *(Wrong(f, "That is the sum of everything, as training needs it. In"
+                       " inference tensor i exists from step i on, and goes after its"
+                       " last use.")
+              for f in (never_released, there_from_the_start)),
             Wrong(largest_tensor, "While a layer runs, at least its input and its"
                                   " output exist together."),
             Wrong(neighbours_only, "Right for a plain chain. A skip connection keeps a"
@@ -351,6 +696,9 @@ EXERCISES = (
             (([8, 8, 4], [1, 2, 2]), 16),  # a chain: 8, then 8+8, then 8+4
             (([8, 32, 8], [2, 2, 2]), 48),  # a skip holds the first
             (([5], [0]), 5),
+            (([4, 9, 2], [0, 2, 2]), 11),  # nobody reads the first
+            (([6, 1, 5, 2], [1, 3, 2, 3]), 7),  # 6, 7, 6, 3: at step 1, no skip
+            (([9, 1, 1, 8, 1], [1, 2, 4, 4, 4]), 10),  # 9, 10, 2, 9, 10
         ),
         properties=(
             Property("if everything lives to the end, the peak is the sum",

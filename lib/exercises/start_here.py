@@ -46,6 +46,42 @@ def rounded_down(weights, bits, channels):
     return weights * bits // 8 + 4 * channels
 
 
+def not_rounded(weights, bits, channels):
+    """Leaves a part of a byte."""
+    return weights * bits / 8 + 4 * channels
+
+
+def rounded_to_the_nearest(weights, bits, channels):
+    """A last byte that is less than half full is lost."""
+    return round(weights * bits / 8) + 4 * channels
+
+
+def always_one_more(weights, bits, channels):
+    """Adds a byte even where the last one is full."""
+    return weights * bits // 8 + 1 + 4 * channels
+
+
+def whole_bytes_each(weights, bits, channels):
+    """Every weight begins a new byte."""
+    return weights * math.ceil(bits / 8) + 4 * channels
+
+
+def whole_weights_a_byte(weights, bits, channels):
+    """No weight lies across two bytes."""
+    a_byte = max(1, 8 // bits)
+    return math.ceil(weights / a_byte) + 4 * channels
+
+
+def weights_of_each_channel(weights, bits, channels):
+    """Takes the weights for those of one channel."""
+    return math.ceil(weights * channels * bits / 8) + 4 * channels
+
+
+def bytes_of_each_channel(weights, bits, channels):
+    """Every channel begins a new byte."""
+    return channels * math.ceil(weights / channels * bits / 8) + 4 * channels
+
+
 def without_scales(weights, bits, channels):
     """Forgets the scales."""
     return -(-weights * bits // 8)
@@ -54,6 +90,21 @@ def without_scales(weights, bits, channels):
 def one_scale(weights, bits, channels):
     """One scale for the whole layer."""
     return -(-weights * bits // 8) + 4
+
+
+def scales_in_bits(weights, bits, channels):
+    """A float32 has 32 bits, and they are added to bytes."""
+    return math.ceil(weights * bits / 8) + 32 * channels
+
+
+def scales_as_weights(weights, bits, channels):
+    """Stores the scales like weights."""
+    return math.ceil((weights + channels) * bits / 8)
+
+
+def scales_of_a_byte(weights, bits, channels):
+    """One byte a scale."""
+    return math.ceil(weights * bits / 8) + channels
 
 
 EXERCISES = (
@@ -71,6 +122,17 @@ EXERCISES = (
             Wrong(15.5, "15.5 MB is the size at four bytes a parameter; int8 has one"),
             Wrong(31.0, "31 is megabits: a byte holds eight bits, divide by 8"),
             Wrong(3.7, "3.7 counts 1,048,576 bytes a megabyte; files are sold by 10^6"),
+            Wrong(
+                0.97, "you divided by four; one byte a parameter is the count itself"
+            ),
+            Wrong(0.485, "you gave each parameter one bit; it takes a byte"),
+            Wrong(7.76, "that is two bytes a parameter, float16; int8 has one"),
+            Wrong(1.94, "that is half a byte a parameter; int8 has a whole one"),
+            Wrong(14.8, "that is float32, in units of 1,048,576 bytes; int8 is asked"),
+            Wrong(11.64, "that is what is saved; how much is left?"),
+            Wrong(4, "nearly; one digit after the comma is asked, not a round number"),
+            Wrong(D0_PARAMETERS, "these are bytes; a megabyte has 1,000,000 of them"),
+            Wrong(3880, "these are kilobytes; a megabyte has 1,000 of them"),
         ),
         hints=(
             "How many bytes does one parameter take now?",
@@ -95,6 +157,12 @@ EXERCISES = (
                 lambda: widths_met(1.30) - 1,
                 "one is missing: phi = 0 counts too, there formula and table agree",
             ),
+            Wrong(
+                5, "nearly: 12.1 % below the table is too much; within 10 % are fewer"
+            ),
+            Wrong(1, "only phi = 0 is met exactly; a gap of up to 10 % counts as met"),
+            Wrong(2, "a width below the table's counts too, if the gap is within 10 %"),
+            Wrong(8, "these are all widths; how many have a gap of at most 10 %?"),
         ),
         hints=(
             "Change GROWTH in the cell above, run it, and read the gaps.",
@@ -108,18 +176,56 @@ EXERCISES = (
         minutes=8,
         difficulty=1,
         points=2,
-        task="The bytes that a quantized layer takes in a file.",
+        task="Write `weight_bytes(weights, bits, channels)`: the bytes that a quantized"
+        " layer takes in a file. Its `weights` weights, `bits` bits each, stand in one"
+        " row without gaps, rounded up to whole bytes; each of its `channels` channels"
+        " has a float32 scale. Return a whole number.",
         reference=weight_bytes,
         alternative=weight_bytes_by_ceil,
         wrong=(
             Wrong(bits_as_bytes, "you counted each bit as a byte: eight bits make one"),
             Wrong(rounded_down, "you rounded down: 9 bits do not fit into one byte"),
+            Wrong(not_rounded, "a file has no part of a byte: round up to whole ones"),
+            Wrong(
+                rounded_to_the_nearest,
+                "you rounded to the nearest; a byte that is begun is a byte: round up",
+            ),
+            Wrong(
+                always_one_more,
+                "you always add a byte; where the bits fill whole bytes, none is added",
+            ),
+            Wrong(
+                whole_bytes_each,
+                "you gave each weight whole bytes; in the file their bits stand in one"
+                " row without gaps",
+            ),
+            Wrong(
+                whole_weights_a_byte,
+                "you put only whole weights into a byte; without gaps a weight may lie"
+                " across two bytes. Count all bits first",
+            ),
+            Wrong(
+                weights_of_each_channel,
+                "you multiplied the weights by the channels; `weights` is how many the"
+                " layer has in all",
+            ),
+            Wrong(
+                bytes_of_each_channel,
+                "you rounded up in each channel; all weights stand in one row, so only"
+                " its end is rounded",
+            ),
             Wrong(
                 without_scales,
                 "the weights are right; the scales are missing, without"
                 " which no integer can be turned back into a weight",
             ),
             Wrong(one_scale, "you stored one scale; each channel has its own"),
+            Wrong(scales_in_bits, "a float32 has 32 bits, and that is four bytes"),
+            Wrong(
+                scales_as_weights,
+                "you stored the scales with the bits of a weight; a scale is a float32",
+            ),
+            Wrong(scales_of_a_byte, "you gave a scale one byte; a float32 takes four"),
         ),
         hints=(
             "First the bits of all weights together, then whole bytes.",
@@ -128,10 +234,18 @@ EXERCISES = (
         ),
         cases=lambda rng, size: (
             rng.randrange(1, 10**size),
-            rng.choice((2, 3, 4, 8)),
+            rng.choice((1, 2, 3, 4, 5, 6, 7, 8, 16)),
             rng.randrange(1, 9 * size),
         ),
-        by_hand=(((3, 3, 1), 6), ((1000, 8, 10), 1040), ((1000, 4, 10), 540)),
+        by_hand=(
+            ((3, 3, 1), 6),
+            ((1000, 8, 10), 1040),
+            ((1000, 4, 10), 540),
+            ((5, 3, 2), 10),  # 15 bits, 2 bytes: no room for a gap; two scales
+            ((1, 1, 1), 5),  # one bit begins a byte
+            ((3, 16, 1), 10),
+            ((66_347_960, 4, 1000), 33_177_980),  # as many weights as B7 has
+        ),
     ),
 )
 
