@@ -101,6 +101,63 @@ def average_no_padding(x, kernel, stride):
     return F.avg_pool2d(x, kernel, stride, ceil_mode=True)
 
 
+def average_whole_windows(x, kernel, stride):
+    return F.avg_pool2d(x, kernel, stride)
+
+
+def average_odd_pixel_in_front(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    pads = (after, before, after, before)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
+    return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
+
+
+def average_repeats_the_edge(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    pads = (before, after, before, after)
+    return F.avg_pool2d(F.pad(x, pads, mode="replicate"), kernel, stride)
+
+
+def average_zeros_not_counted(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    padded = F.pad(x, (before, after, before, after))
+    sums = F.avg_pool2d(padded, kernel, stride)
+    return sums / F.avg_pool2d((padded != 0).to(x), kernel, stride)
+
+
+def average_sums(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    padded = F.pad(x, (before, after, before, after))
+    return F.avg_pool2d(padded, kernel, stride) * kernel**2
+
+
+def average_share_multiplied(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    pads = (before, after, before, after)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
+    return sums * F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
+
+
+def average_stride_forgotten(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, 1)
+    pads = (before, after, before, after)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, 1)
+    return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, 1)
+
+
+def average_padded_for_stride_one(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel)
+    pads = (before, after, before, after)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
+    return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
+
+
+def average_maximum(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    pads = (before, after, before, after)
+    return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
+
+
 # --- 05.4 build
 
 
@@ -129,7 +186,11 @@ def alive_all(reads, cells):
 
 
 def alive_swapped(reads, cells):
-    return alive([1 - state for state in reads], cells)
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 2 if state == 0 else i - 1 for state in reads}
+    return sorted(i for i in needed if i >= 0)
 
 
 def alive_neighbours(reads, cells):
@@ -138,7 +199,81 @@ def alive_neighbours(reads, cells):
 
 
 def alive_without_last(reads, cells):
-    return alive(reads, cells)[:-1]
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(i for i in needed if 0 <= i < cells - 1)
+
+
+def alive_with_the_stem(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(needed)
+
+
+def alive_from_the_top(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted((i for i in needed if i >= 0), reverse=True)
+
+
+def alive_from_the_bottom(reads, cells):
+    if 0 in reads:
+        return list(range(cells))
+    return list(range(0, cells, 2))
+
+
+def alive_reading_itself(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - state for state in reads}
+    return sorted(i for i in needed if i >= 0)
+
+
+def alive_counted(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return len([i for i in needed if i >= 0])
+
+
+def alive_dead_ones(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return [i for i in range(cells) if i not in needed]
+
+
+def alive_numbered_from_one(reads, cells):
+    needed = {cells}
+    for i in reversed(range(cells + 1)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(i for i in needed if i >= 1)
+
+
+def alive_one_way(reads, cells):
+    found, i = [], cells - 1
+    while i >= 0:
+        found.append(i)
+        i -= 1 + reads[0]
+    return sorted(found)
+
+
+def alive_the_longest_steps(reads, cells):
+    return sorted(range(cells - 1, -1, -1 - max(reads)))
+
+
+def alive_states(reads, cells):
+    return sorted(set(reads))
 
 
 EXERCISES = (
@@ -157,6 +292,15 @@ EXERCISES = (
                   " state 1 as well"),
             Wrong(channels_of_all_blocks, "not every block is output: some are read by"
                   " another block"),
+            Wrong(352, "one reduction doubles F once; there are two of them"),
+            Wrong(1408, "F is doubled twice, by the two reductions of the mobile stack,"
+                  " not three times"),
+            Wrong(4, "that is how many states are output; each has F channels, and F"
+                  " is doubled twice"),
+            Wrong(44, "that is F in the first stack; a cell concatenates several states"
+                  " of F channels, and F is doubled twice"),
+            Wrong(1232, "a cell has seven states, but its output holds some of them"
+                  " only: look behind the arrow"),
         ),
         hints=(
             "print(search_space.AMOEBANET_A) and look behind the arrow of the normal"
@@ -173,6 +317,11 @@ EXERCISES = (
             Wrong(unseen_without_shift, "that is one strided 1x1 convolution alone;"
                   " the second half looks one pixel further"),
             Wrong(pixels_seen, "these are the pixels it does look at"),
+            Wrong(40, "the first half looks too: at every second pixel from the first"
+                  " on. Only what neither half sees is asked"),
+            Wrong(32, "that is right for 8 x 8. Seven is odd: count again"),
+            Wrong(8, "that is right for 4 x 4. Change the side to 7"),
+            Wrong(0, "each half looks at one pixel in four; many are seen by neither"),
         ),
         hints=(
             "The gradient of the output is zero at a pixel that nothing looks at.",
@@ -183,15 +332,36 @@ EXERCISES = (
     Exercise(
         name="same_average", number="05.3", kind="build", minutes=20, difficulty=2,
         points=3,
-        task="Average pooling with the padding of Eq. 5.3, padding not counted.",
+        task="Write `same_average(x, kernel, stride)`: average pooling of pictures"
+             " `x` (B, C, side, side) with the padding of Eq. 5.3, an odd pixel behind."
+             " Each window is divided by how many of its pixels lie in the picture.",
         reference=same_average, alternative=same_average_2,
         wrong=(
             Wrong(average_counts_padding, "at the edges you divide by all pixels of"
-                  " the window, the padding among them"),
+                  " the window, the padding among them. (`count_include_pad=False`"
+                  " knows of no padding that you added before)"),
             Wrong(average_symmetric, "you pad both sides alike; Eq. 5.3 puts an odd"
                   " pixel behind, so your windows stand one pixel too early"),
-            Wrong(average_no_padding, "the number of windows is right only now and"
-                  " then: nothing is padded in front"),
+            *(Wrong(f, "the number of windows is right only now and then: nothing is"
+                    " padded in front")
+              for f in (average_no_padding, average_whole_windows)),
+            Wrong(average_odd_pixel_in_front, "you pad one pixel more in front than"
+                  " behind where the padding is odd; Eq. 5.3 puts it behind. F.pad"
+                  " takes (left, right, top, bottom), and left is the pixels before"),
+            Wrong(average_repeats_the_edge, "you repeat the edge of the picture; no"
+                  " pixel outside of it counts, so divide by those inside"),
+            Wrong(average_zeros_not_counted, "you leave out every zero, those of the"
+                  " picture too. Count places, not values: pool a picture of ones"),
+            Wrong(average_sums, "these are sums. Divide each by how many of its pixels"
+                  " lie in the picture"),
+            Wrong(average_share_multiplied, "you multiply by the share of the window"
+                  " that is picture; the padding made the average too small: divide"),
+            Wrong(average_stride_forgotten, "your windows move one pixel at a time:"
+                  " use `stride`"),
+            Wrong(average_padded_for_stride_one, "you padded as for a stride of 1;"
+                  " Eq. 5.3 depends on the stride"),
+            Wrong(average_maximum, "that is the largest of each window; the average is"
+                  " asked"),
         ),
         hints=(
             "cells.same_padding(side, kernel, stride) gives the pixels before and"
@@ -200,14 +370,25 @@ EXERCISES = (
             "The pool of the padded picture, divided by the pool of padded ones.",
         ),
         cases=lambda rng, size: (
-            tensor(rng, 1, rng.randint(1, 2), *[rng.randint(3, 4 + size)] * 2),
-            rng.choice((3, 3, 5)), rng.choice((1, 2, 2)),
+            rng.choice((1, 100)) * tensor(
+                rng, *[rng.randint(1, 2) for _ in "BC"], *[rng.randint(1, 5 + size)] * 2
+            ),
+            rng.choice((2, 3, 3, 5)), rng.choice((1, 2, 2, 3)),
         ),
         by_hand=(
             ((torch.arange(16.0).reshape(1, 1, 4, 4), 3, 2),
              torch.tensor([[[[5.0, 6.5], [11.0, 12.5]]]])),
             ((torch.arange(9.0).reshape(1, 1, 3, 3), 3, 2),
              torch.tensor([[[[2.0, 3.0], [5.0, 6.0]]]])),
+            # one pixel, and the window around it; two pictures of two channels
+            ((torch.tensor([3.0, -4, 5, 6]).reshape(2, 2, 1, 1), 5, 2),
+             torch.tensor([3.0, -4, 5, 6]).reshape(2, 2, 1, 1)),
+            # an even window has its padding behind: 0 1 2 / 3 4 5 / 6 7 8
+            ((torch.arange(9.0).reshape(1, 1, 3, 3), 2, 1),
+             torch.tensor([[[[2.0, 3, 3.5], [5, 6, 6.5], [6.5, 7.5, 8]]]])),
+            # windows of 5 pixels, 3 apart, 2 in front: columns 0 to 2, then 1 to 3
+            ((torch.arange(16.0).reshape(1, 1, 4, 4), 5, 3),
+             torch.tensor([[[[5.0, 6.0], [9.0, 10.0]]]])),
         ),
         properties=(
             Property(
@@ -221,7 +402,12 @@ EXERCISES = (
     ),
     Exercise(
         name="alive", number="05.4", kind="build", minutes=15, difficulty=2, points=3,
-        task="The cells of a stack on which the output of the last one depends.",
+        task="Write `alive(reads, cells)`. A stack has `cells` cells, numbered from 0"
+             " at the bottom. Every cell reads the same states: `reads` is a list of 0"
+             " and 1; for cell i state 0 is the output of cell i - 1, state 1 that of"
+             " cell i - 2 (below cell 0 is the stem, which is no cell). Return the"
+             " sorted list of all cells on which the output of the last one depends,"
+             " the last one too.",
         reference=alive, alternative=alive_2,
         wrong=(
             Wrong(alive_all, "you return every cell; if a cell reads only one of its"
@@ -232,6 +418,24 @@ EXERCISES = (
                   " others in turn"),
             Wrong(alive_without_last, "the last cell gives the output, so it is alive"
                   " itself"),
+            Wrong(alive_with_the_stem, "numbers below 0 are the stem, which is no cell:"
+                  " leave them out"),
+            Wrong(alive_from_the_top, "right, but the list is asked sorted, the lowest"
+                  " cell first"),
+            Wrong(alive_from_the_bottom, "you count in twos from the bottom; begin at"
+                  " the last cell, whose number may be odd"),
+            Wrong(alive_reading_itself, "state 0 of cell i is the cell below, i - 1,"
+                  " and not the cell itself"),
+            Wrong(alive_counted, "that is how many there are; their list is asked"),
+            Wrong(alive_dead_ones, "these are the cells that nobody needs; the others"
+                  " are asked"),
+            Wrong(alive_numbered_from_one, "cells are numbered from 0, so the last one"
+                  " is cells - 1"),
+            *(Wrong(f, "you follow one way down; a cell that reads both states leads to"
+                    " two, and each of them leads on")
+              for f in (alive_one_way, alive_the_longest_steps)),
+            Wrong(alive_states, "these are the states that a cell reads; which cells of"
+                  " the stack do they lead to?"),
         ),
         hints=(
             "Begin at the top: which cells does cell n - 1 read?",
@@ -240,13 +444,18 @@ EXERCISES = (
             "Keep a set of needed cells and go through i from the top down.",
         ),
         cases=lambda rng, size: (
-            rng.choice(([0], [1], [0, 1], [1], [1, 0])), rng.randint(1, 2 * size),
+            rng.choice(([0], [1], [0, 1], [1], [1, 0], [1, 1])),
+            rng.randint(1, 2 * size),
         ),
         by_hand=(
             (([0, 1], 4), [0, 1, 2, 3]),
             (([0], 3), [0, 1, 2]),
             (([1], 5), [0, 2, 4]),
             (([1], 4), [1, 3]),
+            (([1, 0], 3), [0, 1, 2]),
+            (([0, 1], 1), [0]),
+            (([1], 2), [1]),
+            (([1], 18), [1, 3, 5, 7, 9, 11, 13, 15, 17]),  # as many as CIFAR's has
         ),
     ),
 )  # fmt: skip

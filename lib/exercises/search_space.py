@@ -47,6 +47,15 @@ def missed_uncanonical() -> int:
     return 735 - len(set(drawn()))
 
 
+def missed_by_five() -> int:
+    return 735 - len({search_space.canonical(cell) for cell in drawn()[:5]})
+
+
+def missed_by_the_rule() -> int:
+    """What evenly likely cells would leave out; these are not evenly likely."""
+    return round(735 * (1 - 1 / 735) ** 735)
+
+
 # --- 04.3 build
 
 
@@ -83,18 +92,85 @@ def depth_shortest(blocks):
     return max(longest)
 
 
+def depth_least_of_the_outputs(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    read = {state for block in blocks for state, _ in block}
+    return min(longest[i] for i in range(2, len(longest)) if i not in read)
+
+
 def depth_number_of_blocks(blocks):
     return len(blocks)
 
 
+def depth_operations_counted(blocks):
+    return 2 * len(blocks)
+
+
+def depth_readers_of_blocks(blocks):
+    return 1 + sum(any(state >= 2 for state, _ in block) for block in blocks)
+
+
+def depth_largest_state(blocks):
+    return max(max(a, b) for (a, _), (b, _) in blocks) + 1
+
+
 def depth_states(blocks):
-    return depth(blocks) + 1
+    longest = [1, 1]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    return max(longest)
+
+
+def depth_of_blocks_between(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        below = [longest[i] + 1 for i in (a, b) if i >= 2]
+        longest.append(max(below, default=0))
+    return max(longest)
+
+
+def depth_identity_free(blocks):
+    longest = [0, 0]
+    for block in blocks:
+        longest.append(max(longest[i] + (op != "identity") for i, op in block))
+    return max(longest)
+
+
+def depth_both_sides(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + longest[a] + longest[b])
+    return max(longest)
+
+
+def depth_two_a_block(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(2 + max(longest[a], longest[b]))
+    return max(longest)
 
 
 def depth_first_input(blocks):
     longest = [0, 0]
     for (a, _), _ in blocks:
         longest.append(1 + longest[a])
+    return max(longest)
+
+
+def depth_second_input(blocks):
+    longest = [0, 0]
+    for _, (b, _) in blocks:
+        longest.append(1 + longest[b])
+    return max(longest)
+
+
+def depth_inputs_as_blocks(blocks):
+    longest = []
+    for (a, _), (b, _) in blocks:
+        below = [longest[i] for i in (a, b) if i < len(longest)]
+        longest.append(1 + max(below, default=0))
     return max(longest)
 
 
@@ -125,28 +201,72 @@ def cell_weights_2(blocks, filters):
     return sum(price.get(op, 0) for block in blocks for _, op in block)
 
 
+def _kernels(blocks):
+    return [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
+
+
 def weights_once(blocks, filters):
-    return cell_weights(blocks, filters) // 2
+    return sum(filters * (k * k + filters + 2) for k in _kernels(blocks))
 
 
 def weights_dense(blocks, filters):
-    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
-    return sum(2 * filters * (k * k * filters + 2) for k in kernels)
+    return sum(2 * filters * (k * k * filters + 2) for k in _kernels(blocks))
+
+
+def weights_dense_and_mixed(blocks, filters):
+    return sum(2 * filters * (k * k * filters + filters + 2) for k in _kernels(blocks))
+
+
+def weights_depthwise_only(blocks, filters):
+    return sum(2 * filters * (k * k + 2) for k in _kernels(blocks))
 
 
 def weights_without_norm(blocks, filters):
-    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
-    return sum(2 * filters * (k * k + filters) for k in kernels)
+    return sum(2 * filters * (k * k + filters) for k in _kernels(blocks))
 
 
 def weights_shared(blocks, filters):
-    kernels = {int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"}
-    return sum(2 * filters * (k * k + filters + 2) for k in kernels)
+    return sum(2 * filters * (k * k + filters + 2) for k in set(_kernels(blocks)))
 
 
 def weights_one_norm(blocks, filters):
-    kernels = [int(op[3:]) for block in blocks for _, op in block if op[:3] == "sep"]
-    return sum(2 * filters * (k * k + filters + 1) for k in kernels)
+    return sum(2 * filters * (k * k + filters + 1) for k in _kernels(blocks))
+
+
+def weights_with_statistics(blocks, filters):
+    """So counts whoever adds biases, a second norm, or its mean and variance."""
+    return sum(2 * filters * (k * k + filters + 4) for k in _kernels(blocks))
+
+
+def weights_two_a_norm(blocks, filters):
+    return sum(2 * (filters * (k * k + filters) + 2) for k in _kernels(blocks))
+
+
+def weights_one_side_of_the_filter(blocks, filters):
+    return sum(2 * filters * (k + filters + 2) for k in _kernels(blocks))
+
+
+def weights_of_pools_too(blocks, filters):
+    sizes = [int(op[-1]) for block in blocks for _, op in block if op[-1].isdigit()]
+    return sum(2 * filters * (k * k + filters + 2) for k in sizes)
+
+
+def weights_of_every_pair(blocks, filters):
+    total = 0
+    for block in blocks:
+        for _, operation in block:
+            k = int(operation[-1]) if operation[-1].isdigit() else 1
+            total += 2 * filters * (k * k + filters + 2)
+    return total
+
+
+def weights_of_the_left(blocks, filters):
+    kernels = _kernels([block[:1] for block in blocks])
+    return sum(2 * filters * (k * k + filters + 2) for k in kernels)
+
+
+def weights_mixed_once(blocks, filters):
+    return sum(filters * (2 * k * k + filters + 2) for k in _kernels(blocks))
 
 
 EXERCISES = (
@@ -158,10 +278,22 @@ EXERCISES = (
         wrong=(
             Wrong(one_block_raw, "these are the ways to write one block, 2*2*13*13*2;"
                   " swapping its pairs writes most cells a second time"),
-            Wrong(one_block_halved, "half of all ways is too few: a block whose pairs"
-                  " are equal has only one way to be written, so it lost its half"),
+            Wrong(one_block_halved, "that is 1,352 halved, or 26 * 26. Half of all ways"
+                  " is too few: a block whose pairs are equal has only one way to be"
+                  " written. And 26 * 26 knows no add or concatenate"),
             Wrong(one_block_added, "right for the pairs; the block is also free to add"
                   " or to concatenate"),
+            Wrong(650, "the two pairs of a block may be equal; you left those out, or"
+                  " took the order for a difference"),
+            Wrong(325, "the two pairs may be equal, and the block is also free to add"
+                  " or to concatenate"),
+            Wrong(182, "two operations out of 13, twice; each side also chooses which"
+                  " of the two inputs it reads"),
+            Wrong(91, "two operations out of 13; each side also chooses its input, and"
+                  " the block how it combines"),
+            Wrong(52, "26 pairs and two combinations: but a block has two pairs"),
+            Wrong(338, "that is 13 * 13 * 2: each side also chooses its input, and"
+                  " swapping the sides gives the same cell"),
         ),
         hints=(
             "How many different pairs (input, operation) can one side be?",
@@ -177,6 +309,10 @@ EXERCISES = (
             Wrong(seen, "these are the cells that did come up; how many did not?"),
             Wrong(missed_uncanonical, "one cell has several genotypes: write each in"
                   " its canonical form before you compare"),
+            Wrong(missed_by_five, "that is after 5 draws; 735 are asked"),
+            Wrong(missed_by_the_rule, "that is what evenly likely cells would leave"
+                  " out, 735 / e; these are not. Draw them and count"),
+            Wrong(0, "735 draws do not meet 735 different cells: many come up twice"),
         ),
         hints=(
             "A set keeps one of each. What has to go into it?",
@@ -186,19 +322,41 @@ EXERCISES = (
     ),
     Exercise(
         name="depth", number="04.3", kind="build", minutes=15, difficulty=2, points=3,
-        task="The most operations between an input of a cell and its output.",
+        task="Write `depth(blocks)`: the most operations on a way from one of the two"
+             " inputs, states 0 and 1, to the output of the cell. Block k makes state"
+             " k + 2. `blocks` is a tuple of blocks ((state, operation), (state,"
+             " operation)). Every operation counts 1, an identity too. Return a whole"
+             " number.",
         reference=depth, alternative=depth_2,
         wrong=(
             Wrong(depth_of_last, "you return what the last block reaches; an earlier"
                   " block may end the longest way"),
             Wrong(depth_shortest, "you follow the nearer input of each block; the"
                   " longest way goes through the farther one"),
-            Wrong(depth_number_of_blocks, "you count all blocks; blocks that stand"
-                  " side by side do not lengthen a way"),
+            Wrong(depth_least_of_the_outputs, "several blocks may be unread, and all"
+                  " are output; the longest way to any of them counts"),
+            *(Wrong(f, "you count all blocks; blocks that stand side by side do not"
+                    " lengthen a way")
+              for f in (depth_number_of_blocks, depth_readers_of_blocks)),
+            Wrong(depth_operations_counted, "you count all operations of the cell; a"
+                  " way passes one of the two in each block that it goes through"),
+            Wrong(depth_largest_state, "the number of a state says when it is made, not"
+                  " how deep it stands: state 5 may read the inputs alone"),
             Wrong(depth_states, "you count the states on the way; between n + 1"
                   " states there are n operations"),
+            Wrong(depth_of_blocks_between, "a block that reads only the inputs has one"
+                  " operation between them and its result, so its depth is 1"),
+            Wrong(depth_identity_free, "an identity counts as an operation here"),
+            Wrong(depth_both_sides, "you add the two sides up; a way goes through one"
+                  " of them, so take the larger"),
+            Wrong(depth_two_a_block, "a way passes one operation in each block, not"
+                  " both"),
             Wrong(depth_first_input, "you look at the left input only; the right one"
                   " may come from deeper inside the cell"),
+            Wrong(depth_second_input, "you look at the right input only; the left one"
+                  " may come from deeper inside the cell"),
+            Wrong(depth_inputs_as_blocks, "states 0 and 1 are the inputs of the cell;"
+                  " the first block makes state 2"),
         ),
         hints=(
             "What is the depth of states 0 and 1? And of a block that reads both?",
@@ -212,6 +370,20 @@ EXERCISES = (
                ((0, "sep3"), (0, "sep3"))),), 2),
             (((((0, "sep3"), (1, "max3")), ((2, "max3"), (0, "max3")),
                ((0, "sep3"), (3, "sep3"))),), 3),
+            # an identity counts, the left side is deeper, and the last block is not
+            (((((1, "identity"), (0, "sep3")), ((2, "identity"), (1, "max3")),
+               ((3, "identity"), (0, "sep5")), ((1, "sep3"), (0, "max3"))),), 3),
+            # four in a chain, each read twice by the next
+            (((((0, "max3"), (0, "max3")), ((2, "max3"), (2, "max3")),
+               ((3, "max3"), (3, "max3")), ((4, "max3"), (4, "max3"))),), 4),
+            # two blocks that both read the first do not wait for each other
+            (((((0, "sep3"), (1, "max3")), ((2, "max3"), (0, "max3")),
+               ((2, "sep3"), (1, "sep3"))),), 2),
+            # the first block is output too
+            (((((0, "sep3"), (1, "max3")), ((0, "max3"), (1, "max3")),
+               ((3, "sep3"), (1, "sep3"))),), 2),
+            # five blocks side by side, as in NASNet-A's normal cell
+            (((((0, "sep3"), (1, "sep5")),) * 5,), 1),
         ),
         properties=(
             Property(
@@ -224,30 +396,55 @@ EXERCISES = (
     Exercise(
         name="cell_weights", number="04.4", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Count the weights inside a normal cell from its blocks.",
+        task="Write `cell_weights(blocks, filters)`: the numbers that training finds"
+             " inside a normal cell. `blocks` are as in 04.3; every state has `filters`"
+             " channels. A `sep3`, `sep5` or `sep7` is depthwise, 1x1, batch norm, and"
+             " that twice, without biases; identity and pools have none. Return a whole"
+             " number.",
         reference=cell_weights, alternative=cell_weights_2,
         wrong=(
             Wrong(weights_once, "a separable convolution of this space is applied"
                   " twice, with weights of its own each time"),
-            Wrong(weights_dense, "you count a dense k x k convolution; here each"
-                  " channel is filtered alone, and a 1x1 mixes them"),
+            Wrong(weights_mixed_once, "you doubled the depthwise filter alone; the 1x1"
+                  " and the batch norm come twice too"),
+            *(Wrong(f, "you count a dense k x k convolution; here each channel is"
+                    " filtered alone, and a 1x1 mixes them")
+              for f in (weights_dense, weights_dense_and_mixed)),
+            Wrong(weights_depthwise_only, "the 1x1 convolution is missing: it reads"
+                  " every channel for every channel"),
             Wrong(weights_without_norm, "each of the two batch norms has a scale and a"
                   " shift for every channel"),
             Wrong(weights_shared, "you count each kind once; every place in the cell"
                   " has weights of its own"),
-            Wrong(weights_one_norm, "a batch norm has two numbers a channel: a scale"
-                  " and a shift"),
+            Wrong(weights_one_norm, "there are two batch norms, and each has two"
+                  " numbers a channel: a scale and a shift"),
+            Wrong(weights_with_statistics, "two numbers a channel too many, twice:"
+                  " there are no biases, the one batch norm stands behind the 1x1, and"
+                  " its running mean and variance are measured, not learned"),
+            Wrong(weights_two_a_norm, "a batch norm has two numbers for each channel,"
+                  " not two in all"),
+            Wrong(weights_one_side_of_the_filter, "a k x k filter has k * k numbers"),
+            *(Wrong(f, "an identity or a pool learns nothing; only sep3, sep5 and sep7"
+                    " have weights")
+              for f in (weights_of_pools_too, weights_of_every_pair)),
+            Wrong(weights_of_the_left, "a block has two operations; you count one"),
         ),
         hints=(
             "One application: depthwise k x k, then 1x1, then batch norm. Count each.",
             "F channels: k * k * F, then F * F, then 2 * F.",
             "int('sep5'[3:]) is 5.",
         ),
-        cases=lambda rng, size: (blocks_drawn(rng, size), rng.choice((4, 8, 16, 32))),
+        cases=lambda rng, size: (
+            blocks_drawn(rng, size), rng.choice((1, 4, 11, 32, 168)),
+        ),
         by_hand=(
             (((((0, "sep3"), (1, "identity")),), 10), 2 * (90 + 100 + 20)),
             (((((0, "sep5"), (1, "sep3")),), 32), 3776 + 2752),
             (((((0, "avg3"), (1, "avg3")),), 32), 0),
+            # the same kind twice, and once more on the right: 3 * 2 * (36 + 16 + 8)
+            (((((0, "sep3"), (1, "sep3")), ((2, "max3"), (0, "sep3"))), 4), 360),
+            # NASNet-A large's first cells: 2 * 168 * (49 + 168 + 2)
+            (((((0, "identity"), (0, "sep7")),), 168), 73_584),
         ),
     ),
 )  # fmt: skip
