@@ -57,6 +57,22 @@ def price_in_parameters() -> float:
     return 66347960 / 5288548
 
 
+def price_by_the_rule() -> float:
+    return efficientnet.relative_cost(1.2**7, 1.1**7, 1.15**7)
+
+
+def price_of_b0() -> float:
+    return cost("b0", 224) / cost("b7", 600)
+
+
+def price_in_billions() -> float:
+    return cost("b7", 600) / 1e9
+
+
+def price_of_pixels() -> float:
+    return (600 / 224) ** 2
+
+
 # --- 10.3 build
 
 
@@ -74,8 +90,43 @@ def side_for_2(side, depth, width, limit):
     return max(8, math.floor(wanted / 8) * 8)
 
 
+def side_without_eight(side, depth, width, limit):
+    return math.floor(side * math.sqrt(limit / depth) / width / 8) * 8
+
+
+def side_never_smaller(side, depth, width, limit):
+    return max(side, math.floor(side * math.sqrt(limit / depth) / width / 8) * 8)
+
+
+def side_of_any_size(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit / depth) / width))
+
+
+def side_not_rounded(side, depth, width, limit):
+    return max(8.0, side * math.sqrt(limit / depth) / width)
+
+
+def side_upwards(side, depth, width, limit):
+    return max(8, math.ceil(side * math.sqrt(limit / depth) / width / 8) * 8)
+
+
+def side_one_step_too_far(side, depth, width, limit):
+    new = 8
+    while depth * width**2 * (new / side) ** 2 <= limit:
+        new += 8
+    return new
+
+
+def side_in_steps_of_32(side, depth, width, limit):
+    return max(32, math.floor(side * math.sqrt(limit / depth) / width / 32) * 32)
+
+
 def side_linear_width(side, depth, width, limit):
     return max(8, math.floor(side * math.sqrt(limit / depth / width) / 8) * 8)
+
+
+def side_square_depth(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit) / depth / width / 8) * 8)
 
 
 def side_without_root(side, depth, width, limit):
@@ -88,6 +139,22 @@ def side_rounded(side, depth, width, limit):
 
 def side_without_depth(side, depth, width, limit):
     return max(8, math.floor(side * math.sqrt(limit) / width / 8) * 8)
+
+
+def side_without_width(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit / depth) / 8) * 8)
+
+
+def side_of_the_limit_alone(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit) / 8) * 8)
+
+
+def side_larger_for_deeper(side, depth, width, limit):
+    return max(8, math.floor(side * math.sqrt(limit * depth) * width / 8) * 8)
+
+
+def side_from_zero(side, depth, width, limit):
+    return max(8, math.floor(math.sqrt(limit / depth) / width / 8) * 8)
 
 
 # --- 10.4 build
@@ -115,6 +182,21 @@ def gate_squash_each(x, reduce, expand):
     return x * gate[:, :, None, None]
 
 
+def gate_mean_of_two(x, reduce, expand):
+    gates = [torch.sigmoid(torch.relu(s @ reduce.T) @ expand.T) for s in _both(x)]
+    return x * ((gates[0] + gates[1]) / 2)[:, :, None, None]
+
+
+def gate_twice(x, reduce, expand):
+    gates = [torch.sigmoid(torch.relu(s @ reduce.T) @ expand.T) for s in _both(x)]
+    return x * (gates[0] * gates[1])[:, :, None, None]
+
+
+def gate_mean_of_logits(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x)) / 2
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
 def gate_one_relu(x, reduce, expand):
     mean, most = _both(x)
     gate = torch.sigmoid(torch.relu((mean + most) @ reduce.T) @ expand.T)
@@ -126,9 +208,67 @@ def gate_mean_only(x, reduce, expand):
     return x * gate[:, :, None, None]
 
 
+def gate_maximum_only(x, reduce, expand):
+    gate = torch.sigmoid(torch.relu(_both(x)[1] @ reduce.T) @ expand.T)
+    return x * gate[:, :, None, None]
+
+
+def gate_sum_for_mean(x, reduce, expand):
+    seen = x.sum((2, 3)), x.amax((2, 3))
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in seen)
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_largest_size(x, reduce, expand):
+    seen = x.mean((2, 3)), x.abs().amax((2, 3))
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in seen)
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_without_squashing(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return x * logits[:, :, None, None]
+
+
+def gate_softmax(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return x * torch.softmax(logits, 1)[:, :, None, None]
+
+
+def gate_relu_at_the_end(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T @ expand.T) for s in _both(x))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_two_relus(x, reduce, expand):
+    hidden = [torch.relu(s @ reduce.T) @ expand.T for s in _both(x)]
+    logits = torch.relu(hidden[0]) + torch.relu(hidden[1])
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_sigmoid_inside(x, reduce, expand):
+    logits = sum(torch.sigmoid(s @ reduce.T) @ expand.T for s in _both(x))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
 def gate_alone(x, reduce, expand):
     logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
     return torch.sigmoid(logits)[:, :, None, None].expand_as(x)
+
+
+def gate_small_alone(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return torch.sigmoid(logits)
+
+
+def gate_and_shortcut(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return x + x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_added(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return x + torch.sigmoid(logits)[:, :, None, None]
 
 
 def gate_linear(x, reduce, expand):
@@ -143,7 +283,14 @@ def _both(x):
 def _gate_cases(rng, size):
     channels, hidden = rng.randint(2, 3 + size), rng.randint(1, 3)
     return (
-        tensor(rng, rng.randint(1, 3), channels, *[rng.randint(2, 2 + size)] * 2),
+        tensor(
+            rng,
+            rng.randint(1, 3),
+            channels,
+            rng.randint(1, 2 + size),
+            rng.randint(2, 2 + size),
+            high=rng.choice((1, 9)),
+        ),
         tensor(rng, hidden, channels, low=-2, high=2),
         tensor(rng, channels, hidden, low=-2, high=2),
     )
@@ -166,6 +313,11 @@ EXERCISES = (
             Wrong(stem_upwards, "you always round up; Eq. 10.6 takes the nearest, and"
                   " goes up only if less than 90 % would be left"),
             Wrong(stem_of_b0, "that is B0's; B5 is 1.6 times as wide, its stem too"),
+            Wrong(51.2, "32 * 1.6, but channels come in multiples of 8"),
+            Wrong(52, "32 * 1.6 rounded up, but channels come in multiples of 8"),
+            Wrong(40, "a step too low: 51.2 lies between 48 and 56"),
+            Wrong(64, "51.2 lies between 48 and 56; 64 would be twice as wide as B0"),
+            Wrong(50, "channels come in multiples of 8, not of 10"),
         ),
         hints=(
             "B0's stem has 32 channels, and B5's width is 1.6.",
@@ -180,9 +332,19 @@ EXERCISES = (
         wrong=(
             Wrong(price_by_formula, "that is 2 to the 7, which the rule promises; count"
                   " the networks of the table"),
-            Wrong(price_at_one_size, "both at 224: but B7 looks at pictures of 600"),
+            Wrong(price_at_one_size, "both at one size: but B0 looks at pictures of 224,"
+                  " B7 at pictures of 600"),
             Wrong(price_in_parameters, "these are parameters; a filter is used at every"
                   " pixel, so pixels count too"),
+            Wrong(price_by_the_rule, "that is what the rule says for phi = 7, 1.92 to"
+                  " the 7; the networks of the table were rounded, so count them"),
+            Wrong(price_of_b0, "the other way round: B7 is the dearer one"),
+            Wrong(price_in_billions, "these are the billions of B7; divide by those of"
+                  " B0"),
+            Wrong(price_of_pixels, "these are the pixels alone; B7 is also deeper and"
+                  " wider"),
+            Wrong(94.9, "that is 37 by 0.39, the rounded numbers of the paper's table;"
+                  " count the networks"),
         ),
         hints=(
             "efficientnet.CONFIGS[name].image_size is the size; build on `meta`.",
@@ -193,9 +355,22 @@ EXERCISES = (
     Exercise(
         name="side_for", number="10.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="The largest side, a multiple of 8, that a limit on the price allows.",
+        task="Write `side_for(side, depth, width, limit)`. A network for pictures of"
+             " `side` pixels is made `depth` times as deep and `width` times as wide,"
+             " and may cost at most `limit` times as much. Return the new side, a whole"
+             " number: the largest multiple of 8 that the limit allows, and at least 8,"
+             " even where that is dearer.",
         reference=side_for, alternative=side_for_2,
         wrong=(
+            Wrong(side_without_eight, "where the limit allows not even 8 pixels, 8 is"
+                  " asked, not 0"),
+            Wrong(side_never_smaller, "the side may have to shrink: a deeper and wider"
+                  " network can be dearer than the limit at the old side"),
+            *(Wrong(f, "a multiple of 8 is asked: go down to the next one")
+              for f in (side_of_any_size, side_not_rounded)),
+            *(Wrong(f, "you go up to a multiple of 8, and break the limit; go down")
+              for f in (side_upwards, side_one_step_too_far)),
+            Wrong(side_in_steps_of_32, "multiples of 8 are allowed, not of 32 alone"),
             Wrong(side_linear_width, "a width of 2 makes a convolution four times as"
                   " dear: there are twice as many channels in and out"),
             Wrong(side_without_root, "twice the side is four times the pixels: the"
@@ -204,6 +379,16 @@ EXERCISES = (
                   " one above, the limit is broken"),
             Wrong(side_without_depth, "the network is deeper, too, and that has"
                   " already used some of the limit"),
+            Wrong(side_square_depth, "the price grows with the depth itself; only width"
+                  " and side count with their squares"),
+            Wrong(side_without_width, "the network is wider, too, and that has already"
+                  " used some of the limit"),
+            Wrong(side_of_the_limit_alone, "depth and width have already used some of"
+                  " the limit"),
+            Wrong(side_larger_for_deeper, "a deeper or wider network leaves less for"
+                  " the side: divide where you multiply"),
+            Wrong(side_from_zero, "that is the factor; times the old side it is the new"
+                  " one"),
         ),
         hints=(
             "Eq. 10.4, with the resolution new side / old side.",
@@ -212,7 +397,7 @@ EXERCISES = (
         ),
         cases=lambda rng, size: (
             rng.choice((64, 128, 224, 512)), rng.uniform(1, 2), rng.uniform(1, 1.5),
-            rng.uniform(1, 2 + size),
+            rng.choice((rng.uniform(1, 2 + size), rng.uniform(0.01, 1), 100.0)),
         ),
         by_hand=(
             ((224, 1.0, 1.0, 4.0), 448),
@@ -220,6 +405,10 @@ EXERCISES = (
             ((224, 1.0, 2.0, 4.0), 224),
             ((64, 1.0, 1.0, 2.0), 88),  # 64 * 1.414 = 90.5
             ((64, 4.0, 1.0, 1.0), 32),
+            ((64, 2.0, 1.5, 0.01), 8),  # 64 * 0.0707 / 1.5 = 3.02: not even 8
+            ((224, 1.5, 1.25, 3.0), 248),  # 224 * 1.414 / 1.25 = 253.4
+            # B7 from B0: 224 * sqrt(98 / 3.1) / 2 = 629.7; the table has 600
+            ((224, 3.1, 2.0, 98.0), 624),
         ),
         properties=(
             Property(
@@ -231,17 +420,44 @@ EXERCISES = (
     Exercise(
         name="two_means", number="10.4", kind="build", minutes=20, difficulty=3,
         points=3,
-        task="A gate that sees the mean and the maximum of every channel.",
+        task="Write `two_means(x, reduce, expand)`: gates from the mean and from the"
+             " maximum over all pixels of each channel of `x` (B, C, H, W). Both go"
+             " through the same matrices, `reduce` (h, C), ReLU, `expand` (C, h); the"
+             " two results are added, then comes the sigmoid. Return x times its gates,"
+             " (B, C, H, W).",
         reference=two_means, alternative=two_means_2,
         wrong=(
             Wrong(gate_squash_each, "you squash before you add: your gates reach 2;"
                   " add first, then take the sigmoid"),
+            Wrong(gate_mean_of_two, "you squash before you add; add the two results"
+                  " first, then take one sigmoid"),
+            Wrong(gate_twice, "you gate x twice, once with each; add the two results"
+                  " first, then take one sigmoid"),
+            Wrong(gate_mean_of_logits, "the two results are added, not averaged"),
             Wrong(gate_one_relu, "mean and maximum each go through both matrices; you"
                   " add them before the ReLU, and that is not the same"),
             Wrong(gate_mean_only, "this is squeeze-excite as it was; the maximum is"
                   " missing"),
-            Wrong(gate_alone, "you return the gates; they are there to weigh x"),
+            Wrong(gate_maximum_only, "that is the maximum alone; the mean is missing"),
+            Wrong(gate_sum_for_mean, "you took the sum over the pixels; the mean is"
+                  " asked"),
+            Wrong(gate_largest_size, "you took the largest without its sign; the"
+                  " maximum of negative pixels is negative"),
+            *(Wrong(f, "you return the gates; they are there to weigh x")
+              for f in (gate_alone, gate_small_alone)),
+            *(Wrong(f, "you add x; a gate multiplies it, and nothing is added")
+              for f in (gate_and_shortcut, gate_added)),
             Wrong(gate_linear, "without a ReLU between them, two matrices are one"),
+            Wrong(gate_relu_at_the_end, "the ReLU stands between the two matrices, not"
+                  " behind them"),
+            Wrong(gate_two_relus, "one ReLU, between the two matrices; behind them the"
+                  " results may be negative"),
+            Wrong(gate_sigmoid_inside, "a ReLU stands between the two matrices; the"
+                  " sigmoid comes at the end only"),
+            Wrong(gate_without_squashing, "the sigmoid is missing: a gate lies between"
+                  " 0 and 1"),
+            Wrong(gate_softmax, "a softmax makes the channels compete; each gate is a"
+                  " sigmoid of its own"),
         ),
         hints=(
             "x.mean((2, 3)) and x.amax((2, 3)) have shape (B, C); `reduce` is"
@@ -258,6 +474,11 @@ EXERCISES = (
             # all is negative: the ReLU gives 0 twice, the gate is 1 / 2
             ((torch.full((1, 1, 2, 2), -4.0), torch.ones(1, 1), torch.ones(1, 1)),
              torch.full((1, 1, 2, 2), -2.0)),
+            # two channels, one row: means 0 and 2, maxima 1 and 3. The hidden unit adds
+            # the channels: 2 and 4, so 6, times ln 2 / 6 and minus that: 2 / 3, 1 / 3
+            ((torch.tensor([[[[-1.0, 1, 0]], [[1.0, 2, 3]]]]), torch.ones(1, 2),
+              torch.tensor([[math.log(2) / 6], [-math.log(2) / 6]])),
+             torch.tensor([[[[-2 / 3, 2 / 3, 0]], [[1 / 3, 2 / 3, 1]]]])),
         ),
         properties=(
             Property(

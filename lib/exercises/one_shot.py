@@ -1,5 +1,6 @@
 """Exercises and quiz of chapter 09: one-shot search and proxies."""
 
+import math
 from fractions import Fraction
 
 import torch
@@ -40,6 +41,14 @@ def decided_too_warm() -> float:
     return decided() + 0.05
 
 
+def decided_too_cold() -> float:
+    return decided() - 0.05
+
+
+def share_at_that_temperature() -> float:
+    return _strongest(round(decided() * 20))
+
+
 def decided_by_half() -> float:
     steps = 40
     while _strongest(steps) < 0.5:
@@ -68,11 +77,27 @@ def regret_at_2(scores, truth, k):
 
 
 def lowest_first(scores, truth, k):
-    return regret_at([-s for s in scores], truth, k)
+    order = sorted(range(len(scores)), key=lambda i: scores[i])
+    return max(truth) - max(truth[i] for i in order[:k])
 
 
 def only_the_first(scores, truth, k):
-    return regret_at(scores, truth, 1)
+    return max(truth) - truth[scores.index(max(scores))]
+
+
+def only_the_last(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth) - truth[order[k - 1]]
+
+
+def one_cell_more(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth) - max(truth[i] for i in order[: k + 1])
+
+
+def one_cell_less(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth) - max((truth[i] for i in order[: k - 1]), default=0.0)
 
 
 def mean_of_k(scores, truth, k):
@@ -80,18 +105,58 @@ def mean_of_k(scores, truth, k):
     return max(truth) - sum(truth[i] for i in order[:k]) / k
 
 
+def worst_of_k(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth) - min(truth[i] for i in order[:k])
+
+
+def lost_in_all(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return sum(max(truth) - truth[i] for i in order[:k])
+
+
 def the_best_itself(scores, truth, k):
-    return max(truth) - regret_at(scores, truth, k)
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth[i] for i in order[:k])
+
+
+def sign_turned(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth[i] for i in order[:k]) - max(truth)
+
+
+def as_a_share(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return (max(truth) - max(truth[i] for i in order[:k])) / max(truth)
 
 
 def scores_for_truth(scores, truth, k):
     return max(scores) - sorted(scores)[-k]
 
 
+def truth_less_score(scores, truth, k):
+    return max(truth) - max(scores)
+
+
+def chosen_by_truth(scores, truth, k):
+    return max(truth) - max(sorted(truth, reverse=True)[:k])
+
+
+def truth_not_reordered(scores, truth, k):
+    return max(truth) - max(truth[:k])
+
+
+def best_of_the_rest(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max((truth[i] for i in order[k:]), default=0.0)
+
+
 def regret_cases(rng, size):
     n = 4 + 3 * size
-    scores = rng.sample(range(10 * n), n)
-    truth = [rng.randint(0, 100) / 128 for _ in range(n)]
+    unit = rng.choice((1, 0.25, 10**6))
+    scores = [unit * s for s in rng.sample(range(-5 * n, 5 * n), n)]
+    levels = rng.choice((4, 128))  # few: several cells are as good as each other
+    truth = [rng.randint(0, levels) / levels - rng.choice((0, 2)) for _ in range(n)]
     return scores, truth, rng.randint(2, 1 + size)
 
 
@@ -107,15 +172,22 @@ def naswot(codes):
 
 
 def naswot_2(codes):
-    """Count the agreements one pair at a time."""
-    n = len(codes)
-    rows = [[(codes[i] == codes[j]).sum() for j in range(n)] for i in range(n)]
-    matrix = torch.tensor(rows, dtype=torch.float64)
-    return torch.linalg.eigvalsh(matrix).log().sum()
+    """Compare every two codes, and add the logarithms of the eigenvalues up."""
+    agree = (codes[:, None] == codes[None]).sum(2).double()
+    return torch.linalg.eigvalsh(agree).log().sum()
+
+
+def log_of_det(codes):
+    x = codes.double()
+    return torch.log(torch.det(x @ x.T + (1 - x) @ (1 - x).T))
 
 
 def only_both_on(codes):
     return torch.linalg.slogdet(codes.double() @ codes.double().T)[1]
+
+
+def only_both_off(codes):
+    return torch.linalg.slogdet((1 - codes.double()) @ (1 - codes.double()).T)[1]
 
 
 def distances(codes):
@@ -123,8 +195,40 @@ def distances(codes):
     return torch.linalg.slogdet(x @ (1 - x).T + (1 - x) @ x.T)[1]
 
 
+def on_less_off(codes):
+    signs = 2 * codes.double() - 1
+    return torch.linalg.slogdet(signs @ signs.T)[1]
+
+
+def shares_of_units(codes):
+    x = codes.double()
+    agree = x @ x.T + (1 - x) @ (1 - x).T
+    return torch.logdet(agree / codes.shape[1])
+
+
+def divided_by_images(codes):
+    x = codes.double()
+    return torch.logdet(x @ x.T + (1 - x) @ (1 - x).T) / len(codes)
+
+
+def base_ten(codes):
+    x = codes.double()
+    return torch.logdet(x @ x.T + (1 - x) @ (1 - x).T) / torch.tensor(10.0).log()
+
+
+def base_two(codes):
+    x = codes.double()
+    return torch.logdet(x @ x.T + (1 - x) @ (1 - x).T) / torch.tensor(2.0).log()
+
+
 def no_logarithm(codes):
-    return naswot(codes).exp()
+    x = codes.double()
+    return torch.det(x @ x.T + (1 - x) @ (1 - x).T)
+
+
+def det_of_logarithms(codes):
+    x = codes.double()
+    return torch.det(torch.log(x @ x.T + (1 - x) @ (1 - x).T))
 
 
 def units_by_units(codes):
@@ -137,8 +241,27 @@ def log_of_the_sum(codes):
     return (x @ x.T + (1 - x) @ (1 - x).T).sum().log()
 
 
+def log_of_the_trace(codes):
+    x = codes.double()
+    return (x @ x.T + (1 - x) @ (1 - x).T).trace().log()
+
+
+def eigenvalues_with_penalty(codes):
+    x = codes.double()
+    values = torch.linalg.eigvalsh(x @ x.T + (1 - x) @ (1 - x).T)
+    return -(values.log() + 1 / values).sum()
+
+
+def hadamard(images: int, units: int) -> torch.Tensor:
+    """Codes of which every two agree in exactly half of the units."""
+    signs = torch.ones(1, 1)
+    while len(signs) < images:
+        signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
+    return ((1 + signs) / 2).repeat(1, units // images)
+
+
 def code_cases(rng, size):
-    images, units = 1 + size, 12 + 4 * size
+    images, units = rng.randint(1, 1 + 2 * size), 16 + 8 * size
     while True:
         rows = [[rng.randint(0, 1) for _ in range(units)] for _ in range(images)]
         codes = torch.tensor(rows, dtype=torch.float32)
@@ -159,7 +282,18 @@ EXERCISES = (
             Wrong(360, "Nearly: two sides, one in nine each. But in some steps both"
                        " choose the pair, and you counted these steps twice."),
             Wrong(20, "That is how often both sides choose it at once. One is enough."),
+            Wrong(320, "That is how often exactly one side chooses it. If both do, it"
+                       " is on the path too."),
             Wrong(1280, "That is how often neither side chooses it."),
+            Wrong(1440, "That is how often one side does not choose it."),
+            Wrong(540, "One in three is the operation alone. A side chooses one of nine"
+                       " pairs, input and operation."),
+            Wrong(810, "It is on the path or it is not, but not evenly so: a side"
+                       " chooses one of nine."),
+            Wrong(1620, "At each step one path is trained, and this pair is on few of"
+                        " them."),
+            Wrong(90, "One in eighteen: but each side chooses one of nine, and either"
+                      " may choose the pair."),
         ),
         hints=(
             "How likely is it that one side does not choose this pair?",
@@ -176,8 +310,16 @@ EXERCISES = (
         wrong=(
             Wrong(decided_too_warm, "Close: here the share is still below 0.9. One step"
                                     " colder."),
+            Wrong(decided_too_cold, "Close: one step warmer the share is still at"
+                                    " least 0.9. The largest such temperature is"
+                                    " asked."),
             Wrong(decided_by_half, "At this temperature it has half. Nine tenths are"
                                    " asked."),
+            Wrong(share_at_that_temperature, "That is the share. The temperature is"
+                                             " asked."),
+            Wrong(0.9, "That is the share that is wanted. At which temperature does"
+                       " the strongest pair have it?"),
+            Wrong(1.0, "At a temperature of 1 the strongest pair has 0.38. Go down."),
         ),
         hints=(
             "Change `temperature` in the cell, run it, read the first share, repeat.",
@@ -187,7 +329,10 @@ EXERCISES = (
     Exercise(
         name="regret_at", number="09.3", kind="build",
         minutes=10, difficulty=2, points=3,
-        task="What the best of the k highest scores lacks to the best of all.",
+        task="Write `regret_at(scores, truth, k)` for two lists; all scores differ."
+             " You train the k cells with the highest scores and keep the best of"
+             " them, by `truth`. Return how much it lacks to the best of all: 0 if"
+             " nothing was lost, else a positive number.",
         reference=regret_at, alternative=regret_at_2,
         wrong=(
             Wrong(lowest_first, "You took the k lowest scores. A higher score is meant"
@@ -195,12 +340,31 @@ EXERCISES = (
             Wrong(only_the_first, "Right for k = 1. With more, the best of all k that"
                                   " are tried counts, not the one with the highest"
                                   " score."),
+            Wrong(only_the_last, "You took the cell with the k-th score alone. The"
+                                 " best of all k that are trained counts."),
+            Wrong(one_cell_more, "You train k + 1 cells. A slice [:k] has k."),
+            Wrong(one_cell_less, "You train k - 1 cells. A slice [:k] has k."),
             Wrong(mean_of_k, "You averaged over the k cells. Whoever trains k cells"
                              " keeps the best of them."),
+            Wrong(worst_of_k, "You kept the worst of the k. Whoever trains k cells"
+                              " keeps the best of them."),
+            Wrong(lost_in_all, "You added up what each of the k lacks. Only the best of"
+                               " them is kept."),
             Wrong(the_best_itself, "That is how good the found cell is. Regret is what"
                                    " it lacks to the best of all."),
-            Wrong(scores_for_truth, "You subtracted scores. Scores only choose; the"
-                                    " difference is one of true values."),
+            Wrong(sign_turned, "The sign is turned: regret is the best of all less the"
+                               " best that was found."),
+            Wrong(as_a_share, "You divided by the best. The difference itself is"
+                              " asked."),
+            *(Wrong(f, "You subtracted scores. Scores only choose; the difference is"
+                       " one of true values.")
+              for f in (scores_for_truth, truth_less_score)),
+            Wrong(chosen_by_truth, "You chose the k cells by their truth, which nobody"
+                                   " knows before training. Choose by the scores."),
+            Wrong(truth_not_reordered, "You took the first k cells of the list. Take"
+                                       " those with the k highest scores."),
+            Wrong(best_of_the_rest, "That is the best of the cells that were not"
+                                    " trained."),
         ),
         hints=(
             "Two maxima: one over all cells, one over the k that the scores choose.",
@@ -212,6 +376,10 @@ EXERCISES = (
             (([3, 1, 2], [0.25, 1.0, 0.5], 1), 0.75),
             (([3, 1, 2], [0.25, 1.0, 0.5], 2), 0.5),
             (([3, 1, 2], [0.25, 1.0, 0.5], 3), 0.0),
+            # chosen are 9 and 7, with 0.5 and 0.25; the best has 0.875
+            (([-5, 7, 0.5, 9, 2], [0.875, 0.25, 0.75, 0.5, 0.125], 2), 0.375),
+            # chosen are -1 and -2, with -2.5 and -1.5; the two best have -1.0
+            (([-1, -3, -2, -4], [-2.5, -1.0, -1.5, -1.0], 2), 0.5),
         ),
         properties=(
             Property("with every cell tried nothing is lost",
@@ -222,19 +390,42 @@ EXERCISES = (
     Exercise(
         name="naswot", number="09.4", kind="build",
         minutes=15, difficulty=3, points=3,
-        task="The proxy NASWOT from the codes of its units: log of a determinant.",
+        task="Write `naswot(codes)`. `codes` is a float32 tensor (N, A) of zeros and"
+             " ones, one row for each of N images. K[i, j] is the number of the A units"
+             " that agree for images i and j. Return the natural logarithm of the"
+             " determinant of K, a float64 tensor with no axes, finite for 128 images"
+             " too: their determinant is larger than any float.",
         reference=naswot, alternative=naswot_2,
         wrong=(
-            Wrong(only_both_on, "You count the units that are on for both images. Two"
-                                " units that are both off agree as well."),
+            Wrong(log_of_det, "Right for few images. For 128 the determinant is larger"
+                              " than any float, so it is infinite before you take the"
+                              " logarithm: torch.logdet takes it on the way."),
+            Wrong(only_both_on, "You count the units that are on for both images. A"
+                                " unit that is off for both agrees as well."),
+            Wrong(only_both_off, "You count the units that are off for both images. A"
+                                 " unit that is on for both agrees as well."),
             Wrong(distances, "You count the units that differ. The kernel holds those"
                              " that agree: its diagonal is the number of units."),
+            Wrong(on_less_off, "With -1 for 0 a product gives agreements less"
+                               " disagreements. Agreements alone are asked."),
+            Wrong(shares_of_units, "You divide by the number of units. K holds numbers"
+                                   " of units, not shares."),
+            Wrong(divided_by_images, "You divide by the number of images. The logarithm"
+                                     " itself is asked."),
+            *(Wrong(f, "The natural logarithm is asked.")
+              for f in (base_ten, base_two)),
             Wrong(no_logarithm, "That is the determinant itself; its logarithm is"
                                 " asked."),
+            Wrong(det_of_logarithms, "First the determinant, then its logarithm: not"
+                                     " the logarithm of each entry."),
             Wrong(units_by_units, "Your matrix compares units with each other. It"
                                   " should have a row and a column for each image."),
-            Wrong(log_of_the_sum, "You added the entries up. The determinant is asked:"
-                                  " it is small where two rows are alike."),
+            *(Wrong(f, "You added entries up. The determinant is asked: it is small"
+                       " where two rows are alike.")
+              for f in (log_of_the_sum, log_of_the_trace)),
+            Wrong(eigenvalues_with_penalty, "That is Eq. 9.7, the first version of the"
+                                            " score. This one is the logarithm of the"
+                                            " determinant alone."),
         ),
         hints=(
             "For two images: how many of the units agree? Both on, or both off.",
@@ -248,6 +439,14 @@ EXERCISES = (
             ((torch.tensor([[1.0, 0, 1, 1], [1.0, 1, 0, 1]]),),
              torch.tensor(12.0).double().log()),
             ((torch.tensor([[1.0, 0, 0]]),), torch.tensor(3.0).double().log()),
+            # Three images, two units agree for the first two, one for the others:
+            # det (4 2 1 / 2 4 1 / 1 1 4) = 4 * 15 - 2 * 7 + 1 * -2 = 44.
+            ((torch.tensor([[1.0, 1, 1, 1], [1.0, 1, 0, 0], [0.0, 0, 0, 1]]),),
+             torch.tensor(44.0).double().log()),
+            # 128 images, 2048 units, every two agree in half of them: 1024 on top of
+            # 1024 everywhere, so 127 eigenvalues of 1024 and one of 129 * 1024.
+            ((hadamard(128, 2048),),
+             torch.tensor(math.log(129) + 1280 * math.log(2), dtype=torch.float64)),
         ),
         properties=(
             Property("turning every unit round changes no agreement",

@@ -296,13 +296,10 @@ def first_that_fits(cost, quality, budget):
 
 
 def budget_ignored(cost, quality, budget):
-    everyone = range(len(cost))
-    return max(everyone, key=lambda i: (quality[i], -cost[i])) if cost else None
+    return max(range(len(cost)), key=lambda i: (quality[i], -cost[i]))
 
 
 def best_if_it_fits(cost, quality, budget):
-    if not cost:
-        return None
     best = max(range(len(cost)), key=lambda i: (quality[i], -cost[i]))
     return best if cost[best] <= budget else None
 
@@ -639,12 +636,13 @@ EXERCISES = (
             (([2, 6, 4], [-3.0, -1.0, -2.0], 5), 2),  # as a logarithm of a likelihood
             (([4, 5], [0, -1], 5), 0),
             (([0.25, 0.5, 0.75, 1.5], [0.7, 0.9, 0.9, 0.95], 1.25), 1),
-            (([], [], 5), None),
         ),
         properties=(
             Property("a budget below every cost allows nothing: None",
                      lambda mine, cost, quality, budget:
-                     mine(cost, quality, min(cost, default=0) - 1) is None),
+                     mine(cost, quality, min(cost) - 1) is None),
+            Property("where there are no networks, None is the answer too",
+                     lambda mine, cost, quality, budget: mine([], [], budget) is None),
         ),
     ),
     Exercise(

@@ -42,6 +42,18 @@ def repeats_of_random() -> int:
     return search.random_search(SMALL, separable, 200, 0).distinct()[-1]
 
 
+def repeats_of_a_tournament_of_one() -> int:
+    return evolution_history(tournament=1).distinct()[-1]
+
+
+def repeats_of_a_tournament_of_twenty() -> int:
+    return evolution_history(tournament=20).distinct()[-1]
+
+
+def repeats_that_came_again() -> int:
+    return 200 - repeats()
+
+
 def repeats_short() -> int:
     return search.regularized_evolution(SMALL, separable, 20, 0).distinct()[-1]
 
@@ -73,7 +85,8 @@ def odds_of_taking_part(population, size):
 
 
 def odds_upside_down(population, size):
-    return odds_without_return(population, size)[::-1]
+    every = math.comb(population, size)
+    return [math.comb(below, size - 1) / every for below in range(population)]
 
 
 def odds_one_too_many(population, size):
@@ -81,12 +94,67 @@ def odds_one_too_many(population, size):
     return [math.comb(b, size) / every for b in range(population - 1, -1, -1)]
 
 
+def odds_with_itself_below(population, size):
+    every = math.comb(population, size)
+    return [math.comb(population - i, size - 1) / every for i in range(population)]
+
+
+def odds_ranks_from_one(population, size):
+    every = math.comb(population, size)
+    ranks = range(1, population + 1)
+    return [math.comb(max(population - i - 1, 0), size - 1) / every for i in ranks]
+
+
+def odds_without_zeros(population, size):
+    every = math.comb(population, size)
+    below = range(population - 1, size - 2, -1)
+    return [math.comb(b, size - 1) / every for b in below]
+
+
+def odds_as_counts(population, size):
+    return [math.comb(below, size - 1) for below in range(population - 1, -1, -1)]
+
+
+def odds_by_ordered_draws(population, size):
+    every = population**size
+    below = range(population - 1, -1, -1)
+    return [math.comb(b, size - 1) / every for b in below]
+
+
+def odds_if_taking_part(population, size):
+    every = math.comb(population - 1, size - 1)
+    return [math.comb(b, size - 1) / every for b in range(population - 1, -1, -1)]
+
+
+def odds_up_to_this_rank(population, size):
+    every = math.comb(population, size)
+    return [
+        1 - math.comb(population - i, size) / every for i in range(1, population + 1)
+    ]
+
+
+def odds_as_if_independent(population, size):
+    p = size / population
+    return [p * (1 - p) ** i for i in range(population)]
+
+
+def odds_falling_evenly(population, size):
+    whole = population * (population + 1) / 2
+    return [(population - i) / whole for i in range(population)]
+
+
+def odds_of_the_best(population, size):
+    return size / population
+
+
 def odds_in_percent(population, size):
-    return [100 * p for p in odds_without_return(population, size)]
+    every = math.comb(population, size)
+    below = range(population - 1, -1, -1)
+    return [100 * math.comb(b, size - 1) / every for b in below]
 
 
 def odds_cases(rng, size):
-    population = rng.randint(2, 3 + size)
+    population = rng.randint(1, 3 + 2 * size)
     return population, rng.randint(1, population)
 
 
@@ -119,30 +187,135 @@ def hyperband_2(epochs, eta):
     return found
 
 
+def _cuts(epochs, eta):
+    return round(math.log(epochs, eta))
+
+
+def hyperband_float_log(epochs, eta):
+    m = int(math.log(epochs, eta))
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s))
+        for s in range(m, -1, -1)
+    ]
+
+
+def hyperband_log_rounded_up(epochs, eta):
+    m = math.ceil(math.log(epochs, eta))
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s))
+        for s in range(m, -1, -1)
+    ]
+
+
 def hyperband_floored(epochs, eta):
-    m = len(hyperband(epochs, eta)) - 1
+    m = _cuts(epochs, eta)
     return [((m + 1) * eta**s // (s + 1), eta ** (m - s)) for s in range(m, -1, -1)]
 
 
+def hyperband_rounded(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (round((m + 1) / (s + 1) * eta**s), eta ** (m - s)) for s in range(m, -1, -1)
+    ]
+
+
+def hyperband_not_rounded(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [((m + 1) / (s + 1) * eta**s, eta ** (m - s)) for s in range(m, -1, -1)]
+
+
+def hyperband_floored_first(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [((m + 1) // (s + 1) * eta**s, eta ** (m - s)) for s in range(m, -1, -1)]
+
+
+def hyperband_ceiling_first(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1)) * eta**s, eta ** (m - s))
+        for s in range(m, -1, -1)
+    ]
+
+
+def hyperband_m_for_one_more(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [(math.ceil(m / (s + 1) * eta**s), eta ** (m - s)) for s in range(m, -1, -1)]
+
+
+def hyperband_not_shared_out(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [((m + 1) * eta**s, eta ** (m - s)) for s in range(m, -1, -1)]
+
+
+def hyperband_rung_of_s(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [(math.ceil((m + 1) / (s + 1) * eta**s), eta**s) for s in range(m, -1, -1)]
+
+
+def hyperband_rungs_as_powers(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [(math.ceil((m + 1) / (s + 1) * eta**s), m - s) for s in range(m, -1, -1)]
+
+
+def hyperband_times_eta(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta * s), eta ** (m - s))
+        for s in range(m, -1, -1)
+    ]
+
+
 def hyperband_careful_first(epochs, eta):
-    return hyperband(epochs, eta)[::-1]
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s)) for s in range(m + 1)
+    ]
 
 
 def hyperband_plain_powers(epochs, eta):
-    return [(epochs // rung, rung) for _, rung in hyperband(epochs, eta)]
+    m = _cuts(epochs, eta)
+    return [(eta**s, eta ** (m - s)) for s in range(m, -1, -1)]
 
 
 def hyperband_without_full(epochs, eta):
-    return hyperband(epochs, eta)[:-1]
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s)) for s in range(m, 0, -1)
+    ]
+
+
+def hyperband_without_the_boldest(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s))
+        for s in range(m - 1, -1, -1)
+    ]
 
 
 def hyperband_swapped(epochs, eta):
-    return [(rung, cells) for cells, rung in hyperband(epochs, eta)]
+    m = _cuts(epochs, eta)
+    return [
+        (eta ** (m - s), math.ceil((m + 1) / (s + 1) * eta**s))
+        for s in range(m, -1, -1)
+    ]
+
+
+def hyperband_cells_alone(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [math.ceil((m + 1) / (s + 1) * eta**s) for s in range(m, -1, -1)]
+
+
+def hyperband_all_rungs(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), [eta**i for i in range(m - s, m + 1)])
+        for s in range(m, -1, -1)
+    ]
 
 
 def hyperband_cases(rng, size):
-    eta = rng.choice((2, 3, 4))
-    return eta ** rng.randint(0, min(size, 5)), eta
+    eta = rng.choice((2, 3, 4, 5, 10))
+    return eta ** rng.randint(0, min(size + 1, 7)), eta
 
 
 # --- 07.5 build
@@ -196,6 +369,40 @@ def areas_of_neighbours(cost, quality, reference):
     return [(c[i + 2] - c[i]) * (q[i + 2] - q[i]) for i in range(len(cost))]
 
 
+def areas_of_neighbours_halved(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [reference[1], *quality[:-1]]
+    return [
+        (r - c) * (q - b) / 2
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_on_the_other_side(cost, quality, reference):
+    left = [0, *cost[:-1]]
+    above = [*quality[1:], quality[-1]]
+    return [
+        (c - b) * (a - q) for c, b, q, a in zip(cost, left, quality, above, strict=True)
+    ]
+
+
+def areas_to_the_left(cost, quality, reference):
+    left = [0, *cost[:-1]]
+    below = [reference[1], *quality[:-1]]
+    return [
+        (c - a) * (q - b) for c, a, q, b in zip(cost, left, quality, below, strict=True)
+    ]
+
+
+def areas_up_to_the_next(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    above = [*quality[1:], quality[-1]]
+    return [
+        (r - c) * (a - q)
+        for c, r, q, a in zip(cost, right, quality, above, strict=True)
+    ]
+
+
 def areas_reference_forgotten(cost, quality, reference):
     right = [*cost[1:], cost[-1]]
     below = [quality[0], *quality[:-1]]
@@ -205,15 +412,89 @@ def areas_reference_forgotten(cost, quality, reference):
     ]
 
 
+def areas_last_forgotten(cost, quality, reference):
+    right = [*cost[1:], cost[-1]]
+    below = [reference[1], *quality[:-1]]
+    return [
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_first_forgotten(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [quality[0], *quality[:-1]]
+    return [
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_from_zero(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [0, *quality[:-1]]
+    return [
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_inner_only(cost, quality, reference):
+    inner = range(1, len(cost) - 1)
+    return [(cost[i + 1] - cost[i]) * (quality[i] - quality[i - 1]) for i in inner]
+
+
+def areas_that_remain(cost, quality, reference):
+    areas = []
+    for i in range(len(cost)):
+        c, q = (side[:i] + side[i + 1 :] for side in (cost, quality))
+        areas.append(profiling.hypervolume(c, q, reference))
+    return areas
+
+
+def areas_so_far(cost, quality, reference):
+    ends = range(1, len(cost) + 1)
+    return [profiling.hypervolume(cost[:n], quality[:n], reference) for n in ends]
+
+
+def areas_as_shares(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [reference[1], *quality[:-1]]
+    whole = profiling.hypervolume(cost, quality, reference)
+    return [
+        (r - c) * (q - b) / whole
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_in_all(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [reference[1], *quality[:-1]]
+    return sum(
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    )
+
+
+def areas_reference_swapped(cost, quality, reference):
+    right = [*cost[1:], reference[1]]
+    below = [reference[0], *quality[:-1]]
+    return [
+        (r - c) * (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
 def area_cases(rng, size):
-    n = size + 1
+    n, unit = rng.randint(1, size + 1), rng.choice((1.0, 0.25, 1000.0))
 
-    def rising(start):
-        return list(
-            itertools.accumulate(float(rng.randint(1, 5)) for _ in range(n + start))
-        )
+    def rising():
+        steps = (unit * rng.randint(1, 5) for _ in range(n + 1))
+        return list(itertools.accumulate(steps))
 
-    cost, quality = rising(1), rising(1)
+    cost, quality = rising(), rising()
+    down = unit * rng.choice((0, 7))  # qualities below 0 too
+    quality = [q - down for q in quality]
     return cost[:-1], quality[1:], (cost[-1], quality[0])
 
 
@@ -230,8 +511,15 @@ EXERCISES = (
                       " few more draws the sum would be above 1. Multiply the chances"
                       " of missing."),
             Wrong(44, "Close: 44 draws give 89.5 %. At least 90 % is asked."),
-            Wrong(90, "No. Think of the chance that all draws miss, and let it fall"
-                      " to 0.1."),
+            Wrong(90, "That is for 99 %. Let the chance that all draws miss fall to"
+                      " 0.1, not to 0.01."),
+            Wrong(59, "That is for 95 %. 90 % is asked: all draws may miss with 0.1."),
+            Wrong(14, "That is for 50 %. 90 % is asked: all draws may miss with 0.1."),
+            Wrong(22, "That is if one draw in ten is good. One in twenty is: a draw"
+                      " misses with 0.95."),
+            Wrong(19, "0.95 times 20 says nothing. Multiply 0.95 by itself until 0.1"
+                      " is left."),
+            Wrong(44.9, "Nearly: a whole number of draws, with at least 90 %."),
         ),
         hints=(
             "What is the probability that n draws all miss?",
@@ -252,6 +540,14 @@ EXERCISES = (
             Wrong(repeats_of_random, "That is random search. Evolution is asked."),
             Wrong(repeats_short, "That is after 20 queries, all of them blind. Raise"
                                  " the budget to 200."),
+            Wrong(repeats_that_came_again, "These are the queries that met a cell a"
+                                           " second time. How many cells are there?"),
+            Wrong(repeats_of_a_tournament_of_one, "That is a tournament of 1. The"
+                                                  " default is asked."),
+            Wrong(repeats_of_a_tournament_of_twenty, "That is a tournament of 20. The"
+                                                     " default is asked."),
+            Wrong(735, "That is how many cells there are. How many does the search"
+                       " try?"),
         ),
         hints=(
             "Change 20 to 200 and look at `history.distinct()`.",
@@ -261,7 +557,10 @@ EXERCISES = (
     Exercise(
         name="odds_without_return", number="07.3", kind="build",
         minutes=12, difficulty=2, points=3,
-        task="Odds of parenthood by rank if a tournament holds different cells.",
+        task="Write `odds_without_return(population, size)`: the list of"
+             " probabilities that the best, the second best, ... of `population` cells"
+             " wins a tournament of `size` different ones, each set of `size` equally"
+             " likely. One number a cell, zeros too.",
         reference=odds_without_return,
         alternative=odds_without_return_2,
         wrong=(
@@ -275,6 +574,30 @@ EXERCISES = (
                                     " and has the best odds."),
             Wrong(odds_one_too_many, "The winner itself takes one of the places: only"
                                      " size - 1 others are left to choose."),
+            *(Wrong(f, "Your ranks are shifted by one: the best has population - 1"
+                       " cells below it, the last has none.")
+              for f in (odds_with_itself_below, odds_ranks_from_one)),
+            Wrong(odds_without_zeros, "The last ones never win, and their zeros are"
+                                      " asked too: one number for each cell."),
+            Wrong(odds_as_counts, "These are numbers of tournaments. Divide by how many"
+                                  " there are."),
+            Wrong(odds_by_ordered_draws, "You divide by population^size, which counts"
+                                         " tournaments with repetition and in an"
+                                         " order. Sets of different cells are fewer:"
+                                         " math.comb."),
+            Wrong(odds_if_taking_part, "That is the chance to win for whoever takes"
+                                       " part. Taking part is a chance as well: divide"
+                                       " by all tournaments."),
+            Wrong(odds_up_to_this_rank, "You give the chance that this cell or a better"
+                                        " one wins. For each cell alone take the"
+                                        " differences."),
+            Wrong(odds_as_if_independent, "You treat every cell's place as drawn by"
+                                          " itself. A tournament has exactly `size`"
+                                          " places: one that is taken leaves fewer."),
+            Wrong(odds_falling_evenly, "The odds do not fall by the same amount from"
+                                       " rank to rank. Count tournaments."),
+            Wrong(odds_of_the_best, "That is the best one's. A list is asked, one"
+                                    " number for each cell."),
             Wrong(odds_in_percent, "These are percent. Probabilities sum to 1."),
         ),
         hints=(
@@ -287,6 +610,12 @@ EXERCISES = (
             ((4, 2), [3 / 6, 2 / 6, 1 / 6, 0.0]),  # the six pairs, written out
             ((3, 3), [1.0, 0.0, 0.0]),  # everyone takes part, the best wins
             ((3, 1), [1 / 3, 1 / 3, 1 / 3]),  # no selection
+            # ten triples of five: six with the best, three of the rest with the second
+            ((5, 3), [0.6, 0.3, 0.1, 0.0, 0.0]),
+            # the chapter's own population and tournament, by Pascal's triangle
+            ((20, 5), [ways / 15_504 for ways in (
+                3876, 3060, 2380, 1820, 1365, 1001, 715, 495, 330, 210, 126, 70, 35,
+                15, 5, 1, 0, 0, 0, 0)]),
         ),
         properties=(
             Property("somebody wins: the odds sum to 1",
@@ -297,12 +626,37 @@ EXERCISES = (
     Exercise(
         name="hyperband", number="07.4", kind="build",
         minutes=15, difficulty=3, points=3,
-        task="The brackets of Hyperband: cells and first rung, the boldest first.",
+        task="Write `hyperband(epochs, eta)`: the brackets of Hyperband as a list of"
+             " pairs (cells, first rung), the boldest first. `epochs` is eta to the m."
+             " Bracket s = m, m - 1, ..., 0 starts with (m + 1) / (s + 1) * eta^s"
+             " cells, rounded up, trained for eta^(m - s) epochs before the first cut."
+             " Whole numbers only.",
         reference=hyperband,
         alternative=hyperband_2,
         wrong=(
-            Wrong(hyperband_floored, "You round down. The formula rounds up: 5 cells"
-                                     " in the middle bracket of 9 and 3, not 4."),
+            *(Wrong(f, "Your m comes from a logarithm, which is not exact:"
+                       " math.log(243, 3) is a little below 5, and int() cuts that to 4"
+                       " (others are a little above). Count multiplications by eta"
+                       " instead, or round().")
+              for f in (hyperband_float_log, hyperband_log_rounded_up)),
+            *(Wrong(f, "The formula rounds up: 5 cells in the middle bracket of 9 and"
+                       " 3, not 4 or 4.5.")
+              for f in (hyperband_floored, hyperband_rounded, hyperband_not_rounded)),
+            *(Wrong(f, "You round (m + 1) / (s + 1) alone. First times eta^s, then"
+                       " round up.")
+              for f in (hyperband_floored_first, hyperband_ceiling_first)),
+            Wrong(hyperband_m_for_one_more, "You multiply by m. There are m + 1"
+                                            " brackets, since s = 0 is one too: the"
+                                            " factor is (m + 1) / (s + 1)."),
+            Wrong(hyperband_not_shared_out, "You multiply by m + 1 and do not divide:"
+                                            " a bracket of s cuts pays s + 1 rungs, so"
+                                            " divide by s + 1."),
+            Wrong(hyperband_rung_of_s, "The first rung is eta^(m - s): many cells begin"
+                                       " with few epochs."),
+            Wrong(hyperband_rungs_as_powers, "The second number is the exponent m - s."
+                                             " Epochs are asked: eta^(m - s)."),
+            Wrong(hyperband_times_eta, "eta^s is a power, eta times itself, not eta"
+                                       " times s."),
             Wrong(hyperband_careful_first, "The boldest bracket comes first: most"
                                            " cells, shortest first rung."),
             Wrong(hyperband_plain_powers, "Right for the boldest bracket. The others"
@@ -312,7 +666,14 @@ EXERCISES = (
             Wrong(hyperband_without_full, "The last bracket is missing: s = 0 makes no"
                                           " cut at all and trains every cell to the"
                                           " end."),
+            Wrong(hyperband_without_the_boldest, "The boldest bracket is missing: s"
+                                                 " begins at m, where the first rung is"
+                                                 " one epoch."),
             Wrong(hyperband_swapped, "A pair is (cells, first rung), in that order."),
+            Wrong(hyperband_cells_alone, "The cells are right. Pairs are asked, with"
+                                         " the first rung of each bracket."),
+            Wrong(hyperband_all_rungs, "You list all rungs. The first one is asked, a"
+                                       " number."),
         ),
         hints=(
             "First find m: how often can you multiply 1 by eta until it is `epochs`?",
@@ -326,6 +687,12 @@ EXERCISES = (
             # 405/5, 135/4 = 33.75, 45/3, 15/2 = 7.5, 5/1
             ((81, 3), [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]),
             ((1, 2), [(1, 1)]),
+            # 6*243/6, 6*81/5 = 97.2, 6*27/4 = 40.5, 6*9/3, 6*3/2, 6/1
+            ((243, 3), [(243, 1), (98, 3), (41, 9), (18, 27), (9, 81), (6, 243)]),
+            # 4000/4, 400/3 = 133.3, 40/2, 4/1
+            ((1000, 10), [(1000, 1), (134, 10), (20, 100), (4, 1000)]),
+            # math.log(125, 5) is a little above 3: 500/4, 100/3 = 33.3, 20/2, 4/1
+            ((125, 5), [(125, 1), (34, 5), (10, 25), (4, 125)]),
         ),
         properties=(
             Property("the last bracket trains to the end from the start",
@@ -335,7 +702,12 @@ EXERCISES = (
     Exercise(
         name="exclusive_areas", number="07.5", kind="build",
         minutes=15, difficulty=3, points=3,
-        task="What each point of a front adds to its hypervolume.",
+        task="Write `exclusive_areas(cost, quality, reference)`: how much of the"
+             " hypervolume is lost without each point, a list. The front stands in"
+             " order, cost and quality rise strictly, and every point costs less and is"
+             " better than `reference = (cost, quality)`. Draw it: a point covers all"
+             " that is dearer and worse than itself, to its right and below, up to the"
+             " reference. What does it cover alone?",
         reference=exclusive_areas,
         alternative=exclusive_areas_2,
         wrong=(
@@ -350,8 +722,29 @@ EXERCISES = (
             Wrong(areas_of_neighbours, "That is the box between the two neighbours, as"
                                        " in Eq. 7.7. The area lost is its corner only,"
                                        " from the point to the next one's cost."),
-            Wrong(areas_reference_forgotten, "The first and the last point have a"
-                                             " neighbour too: the reference."),
+            Wrong(areas_of_neighbours_halved, "You take half of it, as for a triangle."
+                                              " What is lost is a rectangle."),
+            *(Wrong(f, "Your rectangle is on the wrong side of the point. A point"
+                       " covers what is dearer and worse: to the right up to the next"
+                       " cost, down to the previous quality.")
+              for f in (areas_on_the_other_side, areas_to_the_left,
+                        areas_up_to_the_next)),
+            *(Wrong(f, "The first and the last point have a neighbour too: the"
+                       " reference.")
+              for f in (areas_reference_forgotten, areas_last_forgotten,
+                        areas_first_forgotten, areas_inner_only)),
+            Wrong(areas_from_zero, "Below the first point the area ends at the"
+                                   " reference's quality, which need not be 0."),
+            Wrong(areas_that_remain, "That is what is left without each point. What is"
+                                     " lost is asked."),
+            Wrong(areas_so_far, "That is the hypervolume of the points up to each."
+                                " What each adds alone, with all others there, is"
+                                " asked."),
+            Wrong(areas_as_shares, "These are shares of the whole. Areas are asked."),
+            Wrong(areas_in_all, "That is one number. A list is asked, one area for each"
+                                " point."),
+            Wrong(areas_reference_swapped, "`reference` is (cost, quality), in that"
+                                           " order."),
         ),
         hints=(
             "Draw the three points of the example and shade what each covers alone.",
@@ -364,6 +757,10 @@ EXERCISES = (
         by_hand=(
             (([1.0, 2.0, 4.0], [5.0, 7.0, 8.0], (6.0, 0.0)), [5.0, 4.0, 2.0]),
             (([3.0], [4.0], (5.0, 1.0)), [6.0]),  # 2*3: one point covers everything
+            # qualities below 0: 2*2, 3*1; and accuracies at large prices
+            (([2.0, 4.0], [-3.0, -2.0], (7.0, -5.0)), [4.0, 3.0]),
+            (([1e6, 3e6, 4e6], [0.25, 0.5, 0.625], (8e6, 0.125)), [250000.0, 250000.0,
+                                                                  500000.0]),
         ),
         properties=(
             Property("a single point loses the whole hypervolume",

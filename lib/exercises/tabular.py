@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import tempfile
+import time
 from pathlib import Path
 
 from scipy import stats
@@ -60,6 +61,43 @@ def macs_tau_one_seed() -> float:
     return float(stats.kendalltau(table.macs, final).statistic)
 
 
+def macs_tau_mean_of_three() -> float:
+    table = tabular.load()
+    final = table.accuracy["test"][:, :, -1]
+    taus = [stats.kendalltau(table.macs, seed).statistic for seed in final.T]
+    return float(sum(taus) / len(taus))
+
+
+def macs_tau_best_seed() -> float:
+    table = tabular.load()
+    final = table.accuracy["test"][:, :, -1].max(1)
+    return float(stats.kendalltau(table.macs, final).statistic)
+
+
+def macs_tau_first_epoch() -> float:
+    table = tabular.load()
+    first = table.accuracy["test"][:, :, 0].mean(1)
+    return float(stats.kendalltau(table.macs, first).statistic)
+
+
+def macs_tau_all_epochs() -> float:
+    table = tabular.load()
+    mean = table.accuracy["test"].mean((1, 2))
+    return float(stats.kendalltau(table.macs, mean).statistic)
+
+
+def macs_spearman() -> float:
+    table = tabular.load()
+    final = table.accuracy["test"][:, :, -1].mean(1)
+    return float(stats.spearmanr(table.macs, final).statistic)
+
+
+def macs_pearson() -> float:
+    table = tabular.load()
+    final = table.accuracy["test"][:, :, -1].mean(1)
+    return float(stats.pearsonr(table.macs, final).statistic)
+
+
 # --- 06.3 build
 
 
@@ -95,6 +133,69 @@ def kendall_ties_against(a, b):
     return sum(signs) / len(both)
 
 
+def kendall_ties_agree(a, b):
+    both = list(itertools.combinations(zip(a, b, strict=True), 2))
+    signs = [1 if (p[0] - q[0]) * (p[1] - q[1]) >= 0 else -1 for p, q in both]
+    return sum(signs) / len(both)
+
+
+def kendall_same_comparison(a, b):
+    total, pairs = 0, 0
+    for i in range(len(a)):
+        for j in range(i + 1, len(a)):
+            total += 1 if (a[i] < a[j]) == (b[i] < b[j]) else -1
+            pairs += 1
+    return total / pairs
+
+
+def kendall_greater_comparison(a, b):
+    total, pairs = 0, 0
+    for i in range(len(a)):
+        for j in range(i + 1, len(a)):
+            total += 1 if (a[i] > a[j]) == (b[i] > b[j]) else -1
+            pairs += 1
+    return total / pairs
+
+
+def kendall_equal_in_both(a, b):
+    def order(x, y):
+        return (x > y) - (x < y)
+
+    total, pairs = 0, 0
+    for i in range(len(a)):
+        for j in range(i):
+            one, other = order(a[i], a[j]), order(b[i], b[j])
+            total += 1 if one == other else -1 if one == -other else 0
+            pairs += 1
+    return total / pairs
+
+
+def kendall_ties_left_out(a, b):
+    same = opposite = 0
+    for i in range(len(a)):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            same += product > 0
+            opposite += product < 0
+    return (same - opposite) / (same + opposite) if same + opposite else 0.0
+
+
+def kendall_ties_of_one_left_out(a, b):
+    total, pairs = 0, 0
+    for i in range(len(a)):
+        for j in range(i):
+            if a[i] == a[j]:
+                continue
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+            pairs += 1
+    return total / pairs if pairs else 0.0
+
+
+def kendall_tau_b(a, b):
+    return float(stats.kendalltau(a, b).statistic)
+
+
 def kendall_neighbours(a, b):
     steps = range(1, len(a))
     products = [(a[i] - a[i - 1]) * (b[i] - b[i - 1]) for i in steps]
@@ -102,17 +203,76 @@ def kendall_neighbours(a, b):
 
 
 def kendall_squares(a, b):
-    return kendall(a, b) * (len(a) - 1) / (2 * len(a))
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / n**2
 
 
 def kendall_all_pairs(a, b):
-    return kendall(a, b) * (len(a) - 1) / len(a)
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(n):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / n**2
+
+
+def kendall_each_pair_once(a, b):
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / (n * (n - 1))
+
+
+def kendall_each_pair_twice(a, b):
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(n):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / (n * (n - 1) / 2)
+
+
+def kendall_sum(a, b):
+    total = 0
+    for i in range(len(a)):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total
+
+
+def kendall_products(a, b):
+    total, pairs = 0, 0
+    for i in range(len(a)):
+        for j in range(i):
+            total += (a[i] - a[j]) * (b[i] - b[j])
+            pairs += 1
+    return total / pairs
+
+
+def kendall_same_place(a, b):
+    return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
+
+
+def kendall_spearman(a, b):
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def kendall_pearson(a, b):
+    return float(stats.pearsonr(a, b).statistic)
 
 
 def two_lists(rng, size):
     """Two lists of one length; few levels, so that some values are equal."""
-    n, levels = rng.randint(3, 4 + min(size, 8)), rng.choice((4, 40))
-    return tuple([rng.randrange(levels) / 40 for _ in range(n)] for _ in "ab")
+    n, levels = rng.randint(3, 4 + min(size, 8)), rng.choice((4, 10, 40))
+    unit = rng.choice((1 / 40, 1 / 40, 10**6))
+    return tuple([rng.randrange(levels) * unit for _ in range(n)] for _ in "ab")
 
 
 # --- 06.4 build
@@ -127,7 +287,19 @@ def expected_best(values, n):
 
 
 def expected_best_2(values, n):
-    """List every draw."""
+    """From best to worst: how likely is it that all better ones are missed?"""
+    total, missed = 0.0, 1.0
+    for i, value in enumerate(sorted(values, reverse=True)):
+        if n > len(values) - i:  # too few are left: one of the better was drawn
+            break
+        share = n / (len(values) - i)  # that it is drawn, if all better are missed
+        total += value * missed * share
+        missed *= 1 - share
+    return total
+
+
+def listed_draws(values, n):
+    """Right, and it never ends for a table: what the task rules out."""
     best = [max(drawn) for drawn in itertools.combinations(values, n)]
     return sum(best) / len(best)
 
@@ -149,7 +321,10 @@ def mean_of_all(values, n):
 
 
 def expected_worst(values, n):
-    return -expected_best([-value for value in values], n)
+    total = 0.0
+    for i, value in enumerate(sorted(values, reverse=True)):
+        total += value * math.comb(i, n - 1)
+    return total / math.comb(len(values), n)
 
 
 def best_in_file_order(values, n):
@@ -161,11 +336,131 @@ def best_of_the_first(values, n):
     return max(values[:n])
 
 
+def one_too_many(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n)
+    return total / math.comb(len(values), n)
+
+
+def counted_from_one(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values), 1):
+        total += value * math.comb(i, n - 1)
+    return total / math.comb(len(values), n)
+
+
+def chances_added_up(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values), 1):
+        total += value * math.comb(i, n)
+    return total / math.comb(len(values), n)
+
+
+def divided_by_smaller_draws(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total / math.comb(len(values), n - 1)
+
+
+def divided_by_ordered_draws(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total / len(values) ** n
+
+
+def divided_by_permutations(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total / math.perm(len(values), n)
+
+
+def not_divided(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total
+
+
+def mean_of_the_best(values, n):
+    return sum(sorted(values)[-n:]) / n
+
+
+def place_of_the_best(values, n):
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, len(ranked) * n // (n + 1))]
+
+
+def equal_ones_once(values, n):
+    distinct = sorted(set(values))
+    total = 0.0
+    for i, value in enumerate(distinct):
+        total += value * math.comb(i, n - 1)
+    return total / math.comb(len(distinct), n) if n <= len(distinct) else max(values)
+
+
+def first_place_of_equals(values, n):
+    ranked = sorted(values)
+    total = 0.0
+    for value in values:
+        total += value * math.comb(ranked.index(value), n - 1)
+    return total / math.comb(len(values), n)
+
+
+def mean_of_runs(values, n):
+    starts = range(len(values) - n + 1)
+    return sum(max(values[i : i + n]) for i in starts) / len(starts)
+
+
 def cells_drawn(rng, size):
-    """Accuracies, and how many of them are drawn."""
-    values = [rng.randrange(100, 900) / 1000 for _ in range(rng.randint(3, 3 + size))]
-    values = values[:9]
+    """Accuracies, some of them equal, and how many of them are drawn."""
+    levels = rng.choice((8, 800))
+    length = rng.randint(3, 3 + 2 * size)
+    values = [0.1 + 0.8 * rng.randrange(levels) / levels for _ in range(length)]
     return values, rng.randint(1, len(values))
+
+
+LISTED = ([i / 32 for i in (*range(0, 22, 2), *range(1, 22, 2))], 11)  # 705,432 draws
+QUICK = (
+    0.05  # seconds; one term a value takes a thousandth of that, a list of draws more
+)
+
+
+def is_quick(mine, values, n):
+    """Of three tries the quickest, since a machine may be busy. One case is enough.
+
+    A list of all draws of 200 out of 735 would fill the memory before anything could
+    stop it, so fewer are drawn here, and only who is quick meets the table below.
+    """
+    if (values, n) != LISTED:
+        return True
+    for _ in range(3):
+        begin = time.perf_counter()
+        mine(list(values), n)
+        took = time.perf_counter() - begin
+        if took < QUICK:
+            return True
+        if took > 20 * QUICK:
+            return False
+    return False
+
+
+def fits_a_table(mine, values, n):
+    """735 values 1 to 735: the best of n is n * 736 / (n + 1) on average.
+
+    Between n drawn numbers and the two ends of the row are n + 1 gaps, all equally long
+    on average.
+    """
+    if (values, n) != LISTED:
+        return True
+    numbers = [float(1 + i * 2 % 735) for i in range(735)]
+    return all(
+        math.isclose(mine(list(numbers), n), n * 736 / (n + 1), rel_tol=1e-6)
+        for n in (1, 200, 735)
+    )
 
 
 EXERCISES = (
@@ -177,8 +472,14 @@ EXERCISES = (
         wrong=(
             Wrong(4, "a half row does not count: nobody knows what it would have"
                   " said, so that training is done again"),
+            Wrong(5, "two halves are no whole: a half row does not count, so its"
+                  " training is done again"),
             Wrong(15, "the whole rows stay: nothing that is on the disk is lost"),
-            Wrong(9, "both shards are read, not the first alone"),
+            Wrong(9, "that many are done, six and three. (Or, if you took the six away:"
+                  " both shards are read.) How many of fifteen are left?"),
+            Wrong(12, "both shards are read, not the second alone"),
+            Wrong(0, "what is on the disk does not make fifteen trainings"),
+            Wrong(2, "a half row does not count, and a header is no training"),
             Wrong(8, "a header is a line too, but it is no training; count the rows"
                   " below it"),
         ),
@@ -199,7 +500,20 @@ EXERCISES = (
                   " are `table.macs`"),
             Wrong(macs_tau_one_seed, "this is seed 0 alone; take the mean over the"
                   " seeds before you rank"),
+            Wrong(macs_tau_mean_of_three, "this is the mean of three taus, one a seed;"
+                  " take the mean of the accuracies first, then one tau"),
+            Wrong(macs_tau_best_seed, "this takes each cell's best seed; the mean over"
+                  " the seeds is asked"),
+            Wrong(macs_tau_first_epoch, "this is the first epoch; the last one is"
+                  " index -1"),
+            Wrong(macs_tau_all_epochs, "this is the mean over all epochs; take the last"
+                  " one, index -1"),
+            Wrong(macs_spearman, "this is Spearman's rank correlation; Kendall's tau"
+                  " is asked"),
+            Wrong(macs_pearson, "this is Pearson's correlation, of the numbers and not"
+                  " of their order; Kendall's tau is asked"),
         ),
+        tolerance=0.001,
         hints=(
             "`table.macs` and the accuracies stand in the same order of cells.",
             'The mean over seeds: table.accuracy["test"][:, :, -1].mean(1).',
@@ -208,19 +522,49 @@ EXERCISES = (
     Exercise(
         name="kendall", number="06.3", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Kendall's tau of two lists; an equal pair counts for neither side.",
+        task="Write `kendall(a, b)` for two lists of equal length, at least three."
+             " Each pair of places counts 1 if both lists put it in the same order, -1"
+             " if in opposite orders, 0 if it is equal in at least one list. Return the"
+             " sum divided by the number of all pairs, the equal ones too.",
         reference=kendall, alternative=kendall_2,
         wrong=(
             Wrong(kendall_share, "you give the share of pairs in the same order; those"
                   " in the other order have to be taken off"),
             Wrong(kendall_ties_against, "a pair that is equal in one list counts"
                   " neither for nor against"),
+            Wrong(kendall_ties_agree, "a pair that is equal in one list counts 0; you"
+                  " count it as agreement"),
+            *(Wrong(f, "you ask whether two comparisons come out alike; that gives 1 or"
+                    " -1 to equal pairs too. A pair that is equal in one list counts 0")
+              for f in (kendall_same_comparison, kendall_greater_comparison)),
+            Wrong(kendall_equal_in_both, "a pair that is equal in both lists counts 0,"
+                  " as one that is equal in one list"),
+            Wrong(kendall_ties_left_out, "you divide by the pairs that are in an order,"
+                  " as (P - Q) / (P + Q) does; equal pairs count 0, but stay among the"
+                  " pairs: divide by all n (n - 1) / 2"),
+            Wrong(kendall_ties_of_one_left_out, "you leave out the pairs that are equal"
+                  " in `a`; they count 0, and stay among those you divide by"),
+            Wrong(kendall_tau_b, "that is tau-b, as SciPy has it by default: it divides"
+                  " by less where some are equal. Here divide by all pairs"),
             Wrong(kendall_neighbours, "you compare neighbours only; every pair of"
                   " cells counts, however far apart they stand"),
             Wrong(kendall_squares, "you divide by n squared; there are n (n - 1) / 2"
                   " pairs of different cells"),
             Wrong(kendall_all_pairs, "you divide by half of n squared; a cell makes no"
                   " pair with itself"),
+            Wrong(kendall_each_pair_once, "you count each pair once and divide by"
+                  " n (n - 1), which counts it twice: divide by half of that"),
+            Wrong(kendall_each_pair_twice, "your loops meet each pair twice, (i, j) and"
+                  " (j, i): let j run below i, or divide by n (n - 1)"),
+            Wrong(kendall_sum, "that is the sum; divide it by the number of pairs"),
+            Wrong(kendall_products, "you add the products up; only their sign counts:"
+                  " 1, -1 or 0 for each pair"),
+            Wrong(kendall_same_place, "you compare the two lists place by place; take"
+                  " two places at a time and ask in which order each list puts them"),
+            Wrong(kendall_spearman, "that is Spearman's correlation of ranks; Kendall"
+                  " counts pairs"),
+            Wrong(kendall_pearson, "that is Pearson's correlation; Kendall counts"
+                  " pairs, and only their order matters"),
         ),
         hints=(
             "Two loops give all pairs i > j. When are they in the same order in both?",
@@ -232,6 +576,11 @@ EXERCISES = (
             (([1, 2, 3, 4], [2, 1, 3, 4]), 4 / 6),
             (([1, 2, 3], [3, 2, 1]), -1.0),
             (([1, 2, 2], [1, 2, 3]), 2 / 3),
+            # equal in both; then 0, 1, 1, 1, -1: one of six pairs is left over
+            (([1, 1, 2, 3], [4, 4, 4, 5]), 3 / 6),
+            (([1, 2, 3, 3], [20, 10, 20, 20]), 1 / 6),  # -1 0 0 1 1 and equal in both
+            # -1 0 0 1, -1 -1 -1, 1 1, -1
+            (([0.8, 0.2, 0.8, 0.4, 0.6], [7, 9, 8, 7, 6]), -2 / 10),
         ),
         properties=(
             Property(
@@ -242,12 +591,19 @@ EXERCISES = (
                 "turning one list round turns the sign",
                 lambda mine, a, b: abs(mine(a, [-x for x in b]) + mine(a, b)) < 1e-9,
             ),
+            Property(
+                "a list of equal values puts no pair in an order, so the sum is 0",
+                lambda mine, a, b: mine([5] * len(b), b) == 0 == mine(a, [5] * len(a)),
+            ),
         ),
     ),
     Exercise(
         name="expected_best", number="06.4", kind="build", minutes=20, difficulty=3,
         points=4,
-        task="The best of n different cells drawn at random, on average over draws.",
+        task="Write `expected_best(values, n)`: the best of n different cells drawn"
+             " from a list of accuracies, on average over all sets of n, which are"
+             " equally likely. One term for each cell, no loop over the draws: for a"
+             " table of 735 cells that would never end.",
         reference=expected_best, alternative=expected_best_2,
         wrong=(
             Wrong(best_with_replacement, "you let a cell be drawn twice; a search that"
@@ -261,6 +617,26 @@ EXERCISES = (
                   " sorted from worst to best"),
             Wrong(best_of_the_first, "this is one draw, the first n; take the mean over"
                   " all draws"),
+            Wrong(one_too_many, "the best itself takes one of the n places: only n - 1"
+                  " others are chosen from the values below it"),
+            Wrong(counted_from_one, "you counted one value too many below each: the"
+                  " i-th, counted from 0, has i values below it"),
+            Wrong(chances_added_up, "that counts the draws in which all n are at most"
+                  " this value; only those in which it is the best itself are asked"),
+            *(Wrong(f, "the sum is right, the divisor is not: there are"
+                    " math.comb(len(values), n) sets of n")
+              for f in (divided_by_smaller_draws, divided_by_ordered_draws,
+                        divided_by_permutations)),
+            Wrong(not_divided, "you added up over all draws; for the mean divide by how"
+                  " many there are"),
+            Wrong(mean_of_the_best, "this is the mean of the n best values; you do not"
+                  " draw the n best, you draw any n and keep the best of them"),
+            Wrong(place_of_the_best, "this is the value at the place where the best of"
+                  " n stands on average; the mean of the values themselves is asked"),
+            *(Wrong(f, "cells of equal accuracy are still different cells: each has a"
+                    " place of its own in the sorted list")
+              for f in (equal_ones_once, first_place_of_equals)),
+            Wrong(mean_of_runs, "you drew n neighbours only; every set of n counts"),
         ),
         hints=(
             "Sort from worst to best. In how many draws is the i-th the best one?",
@@ -272,13 +648,28 @@ EXERCISES = (
             (([0.3, 0.5, 0.7], 1), 0.5),
             (([0.7, 0.3, 0.5], 2), (0.5 + 0.7 + 0.7) / 3),
             (([0.3, 0.7, 0.5], 3), 0.7),
+            # 2 is the best of one draw, 4 of five: the two 2s, or one and a smaller
+            (([2.0, 1.0, 4.0, 2.0], 2), (3 * 4 + 3 * 2) / 6),
+            (([0.5, 0.5, 0.5, 0.25], 3), 0.5),  # some 0.5 is always among three
+            # 1, 2, 3, 4, 5 are the best in 0, 0, 1, 3, 6 of ten draws
+            (([5.0, 3.0, 1.0, 2.0, 4.0], 3), (3 + 12 + 30) / 10),
+            # 22 equal steps: 12/32 more than none, see the rule below
+            (LISTED, (11 * 23 / 12 - 1) / 32),
         ),
         properties=(
             Property(
+                "it is quick. You go through all draws: right, and 22 values have"
+                " 705,432 draws of 11. For a table find the sum that needs one term for"
+                " each value",
+                is_quick,
+            ),
+            Property(
                 "with one more cell to draw it does not get worse",
                 lambda mine, values, n: n == len(values)
+                or len(values) > 20
                 or mine(values, n + 1) >= mine(values, n) - 1e-9,
             ),
+            Property("735 values give the right mean too", fits_a_table),
         ),
     ),
 )  # fmt: skip
