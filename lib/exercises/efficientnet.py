@@ -332,8 +332,8 @@ EXERCISES = (
         wrong=(
             Wrong(price_by_formula, "that is 2 to the 7, which the rule promises; count"
                   " the networks of the table"),
-            Wrong(price_at_one_size, "both at one size: but B0 looks at pictures of 224,"
-                  " B7 at pictures of 600"),
+            Wrong(price_at_one_size, "both at one size: but B0 looks at pictures of 224"
+                  " pixels, B7 at pictures of 600"),
             Wrong(price_in_parameters, "these are parameters; a filter is used at every"
                   " pixel, so pixels count too"),
             Wrong(price_by_the_rule, "that is what the rule says for phi = 7, 1.92 to"
