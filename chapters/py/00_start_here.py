@@ -418,7 +418,12 @@ check("start_here.widths_at_130", answer)
 
 # %% tags=["core"]
 def weight_bytes(weights, bits, channels):
-    ...  # your code
+    """Bytes of a quantized layer in a file, a whole number.
+
+    By hand: weight_bytes(3, 3, 1) is 6.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("start_here.weight_bytes", weight_bytes)

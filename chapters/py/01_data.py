@@ -676,7 +676,12 @@ check("data.small_digits", answer)
 
 # %% tags=["core"]
 def hflip_xywh(boxes, width):
-    ...  # your code
+    """Boxes [x, y, w, h], a float tensor (N, 4), after a mirror left to right: (N, 4).
+
+    By hand: in a picture 10 wide, [1, 2, 3, 5] becomes [6, 2, 3, 5].
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("data.hflip_xywh", hflip_xywh)
@@ -695,7 +700,12 @@ check("data.hflip_xywh", hflip_xywh)
 
 # %% tags=["core"]
 def split_by_source(sources, every):
-    ...  # your code
+    """A list with True (held out) or False for each crop, in the order of `sources`.
+
+    By hand: split_by_source([7, 3, 7, 9, 3], 2) is [False, True, False, True, True].
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("data.split_by_source", split_by_source)
@@ -713,7 +723,13 @@ check("data.split_by_source", split_by_source)
 
 # %% tags=["core"]
 def uncentre(boxes, height, width, size):
-    ...  # your code
+    """Boxes (N, 4) xyxy of a centred letterbox, in pixels of the photograph: (N, 4).
+
+    By hand: a photograph 4 high and 6 wide in a square of 12 has a scale of 2 and 2 rows above it;
+    [4, 4, 10, 8] there is [2, 1, 5, 3] in the photograph.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("data.uncentre", uncentre)

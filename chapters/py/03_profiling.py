@@ -777,14 +777,20 @@ check("profiling.outgrown", answer)
 # Write the count that starts from the input: a square filter of `kernel` pixels on a square picture of `side` pixels,
 # with `padding` pixels of zeros on each of the four sides, moving `stride` pixels at a time;
 # a place counts only if the whole filter fits.
-# With `groups` groups the input channels are dealt into that many equal hands, the output channels too,
-# and each hand of outputs reads its own hand of inputs.
+# With `groups` groups the input channels are divided into that many equal parts, in order, and the outputs too.
+# The outputs of the first part read the inputs of the first part only, and so on.
+# The padded picture is at least as large as the filter.
 # Count the products with padding too, and return a whole number.
 # By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
 
 # %% tags=["core"]
 def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
-    ...  # your code
+    """Multiply-adds of one square convolution, a whole number.
+
+    By hand: grouped_conv_macs(8, 8, 3, 1, 1, 8, 16) is 18,432: 256 places, 8 channels, 9 products.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("profiling.grouped_conv_macs", grouped_conv_macs)
@@ -802,7 +808,12 @@ check("profiling.grouped_conv_macs", grouped_conv_macs)
 
 # %% tags=["core"]
 def best_within(cost, quality, budget):
-    ...  # your code
+    """The index of the best that the budget allows, or None.
+
+    By hand: best_within([3, 5, 9], [60, 70, 80], 6) is 1.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("profiling.best_within", best_within)
@@ -822,7 +833,12 @@ check("profiling.best_within", best_within)
 
 # %% tags=["deep"]
 def peak_live(sizes, last_use):
-    ...  # your code
+    """The most bytes that exist at one time.
+
+    By hand: peak_live([8, 8, 4], [1, 2, 2]) is 16; peak_live([8, 32, 8], [2, 2, 2]) is 48.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("profiling.peak_live", peak_live)

@@ -714,7 +714,9 @@ check("search_space.missed", answer)
 #
 # Deep cells are slow, since their blocks wait for each other.
 # Write `depth(blocks)`: the most operations on a way from one of the two inputs to the output of the cell.
-# `blocks` is a tuple of blocks, each `((input, operation), (input, operation))`.
+# `blocks` is a tuple of blocks, each two pairs, `((state, operation), (state, operation))`;
+# how a block combines them does not matter here, so it is left out.
+# States 0 and 1 are the inputs; the first block makes state 2, the next state 3, and so on.
 # An identity counts as an operation.
 # The output is what no block reads.
 # NASNet-A's normal cell has depth 1.
@@ -722,7 +724,13 @@ check("search_space.missed", answer)
 
 
 # %% tags=["core"]
-def depth(blocks): ...  # your code
+def depth(blocks):
+    """The most operations on a way from an input to the output, a whole number.
+
+    By hand: (((0, "sep3"), (1, "max3")), ((2, "max3"), (0, "max3"))) has depth 2.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("search_space.depth", depth)
@@ -743,7 +751,13 @@ check("search_space.depth", depth)
 
 
 # %% tags=["core"]
-def cell_weights(blocks, filters): ...  # your code
+def cell_weights(blocks, filters):
+    """How many numbers training finds inside a normal cell, a whole number.
+
+    By hand: cell_weights((((0, "sep5"), (1, "sep3")),), 32) is 6,528.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("search_space.cell_weights", cell_weights)

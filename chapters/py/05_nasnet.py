@@ -709,7 +709,13 @@ check("nasnet.unseen", answer)
 
 
 # %% tags=["core"]
-def same_average(x, kernel, stride): ...  # your code
+def same_average(x, kernel, stride):
+    """Averages of the windows of x (B, C, side, side): (B, C, side / stride rounded up, the same).
+
+    By hand: torch.arange(16.0).reshape(1, 1, 4, 4), kernel 3, stride 2, gives 5, 6.5 and 11, 12.5.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("nasnet.same_average", same_average)
@@ -720,15 +726,23 @@ check("nasnet.same_average", same_average)
 # ### 05.4 · Build · alive · 15 min · ●●○ · 3 points
 #
 # Nothing forces a cell to read both of its inputs.
-# Write `alive(reads, cells)`: `reads` lists the states that every cell of the stack reads,
-# 0 for the cell just below and 1 for the one below that; `cells` is their number, from 0 upwards.
-# Return the sorted list of cells on which the output of the last one depends.
+# Write `alive(reads, cells)` for a stack of `cells` cells, with the numbers 0 (lowest) to `cells - 1` (last).
+# Every cell reads the same states, and `reads` is their list:
+# for cell $i$, state 0 is the output of cell $i - 1$, and state 1 the output of cell $i - 2$.
+# Below cell 0 is the stem, which is no cell.
+# Return the sorted list of cells on which the output of the last one depends, the last one among them.
 # By hand: with `reads = [1]` and five cells, it is `[0, 2, 4]`.
 # The other two get no gradient, ever.
 
 
 # %% tags=["core"]
-def alive(reads, cells): ...  # your code
+def alive(reads, cells):
+    """The sorted list of the cells that the last one needs, itself among them.
+
+    By hand: alive([1], 5) is [0, 2, 4].
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("nasnet.alive", alive)

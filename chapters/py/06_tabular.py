@@ -610,11 +610,17 @@ check("tabular.macs_tau", answer)
 # `a` and `b` are lists of equal length, at least three long.
 # Each pair of cells counts 1 if both lists put it in the same order, -1 if they put it in opposite orders,
 # and 0 if it is equal in at least one list.
-# Return the sum divided by the number of pairs.
+# Return the sum divided by the number of all pairs, those that count 0 among them.
+# (Where no values are equal, Eq. 6.4 is the same.)
 
 # %% tags=["core"]
 def kendall(a, b):
-    ...  # your code
+    """The sum over all pairs, divided by the number of all pairs.
+
+    By hand: kendall([1, 2, 2], [1, 2, 3]) is 2 / 3, since the last two of the first list are equal.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("tabular.kendall", kendall)
@@ -635,7 +641,12 @@ check("tabular.kendall", kendall)
 
 # %% tags=["core"]
 def expected_best(values, n):
-    ...  # your code
+    """The mean of the best of n different cells, over all ways to draw them.
+
+    By hand: expected_best([0.7, 0.3, 0.5], 2) is (0.5 + 0.7 + 0.7) / 3.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("tabular.expected_best", expected_best)

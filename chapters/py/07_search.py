@@ -860,6 +860,7 @@ check("search.repeats", answer)
 
 # %% tags=["core"]
 def odds_without_return(population, size):
+    """For 4 and 2: [3 / 6, 2 / 6, 1 / 6, 0]."""
     ...  # your code
 
 
@@ -885,6 +886,7 @@ check("search.odds_without_return", odds_without_return)
 
 # %% tags=["core"]
 def hyperband(epochs, eta):
+    """For 9 and 3: [(9, 1), (5, 3), (3, 9)]."""
     ...  # your code
 
 
@@ -899,11 +901,15 @@ check("search.hyperband", hyperband)
 # Another: how much hypervolume is lost without it?
 # Write `exclusive_areas(cost, quality, reference)` for a front that stands in order:
 # cost and quality both rise strictly, and all points cost less and are better than `reference = (cost, quality)`.
+# Draw it: a point covers all that is dearer and worse than itself, so a rectangle to its right and below,
+# up to the reference.
+# What do the others leave to it alone?
 # Return the lost area for each point, a list.
 # For costs 1, 2, 4, qualities 5, 7, 8 and the reference (6, 0): `[5, 4, 2]`.
 
 # %% tags=["deep"]
 def exclusive_areas(cost, quality, reference):
+    """For [1, 2, 4], [5, 7, 8], (6, 0): [5, 4, 2]."""
     ...  # your code
 
 

@@ -708,7 +708,12 @@ check("one_shot.decided", answer)
 
 # %% tags=["core"]
 def regret_at(scores, truth, k):
-    ...  # your code
+    """What the best of the k cells with the highest scores lacks to the best of all.
+
+    By hand: regret_at([3, 1, 2], [0.25, 1.0, 0.5], 2) is 0.5.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("one_shot.regret_at", regret_at)
@@ -724,10 +729,16 @@ check("one_shot.regret_at", regret_at)
 # Let $K_{ij}$ be the number of units that **agree** for images $i$ and $j$.
 # The score is $\ln \det K$.
 # Given `codes`, a float32 tensor $(N, A)$ of zeros and ones, return the score as a float64 tensor with no axes.
+# It has to be finite for the paper's 128 images too: their determinant is larger than any float.
 
 # %% tags=["core"]
 def naswot(codes):
-    ...  # your code
+    """The score of codes (N, A): a float64 tensor with no axes.
+
+    By hand: codes 1 0 1 1 and 1 1 0 1 agree twice, and the score is the log of 4 * 4 - 2 * 2.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("one_shot.naswot", naswot)

@@ -667,8 +667,8 @@ check("efficientnet.stem_channels", answer)
 # %% [markdown] tags=["core"]
 # ### 10.2 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
 #
-# How many pictures does B0 judge for the multiply-adds of one picture in B7?
-# Each network at its own size.
+# Divide B7's multiply-adds of one picture by B0's, each network at its own size:
+# so many pictures does B0 judge for the price of one in B7.
 # Measure it, and compare it with $2^7$ and with what the rule says for $\phi = 7$.
 
 # %% tags=["core"]
@@ -684,14 +684,20 @@ check("efficientnet.price_of_b7", answer)
 # Your network was trained at `side` pixels.
 # You have made it `depth` times as deep and `width` times as wide, and may spend at most `limit` times what it cost.
 # How large may the pictures be?
-# Write `side_for(side, depth, width, limit)`: the largest multiple of 8 that the limit allows, and at least 8.
+# Write `side_for(side, depth, width, limit)`: the largest multiple of 8 that the limit allows, a whole number.
+# Where it allows not even 8, return 8.
 # By hand: from 224, with nothing but the limit changed to 4, it is 448.
 # From 64 with a limit of 2, it is 88.
 
 
 # %% tags=["core"]
 def side_for(side, depth, width, limit):
-    ...  # your code
+    """The new side in pixels, a multiple of 8 and at least 8, a whole number.
+
+    By hand: side_for(224, 1, 1, 4) is 448, and side_for(64, 1, 1, 2) is 88.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("efficientnet.side_for", side_for)
@@ -712,7 +718,12 @@ check("efficientnet.side_for", side_for)
 
 # %% tags=["core"]
 def two_means(x, reduce, expand):
-    ...  # your code
+    """x (B, C, H, W) times a gate for each channel: (B, C, H, W).
+
+    By hand: one channel 0 1 / 1 2 with the gate 3 / 4 becomes 0 0.75 / 0.75 1.5.
+    """
+    # your code, in place of the dots
+    ...
 
 
 check("efficientnet.two_means", two_means)

@@ -344,48 +344,19 @@ def released_too_early(sizes, last_use):
     )
 
 
-def released_before_it_is_read(sizes, last_use):
-    alive = peak = 0
-    for step, size in enumerate(sizes):
-        alive -= sum(s for s, last in zip(sizes, last_use, strict=True) if last == step)
-        alive += size
-        peak = max(peak, alive)
-    return peak
-
-
 def looked_after_release(sizes, last_use):
+    """So is the peak of whoever releases before the step, or counts inputs alone."""
     alive = peak = 0
     for step, size in enumerate(sizes):
         alive += size
         alive -= sum(s for s, last in zip(sizes, last_use, strict=True) if last == step)
         peak = max(peak, alive)
     return peak
-
-
-def read_after_release(sizes, last_use):
-    return max(
-        sum(sizes[i] for i in range(step + 1) if last_use[i] > step)
-        for step in range(len(sizes))
-    )
 
 
 def one_step_too_long(sizes, last_use):
     return max(
         sum(sizes[i] for i in range(step + 1) if last_use[i] + 1 >= step)
-        for step in range(len(sizes))
-    )
-
-
-def inputs_only(sizes, last_use):
-    return max(
-        sum(sizes[i] for i in range(step) if last_use[i] >= step)
-        for step in range(len(sizes))
-    )
-
-
-def there_from_the_start(sizes, last_use):
-    return max(
-        sum(sizes[i] for i in range(len(sizes)) if last_use[i] >= step)
         for step in range(len(sizes))
     )
 
@@ -658,11 +629,10 @@ EXERCISES = (
             Wrong(released_too_early, "You release a tensor before the step that uses"
                                       " it last. Its bytes are needed while that step"
                                       " writes its own result."),
-            *(Wrong(f, "You look between two steps. While a step runs, what it reads"
-                       " for the last time and what it writes exist together: make the"
-                       " result, look, then release.")
-              for f in (released_before_it_is_read, looked_after_release,
-                        read_after_release, inputs_only)),
+            Wrong(looked_after_release, "You look between two steps. While a step runs,"
+                                        " what it reads for the last time and what it"
+                                        " writes exist together: make the result, look,"
+                                        " then release."),
             Wrong(one_step_too_long, "You keep a tensor one step too long: it may be"
                                      " given back once the step last_use[i] has"
                                      " finished."),
@@ -676,10 +646,9 @@ EXERCISES = (
                                    " each."),
             Wrong(step_of_the_peak, "You return the step. The bytes at that step are"
                                     " asked."),
-            *(Wrong(f, "That is the sum of everything, as training needs it. In"
-                       " inference tensor i exists from step i on, and goes after its"
-                       " last use.")
-              for f in (never_released, there_from_the_start)),
+            Wrong(never_released, "That is the sum of everything, as training needs it."
+                                  " In inference tensor i exists from step i on, and"
+                                  " goes after its last use."),
             Wrong(largest_tensor, "While a layer runs, at least its input and its"
                                   " output exist together."),
             Wrong(neighbours_only, "Right for a plain chain. A skip connection keeps a"
