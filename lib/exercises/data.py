@@ -107,6 +107,26 @@ def negative_width(boxes, width):
     return torch.stack([width - x, y, -w, h], 1)
 
 
+def width_for_x(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - w, y, w, h], 1)
+
+
+def right_edge_for_width(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width - x - w, y, width - x, h], 1)
+
+
+def half_the_picture(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width / 2 - x, y, w, h], 1)
+
+
+def half_the_picture_and_w(boxes, width):
+    x, y, w, h = boxes.unbind(1)
+    return torch.stack([width / 2 - x - w, y, w, h], 1)
+
+
 def right_edge_kept(boxes, width):
     x, y, w, h = boxes.unbind(1)
     return torch.stack([x + w, y, w, h], 1)
@@ -188,6 +208,22 @@ def as_a_set_gives_them(sources, every):
 
 def repeats_counted(sources, every):
     held_out = sorted(sources)[::every]
+    return [source in held_out for source in sources]
+
+
+def neither_sorted_nor_distinct(sources, every):
+    held_out = sources[::every]
+    return [source in held_out for source in sources]
+
+
+def places_for_sources(sources, every):
+    distinct = sorted(set(sources))
+    held_out = {distinct[i] for i in range(0, len(distinct), every)}
+    return [place in held_out for place in range(len(sources))]
+
+
+def sorted_as_text(sources, every):
+    held_out = sorted(set(sources), key=str)[::every]
     return [source in held_out for source in sources]
 
 
@@ -311,7 +347,14 @@ def cut_to_the_photograph(boxes, height, width, size):
     scale = min(size / height, size / width)
     left, top = (size - width * scale) / 2, (size - height * scale) / 2
     back = (boxes - torch.tensor([left, top, left, top])) / scale
-    return back.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+    x, y = back[:, 0::2].clamp(0, width), back[:, 1::2].clamp(0, height)
+    return torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1)
+
+
+def cut_at_zero(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return ((boxes - torch.tensor([left, top, left, top])) / scale).clamp(min=0)
 
 
 def rounded_to_pixels(boxes, height, width, size):
@@ -352,6 +395,30 @@ def first_corner_only(boxes, height, width, size):
     scale = min(size / height, size / width)
     left, top = (size - width * scale) / 2, (size - height * scale) / 2
     return (boxes - torch.tensor([left, top, 0, 0])) / scale
+
+
+def order_of_the_padding(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return (boxes - torch.tensor([left, left, top, top])) / scale
+
+
+def second_corner_added(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return (boxes - torch.tensor([left, top, -left, -top])) / scale
+
+
+def padding_left_only(boxes, height, width, size):
+    scale = size / height
+    left = (size - width * scale) / 2
+    return (boxes - torch.tensor([left, 0, left, 0])) / scale
+
+
+def unscaled_padding_after(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left, top = (size - width) / 2, (size - height) / 2
+    return boxes / scale - torch.tensor([left, top, left, top])
 
 
 def padding_of_the_photograph(boxes, height, width, size):
@@ -558,6 +625,23 @@ EXERCISES = (
                 " a width stays a width.",
             ),
             Wrong(
+                width_for_x,
+                "You took w away from the width, but not x: the right edge is x + w.",
+            ),
+            Wrong(
+                right_edge_for_width,
+                "Your third number is the right edge. It is the width w, and a mirror"
+                " does not change it.",
+            ),
+            *(
+                Wrong(
+                    half,
+                    "You count from the middle of the picture. The mirrored box begins"
+                    " as far from the left as its right edge was from the right.",
+                )
+                for half in (half_the_picture, half_the_picture_and_w)
+            ),
+            Wrong(
                 right_edge_kept,
                 "x + w is the right edge, and you did not mirror it yet: count it from"
                 " the other side of the picture.",
@@ -592,12 +676,11 @@ EXERCISES = (
                 (torch.tensor([[0.0, 0.0, 10.0, 4.0]]), 10),
                 torch.tensor([[0.0, 0.0, 10.0, 4.0]]),
             ),
-            # a large photograph: 4096 - (1000 + 96), and a picture without boxes
+            # a large photograph: 4096 - (1000 + 96), 4096 - (0 + 2)
             (
                 (torch.tensor([[1000.0, 8.0, 96.0, 50.0], [0.0, 1.0, 2.0, 3.0]]), 4096),
                 torch.tensor([[3000.0, 8.0, 96.0, 50.0], [4094.0, 1.0, 2.0, 3.0]]),
             ),
-            ((torch.zeros(0, 4), 10), torch.zeros(0, 4)),
         ),
         properties=(
             Property(
@@ -605,6 +688,10 @@ EXERCISES = (
                 lambda mine, boxes, width: torch.allclose(
                     mine(mine(boxes, width), width), boxes, atol=1e-3
                 ),
+            ),
+            Property(
+                "no boxes, (0, 4), are no boxes in the mirror",
+                lambda mine, boxes, width: mine(boxes[:0], width).shape == (0, 4),
             ),
         ),
         gradient=(0,),
@@ -642,10 +729,22 @@ EXERCISES = (
                 as_a_set_gives_them,
                 "A set has no order that you can rely on. Sort it first.",
             ),
+            *(
+                Wrong(
+                    counted,
+                    "You count a source once for every crop it has. Make them distinct"
+                    " and sort them before you take every k-th.",
+                )
+                for counted in (repeats_counted, neither_sorted_nor_distinct)
+            ),
             Wrong(
-                repeats_counted,
-                "You count a source once for every crop it has. Make them distinct"
-                " before you take every k-th.",
+                places_for_sources,
+                "You look for the place of the crop among the sources. Ask whether its"
+                " source, `sources[i]`, is held out.",
+            ),
+            Wrong(
+                sorted_as_text,
+                "You sorted as text, where 10 stands before 9. Sort the numbers.",
             ),
             Wrong(
                 the_other_part,
@@ -754,10 +853,13 @@ EXERCISES = (
                 "You rounded the padding to whole pixels. It may be a fraction: the"
                 " boxes are asked without rounding.",
             ),
-            Wrong(
-                cut_to_the_photograph,
-                "You cut the boxes at the photograph's edges. They are asked without"
-                " cutting: a box may reach into the padding.",
+            *(
+                Wrong(
+                    cut,
+                    "You cut the boxes at the photograph's edges. They are asked"
+                    " without cutting: a box may reach into the padding.",
+                )
+                for cut in (cut_to_the_photograph, cut_at_zero)
             ),
             Wrong(
                 rounded_to_pixels,
@@ -792,10 +894,28 @@ EXERCISES = (
                 first_corner_only,
                 "You move the first corner only. x2 and y2 shift by the same padding.",
             ),
+            *(
+                Wrong(
+                    early,
+                    "You took the padding of the photograph before it was scaled. Scale"
+                    " first: the padding is what the scaled picture leaves.",
+                )
+                for early in (padding_of_the_photograph, unscaled_padding_after)
+            ),
             Wrong(
-                padding_of_the_photograph,
-                "You took the padding of the photograph before it was scaled. Scale"
-                " first: the padding is what the scaled picture leaves.",
+                order_of_the_padding,
+                "A box is x1 y1 x2 y2, so the padding stands in the order left, top,"
+                " left, top.",
+            ),
+            Wrong(
+                second_corner_added,
+                "Both corners shift the same way: take the padding away from x2 and y2"
+                " too.",
+            ),
+            Wrong(
+                padding_left_only,
+                "Right for high photographs. A wide one is limited by its width, and"
+                " has its padding above and below.",
             ),
             Wrong(
                 padding_above_only,
@@ -831,12 +951,12 @@ EXERCISES = (
             # begins 32 rows above the picture: nothing is cut.
             (
                 (
-                    torch.tensor([[0.0, 64, 512, 448], [128.0, 32, 256, 128]]),
+                    torch.tensor([[64.0, 96, 448, 416], [128.0, 32, 256, 128]]),
                     3000,
                     4000,
                     512,
                 ),
-                torch.tensor([[0.0, 0, 4000, 3000], [1000.0, -250, 2000, 500]]),
+                torch.tensor([[500.0, 250, 3500, 2750], [1000.0, -250, 2000, 500]]),
             ),  # fmt: skip
             # 3 x 8 into 8: scale 1, 5 rows are filled, 2.5 of them above
             (
@@ -848,10 +968,13 @@ EXERCISES = (
                 (torch.tensor([[1.0, 2.0, 3.0, 3.5]]), 8, 8, 4),
                 torch.tensor([[2.0, 4.0, 6.0, 7.0]]),
             ),
-            ((torch.zeros(0, 4), 4, 6, 12), torch.zeros(0, 4)),
         ),
         properties=(
             Property("the centre of the square is the photograph's", same_centre),
+            Property(
+                "no boxes, (0, 4), are no boxes in the photograph",
+                lambda mine, boxes, *sides: mine(boxes[:0], *sides).shape == (0, 4),
+            ),
         ),
         gradient=(0,),
         tolerance=1e-4,

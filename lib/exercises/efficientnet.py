@@ -219,6 +219,38 @@ def gate_sum_for_mean(x, reduce, expand):
     return x * torch.sigmoid(logits)[:, :, None, None]
 
 
+def gate_smallest(x, reduce, expand):
+    seen = x.mean((2, 3)), x.amin((2, 3))
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in seen)
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_of_the_batch(x, reduce, expand):
+    seen = x.mean((0, 2, 3)), x.amax((0, 2, 3))
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in seen)
+    return x * torch.sigmoid(logits)[None, :, None, None]
+
+
+def gate_of_the_pixels(x, reduce, expand):
+    return x * torch.sigmoid(x.mean(1, keepdim=True) + x.amax(1, keepdim=True))
+
+
+def gate_without_matrices(x, reduce, expand):
+    mean, most = _both(x)
+    return x * torch.sigmoid(mean + most)[:, :, None, None]
+
+
+def gate_by_silu(x, reduce, expand):
+    silu = torch.nn.functional.silu
+    logits = sum(silu(s @ reduce.T) @ expand.T for s in _both(x))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
+def gate_relu_first(x, reduce, expand):
+    logits = sum(torch.relu(s) @ reduce.T @ expand.T for s in _both(x))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
 def gate_largest_size(x, reduce, expand):
     seen = x.mean((2, 3)), x.abs().amax((2, 3))
     logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in seen)
@@ -259,6 +291,11 @@ def gate_alone(x, reduce, expand):
 def gate_small_alone(x, reduce, expand):
     logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
     return torch.sigmoid(logits)
+
+
+def gate_with_axes(x, reduce, expand):
+    logits = sum(torch.relu(s @ reduce.T) @ expand.T for s in _both(x))
+    return torch.sigmoid(logits)[:, :, None, None]
 
 
 def gate_and_shortcut(x, reduce, expand):
@@ -444,10 +481,21 @@ EXERCISES = (
             Wrong(gate_largest_size, "you took the largest without its sign; the"
                   " maximum of negative pixels is negative"),
             *(Wrong(f, "you return the gates; they are there to weigh x")
-              for f in (gate_alone, gate_small_alone)),
+              for f in (gate_alone, gate_small_alone, gate_with_axes)),
             *(Wrong(f, "you add x; a gate multiplies it, and nothing is added")
               for f in (gate_and_shortcut, gate_added)),
             Wrong(gate_linear, "without a ReLU between them, two matrices are one"),
+            Wrong(gate_smallest, "you took the smallest pixel; the maximum is asked"),
+            Wrong(gate_of_the_batch, "you took mean and maximum over the batch too;"
+                  " each picture has gates of its own"),
+            Wrong(gate_of_the_pixels, "you took mean and maximum over the channels;"
+                  " they are asked over the pixels, axes 2 and 3, for each channel"),
+            Wrong(gate_without_matrices, "mean and maximum have to go through the two"
+                  " matrices"),
+            Wrong(gate_by_silu, "between the two matrices stands a ReLU here, not the"
+                  " SiLU of the chapter's own gate"),
+            Wrong(gate_relu_first, "the ReLU stands between the two matrices, not in"
+                  " front of them"),
             Wrong(gate_relu_at_the_end, "the ReLU stands between the two matrices, not"
                   " behind them"),
             Wrong(gate_two_relus, "one ReLU, between the two matrices; behind them the"

@@ -97,6 +97,26 @@ def average_symmetric(x, kernel, stride):
     return F.avg_pool2d(x, kernel, stride, kernel // 2, count_include_pad=False)
 
 
+def average_symmetric_counted(x, kernel, stride):
+    return F.avg_pool2d(x, kernel, stride, kernel // 2)
+
+
+def average_before_on_both_sides(x, kernel, stride):
+    before = cells.same_padding(x.shape[-1], kernel, stride)[0]
+    return F.avg_pool2d(x, kernel, stride, before, count_include_pad=False)
+
+
+def average_padded_left_and_right(x, kernel, stride):
+    pads = cells.same_padding(x.shape[-1], kernel, stride)
+    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
+    return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
+
+
+def average_odd_in_front_counted(x, kernel, stride):
+    before, after = cells.same_padding(x.shape[-1], kernel, stride)
+    return F.avg_pool2d(F.pad(x, (after, before, after, before)), kernel, stride)
+
+
 def average_no_padding(x, kernel, stride):
     return F.avg_pool2d(x, kernel, stride, ceil_mode=True)
 
@@ -143,13 +163,6 @@ def average_stride_forgotten(x, kernel, stride):
     pads = (before, after, before, after)
     sums = F.avg_pool2d(F.pad(x, pads), kernel, 1)
     return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, 1)
-
-
-def average_padded_for_stride_one(x, kernel, stride):
-    before, after = cells.same_padding(x.shape[-1], kernel)
-    pads = (before, after, before, after)
-    sums = F.avg_pool2d(F.pad(x, pads), kernel, stride)
-    return sums / F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
 
 
 def average_maximum(x, kernel, stride):
@@ -204,6 +217,40 @@ def alive_without_last(reads, cells):
         if i in needed:
             needed |= {i - 1 - state for state in reads}
     return sorted(i for i in needed if 0 <= i < cells - 1)
+
+
+def alive_from_the_last_but_one(reads, cells):
+    needed = {cells - 2}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(i for i in needed if i >= 0)
+
+
+def alive_without_the_first(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(i for i in needed if i > 0)
+
+
+def alive_one_step_too_far(reads, cells):
+    needed = {cells - 1}
+    for i in reversed(range(cells)):
+        if i in needed:
+            needed |= {i - 2 - state for state in reads}
+    return sorted(i for i in needed if i >= 0)
+
+
+def alive_with_repeats(reads, cells):
+    found, waiting = [], [cells - 1]
+    while waiting:
+        i = waiting.pop()
+        if i >= 0:
+            found.append(i)
+            waiting += [i - 1 - state for state in reads]
+    return sorted(found)
 
 
 def alive_with_the_stem(reads, cells):
@@ -340,11 +387,21 @@ EXERCISES = (
             Wrong(average_counts_padding, "at the edges you divide by all pixels of"
                   " the window, the padding among them. (`count_include_pad=False`"
                   " knows of no padding that you added before)"),
-            Wrong(average_symmetric, "you pad both sides alike; Eq. 5.3 puts an odd"
-                  " pixel behind, so your windows stand one pixel too early"),
+            *(Wrong(f, "you pad both sides alike; Eq. 5.3 puts an odd pixel behind, and"
+                    " depends on the stride: some of your windows stand one pixel too"
+                    " early, or are missing")
+              for f in (average_symmetric, average_before_on_both_sides)),
+            Wrong(average_symmetric_counted, "you pad both sides alike, and divide by"
+                  " all pixels of a window. Eq. 5.3 puts an odd pixel behind, and"
+                  " padding does not count"),
+            Wrong(average_padded_left_and_right, "you pad left and right only; F.pad"
+                  " takes four numbers here: left, right, top, bottom"),
             *(Wrong(f, "the number of windows is right only now and then: nothing is"
                     " padded in front")
               for f in (average_no_padding, average_whole_windows)),
+            Wrong(average_odd_in_front_counted, "you pad one pixel more in front than"
+                  " behind; Eq. 5.3 puts the odd one behind. And padding does not"
+                  " count: divide by the pixels of the picture alone"),
             Wrong(average_odd_pixel_in_front, "you pad one pixel more in front than"
                   " behind where the padding is odd; Eq. 5.3 puts it behind. F.pad"
                   " takes (left, right, top, bottom), and left is the pixels before"),
@@ -358,8 +415,6 @@ EXERCISES = (
                   " that is picture; the padding made the average too small: divide"),
             Wrong(average_stride_forgotten, "your windows move one pixel at a time:"
                   " use `stride`"),
-            Wrong(average_padded_for_stride_one, "you padded as for a stride of 1;"
-                  " Eq. 5.3 depends on the stride"),
             Wrong(average_maximum, "that is the largest of each window; the average is"
                   " asked"),
         ),
@@ -373,16 +428,13 @@ EXERCISES = (
             rng.choice((1, 100)) * tensor(
                 rng, *[rng.randint(1, 2) for _ in "BC"], *[rng.randint(2, 5 + size)] * 2
             ),
-            rng.choice((2, 3, 3, 5)), rng.choice((1, 2, 2, 3)),
+            rng.choice((3, 3, 3, 5)), rng.choice((1, 2, 2, 2, 3)),
         ),
         by_hand=(
             ((torch.arange(16.0).reshape(1, 1, 4, 4), 3, 2),
              torch.tensor([[[[5.0, 6.5], [11.0, 12.5]]]])),
             ((torch.arange(9.0).reshape(1, 1, 3, 3), 3, 2),
              torch.tensor([[[[2.0, 3.0], [5.0, 6.0]]]])),
-            # an even window has its padding behind: 0 1 2 / 3 4 5 / 6 7 8
-            ((torch.arange(9.0).reshape(1, 1, 3, 3), 2, 1),
-             torch.tensor([[[[2.0, 3, 3.5], [5, 6, 6.5], [6.5, 7.5, 8]]]])),
             # windows of 5 pixels, 3 apart, 2 in front: columns 0 to 2, then 1 to 3
             ((torch.arange(16.0).reshape(1, 1, 4, 4), 5, 3),
              torch.tensor([[[[5.0, 6.0], [9.0, 10.0]]]])),
@@ -421,6 +473,14 @@ EXERCISES = (
                   " others in turn"),
             Wrong(alive_without_last, "the last cell gives the output, so it is alive"
                   " itself"),
+            Wrong(alive_from_the_last_but_one, "you begin one cell too low: the last"
+                  " one is cells - 1"),
+            Wrong(alive_without_the_first, "cell 0 is a cell too; only numbers below 0"
+                  " are the stem"),
+            Wrong(alive_one_step_too_far, "state 0 of cell i is the output of cell"
+                  " i - 1, state 1 that of cell i - 2; you go one further down"),
+            Wrong(alive_with_repeats, "a cell that two others read is one cell: list it"
+                  " once"),
             Wrong(alive_with_the_stem, "numbers below 0 are the stem, which is no cell:"
                   " leave them out"),
             Wrong(alive_from_the_top, "right, but the list is asked sorted, the lowest"

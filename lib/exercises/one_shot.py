@@ -90,6 +90,11 @@ def only_the_last(scores, truth, k):
     return max(truth) - truth[order[k - 1]]
 
 
+def only_the_next(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(truth) - truth[order[k]]
+
+
 def one_cell_more(scores, truth, k):
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return max(truth) - max(truth[i] for i in order[: k + 1])
@@ -136,6 +141,16 @@ def scores_for_truth(scores, truth, k):
 
 def truth_less_score(scores, truth, k):
     return max(truth) - max(scores)
+
+
+def score_less_truth(scores, truth, k):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return max(scores) - max(truth[i] for i in order[:k])
+
+
+def best_of_k_by_truth(scores, truth, k):
+    first = truth[scores.index(max(scores))]
+    return sorted(truth, reverse=True)[k - 1] - first
 
 
 def chosen_by_truth(scores, truth, k):
@@ -193,6 +208,20 @@ def only_both_off(codes):
 def distances(codes):
     x = codes.double()
     return torch.linalg.slogdet(x @ (1 - x).T + (1 - x) @ x.T)[1]
+
+
+def distances_with_a_sign(codes):
+    return torch.logdet((codes[:, None] != codes[None]).sum(2).double())
+
+
+def diagonal_raised(codes):
+    agree = (codes[:, None] == codes[None]).sum(2).double()
+    return torch.logdet(agree + torch.eye(len(codes), dtype=torch.float64))
+
+
+def sign_of_the_determinant(codes):
+    agree = (codes[:, None] == codes[None]).sum(2).double()
+    return torch.linalg.slogdet(agree)[0]
 
 
 def on_less_off(codes):
@@ -347,8 +376,9 @@ EXERCISES = (
             Wrong(only_the_first, "Right for k = 1. With more, the best of all k that"
                                   " are tried counts, not the one with the highest"
                                   " score."),
-            Wrong(only_the_last, "You took the cell with the k-th score alone. The"
-                                 " best of all k that are trained counts."),
+            *(Wrong(f, "You took one cell alone, the k-th or the one behind it. The"
+                       " best of all k that are trained counts: a slice [:k].")
+              for f in (only_the_last, only_the_next)),
             Wrong(one_cell_more, "You train k + 1 cells. A slice [:k] has k."),
             Wrong(one_cell_less, "You train k - 1 cells. A slice [:k] has k."),
             Wrong(mean_of_k, "You averaged over the k cells. Whoever trains k cells"
@@ -365,9 +395,12 @@ EXERCISES = (
                               " asked."),
             *(Wrong(f, "You subtracted scores. Scores only choose; the difference is"
                        " one of true values.")
-              for f in (scores_for_truth, truth_less_score)),
+              for f in (scores_for_truth, truth_less_score, score_less_truth)),
             Wrong(chosen_by_truth, "You chose the k cells by their truth, which nobody"
                                    " knows before training. Choose by the scores."),
+            Wrong(best_of_k_by_truth, "k says how many cells are trained, not which"
+                                      " true value to compare with: compare with the"
+                                      " best of all."),
             Wrong(truth_not_reordered, "You took the first k cells of the list. Take"
                                        " those with the k highest scores."),
             Wrong(best_of_the_rest, "That is the best of the cells that were not"
@@ -408,8 +441,12 @@ EXERCISES = (
                                 " unit that is off for both agrees as well."),
             Wrong(only_both_off, "You count the units that are off for both images. A"
                                  " unit that is on for both agrees as well."),
-            Wrong(distances, "You count the units that differ. The kernel holds those"
-                             " that agree: its diagonal is the number of units."),
+            *(Wrong(f, "You count the units that differ. The kernel holds those that"
+                       " agree: its diagonal is the number of units.")
+              for f in (distances, distances_with_a_sign)),
+            Wrong(diagonal_raised, "You raised the diagonal. K itself is asked."),
+            Wrong(sign_of_the_determinant, "torch.linalg.slogdet gives the sign first"
+                                           " and the logarithm second."),
             Wrong(on_less_off, "With -1 for 0 a product gives agreements less"
                                " disagreements. Agreements alone are asked."),
             Wrong(shares_of_units, "You divide by the number of units. K holds numbers"

@@ -133,6 +133,36 @@ def places_not_rounded(c_in, c_out, kernel, stride, padding, groups, side):
     return out * out * c_out * (c_in // groups) * kernel * kernel
 
 
+def filter_forgotten(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding) // stride
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def filter_forgotten_up(c_in, c_out, kernel, stride, padding, groups, side):
+    out = -(-(side + 2 * padding) // stride)
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def padding_taken_away(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side - 2 * padding - kernel) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def padded_side(c_in, c_out, kernel, stride, padding, groups, side):
+    out = side + 2 * padding
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def channels_added(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * (c_in + c_out) // groups * kernel * kernel
+
+
+def inputs_forgotten(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel) // stride + 1
+    return out * out * c_out * kernel * kernel
+
+
 def side_by_stride(c_in, c_out, kernel, stride, padding, groups, side):
     out = side // stride
     return out * out * c_out * (c_in // groups) * kernel * kernel
@@ -235,6 +265,11 @@ def dearer_of_a_tie(cost, quality, budget):
     return max(inside, key=lambda i: (quality[i], cost[i])) if inside else None
 
 
+def dearest_and_last_of_a_tie(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (quality[i], cost[i], i)) if inside else None
+
+
 def latest_of_a_tie(cost, quality, budget):
     best = None
     for i in range(len(cost)):
@@ -262,6 +297,15 @@ def begins_at_zero(cost, quality, budget):
         tie = best is not None and quality[i] == highest and cost[i] < cost[best]
         if better or tie:
             best, highest = i, quality[i]
+    return best
+
+
+def begins_at_minus_one(cost, quality, budget):
+    best, highest, price = None, -1, float("inf")
+    for i in range(len(cost)):
+        better = quality[i] > highest or (quality[i] == highest and cost[i] < price)
+        if cost[i] <= budget and better:
+            best, highest, price = i, quality[i], cost[i]
     return best
 
 
@@ -366,6 +410,35 @@ def read_by_this_step(sizes, last_use):
         sizes[step] + sum(sizes[i] for i in range(step) if last_use[i] == step)
         for step in range(len(sizes))
     )
+
+
+def with_the_last_reader(sizes, last_use):
+    return max(size + sizes[last] for size, last in zip(sizes, last_use, strict=True))
+
+
+def previous_released(sizes, last_use):
+    alive = peak = 0
+    for step, size in enumerate(sizes):
+        alive += size
+        peak = max(peak, alive)
+        if step > 0 and last_use[step - 1] == step:
+            alive -= sizes[step - 1]
+    return peak
+
+
+def released_at_the_step(sizes, last_use):
+    steps = range(len(sizes))
+    return max(
+        sum(s for s, last in zip(sizes, last_use, strict=True) if last == step)
+        for step in steps
+    )
+
+
+def list_of_steps(sizes, last_use):
+    return [
+        sum(sizes[i] for i in range(step + 1) if last_use[i] >= step)
+        for step in range(len(sizes))
+    ]
 
 
 def never_released(sizes, last_use):
@@ -509,6 +582,15 @@ EXERCISES = (
                        " filter. Count the places: how many strides fit between the"
                        " first place and the end of the padded picture?")
               for f in (side_by_stride, side_by_stride_up)),
+            *(Wrong(f, "The filter has a width of its own, so fewer places fit: the"
+                       " last place ends at the end of the padded picture.")
+              for f in (filter_forgotten, filter_forgotten_up, padded_side)),
+            Wrong(padding_taken_away, "Padding makes the picture larger: add it on both"
+                                      " sides."),
+            Wrong(channels_added, "Every output channel reads every input channel of"
+                                  " its group: multiply the two, do not add them."),
+            Wrong(inputs_forgotten, "An output value reads all input channels of its"
+                                    " group, c_in // groups of them."),
             Wrong(stride_forgotten, "The filter moves `stride` pixels at a time, so"
                                     " there are fewer places."),
             Wrong(one_side_of_the_filter, "A filter has kernel times kernel numbers."),
@@ -565,16 +647,18 @@ EXERCISES = (
                             " the best one allowed is asked."),
             *(Wrong(f, "Two networks are equally good, and you did not take the"
                        " cheaper one.")
-              for f in (first_of_a_tie, dearer_of_a_tie, latest_of_a_tie)),
+              for f in (first_of_a_tie, dearer_of_a_tie, latest_of_a_tie,
+                        dearest_and_last_of_a_tie)),
             Wrong(last_of_equals, "Two networks are equal in quality and in cost, and"
                                   " you took the last. The first is asked."),
             Wrong(looked_up_by_quality, "You find the best quality and then look for"
                                         " it in the whole list. The first with that"
                                         " quality may be too dear, or dearer than"
                                         " another. Keep the indices."),
-            Wrong(begins_at_zero, "Your best quality begins at 0, so a quality of 0 or"
-                                  " below never counts. Begin with the first network"
-                                  " that fits."),
+            *(Wrong(f, "Your best quality begins with a number, 0 or -1, so one that"
+                       " is not above it never counts. Begin with the first network"
+                       " that fits.")
+              for f in (begins_at_zero, begins_at_minus_one)),
             Wrong(quality_returned, "You return the quality. Its index is asked."),
             Wrong(cost_returned, "You return the cost. The index is asked."),
             *(Wrong(f, "Where the budget allows none, return None.")
@@ -638,6 +722,16 @@ EXERCISES = (
                                      " finished."),
             Wrong(read_by_this_step, "You count what this step reads last. A tensor"
                                      " that a later step still needs is alive too."),
+            Wrong(with_the_last_reader, "You look at a tensor and its last reader, or"
+                                        " at itself twice. At that step others may be"
+                                        " alive: sum over all that are, each once."),
+            Wrong(previous_released, "You give back the previous tensor only. At each"
+                                     " step give back all whose last_use it is, the"
+                                     " new one too if nobody reads it."),
+            Wrong(released_at_the_step, "You count what a step releases. What lives on"
+                                        " takes bytes too: i <= step <= last_use[i]."),
+            Wrong(list_of_steps, "That is the list of all steps. Its largest number is"
+                                 " asked."),
             Wrong(left_at_the_end, "That is what exists at the last step. The most at"
                                    " any step is asked."),
             Wrong(two_largest, "The two largest may never exist together. Look at each"

@@ -121,6 +121,22 @@ def odds_by_ordered_draws(population, size):
     return [math.comb(b, size - 1) / every for b in below]
 
 
+def odds_by_permutations(population, size):
+    every = math.perm(population, size)
+    below = range(population - 1, -1, -1)
+    return [math.comb(b, size - 1) / every for b in below]
+
+
+def odds_that_nobody_better_does(population, size):
+    every = math.comb(population, size)
+    return [math.comb(population - i, size) / every for i in range(population)]
+
+
+def odds_shared_among_ranks(population, size):
+    ways = [(population - i) ** size for i in range(population)]
+    return [w / sum(ways) for w in ways]
+
+
 def odds_if_taking_part(population, size):
     every = math.comb(population - 1, size - 1)
     return [math.comb(b, size - 1) / every for b in range(population - 1, -1, -1)]
@@ -199,6 +215,14 @@ def hyperband_float_log(epochs, eta):
     ]
 
 
+def hyperband_float_log_and_division(epochs, eta):
+    m = int(math.log(epochs, eta))
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), epochs // eta**s)
+        for s in range(m, -1, -1)
+    ]
+
+
 def hyperband_log_rounded_up(epochs, eta):
     m = math.ceil(math.log(epochs, eta))
     return [
@@ -242,6 +266,14 @@ def hyperband_m_for_one_more(epochs, eta):
     return [(math.ceil(m / (s + 1) * eta**s), eta ** (m - s)) for s in range(m, -1, -1)]
 
 
+def hyperband_divided_by_s(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [
+        (math.ceil((m + 1) / max(s, 1) * eta**s), eta ** (m - s))
+        for s in range(m, -1, -1)
+    ]
+
+
 def hyperband_not_shared_out(epochs, eta):
     m = _cuts(epochs, eta)
     return [((m + 1) * eta**s, eta ** (m - s)) for s in range(m, -1, -1)]
@@ -270,6 +302,11 @@ def hyperband_careful_first(epochs, eta):
     return [
         (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s)) for s in range(m + 1)
     ]
+
+
+def hyperband_careful_first_without_the_boldest(epochs, eta):
+    m = _cuts(epochs, eta)
+    return [(math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s)) for s in range(m)]
 
 
 def hyperband_plain_powers(epochs, eta):
@@ -430,6 +467,27 @@ def areas_first_forgotten(cost, quality, reference):
     ]
 
 
+def areas_wrapped_round(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    areas = []
+    for i in range(len(cost)):
+        areas.append((right[i] - cost[i]) * (quality[i] - quality[i - 1]))
+    return areas
+
+
+def areas_sides_added(cost, quality, reference):
+    right = [*cost[1:], reference[0]]
+    below = [reference[1], *quality[:-1]]
+    return [
+        (r - c) + (q - b)
+        for c, r, q, b in zip(cost, right, quality, below, strict=True)
+    ]
+
+
+def areas_whole_each(cost, quality, reference):
+    return [profiling.hypervolume(cost, quality, reference)] * len(cost)
+
+
 def areas_from_zero(cost, quality, reference):
     right = [*cost[1:], reference[0]]
     below = [0, *quality[:-1]]
@@ -581,10 +639,15 @@ EXERCISES = (
                                       " asked too: one number for each cell."),
             Wrong(odds_as_counts, "These are numbers of tournaments. Divide by how many"
                                   " there are."),
-            Wrong(odds_by_ordered_draws, "You divide by population^size, which counts"
-                                         " tournaments with repetition and in an"
-                                         " order. Sets of different cells are fewer:"
-                                         " math.comb."),
+            *(Wrong(f, "You divide by more tournaments than there are: sets of"
+                       " different cells have no order and no repetition, so"
+                       " math.comb(population, size).")
+              for f in (odds_by_ordered_draws, odds_by_permutations)),
+            Wrong(odds_that_nobody_better_does, "That is the chance that no better one"
+                                                " takes part. The cell itself has to"
+                                                " take part and win."),
+            Wrong(odds_shared_among_ranks, "Odds are not powers of the rank here. Count"
+                                           " tournaments with math.comb."),
             Wrong(odds_if_taking_part, "That is the chance to win for whoever takes"
                                        " part. Taking part is a chance as well: divide"
                                        " by all tournaments."),
@@ -638,7 +701,8 @@ EXERCISES = (
                        " math.log(243, 3) is a little below 5, and int() cuts that to 4"
                        " (others are a little above). Count multiplications by eta"
                        " instead, or round().")
-              for f in (hyperband_float_log, hyperband_log_rounded_up)),
+              for f in (hyperband_float_log, hyperband_float_log_and_division,
+                        hyperband_log_rounded_up)),
             *(Wrong(f, "The formula rounds up: 5 cells in the middle bracket of 9 and"
                        " 3, not 4 or 4.5.")
               for f in (hyperband_floored, hyperband_rounded, hyperband_not_rounded)),
@@ -648,6 +712,8 @@ EXERCISES = (
             Wrong(hyperband_m_for_one_more, "You multiply by m. There are m + 1"
                                             " brackets, since s = 0 is one too: the"
                                             " factor is (m + 1) / (s + 1)."),
+            Wrong(hyperband_divided_by_s, "You divide by s. A bracket of s cuts has"
+                                          " s + 1 rungs, so divide by s + 1."),
             Wrong(hyperband_not_shared_out, "You multiply by m + 1 and do not divide:"
                                             " a bracket of s cuts pays s + 1 rungs, so"
                                             " divide by s + 1."),
@@ -669,6 +735,8 @@ EXERCISES = (
             Wrong(hyperband_without_the_boldest, "The boldest bracket is missing: s"
                                                  " begins at m, where the first rung is"
                                                  " one epoch."),
+            Wrong(hyperband_careful_first_without_the_boldest, "range(m) ends at m - 1"
+                  " and goes upwards. The boldest bracket, s = m, comes first."),
             Wrong(hyperband_swapped, "A pair is (cells, first rung), in that order."),
             Wrong(hyperband_cells_alone, "The cells are right. Pairs are asked, with"
                                          " the first rung of each bracket."),
@@ -733,6 +801,13 @@ EXERCISES = (
                        " reference.")
               for f in (areas_reference_forgotten, areas_last_forgotten,
                         areas_first_forgotten, areas_inner_only)),
+            Wrong(areas_wrapped_round, "quality[i - 1] is the last one where i is 0."
+                                       " Below the first point the area ends at the"
+                                       " reference's quality."),
+            Wrong(areas_sides_added, "You add the two sides. A rectangle is their"
+                                     " product."),
+            Wrong(areas_whole_each, "That is the whole hypervolume. Take away what is"
+                                    " left without the point."),
             Wrong(areas_from_zero, "Below the first point the area ends at the"
                                    " reference's quality, which need not be 0."),
             Wrong(areas_that_remain, "That is what is left without each point. What is"

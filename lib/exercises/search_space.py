@@ -152,6 +152,49 @@ def depth_two_a_block(blocks):
     return max(longest)
 
 
+def depth_no_step(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(max(longest[a], longest[b]))
+    return max(longest)
+
+
+def depth_second_input_deeper(blocks):
+    longest = [0, 1]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    return max(longest)
+
+
+def depth_all_below(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(2 + longest[a] + longest[b])
+    return max(longest)
+
+
+def depth_of_outputs_added(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    read = {state for block in blocks for state, _ in block}
+    return sum(longest[i] for i in range(2, len(longest)) if i not in read)
+
+
+def depth_on_average(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + (longest[a] + longest[b]) / 2)
+    return max(longest)
+
+
+def depth_of_each_state(blocks):
+    longest = [0, 0]
+    for (a, _), (b, _) in blocks:
+        longest.append(1 + max(longest[a], longest[b]))
+    return longest
+
+
 def depth_first_input(blocks):
     longest = [0, 0]
     for (a, _), _ in blocks:
@@ -244,6 +287,18 @@ def weights_two_a_norm(blocks, filters):
 
 def weights_one_side_of_the_filter(blocks, filters):
     return sum(2 * filters * (k + filters + 2) for k in _kernels(blocks))
+
+
+def weights_depthwise_of_one(blocks, filters):
+    return sum(2 * (k * k + filters * filters + 2 * filters) for k in _kernels(blocks))
+
+
+def weights_mixed_by_channel(blocks, filters):
+    return sum(2 * filters * (k * k + 1 + 2) for k in _kernels(blocks))
+
+
+def weights_all_of_three(blocks, filters):
+    return sum(2 * filters * (9 + filters + 2) for _ in _kernels(blocks))
 
 
 def weights_of_pools_too(blocks, filters):
@@ -347,8 +402,17 @@ EXERCISES = (
             Wrong(depth_of_blocks_between, "a block that reads only the inputs has one"
                   " operation between them and its result, so its depth is 1"),
             Wrong(depth_identity_free, "an identity counts as an operation here"),
-            Wrong(depth_both_sides, "you add the two sides up; a way goes through one"
-                  " of them, so take the larger"),
+            *(Wrong(f, "you add the two sides up; a way goes through one of them, so"
+                    " take the larger")
+              for f in (depth_both_sides, depth_all_below, depth_on_average)),
+            Wrong(depth_no_step, "each block adds one operation to the longer of its"
+                  " two ways; yours adds none"),
+            Wrong(depth_second_input_deeper, "both inputs of the cell, states 0 and 1,"
+                  " have depth 0"),
+            Wrong(depth_of_outputs_added, "several blocks may be output; the longest"
+                  " way to any of them counts, not their sum"),
+            Wrong(depth_of_each_state, "that is the list for all states; its largest"
+                  " number is asked"),
             Wrong(depth_two_a_block, "a way passes one operation in each block, not"
                   " both"),
             Wrong(depth_first_input, "you look at the left input only; the right one"
@@ -423,6 +487,11 @@ EXERCISES = (
                   " its running mean and variance are measured, not learned"),
             Wrong(weights_two_a_norm, "a batch norm has two numbers for each channel,"
                   " not two in all"),
+            Wrong(weights_depthwise_of_one, "each channel has a k x k filter of its"
+                  " own: k * k times the channels"),
+            Wrong(weights_mixed_by_channel, "a 1x1 convolution reads every channel for"
+                  " every channel: filters times filters numbers"),
+            Wrong(weights_all_of_three, "a sep5 has filters of 5 x 5, a sep7 of 7 x 7"),
             Wrong(weights_one_side_of_the_filter, "a k x k filter has k * k numbers"),
             *(Wrong(f, "an identity or a pool learns nothing; only sep3, sep5 and sep7"
                     " have weights")

@@ -82,6 +82,36 @@ def bytes_of_each_channel(weights, bits, channels):
     return channels * math.ceil(weights / channels * bits / 8) + 4 * channels
 
 
+def whole_layer_each_channel(weights, bits, channels):
+    """Takes the weights for those of one channel, and rounds each."""
+    return math.ceil(weights * bits / 8) * channels + 4 * channels
+
+
+def whole_bytes_of_bits(weights, bits, channels):
+    """Loses the bits below a byte of every weight."""
+    return weights * (bits // 8) + 4 * channels
+
+
+def bytes_divided_too(weights, bits, channels):
+    """Counts the scales' bytes as bits."""
+    return math.ceil((weights * bits + 4 * channels) / 8)
+
+
+def a_scale_each_weight(weights, bits, channels):
+    """One scale for each weight."""
+    return math.ceil(weights * bits / 8) + 4 * weights
+
+
+def zero_points_too(weights, bits, channels):
+    """Eight bytes a channel."""
+    return math.ceil(weights * bits / 8) + 8 * channels
+
+
+def half_scales(weights, bits, channels):
+    """Scales of two bytes, as float16."""
+    return math.ceil(weights * bits / 8) + 2 * channels
+
+
 def without_scales(weights, bits, channels):
     """Forgets the scales."""
     return -(-weights * bits // 8)
@@ -204,10 +234,30 @@ EXERCISES = (
                 "you put only whole weights into a byte; without gaps a weight may lie"
                 " across two bytes. Count all bits first",
             ),
+            *(
+                Wrong(
+                    multiplied,
+                    "you multiplied the weights by the channels; `weights` is how many"
+                    " the layer has in all",
+                )
+                for multiplied in (weights_of_each_channel, whole_layer_each_channel)
+            ),
             Wrong(
-                weights_of_each_channel,
-                "you multiplied the weights by the channels; `weights` is how many the"
-                " layer has in all",
+                whole_bytes_of_bits,
+                "you divided the bits of one weight by 8 and lost a part of them; first"
+                " the bits of all weights, then bytes",
+            ),
+            Wrong(
+                bytes_divided_too,
+                "you divided the scales by 8 as well; four bytes are bytes already",
+            ),
+            Wrong(
+                a_scale_each_weight,
+                "you stored a scale for each weight; each channel has one",
+            ),
+            *(
+                Wrong(wide, "a float32 takes four bytes, and a channel stores no more")
+                for wide in (zero_points_too, half_scales)
             ),
             Wrong(
                 bytes_of_each_channel,

@@ -247,6 +247,48 @@ def kendall_sum(a, b):
     return total
 
 
+def kendall_by_length(a, b):
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / n
+
+
+def kendall_with_itself(a, b):
+    n, total = len(a), 0
+    for i in range(n):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / (n * (n + 1) / 2)
+
+
+def kendall_neighbours_of_all(a, b):
+    n, total = len(a), 0
+    for i in range(1, n):
+        product = (a[i] - a[i - 1]) * (b[i] - b[i - 1])
+        total += (product > 0) - (product < 0)
+    return total / (n * (n - 1) / 2)
+
+
+def kendall_spearman_by_places(a, b):
+    n = len(a)
+    ranks = [[sorted(side).index(x) for x in side] for side in (a, b)]
+    gaps = sum((x - y) ** 2 for x, y in zip(*ranks, strict=True))
+    return 1 - 6 * gaps / (n * (n * n - 1))
+
+
+def kendall_sum_turned(a, b):
+    total = 0
+    for i in range(len(a)):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product < 0) - (product > 0)
+    return total
+
+
 def kendall_products(a, b):
     total, pairs = 0, 0
     for i in range(len(a)):
@@ -347,6 +389,20 @@ def counted_from_one(values, n):
     total = 0.0
     for i, value in enumerate(sorted(values), 1):
         total += value * math.comb(i, n - 1)
+    return total / math.comb(len(values), n)
+
+
+def without_the_least_possible(values, n):
+    ranked, total = sorted(values), 0.0
+    for i in range(n, len(ranked)):
+        total += ranked[i] * math.comb(i, n - 1)
+    return total / math.comb(len(values), n)
+
+
+def value_below(values, n):
+    ranked, total = sorted(values), 0.0
+    for i in range(1, len(ranked)):
+        total += ranked[i - 1] * math.comb(i, n - 1)
     return total / math.comb(len(values), n)
 
 
@@ -546,23 +602,29 @@ EXERCISES = (
                   " in `a`; they count 0, and stay among those you divide by"),
             Wrong(kendall_tau_b, "that is tau-b, as SciPy has it by default: it divides"
                   " by less where some are equal. Here divide by all pairs"),
-            Wrong(kendall_neighbours, "you compare neighbours only; every pair of"
-                  " cells counts, however far apart they stand"),
+            *(Wrong(f, "you compare neighbours only; every pair of cells counts,"
+                    " however far apart they stand")
+              for f in (kendall_neighbours, kendall_neighbours_of_all)),
             Wrong(kendall_squares, "you divide by n squared; there are n (n - 1) / 2"
                   " pairs of different cells"),
-            Wrong(kendall_all_pairs, "you divide by half of n squared; a cell makes no"
-                  " pair with itself"),
+            *(Wrong(f, "you divide by more than n (n - 1) / 2; a cell makes no pair"
+                    " with itself")
+              for f in (kendall_all_pairs, kendall_with_itself)),
+            Wrong(kendall_by_length, "you divide by the number of cells; there are"
+                  " n (n - 1) / 2 pairs"),
             Wrong(kendall_each_pair_once, "you count each pair once and divide by"
                   " n (n - 1), which counts it twice: divide by half of that"),
             Wrong(kendall_each_pair_twice, "your loops meet each pair twice, (i, j) and"
                   " (j, i): let j run below i, or divide by n (n - 1)"),
             Wrong(kendall_sum, "that is the sum; divide it by the number of pairs"),
+            Wrong(kendall_sum_turned, "that is the sum, with its sign turned: pairs in"
+                  " the same order count 1. And divide by the number of pairs"),
             Wrong(kendall_products, "you add the products up; only their sign counts:"
                   " 1, -1 or 0 for each pair"),
             Wrong(kendall_same_place, "you compare the two lists place by place; take"
                   " two places at a time and ask in which order each list puts them"),
-            Wrong(kendall_spearman, "that is Spearman's correlation of ranks; Kendall"
-                  " counts pairs"),
+            *(Wrong(f, "that is Spearman's correlation of ranks; Kendall counts pairs")
+              for f in (kendall_spearman, kendall_spearman_by_places)),
             Wrong(kendall_pearson, "that is Pearson's correlation; Kendall counts"
                   " pairs, and only their order matters"),
         ),
@@ -621,6 +683,10 @@ EXERCISES = (
                   " others are chosen from the values below it"),
             Wrong(counted_from_one, "you counted one value too many below each: the"
                   " i-th, counted from 0, has i values below it"),
+            Wrong(without_the_least_possible, "the n-th from below can be the best too,"
+                  " if the n - 1 below it are drawn: begin at place n - 1"),
+            Wrong(value_below, "your value and the number of draws belong to different"
+                  " places: below the i-th, counted from 0, are i values"),
             Wrong(chances_added_up, "that counts the draws in which all n are at most"
                   " this value; only those in which it is the best itself are asked"),
             *(Wrong(f, "the sum is right, the divisor is not: there are"
