@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from lib.exercises import Exercise, Wrong, diagnosing, grading, running, tensor
+from lib.exercises import (
+    Exercise,
+    Property,
+    Wrong,
+    diagnosing,
+    grading,
+    running,
+    tensor,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +92,30 @@ def smooth(x):
     return (x * x).sum() / len(x)
 
 
+def names_of_tall(heights, least):
+    """Names, the tallest first."""
+    tall = [name for name in heights if heights[name] >= least]
+    return sorted(tall, key=lambda name: -heights[name])
+
+
+def box(a, b):
+    """The box around two boxes: left, top, right, bottom."""
+    return torch.cat([torch.minimum(a, b)[:2], torch.maximum(a, b)[2:]])
+
+
+def cube(x):
+    return x.cumsum(2).exp()
+
+
+def report(x):
+    return {"mean": float(x.mean()), "largest": float(x.max()), "number": len(x)}
+
+
+def named(rng, size):
+    names = rng.sample("abcdefghijklmnop", size + 3)
+    return {name: rng.uniform(1, 2) for name in names}, 1.1
+
+
 def some_rows(rng, size):
     return (tensor(rng, size + 1, 3),)
 
@@ -120,9 +152,14 @@ SPREAD = exercise(spread, some_rows)
 COUNT = exercise(count, limits)
 BEST = exercise(best_first, scores)
 GRID = exercise(to_steps, halves)
+NAMES = exercise(names_of_tall, named)
+BOX = exercise(box, lambda rng, size: (tensor(rng, 4), tensor(rng, 4)))
+CUBE = exercise(cube, lambda rng, size: (tensor(rng, 2, 3, size + 1),))
+REPORT = exercise(report, lambda rng, size: (tensor(rng, size + 1),))
 SIGN = exercise(positive, lambda rng, size: (tensor(rng, 2 * size + 2),))
 SMOOTH = exercise(smooth, lambda rng, size: (tensor(rng, size + 1),), gradient=(0,))
 ALL = [MEAN, ROWS, MATRIX, DISTANCE, STEPS, SPREAD, COUNT, BEST, GRID, SIGN, SMOOTH]
+ALL += [NAMES, BOX, CUBE, REPORT]
 
 
 def ids(exercises):
@@ -205,6 +242,38 @@ SLIPS = [
      " border between two whole numbers: do you round halves the other way?"),
     (GRID, lambda x, scale: x / scale, "yours is right once it is"
                                        " rounded to whole numbers, which is asked"),
+    (NAMES, lambda h, least: names_of_tall(h, least)[::-1], "yours is what is asked in"
+                                                            " reverse order"),
+    (NAMES, lambda h, least: sorted(names_of_tall(h, least)), "yours is the right items"
+                                                              " in another order"),
+    (NAMES, lambda h, least: names_of_tall(h, least)[:-1], "yours is right but for the"
+                                                           " last item, which is miss"),
+    (BOX, lambda a, b: box(a, b)[[1, 0, 3, 2]], "yours is what is asked with its items"
+                                                " in the order (1, 0, 3, 2)"),
+    (BOX, lambda a, b: torch.cat([torch.minimum(a, b)[:3], torch.maximum(a, b)[3:]]),
+     "yours is right but for item 2."),
+    (CUBE, lambda x: cube(x).transpose(0, 2), "yours is what is asked, transposed: its"
+                                              " axes in the order (2, 1, 0)"),
+    (CUBE, lambda x: cube(x).flip(2), "yours is what is asked, each row in reverse"),
+    (CUBE, lambda x: cube(x).log(), "yours is the natural logarithm of what is asked"),
+    (CUBE, lambda x: cube(x).sqrt(), "yours is the square root of what is asked"),
+    (REPORT, lambda x: report(x) | {"mean": float(x.sum())}, "yours is right but for"
+     " key 'mean', which is n times what is asked, where n is the length of `x`"),
+    (REPORT, lambda x: report(x) | {"largest": 1 - float(x.max())}, "yours is right but"
+     " for key 'largest', which is 1 minus what is asked"),
+    (STEPS, lambda v: [differences(v)[0]] + [9.0] * (len(v) - 2), "yours is right for"
+                                                                  " the first item"),
+    (STEPS, lambda v: [9.0, *differences(v)[1:-1], 9.0], "yours is right but for the"
+                                                         " first and the last item"),
+    (STEPS, lambda v: [*differences(v), 0.0], "yours is right but for one item too many"
+                                              " at the end"),
+    (STEPS, lambda v: differences(v)[1:] + differences(v)[:1], "yours is what is asked,"
+                                                               " moved back by one"),
+    (COUNT, lambda v, limit: count(v, limit) - 1, "yours is 1 too small, off by one"),
+    (COUNT, lambda v, limit: count(v, limit) - limit, "yours is what is asked minus"
+                                                      " `limit`"),
+    (COUNT, lambda v, limit: float(count(v, limit)) / limit, "where yours is wrong, it"
+     " is what is asked divided by n, where n is `limit`"),
     (SIGN, lambda x: x <= 0, "yours is True where False is asked, and False wh"),
 ]  # fmt: skip
 
@@ -221,6 +290,9 @@ def test_what_an_answer_is_of_the_asked_value_is_said(made, answer, words):
 @pytest.mark.parametrize("made", ALL, ids=ids(ALL))
 def test_of_a_right_answer_nothing_is_said(made):
     assert grading.grade(made, made.reference).message == "right on all 24 cases"
+
+
+QUIET = ("the number", "item", "the truth", "key")
 
 
 def noisy(made: Exercise, share: float):
@@ -241,6 +313,10 @@ def stirred(value, rng):
         return tuple(stirred(v, rng) for v in value)
     if isinstance(value, list) and all(isinstance(v, int) for v in value):
         return [rng.randint(0, 2 * len(value)) for _ in value]
+    if isinstance(value, dict):
+        return {key: stirred(v, rng) for key, v in value.items()}
+    if isinstance(value, list) and any(isinstance(v, str) for v in value):
+        return [rng.choice("abcdefghijklmnop") for _ in value]
     if isinstance(value, list):
         return [v + rng.choice((-1, 1)) * rng.uniform(0.1, 3) for v in value]
     if isinstance(value, int):
@@ -260,7 +336,7 @@ def stirred(value, rng):
 @pytest.mark.parametrize("made", ALL, ids=ids(ALL))
 def test_of_noise_nothing_is_said(made, share):
     words = said(dataclasses.replace(made, gradient=()), noisy(made, share))
-    assert words.startswith(("the number", "item", "the truth")), words
+    assert words.startswith(QUIET), words
 
 
 CHANGES = {
@@ -565,6 +641,26 @@ NO_KINDS = [
 
 @pytest.mark.parametrize(("made", "answer"), KINDS)
 def test_the_kind_of_number_and_of_array_is_free(made, answer):
+    assert grading.grade(made, answer).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("made", "answer", "holds"),
+    [
+        (TENSOR, lambda x: x.mean(1).tolist(), lambda y: y.dtype == torch.float32),
+        (PLACES, lambda x: x.numpy().argsort(), lambda y: y.dtype == torch.int64),
+        (LISTED, lambda v: np.diff(np.array(v)), lambda y: type(y) is list and y + [1]),
+        (PAIRS, lambda v: torch.tensor([(a, 2.0 * a) for a in v]),
+         lambda y: all(type(item) is tuple and type(item[0]) is int for item in y)),
+        (WHOLE, lambda n: float(n // 2), lambda y: isinstance(y, int)),
+    ],
+)  # fmt: skip
+def test_properties_see_an_answer_in_the_kind_that_is_asked(made, answer, holds):
+    """They may index, add, or compare with `torch.equal`."""
+    made = dataclasses.replace(
+        made, properties=(Property("kind", lambda mine, x: holds(mine(x))),)
+    )
+    assert grading.grade(made, made.reference).status == "passed"
     assert grading.grade(made, answer).status == "passed"
 
 

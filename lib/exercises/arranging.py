@@ -21,14 +21,14 @@ def arrays(cases: list[Case]) -> list[tuple[Tensor, Tensor]] | None:
 
 
 def coded(cases: list[Case]) -> list[tuple[Tensor, Tensor]] | None:
-    """Lists of anything, such as names, with a number for each different item."""
+    """Lists of anything, such as names, with numbers from 1 for the different items."""
     found = []
     for case in cases:
         if not all(isinstance(v, list | tuple) for v in (case.want, case.have)):
             return None
         codes: dict[str, float] = {}
         rows = [
-            [codes.setdefault(repr(item), len(codes)) for item in value]
+            [codes.setdefault(repr(item), len(codes) + 1.0) for item in value]
             for value in (case.want, case.have)
         ]
         found.append(tuple(torch.tensor(row, dtype=torch.float64) for row in rows))

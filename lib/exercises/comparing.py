@@ -119,10 +119,9 @@ def _number_difference(expected, got, tolerance, exact) -> str | None:
 
 
 def _list_difference(expected, got, tolerance, exact) -> str | None:
-    like = isinstance(got, Tensor | np.ndarray | range) and not exact
-    if not isinstance(got, list | tuple) and not like:
+    if not isinstance(got, list | tuple) and (exact or not _is_row(got)):
         return f"a list or tuple is asked, yours is a {type(got).__name__}"
-    got = list(got) if like else got
+    got = list(got)
     if len(expected) != len(got):
         return f"{len(expected)} items are asked, yours has {len(got)}"
     for i, (e, g) in enumerate(zip(expected, got, strict=True)):
@@ -182,6 +181,31 @@ def _alike(expected: Tensor, got) -> Tensor | str:
         if not torch.equal(given, given.floor()):
             return f"whole numbers are asked (dtype {expected.dtype}), not all are"
     return given.to(expected.dtype if expected.is_floating_point() else torch.int64)
+
+
+def as_asked(expected, got):
+    """A value in the kind of an expected one, where it can be; else as it is.
+
+    Lengths and shapes may differ: the kind of an item is that of the first one.
+    """
+    if isinstance(expected, Tensor):
+        given = _alike(expected, got)
+        return got if isinstance(given, str) else given.to(expected.dtype)
+    got = plain(got)
+    if isinstance(expected, list | tuple) and _is_row(got):
+        kinds = expected if len(expected) == len(got) else [*expected[:1]] * len(got)
+        items = [as_asked(e, g) for e, g in zip(kinds, got, strict=False)]
+        items = items if expected else list(got)
+        return tuple(items) if isinstance(expected, tuple) else items
+    if is_number(expected) and is_number(got):
+        if not _is_whole(expected):
+            return float(got)
+        return int(got) if got % 1 == 0 else got
+    return got
+
+
+def _is_row(value) -> bool:
+    return isinstance(value, list | tuple | range | Tensor | np.ndarray)
 
 
 def _tensor_difference(expected: Tensor, got, tolerance, exact) -> str | None:

@@ -44,7 +44,7 @@ def names_of(exercise: Exercise, count: int) -> list[str]:
         names = [f"`{name}`" for name in inspect.signature(function).parameters][first:]
     except (TypeError, ValueError):
         names = []
-    return names if len(names) == count else [f"input {i}" for i in range(count)]
+    return names if len(names) >= count else [f"input {i}" for i in range(count)]
 
 
 def diagnose(exercise: Exercise, mine, cases, expected, got, same, until) -> str:
@@ -108,7 +108,7 @@ def _value_difference(exercise, want: Outcome, have: Outcome) -> str | None:
 
 def _of_values(exercise, mine, values, passing, same, until) -> str:
     cases = [Case(args, want.value, have.value) for args, want, have in values]
-    names = names_of(exercise, len(cases[0].args))
+    names = names_of(exercise, max(len(case.args) for case in cases))
     shown, found = cases[0], None
     kinds = all(difference(c.want, c.have, exercise.tolerance) is None for c in cases)
     if kinds:  # the numbers are right, but not of the kind that is asked
@@ -144,7 +144,7 @@ def _sentence(found: Found, failing: int, passing: int) -> str:
     """Says no more than what holds: always, where it is wrong, or in most cases."""
     if found.against:
         return f"in {len(found.where)} of {failing} failing cases yours is {found.says}"
-    if 3 * passing > failing:
+    if 3 * passing > failing and not found.says.startswith("right"):
         return f"where yours is wrong, it is {found.says}"
     return f"yours is {found.says}"
 

@@ -16,7 +16,7 @@ import types
 import torch
 
 from lib.exercises import Exercise, Wrong
-from lib.exercises.comparing import difference, short
+from lib.exercises.comparing import as_asked, difference, short
 from lib.exercises.deadline import OutOfTime, within
 from lib.exercises.diagnosing import call_text, diagnose, exactly, gradient_differs
 from lib.exercises.running import (
@@ -29,6 +29,7 @@ from lib.exercises.running import (
     run,
     seen,
     undisturbed,
+    words_of,
 )
 from lib.exercises.scaling import of_a_value
 
@@ -81,7 +82,7 @@ def _graded(exercise: Exercise, mine, met: list[tuple], until: float) -> Result:
         return _same(exercise, a, b)
 
     if all(map(same, expected, got)):
-        if broken := _broken_property(exercise, mine, cases):
+        if broken := _broken_property(exercise, mine, cases, expected):
             return Result("refused", broken)
         return Result("passed", f"right on all {len(cases)} cases")
     if wrong := _named(exercise, cases, expected, got):
@@ -155,6 +156,9 @@ def _as_wrong(
 
     Where the value alone is wrong already, one that is lost is not looked at.
     """
+    if wrong.error or mine.error:
+        kinds = type(wrong.error) is type(mine.error)
+        return kinds and words_of(wrong.error) == words_of(mine.error)
     if wrong.gradients is None or mine.gradients is None:
         return _same(exercise, wrong, mine)
     without = dataclasses.replace(mine, gradients=None)
@@ -235,18 +239,27 @@ def _made_in_the_cell() -> list[str]:
     return [c.co_name for c in codes if c.co_name.isidentifier()]
 
 
-def _broken_property(exercise: Exercise, mine, cases) -> str | None:
+def _broken_property(exercise: Exercise, mine, cases, expected) -> str | None:
+    """The first property that an answer lacks, in words."""
+    free = not exactly(exercise) and exercise.probe is None
     for rule in exercise.properties:
         said = f"one thing does not hold: {rule.says}"
         try:
             with undisturbed():
-                if not all(rule.holds(mine, *copy.deepcopy(args)) for args in cases):
-                    return said
+                for args, outcome in zip(cases, expected, strict=True):
+                    judged = _in_kind(mine, outcome.value) if free else mine
+                    if not rule.holds(judged, *copy.deepcopy(args)):
+                        return said
         except OutOfTime:
             raise
         except BaseException as error:
             return f"{said}. There {own_line(mine, error, exercise.probe)}"
     return None
+
+
+def _in_kind(mine, value):
+    """An answer that gives what it gives in the kind of a value: a list as a tensor."""
+    return lambda *args, **named: as_asked(value, mine(*args, **named))
 
 
 def _grade_value(exercise: Exercise, mine) -> Result:

@@ -6,70 +6,92 @@ experiment and no guess: the course's own function gets the same numbers. Suppor
 """
 
 import copy
+import dataclasses
 import random
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lib.exercises import Exercise
 from lib.exercises.comparing import is_number, leaves
+from lib.exercises.deadline import OutOfTime, within
 from lib.exercises.relating import flat, real
-from lib.exercises.running import run, seen
+from lib.exercises.running import Outcome, run, seen
 
 TRIED = 6  # failing cases that are tried again
 HAIR = 1e-4  # how far numbers are moved, of their size or of 1
+LONG = 2.0  # seconds for all that is tried
 
 
 def only_where_they_meet(exercise, mine, values, names, same, until) -> str | None:
-    """In words, the exact meetings in which alone an answer is wrong.
+    """In words, the exact meetings in which alone an answer is wrong; else None.
 
     It is tried, on the smallest failing cases: equal numbers of one argument are moved
     apart, then all numbers a little. Only if the answer is right each time is it said.
+    Nothing is tried after the time `until` (monotonic seconds), or for long.
     """
-    values = values[:TRIED]
-    for i, name in enumerate(names):
-        moves = [lambda args, d=d, i=i: _untie(args, i, d) for d in (HAIR, -HAIR)]
-        if _right_after(exercise, mine, values, moves, same, until):
-            return f"for ties: it is wrong only where numbers in {name} are equal"
-    moves = [lambda args, s=s: _nudge(args, random.Random(s)) for s in range(3)]
-    if not _right_after(exercise, mine, values, moves, same, until):
+    seconds = min(LONG, until - time.monotonic())
+    if seconds <= 0:
         return None
-    if all(_one_apart(want.value, have.value) for _, want, have in values):
+    tries = Tries(exercise, mine, values[:TRIED], same)
+    try:
+        return within(seconds, lambda: tries.words(names))
+    except OutOfTime:  # with such numbers even the course's own may not end
+        return None
+
+
+@dataclasses.dataclass
+class Tries:
+    """An answer, its smallest failing cases, and whether two outcomes agree."""
+
+    exercise: Exercise
+    mine: Callable
+    values: list[tuple]  # arguments, the outcome that is asked, that of the answer
+    same: Callable[[Outcome, Outcome], bool]
+
+    def words(self, names: list[str]) -> str | None:
+        """The meetings in words, with the names of the arguments."""
+        for i, name in enumerate(names):
+            moves = [lambda args, d=d, i=i: _untie(args, i, d) for d in (HAIR, -HAIR)]
+            if self.right_after(moves):
+                return f"for ties: it is wrong only where numbers in {name} are equal"
+        moves = [lambda args, s=s: _nudge(args, random.Random(s)) for s in range(3)]
+        if not self.right_after(moves):
+            return None
+        if all(_one_apart(want.value, have.value) for _, want, have in self.values):
+            return (
+                "exactly on the border between two whole numbers: do you round halves"
+                " the other way?"
+            )
         return (
-            "exactly on the border between two whole numbers: do you round halves the"
-            " other way?"
+            "where numbers meet exactly: with each number a little larger or smaller it"
+            " is right. Look at < and <=, at ties and at 0"
         )
-    return (
-        "where numbers meet exactly: with each number a little larger or smaller it is"
-        " right. Look at < and <=, at ties and at 0"
-    )
 
-
-def _right_after(exercise, mine, values, moves, same, until) -> bool:
-    """Whether the answer is right on every case once its numbers are moved."""
-    reference, answer = seen(exercise, exercise.reference), seen(exercise, mine)
-    told = 0
-    for args, _, _ in values:
-        for move in moves:
-            if time.monotonic() > until:
-                return False
-            moved = move(copy.deepcopy(args))
-            if moved is None:
-                return False
-            want = run(reference, moved, exercise.gradient)
-            row = flat(want.value) if want.error is None else None
-            if row is None or row.isnan().any():
-                return False
-            if not same(want, run(answer, moved, exercise.gradient)):
-                return False
-        told += 1
-    return told >= 2
+    def right_after(self, moves) -> bool:
+        """Whether the answer is right on every case once its numbers are moved."""
+        reference = seen(self.exercise, self.exercise.reference)
+        answer, gradient = seen(self.exercise, self.mine), self.exercise.gradient
+        for args, _, _ in self.values:
+            for move in moves:
+                moved = move(copy.deepcopy(args))
+                if moved is None:
+                    return False
+                want = run(reference, moved, gradient)
+                row = flat(want.value) if want.error is None else None
+                if row is None or row.isnan().any():
+                    return False
+                if not self.same(want, run(answer, moved, gradient)):
+                    return False
+        return len(self.values) >= 2
 
 
 def _untie(args: tuple, i: int, step: float) -> tuple | None:
     """The arguments with the equal numbers of one moved apart; None if none are."""
-    array = real(args[i]) if not is_number(args[i]) else None
+    array = real(args[i]) if i < len(args) and not is_number(args[i]) else None
     if array is None or array.numel() < 2 or array.dtype == torch.bool:
         return None
     met: dict[float, int] = {}

@@ -225,7 +225,11 @@ def near(cases: list[Case]) -> Found | None:
 def returned(cases: list[Case], names: list[str]) -> Found | None:
     """The answer is one of the arguments."""
     for i, name in enumerate(names):
-        verdicts = [difference(case.args[i], case.have, 1e-9) is None for case in cases]
+        given = [case.args[i] if i < len(case.args) else None for case in cases]
+        verdicts = [
+            difference(value, case.have, 1e-9) is None
+            for value, case in zip(given, cases, strict=True)
+        ]
         found = most(f"{name} itself, the input as it came", verdicts)
         if several(cases, found):
             return found

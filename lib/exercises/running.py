@@ -192,7 +192,7 @@ def own_line(mine, error: BaseException, probe=None) -> str:
             if frame.co_name[0] != "<":  # a comprehension belongs to its function
                 owner = frame
         trace = trace.tb_next
-    said = f"{type(error).__name__}: {_words(error)}"
+    said = f"{type(error).__name__}: {words_of(error)}"
     if line is None or code is None:
         probed = ", or what it gave not be used" if probe else ""
         return f"your function could not be called{probed}: {said}"
@@ -201,7 +201,7 @@ def own_line(mine, error: BaseException, probe=None) -> str:
     return f"line {line - owner.co_firstlineno + 1} of {whose}, `{text}`: {said}"
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     """What an exception says of itself; its own `__str__` may raise."""
     try:
         return str(error)

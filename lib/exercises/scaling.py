@@ -38,7 +38,7 @@ CONSTANTS = (
 FORMS = (
     ("n times what is asked, where n is {}: a sum where a mean is asked?",
      lambda n: n),
-    ("1/n of what is asked, where n is {}: a mean where a sum is asked?",
+    ("what is asked divided by n, where n is {}: a mean where a sum is asked?",
      lambda n: 1 / n),
     ("n/(n - 1) times what is asked, where n is {}: divided by n - 1 and not by n?",
      lambda n: n / (n - 1)),
@@ -51,9 +51,9 @@ FORMS = (
     ("(n + 1)/n times what is asked, where n is {}", lambda n: (n + 1) / n),
     ("n/(n + 1) times what is asked, where n is {}: divided by n + 1?",
      lambda n: n / (n + 1)),
-    ("n squared times what is asked, where n is {}", lambda n: n * n),
-    ("1/n squared of what is asked, where n is {}", lambda n: 1 / (n * n)),
-    ("the square root of n times what is asked, where n is {}", math.sqrt),
+    ("what is asked times n squared, where n is {}", lambda n: n * n),
+    ("what is asked divided by n squared, where n is {}", lambda n: 1 / (n * n)),
+    ("what is asked times the square root of n, where n is {}", math.sqrt),
     ("what is asked divided by the square root of n, where n is {}",
      lambda n: 1 / math.sqrt(n)),
 )  # fmt: skip
@@ -180,7 +180,7 @@ def one_off(cases: list[Case]) -> Found | None:
 def counts_of(args: tuple, names: list[str]) -> dict[str, int | float]:
     """Sizes, and single numbers, of the arguments by what they are called."""
     counts: dict[str, int | float] = {}
-    for value, name in zip(args, names, strict=True):
+    for value, name in zip(args, names, strict=False):  # one may be left out
         value = plain(value)
         array = real(value)
         if is_number(value):
