@@ -11,6 +11,7 @@ import inspect
 import re
 import statistics
 import textwrap
+import tomllib
 
 import nbformat
 import pytest
@@ -83,9 +84,12 @@ def exercises(name):
 def test_text_and_notebook_hold_the_same(name):
     def content(notebook):
         return [
-            (c.cell_type, c.source, sorted(c.metadata.get("tags", [])), c.id)
+            (c.cell_type, c.source, sorted(c.metadata.get("tags", [])), c.id, folds(c))
             for c in notebook.cells
         ]
+
+    def folds(cell):
+        return cell.metadata.get("jupyter", {}), cell.metadata.get("cellView")
 
     assert content(text_of(name)) == content(notebook_of(name))
 
@@ -140,8 +144,11 @@ def test_header_is_complete(name):
     assert peak, "make execute writes the peak memory"
     assert int(peak[1]) < 1200
     repo = publish.repository()
-    # Text before the mark: Markdown would leave a line that begins with one as it is.
-    badges = f"Open in: <!-- badges -->{publish.badge_line(repo, name)}<!-- /badges -->"
+    # Inside a line: Markdown leaves one that begins with a mark as it is.
+    where = publish.badge_line(repo, name)
+    badges = (
+        f"| open in | JupyterLab (`make lab`)<!-- badges -->{where}<!-- /badges --> |"
+    )
     assert badges in head
 
 
@@ -161,6 +168,8 @@ def test_outcomes_are_assessed(name):
 def test_first_cells(name):
     colab, setup = code(name)[:2]
     assert colab.source == publish.COLAB_CELL.format(repo=publish.repository())
+    metadata = {k: v for k, v in colab.metadata.items() if k != "tags"}
+    assert metadata == publish.COLAB_METADATA
     assert "colab" in colab.metadata.tags and "setup" in setup.metadata.tags
     assert setup.source.startswith("import lib  # isort: skip")
     assert f'setup("{name}"' in setup.source
@@ -235,6 +244,27 @@ def test_every_library_name_exists_and_is_not_later(name):
             ):
                 target = importlib.import_module(dotted(node.value.id))
                 assert hasattr(target, node.attr), f"{node.value.id}.{node.attr}"
+
+
+@each
+def test_a_closed_cell_says_in_its_first_line_what_it_does(name):
+    """JupyterLab shows that line, and nothing else, of a cell that is closed."""
+    for cell in code(name):
+        if cell.metadata.get("jupyter"):
+            assert cell.metadata.jupyter == {"source_hidden": True}
+            assert re.match(r"# .{20,80}\.\n", cell.source), cell.source[:90]
+            assert "\n# hint(" not in cell.source and "show(" not in cell.source
+
+
+def test_the_filter_lets_what_chapters_use_through():
+    """What it drops would be lost when an original is saved in JupyterLab."""
+    text = (course.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    settings = tomllib.loads(text)["tool"]["jupytext"]
+    allowed = set(settings["cell_metadata_filter"].split(",")) - {"-all"}
+    for name in NAMES:
+        for cell in text_of(name).cells:
+            kept = set(cell.metadata) - {"lines_to_next_cell"}  # never in a notebook
+            assert kept <= allowed, cell.metadata
 
 
 @each

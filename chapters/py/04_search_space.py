@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.1 min (9 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->449 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -606,7 +605,8 @@ for one in (copied, released):
 # The first cell has only one way.
 # Can you find one that has eight?
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the cell that the sliders describe, with its number and its price.
 place = {c: i for i, c in enumerate(search_space.enumerate_cells(SMALL), start=1)}
 
 
@@ -622,7 +622,8 @@ def edit(**chosen):
     pairs = [zip(v[i : i + 2], v[i + 2 : i + 4], strict=True) for i in (0, 4)]
     cell = search_space.Cell([(*two, "add") for two in pairs])
     form = search_space.canonical(cell)
-    says = f"{cell}: cell {place[form]} of 735, written in {ways[form]} ways; "
+    written = f"{ways[form]} way{'s' * (ways[form] > 1)}"
+    says = f"{cell}: cell {place[form]} of 735, written in {written}; "
     return plots.graph(*search_space.graph(cell), says=f"{says}{price(cell)}.")
 
 

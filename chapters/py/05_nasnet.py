@@ -25,11 +25,10 @@
 # | run | <!-- run -->0.5 min (31 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->770 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -402,8 +401,8 @@ for seed in (0, 1, 2):
     genotypes[f"draw {seed}"] = search_space.sample(FULL, random.Random(seed))
 
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: draws the tokens, the stack and the price of a genotype.
 def tokens_figure(genotype):
     tokens = search_space.encode(FULL, genotype)
     says = f"{len(tokens)} tokens, the first block is {tokens[:5]}."
@@ -426,8 +425,8 @@ def price_figure(genotype):
     return plots.bars(cost, y_label="million multiply-adds", says=says)
 
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: draws one cell, and lists the five steps of the slider.
 def cell_figure(cell, name):
     says = f"{name}: {len(cell.blocks)} blocks, {len(cell.output)} output states."
     return plots.graph(*search_space.graph(cell), title=name, says=says)

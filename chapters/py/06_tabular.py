@@ -25,11 +25,10 @@
 # | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->605 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -513,7 +512,8 @@ def numbers(genotype):
     return f"rank {place[i]} of {len(cells)}: {quality[i]:.3f} ({seeds}); {size}."
 
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the cell that the sliders describe, with what the table knows of it.
 def edit(**chosen):
     v = list(chosen.values())
     pairs = [zip(v[i : i + 2], v[i + 2 : i + 4], strict=True) for i in (0, 4)]

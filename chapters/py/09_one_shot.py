@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.8 min (50 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->684 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 

@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.4 min (27 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->900 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -307,8 +306,8 @@ for phi in (0, 1, 2, 7):
 # Move the slider: what grows fastest?
 
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: draws the three factors and the price at one phi.
 def scaled(phi):
     d, w, r = efficientnet.compound(phi)
     times = {"depth": d, "width": w, "resolution": r}
@@ -473,8 +472,8 @@ except ValueError as error:
 # Depth, width and resolution share the doubling, in thirds: ten networks, three seeds each.
 # They are recorded by [data/ablations/compound.py](../data/ablations/compound.py), about a quarter of an hour.
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: reads the recorded trainings of ten networks.
 recorded = (data.FOLDER / "ablations" / "compound.jsonl").read_text(encoding="utf-8")
 runs = [json.loads(line) for line in recorded.splitlines()]
 found = {}

@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->734 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -180,7 +179,8 @@ iou
 # The second is the threshold from which on we call it a match.
 # How far may the copy be at 0.5?
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws a box and its moved copy, and computes their IoU.
 thing = scene.boxes[anchors.box_area(scene.boxes).argmax()]
 
 
@@ -195,8 +195,9 @@ def overlap_figure(shift, threshold):
 
 widgets.sliders(
     overlap_figure,
-    shift=[12, 11, 10, 9, 8, 6, 4, 2, 0],
-    threshold=[0.5, 0.3, 0.4, 0.6, 0.75],
+    start={"shift": 8, "threshold": 2},
+    shift=[0, 2, 4, 6, 8, 9, 10, 11, 12],
+    threshold=[0.3, 0.4, 0.5, 0.6, 0.75],
 )
 
 # %% [markdown] tags=["core"]

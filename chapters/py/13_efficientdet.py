@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->637 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -415,8 +414,8 @@ table(("", "side", *head), lines)
 #
 # Move the slider: from D0 to D7x, which part grows fastest?
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: draws what each part of one model of the family costs.
 names = {"fpn": "BiFPN", "class_head": "class head", "box_head": "box head"}
 
 

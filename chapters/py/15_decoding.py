@@ -25,11 +25,10 @@
 # | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->640 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -251,7 +250,8 @@ score_0, codes_0 = logits.sigmoid(), anchors.flatten(outputs[1], 4)[0]
 all_0 = decoding.clip(anchors.decode(codes_0[place], places[place]), 128, 128)
 
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the boxes that stay at one threshold and one score.
 def at_overlap(tau, score):
     some = score_0 >= score
     tried = all_0[some], score_0[some], said[some]
@@ -263,8 +263,8 @@ def at_overlap(tau, score):
     return plots.boxes(zeros.image, *kept, names=names, says=says)
 
 
-taus = [0.5, 0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9]
-widgets.sliders(at_overlap, tau=taus, score=[0.4, 0.05, 0.1, 0.2, 0.6, 0.8])
+taus, least = [0.0, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], [0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
+widgets.sliders(at_overlap, start={"tau": 4, "score": 3}, tau=taus, score=least)
 
 # %% [markdown] tags=["core"]
 # High $\tau$ shows the same zero several times.

@@ -23,11 +23,10 @@
 # | run | <!-- run -->1.7 min (99 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->1003 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -239,7 +238,8 @@ plots.lines(coco_eval.RECALLS, {"as it comes": raw, "best at that recall or more
 # Each point of the curve belongs to a threshold on the score.
 # Move it, and watch one scene and the two numbers.
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the boxes above a threshold, with precision and recall there.
 def at_threshold(cut):
     n = max((scores >= cut).sum(), 1)
     keep = all_found.scores >= cut

@@ -26,11 +26,10 @@
 # | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->774 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -407,8 +406,8 @@ assert after < 0.6
 # That takes minutes, so it has been recorded: `python data/ablations/sparsity.py`.
 # The cells below read the file.
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: reads the recorded runs.
 path = data.FOLDER / "ablations" / "sparsity.jsonl"
 rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -625,7 +624,8 @@ plots.lines(points, times, **axes, log_y=True, says=says)
 # "zeros" is PyTorch's own convolution with the zeros in it; "unrolled" is the detour that CSR takes,
 # with a dense matrix: the patches are written out, then comes one product.
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws AP and times at one share of zeros, from the recorded runs.
 def middle(chosen, key, inner=None):
     values = [r[key][inner] if inner else r[key] for r in chosen]
     return round(100 * statistics.median(values), 1)

@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->736 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -562,7 +561,8 @@ print(f"{work:.2f}x fewer multiply-adds; onnxruntime {said} faster, recorded")
 # Move the share.
 # Which widths stay, and was it worth it?
 
-# %% tags=["optional"]
+# %% jupyter={"source_hidden": true} tags=["optional"]
+# Draws the recorded gains at one share of channels.
 def recorded(share):
     at = keys.index(str(share))
     gain = {name: round(values[at], 2) for name, values in gains.items()}

@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->950 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -516,8 +515,8 @@ measured("file of 4-bit weights: times smaller", 32 * every / small, "x")
 # Now by eye: the largest layer on its grid, and what the whole network makes of such grids.
 # The APs are recorded, on three sets of 100 scenes (`python data/ablations/weight_bits.py`).
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: reads the recorded AP at each number of bits.
 file = data.FOLDER / "ablations" / "weight_bits.jsonl"
 recorded = {}
 for row in map(json.loads, file.read_text("utf-8").splitlines()):
@@ -527,7 +526,8 @@ widest = max(layers, key=lambda name: layers[name].weight.numel())
 plenty = layers[widest].weight.detach().flatten()
 bins = (torch.linspace(-1, 1, 81) * plenty.abs().max()).tolist()
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the weights rounded to some bits, with the recorded AP.
 def at_bits(bits):
     some = quantize.choose_qparams(plenty, bits, symmetric=True)
     rounded = quantize.dequantize(quantize.quantize(plenty, some), some)

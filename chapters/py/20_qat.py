@@ -25,11 +25,10 @@
 # | run | <!-- run -->0.6 min (37 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->1035 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -474,8 +473,8 @@ plots.points(ratios, y_label="range, over that of all but 0.01 %", says=says)
 # SiLU and squeeze-excite (`python data/ablations/quantization.py`, about 20 minutes).
 # Weights keep 8 bits.
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: reads the recorded runs.
 path = data.FOLDER / "ablations" / "quantization.jsonl"
 record = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -488,7 +487,8 @@ kinds = "plain", "lite", "course", "mbconv"
 float_ap = {r["model"]: r["ap"] for r in recorded(experiment="float")}
 print(f"{len(record)} recorded rows")
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the recorded AP that is lost by the bits of the maps.
 def lost_by_maps(bits):
     lost_ap = {}
     for name, observer in ((n, o) for n in kinds for o in ("min-max", "mse")):
@@ -536,7 +536,8 @@ plots.points(groups, y_label="AP lost with 8 bits (recorded)", says=says)
 # And the weights?
 # One grid for each filter, or one for the whole layer, with maps of 8 bits (recorded):
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the recorded AP that is lost by the bits of the weights.
 def lost_by_weights(bits):
     lost_ap = {}
     for name, axis in ((n, a) for n in kinds for a in ("channel", "tensor")):

@@ -24,11 +24,10 @@
 # | run | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->978 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
-#
-# Open in: <!-- badges -->not published yet: `make badges REPO=owner/name` writes the badges<!-- /badges -->
+# | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
-# %% tags=["core", "colab"]
-# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["core", "colab"]
+# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -420,8 +419,8 @@ plots.bars(aps, y_label="AP on 100 test scenes")
 # So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same
 # scenes*.
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# Catch-up: reads the recorded scores and times.
 recorded = lib.ROOT / "data" / "ablations" / "deployment.jsonl"
 rows = [json.loads(line) for line in recorded.read_text("utf-8").splitlines()]
 judged = [row for row in rows if row["kind"] == "accuracy"]
@@ -503,14 +502,15 @@ plots.bars(both, y_label="milliseconds, one thread")
 # Which of them gain nothing?
 # `b0` is EfficientNet-B0 with SiLU and squeeze-excite, `b0 lite` is the same without.
 
-# %% tags=["core", "slide", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% jupyter={"source_hidden": true} tags=["core", "slide", "catch-up"]
+# Catch-up: sorts the recorded times by model and size.
 speeds = {}
 for row in rows:
     if row["kind"] == "latency":
         speeds.setdefault(f"{row['model']}, {row['size']} px", []).append(row)
 
-# %% tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the recorded times of one model, as ratios.
 def ratios(name):
     points = {f: [r[f]["times faster"] for r in speeds[name]] for f in ("int8", "eager")}
     middle = {f: statistics.median(p) for f, p in points.items()}

@@ -17,7 +17,7 @@ import lib
 ROOT = lib.ROOT
 CHAPTERS = ROOT / "chapters"
 
-COLAB_CELL = """# On Colab: fetch the course, install what is missing. Elsewhere: no-op.
+COLAB_CELL = """# @title On Colab: fetch the course, install what is missing.
 import os
 import sys
 
@@ -33,8 +33,8 @@ if "google.colab" in sys.modules:  # run it again, and a first try that failed i
     sys.path.insert(0, os.path.abspath("course"))
     command = [sys.executable, "-m", "lib.book.course", "colab"]
     subprocess.run(command, cwd="course", check=True)"""
-
-UNPUBLISHED = "not published yet: `make badges REPO=owner/name` writes the badges"
+# Nobody reads it: closed in JupyterLab and in VS Code, and a form on Colab.
+COLAB_METADATA = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def repository() -> str:
@@ -91,18 +91,20 @@ def write_contents(costs: dict[str, tuple[float, int]]) -> None:
 
 
 def badge_line(repo: str, name: str) -> str:
-    """The badges of a chapter: Binder opens the learner's copy, Colab the original."""
+    """Where else a chapter opens: Binder has the learner's copy, Colab the original.
+
+    Links in words, since a picture from elsewhere is a broken one offline. Before the
+    course has a public address there is nothing to say.
+    """
     if not repo:
-        return UNPUBLISHED
+        return ""
     binder = (
         f"https://mybinder.org/v2/gh/{repo}/HEAD?urlpath=lab/tree/work/{name}.ipynb"
     )
-    colab = f"https://colab.research.google.com/github/{repo}/blob/main/chapters/{name}.ipynb"
-    return (
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
-        " [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"({colab})"
-    )
+    branch = _settings()["tool"]["course"].get("branch", "main")
+    chapter = f"github/{repo}/blob/{branch}/chapters/{name}.ipynb"
+    colab = f"https://colab.research.google.com/{chapter}"
+    return f", [Binder]({binder}), [Colab]({colab})"
 
 
 def write_badges(repo: str) -> None:
@@ -140,6 +142,7 @@ def _badged_notebook(path: Path, repo: str, name: str) -> str:
     header, first = notebook.cells[:2]
     header.source = marked(header.source, "badges", badge_line(repo, name))
     first.source = COLAB_CELL.format(repo=repo)
+    first.metadata.update(COLAB_METADATA)
     return nbformat.writes(notebook) + "\n"
 
 
