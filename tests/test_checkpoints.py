@@ -192,7 +192,7 @@ def test_the_first_offending_key_is_named(tmp_path, change, says):
 def test_truncated_weights_are_named(tmp_path):
     path = damaged(tmp_path, lambda s: s)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"net\.safetensors is truncated or changed"):
+    with pytest.raises(ValueError, match=r"net\.safetensors is cut short or changed"):
         checkpoints.load_weights(training.small_cnn((4, 8)), path)
 
 

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.basics import training
+from lib.basics import checkpoints, training
 from lib.compression import deployed, export, grids, operators, qat, quantize
 from lib.detection import anchors, bifpn, coco_eval, decoding, detectors, efficientdet
 from lib.nas import nasnet, search_space
@@ -800,18 +800,30 @@ def test_the_sum_beside_a_file_is_compared(plain, tmp_path):
         export.session(path)
 
 
+def test_a_file_of_another_kind_has_a_hash_of_its_own(plain, tmp_path):
+    """net.safetensors and net.onnx share net.sha256, each has its line there."""
+    checkpoints.save_weights(nn.Conv2d(3, 4, 3), tmp_path / "net.safetensors")
+    path = tmp_path / "net.onnx"
+    path.write_bytes(plain[1].read_bytes())
+    export.session(path)  # no line of its own: nothing to compare
+    checkpoints.write_with_hash(path, plain[1].read_bytes())
+    export.session(path)
+    path.write_bytes(plain[0].read_bytes())
+    with pytest.raises(ValueError, match=r"net\.onnx is cut short or changed"):
+        export.session(path)
+    assert checkpoints.read_weights(tmp_path / "net.safetensors").keys()
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "model.onnx"
     model, images = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
     export.to_onnx(model, images, path)
     before = path.read_bytes()
 
-    def full(self, content):
-        with open(self, "wb") as file:
-            file.write(content[: len(content) // 2])
+    def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         export.to_onnx(nn.Conv2d(3, 8, 3), images, path)
     assert path.read_bytes() == before

@@ -704,3 +704,27 @@ def test_after_resuming_the_last_good_state_is_the_resumed_one(tmp_path):
     assert (caught.value.step, caught.value.kept) == (7, 6)
     saved = torch.load(tmp_path / "run.pt", weights_only=True)
     assert saved["step"] == 6 and same(model.state_dict(), saved["model"])
+
+
+def test_fit_says_which_argument_it_cannot_work_with():
+    """Parts of other lengths: samples without a partner were left out in silence."""
+    images, labels = torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.zeros(8).long()
+    good = dict(dataset=(images, labels), steps=1, batch_size=4, progress=False)
+    for wrong, words in (
+        ({"dataset": (images[:6], labels)}, r"dataset has parts of \[6, 8\] samples"),
+        ({"dataset": (images, labels[:6])}, r"dataset has parts of \[8, 6\] samples"),
+        ({"dataset": {"images": images}}, "dataset is .*; it must be a tuple"),
+        ({"dataset": []}, "dataset is "),
+        ({"loss_fn": 3}, "loss_fn is 3; it must be a function"),
+        ({"steps": 2.5}, "steps is 2.5; it must be a whole number"),
+        ({"batch_size": "4"}, "batch_size is '4'"),
+        ({"warmup": None}, "warmup is None"),
+        ({"clip": "1"}, "clip is '1'"),
+        ({"every": None}, "every is None"),
+        ({"lr": -1.0}, "lr is -1.0; it must be a finite number, 0 or more"),
+    ):
+        given = {"loss_fn": training.classification_loss(), **good, **wrong}
+        with pytest.raises(ValueError, match="^" + words):
+            training.fit(training.small_cnn((4,), 2), **given)
+    with pytest.raises(ValueError, match="^model is None"):
+        training.fit(None, loss_fn=training.classification_loss(), **good)

@@ -3,6 +3,7 @@
 arguments           wrong kinds and ranges, refused by the argument's name;
                     for every chapter
 drawing             digits on grounds, in integers; for data
+files               written in one move, whole or not at all; for coco, checkpoints
 photographs         one reader of pictures: whatever a file holds, upright RGB; for
                     coco, decoding
 coco                photographs and boxes from any COCO folder, checked; for data

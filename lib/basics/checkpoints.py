@@ -6,7 +6,6 @@ are `torch.save` and read with `weights_only=True`; weights are safetensors with
 SHA-256 beside them.
 """
 
-import contextlib
 import copy
 import hashlib
 import os
@@ -21,7 +20,9 @@ from torch import nn
 
 import lib
 from lib.basics import arguments, shipped
+from lib.basics.files import replace, write_file
 
+__all__ = ["write_file"]  # of `files`, for whoever keeps more beside a checkpoint
 WEIGHTS = lib.ROOT / "data" / "weights"
 
 
@@ -214,34 +215,6 @@ def _checksum(tensor: torch.Tensor) -> int:
     return zlib.crc32(flat.view(torch.uint8).numpy())
 
 
-def replace(path: Path, write) -> None:
-    """Let `write(file)` fill a temporary file, then give it the name in one move.
-
-    OSError with the path if that fails, on a full disk for instance: the file that was
-    there before is whole, and nothing half is left beside it.
-    """
-    fresh = path.with_name(path.name + ".tmp")
-    try:
-        with open(fresh, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the name on no data
-        os.replace(fresh, path)
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk in its own
-        raise OSError(
-            f"{path} cannot be written ({error}); is there room, and may one write"
-            " there? What stood there before is whole"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
-def write_file(path: str | Path, content: bytes) -> None:
-    """Write a whole file in one move: a kill leaves the old one or the new one."""
-    replace(Path(path), lambda file: file.write(content))
-
-
 def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 
@@ -397,7 +370,7 @@ def read_with_hash(path: str | Path) -> bytes:
     digest = hashlib.sha256(content).hexdigest()
     if digest not in asked:
         raise ValueError(
-            f"{path} is truncated or changed: its {len(content)} bytes have the SHA-256"
+            f"{path} is cut short or changed: its {len(content)} bytes have the SHA-256"
             f" {digest[:12]}..., {sums_of(path).name} says {asked[0][:12]}..."
         )
     return content

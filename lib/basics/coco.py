@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
-from lib.basics import arguments
+from lib.basics import arguments, files
 from lib.basics.photographs import BadAnnotation, insist_on_file, read_image
 
 KEYS = {
@@ -345,7 +345,7 @@ def write_coco(dataset, folder) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             F.to_pil_image(dataset[i].image).save(target, "PNG")
     images.mkdir(parents=True, exist_ok=True)  # also where there is no picture
-    path.write_text(json.dumps(document), encoding="utf-8")
+    files.write_file(path, json.dumps(document).encode())  # last: all it names is there
     return path
 
 

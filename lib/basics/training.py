@@ -22,11 +22,13 @@ from lib.basics.checkpoints import NonFiniteLoss, load_weights, save_weights
 __all__ = ["load_weights", "save_weights"]  # names of ours that live elsewhere
 
 
+@arguments.named
 def normalise(images: UInt8[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
     """Pixels 0..255 as float32 in [-1, 1]: the one preprocessing of this course."""
     return images.float() / 127.5 - 1
 
 
+@arguments.named
 def convolve(
     image: Float[Tensor, "H W"],
     kernel: Float[Tensor, "k k"],
@@ -96,6 +98,7 @@ def sgd_step(
     return theta - lr * direction, velocity
 
 
+@arguments.named
 def warmup_cosine(step: int, total: int, warmup: int) -> float:
     """Factor on the learning rate at a step counted from 0: up a line, down a cosine.
 
@@ -213,6 +216,7 @@ def accuracy(
     """Share of right answers in [0, 1], in eval mode; each part's mode is put back."""
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "...")
+    arguments.tensor("labels", labels, "...")
     batch_size = arguments.whole_number("batch_size", batch_size, 1, 2**31)
     device = next(model.parameters()).device
     right = 0
@@ -285,16 +289,14 @@ class History:
             if len(values) != step:
                 raise ValueError(f"{len(values)} entries of {name} in {step} steps")
         for name, values in (state["logs"] | state).items():
-            if isinstance(values, list) and not all(map(_is_number, values)):
+            if isinstance(values, list) and {*map(type, values)} - {int, float}:
                 raise ValueError(f"some {name} in the history is no number")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Two groups: weights, which decay, and norms and biases (1-D), which do not."""
+    arguments.instance("model", model, nn.Module)
+    weight_decay = arguments.real_number("weight_decay", weight_decay, least=0)
     decay = {"params": [], "weight_decay": weight_decay}
     no_decay = {"params": [], "weight_decay": 0.0}
     for parameter in model.parameters():
@@ -306,6 +308,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 
 def sgd(model: nn.Module, lr: float, weight_decay: float = 5e-4) -> torch.optim.SGD:
     """The optimizer that `fit` takes by itself: Nesterov momentum 0.9."""
+    lr = arguments.real_number("lr", lr, least=0)
     groups = parameter_groups(model, weight_decay)
     return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
 
@@ -366,6 +369,7 @@ def fit(
     the order of samples. Raises `NonFiniteLoss`, `ValueError`.
     """
     seed = arguments.seed(seed)
+    loops.check_settings(model, dataset, loss_fn, batch_size, warmup, clip, every)
     batches = Batches(dataset, batch_size, collate, seed)
     total = loops.steps_in_all(batches, batch_size, steps, epochs)
     device = next(model.parameters()).device

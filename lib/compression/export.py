@@ -16,7 +16,6 @@ import functools
 import hashlib
 import json
 import math
-import os
 import statistics
 import tempfile
 import warnings
@@ -127,7 +126,8 @@ def _write(writer: qdq.Writer, example: Tensor, path: str | PathLike) -> Path:
         helper.set_model_props(proto, {"config": json.dumps(facts)})
     onnx.checker.check_model(proto, full_check=True)
     _prove(proto.SerializeToString(), writer, example)
-    return _save(proto.SerializeToString(), Path(path))
+    checkpoints.write_file(path, proto.SerializeToString())
+    return Path(path)
 
 
 def _outputs(writer: qdq.Writer, is_detector: bool) -> dict[str, list[int | str]]:
@@ -189,17 +189,6 @@ def _relative(wanted: Tensor, found: Tensor) -> float:
     return float(difference / (wanted.double().square().mean().sqrt() + 1e-6))
 
 
-def _save(content: bytes, path: Path) -> Path:
-    """Write a file in one move: nobody meets half of it."""
-    fresh = path.with_name(path.name + ".tmp")
-    try:
-        fresh.write_bytes(content)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return path
-
-
 # ----------------------------------------------------------------------------- running
 def session(path: str | PathLike, threads: int = 1, **options):
     """An `onnxruntime.InferenceSession` on the CPU; a bare name means `data/weights`.
@@ -237,16 +226,9 @@ def _read(path: str | PathLike) -> tuple[Path, bytes]:
     path = in_the_course if in_the_course.exists() else Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist")
-    content, sums = path.read_bytes(), path.with_suffix(".sha256")
-    digest = hashlib.sha256(content).hexdigest()
-    shipped.check(path, digest)
-    if sums.exists():
-        named = sums.read_text("utf-8")[:64]
-        if digest != named:
-            raise ValueError(
-                f"{path} is cut short or changed: its {len(content)} bytes have the"
-                f" SHA-256 {digest[:12]}..., {sums.name} says {named[:12]}..."
-            )
+    known = checkpoints.read_hashes(path)  # none of a file that a learner has made
+    content = checkpoints.read_with_hash(path) if known else path.read_bytes()
+    shipped.check(path, hashlib.sha256(content).hexdigest())
     return path, content
 
 
