@@ -98,18 +98,18 @@ def fpn_upwards(levels):
     return bifpn.Topology(levels, rows)
 
 
-def fpn_without_the_coarsest(levels):
-    rows, above = [], levels - 1
+def fpn_reads_all_above(levels):
+    rows = [(levels - 1, (levels - 1,))]
     for level in reversed(range(levels - 1)):
-        rows.append((level, (level, above)))
-        above = levels + len(rows) - 1
+        rows.append((level, (level, *range(levels, levels + len(rows)))))
     return bifpn.Topology(levels, rows)
 
 
-def fpn_reads_its_own_id(levels):
-    rows = [(levels - 1, (levels - 1,))]
-    for level in reversed(range(levels - 1)):
-        rows.append((level, (level, levels + len(rows))))
+def fpn_and_up_again(levels):
+    rows = [tuple(node) for node in fpn_2(levels).nodes]
+    rows.append((0, (2 * levels - 1,)))
+    for level in range(1, levels):
+        rows.append((level, (2 * levels - 1 - level, levels + len(rows) - 1)))
     return bifpn.Topology(levels, rows)
 
 
@@ -231,6 +231,40 @@ def fusion_of_two(x, weights, eps=1e-4):
 def fusion_as_mean_of_products(x, weights, eps=1e-4):
     w = F.relu(weights)
     return bifpn.weighted_sum(x, w / (w.sum() + eps)) / len(x)
+
+
+def fusion_with_eps_outside(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / w.sum() + eps)
+
+
+def fusion_summed_over_pixels(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w.sum() + eps)).sum()
+
+
+def fusion_clipped_at_one_too(x, weights, eps=1e-4):
+    w = weights.clamp(0, 1)
+    return bifpn.weighted_sum(x, w / (w.sum() + eps))
+
+
+def fusion_divided_by_the_largest(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w.max() + eps))
+
+
+def fusion_divided_by_the_length(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return bifpn.weighted_sum(x, w / (w.square().sum().sqrt() + eps))
+
+
+def fusion_with_the_sum_clipped(x, weights, eps=1e-4):
+    return bifpn.weighted_sum(x, F.relu(weights) / (F.relu(weights.sum()) + eps))
+
+
+def fusion_gives_the_shares(x, weights, eps=1e-4):
+    w = F.relu(weights)
+    return w / (w.sum() + eps)
 
 
 def fusion_of_four_sides(x, weights, eps=1e-4):
@@ -457,7 +491,7 @@ def ways_direct(levels, nodes):
 
 def ways_case(rng, size):
     """Every level at least once, in any order, some of them twice."""
-    levels = rng.randint(2, 3)
+    levels = rng.randint(2, 3 if size < 4 else 5)
     order = list(range(levels)) + [rng.randrange(levels) for _ in range(min(size, 4))]
     rng.shuffle(order)
     nodes = []
@@ -481,6 +515,17 @@ def softmax_gradient_2(x, weights):
     """The matrix of derivatives of all shares by all weights, times the inputs."""
     s = torch.softmax(weights, 0)
     return (torch.diag(s) - torch.outer(s, s)) @ x
+
+
+def softmax_case(rng, size):
+    """One to six inputs, small or large; weights near each other, equal, far apart."""
+    count, largest = 1 + size % 6, rng.choice((3.0, 3.0, 1000.0))
+    weights = tensor(rng, count, low=-2.0, high=2.0)
+    if count > 2 and rng.random() < 0.3:
+        # Far apart only where x is small: a share near 1 loses digits of x - O.
+        far = weights[:1].repeat(count) if largest > 3 else 10.0 * weights
+        weights = rng.choice((far, weights[:1].repeat(count)))
+    return tensor(rng, count, low=-largest, high=largest), weights
 
 
 def gradient_without_others(x, weights):
@@ -512,7 +557,7 @@ EXERCISES = (
         task="The table of FPN's nodes, for any number of levels.",
         place="detection.bifpn.fpn", importance=1,
         machine="every neck of this library", machine_case=pyramids_built,
-        milestone_calls=1,
+        milestone_calls=4,
         reference=bifpn.fpn, alternative=fpn_2,
         wrong=(
             Wrong(fpn_as_a_list, "the nodes are right; put them into a table:"
@@ -530,10 +575,9 @@ EXERCISES = (
                   " each reads its own level's input too"),
             Wrong(fpn_upwards, "your table goes from the finest level to the coarsest;"
                   " FPN goes from the top down"),
-            Wrong(fpn_without_the_coarsest, "the coarsest level has no node in yours;"
-                  " it has one that reads its own input alone"),
-            Wrong(fpn_reads_its_own_id, "a node of yours reads itself: the id of the"
-                  " node before is one less"),
+            Wrong(fpn_reads_all_above, "your nodes read all nodes above; each reads"
+                  " only the one before it"),
+            Wrong(fpn_and_up_again, "that is PANet: FPN's table ends with level 0"),
         ),
         hints=(
             "Three levels by hand: (2, (2,)), (1, (1, 3)), (0, (0, 4)). Which two"
@@ -562,7 +606,7 @@ EXERCISES = (
         points=3, task="The fused map of a node, by Eq. 11.7.",
         place="detection.bifpn.fast_fusion", required=True, importance=3,
         machine="the shipped course detector", machine_case=course_detector,
-        milestone_calls=64,
+        milestone_calls=80,
         reference=bifpn.fast_fusion, alternative=fast_fusion_2,
         wrong=(
             Wrong(fusion_divided_before_clipping, "you divided before you clipped: a"
@@ -611,6 +655,20 @@ EXERCISES = (
                   " be clipped, before anything is summed"),
             Wrong(fusion_of_two, "you fuse the first two inputs only; a node may read"
                   " any number of maps"),
+            Wrong(fusion_with_eps_outside, "eps is added after the division: it needs"
+                  " brackets with the sum below the line"),
+            Wrong(fusion_summed_over_pixels, "you sum over the pixels as well; add map"
+                  " to map, and keep their shape"),
+            Wrong(fusion_clipped_at_one_too, "you clip at 1 as well; only what is below"
+                  " 0 is clipped"),
+            Wrong(fusion_divided_by_the_largest, "you divide by the largest weight;"
+                  " divide by the sum of all clipped ones"),
+            Wrong(fusion_divided_by_the_length, "you divide by the root of the sum of"
+                  " squares; divide by the plain sum"),
+            Wrong(fusion_with_the_sum_clipped, "you clip the sum; each weight is"
+                  " clipped by itself, and then they are summed"),
+            Wrong(fusion_gives_the_shares, "these are the shares; multiply each map by"
+                  " its own and add the maps up"),
             Wrong(fusion_of_four_sides, "your weights are shaped for maps with four"
                   " sides; the two numbers by hand have none. Multiply map by map"),
         ),
@@ -725,6 +783,8 @@ EXERCISES = (
             ((0, 5, 3), [0, 1]),
             ((2, 5, 3), [3, 4]),
             ((1, 6, 2), [3, 4, 5]),
+            ((31, 64, 32), [62, 63]),  # P3 of D0: one row of padding, behind
+            ((0, 47, 24), [0, 1]),  # two rows of padding: one in front
         ),
         properties=(
             Property(
@@ -763,6 +823,13 @@ EXERCISES = (
         by_hand=(
             ((2, [(0, [0, 1]), (1, [1, 2])]), [[1, 1], [1, 2]]),
             ((2, [(1, [1]), (0, [0, 2])]), [[1, 1], [0, 1]]),
+            # Twice down and up: 1 1, 1 2, 2 3, 3 5.
+            ((2, [(0, [0, 1]), (1, [1, 2]), (0, [2, 3]), (1, [3, 4])]),
+             [[2, 3], [3, 5]]),
+            # FPN with five levels.
+            ((5, [(4, [4]), (3, [3, 5]), (2, [2, 6]), (1, [1, 7]), (0, [0, 8])]),
+             [[1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 1, 1],
+              [0, 0, 0, 0, 1]]),
             # BiFPN with three levels.
             ((3, [(1, [1, 2]), (0, [0, 3]), (1, [1, 3, 4]), (2, [2, 5])]),
              [[1, 1, 1], [1, 3, 2], [1, 3, 3]]),
@@ -791,10 +858,7 @@ EXERCISES = (
             "How does the fused value O change if one weight grows? Towards its x.",
             "The derivative is share times (x - O).",
         ),
-        cases=lambda rng, size: (
-            tensor(rng, 1 + size % 5, low=-3.0, high=3.0),
-            tensor(rng, 1 + size % 5, low=-2.0, high=2.0),
-        ),
+        cases=softmax_case,
         by_hand=(
             ((torch.tensor([2.0, 6.0]), torch.tensor([0.0, math.log(3)])),
              torch.tensor([-0.75, 0.75])),  # shares 1/4, 3/4; O = 5
@@ -803,7 +867,8 @@ EXERCISES = (
         properties=(
             Property(
                 "the entries sum to zero: what one input gains, others lose",
-                lambda mine, x, weights: abs(mine(x, weights).sum().item()) < 1e-4,
+                lambda mine, x, weights: abs(mine(x, weights).sum().item())
+                < 1e-4 * max(1.0, x.abs().max().item()),
             ),
         ),
     ),
