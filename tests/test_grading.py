@@ -409,6 +409,16 @@ def test_a_single_truth_value_that_fails_is_no_opposite():
     assert said(made, lambda x: x <= 0.5).startswith("yours is True where False")
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_of_two_values_the_other_one_is_no_finding(seed):
+    """Zeros and ones by chance: each that is wrong is 1 minus the right one."""
+    made = exercise(lambda n: n % 2, lambda rng, size: (rng.randint(0, 99),))
+    words = said(made, lambda n: random.Random(seed * 100 + n).randint(0, 1))
+    assert words == "the number differs."
+    words = said(made, lambda n: 1 - n % 2)
+    assert words == "yours is 1 minus what is asked."
+
+
 # ------------------------------------------------------------------------ the gradient
 
 

@@ -108,9 +108,16 @@ def scaled(cases: list[Case], names: list[str]) -> Found | None:
                 for f, n in zip(factors, numbers, strict=True)
             ]
             found = most(says.format(key), verdicts)
-            if found and len({counts[i][key] for i in found.where}) > 1:
+            if _no_accident(found, counts, key):
                 return found
     return None
+
+
+def _no_accident(found: Found | None, counts, key: str) -> bool:
+    """Whether there are cases enough for one of many counts, and different ones."""
+    if found is None or len(found.where) < 5:
+        return False
+    return len({counts[i][key] for i in found.where}) > 1
 
 
 def _form(form, count: int | float | None) -> int | float | None:
@@ -152,7 +159,7 @@ def shifted(cases: list[Case], names: list[str]) -> Found | None:
                 for a, count in zip(apart, counts, strict=True)
             ]
             found = most(f"what is asked {word} {key}", verdicts)
-            if found and len({counts[i][key] for i in found.where}) > 1:
+            if _no_accident(found, counts, key):
                 return found
     return None
 
