@@ -387,7 +387,7 @@ plots.levels({name: topology(5).nodes for name, topology in three.items()})
 # The nodes of one such pass are a **BiFPN layer**, and D0 stacks three of them, D7 eight.
 #
 # Here is the whole road.
-# The first slider goes back step by step, each step beside the one before; the second takes fewer levels.
+# The first slider chooses a step, which is drawn beside the one before; the second chooses the number of levels.
 
 # %% tags=["core", "slide", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -404,7 +404,8 @@ def drawn(step, levels, road=road):
     return plots.levels({name[2:]: road[name](levels).nodes for name in names})
 
 
-widgets.sliders(drawn, step=list(road)[::-1], levels=[5, 4, 3])
+start = {"step": 3, "levels": 2}
+widgets.sliders(drawn, step=list(road), levels=[3, 4, 5], start=start)
 
 # %% [markdown] tags=["core"]
 # **Break it.**
@@ -458,7 +459,9 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 #
 # This is the heart of BiFPN: every node of every detector in this course that has learned weights calls it.
 # Write `fast_fusion(x, weights, eps)` by Eq. 11.7.
-# `x` is a list of tensors of one shape, whatever that is, and `weights` has one raw number for each of them.
+# `x` is a list of tensors of one shape, with any number of sides (the two numbers above have none).
+# `weights` is a tensor with one raw number for each of them, and `eps` is $\epsilon$.
+# Return the fused tensor, of the same shape.
 # Gradients must reach the weights, or nothing would be learned: compute with tensors, without `.item()`.
 # Four lines are enough.
 
