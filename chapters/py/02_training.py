@@ -14,13 +14,13 @@
 #
 # After this chapter you can
 #
-# 1. compute a convolution, a loss and a training step by hand, and check them against the library (exercises 02.1,
-#    02.2 and quiz)
-# 2. say how much of the picture one number of a network depends on (exercise 02.3)
-# 3. keep a run from breaking: rate, clipping, average of weights (exercises 02.2, 02.4 and quiz)
-# 4. say which mode batch norm is in, and why a checkpoint holds more than weights (quiz)
+# 1. compute a convolution, a loss and a gradient by hand (exercise 02.3 and quiz)
+# 2. write a training step and a schedule, and train a network on them (exercises 02.1 and 02.2)
+# 3. say how much of the picture one number of a network depends on (exercise 02.5)
+# 4. keep a run from breaking: rate, clipping, average of weights (exercises 02.4, 02.6 and quiz)
+# 5. say which mode batch norm is in, and why a checkpoint holds more than weights (quiz)
 #
-# | study | about 90 min (estimate) |
+# | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->638 MB (measured)<!-- /peak --> |
@@ -57,7 +57,18 @@ from torch import nn
 
 from lib.basics import data, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    yours,
+)
 
 device = setup("02_training", seed=0)
 
@@ -69,7 +80,14 @@ device = setup("02_training", seed=0)
 #
 # Training changes $\theta$ and nothing else.
 # This chapter builds $f$ from the smallest piece up, then lets it learn to read digits.
-# If you have trained networks before, read the *Break it* cells and go to the exercises.
+#
+# Two pieces you write yourself, where the idea stands: exercises 02.1 and 02.2.
+# `build` checks such an answer as `check` does.
+# Once it is right, the library itself calls *your* function: every network of this course is trained by it.
+# What you leave, the chapter does with the course's own.
+#
+# If you have trained networks before, write 02.1, read the *Break it* cells and go to the exercises.
+# Sections whose heading begins with *Deep* can wait.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a filter compute?
@@ -132,7 +150,8 @@ training.convolve(scan, edge)[0, 1].item(), training.convolve(scan, turned)[0, 1
 # **At scale**, PyTorch slides many filters over many channels of many pictures at once.
 # One filter then holds a $3 \times 3$ piece for each colour, and each filter gives one channel of the answer.
 
-# %% tags=["core", "nbval-check-output"]
+# %% tags=["core", "catch-up", "nbval-check-output"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 images, labels = data.crops("train", 3000)
 layer = nn.Conv2d(3, 16, kernel_size=3, padding=1, bias=False)
 answer = layer(training.normalise(images[:8]))
@@ -168,7 +187,7 @@ plots.grid({f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)})
 # %% [markdown] tags=["core"]
 # The patch that a number depends on is its *receptive field*: 3, 5, 7 pixels across.
 # The middle counts more than the rim.
-# Exercise 02.3 asks for a rule that also handles strides.
+# Exercise 02.5 asks for a rule that also handles strides.
 #
 # **Break it.**
 # Between two layers of a real network stands a non-linear function, mostly $\mathrm{ReLU}(y) = \max(0, y)$.
@@ -188,10 +207,8 @@ torch.equal(straight, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x, five))
 # with the picture halved in between, by the largest of each 2x2 pixels;
 # then a mean over the picture and one linear layer, ten numbers out.
 
-# %% tags=["core"]
-show(training.small_cnn)
-
 # %% tags=["core", "nbval-check-output"]
+show(training.small_cnn)
 model = training.small_cnn()
 logits = model(training.normalise(images[:8]))
 tuple(logits.shape), sum(p.numel() for p in model.parameters())
@@ -275,7 +292,8 @@ assert loss.item() == 36 and theta.grad.tolist() == [-24, -12]  # by hand
 theta.grad
 
 # %% [markdown] tags=["core", "slide"]
-# In a long narrow valley a step against the gradient crosses the valley more than it goes along it.
+# A step against the gradient goes down as steeply as it can.
+# In a long narrow valley that is mostly *across* the valley, and only a little *along* it, where the bottom lies.
 # *Momentum* remembers earlier steps: what goes to and fro cancels, what goes on adds up.
 # In Nesterov's form
 #
@@ -287,26 +305,50 @@ theta.grad
 # %% tags=["core"]
 show(training.sgd_step)
 
-# %% tags=["core", "slide"]
+# %% [markdown] tags=["core"]
+# The valley is $\frac{1}{2} x^2 + 5 y^2$, ten times steeper across ($y$) than along ($x$).
+# Seen from above, lines join places of equal height.
+# Three paths start at the same place, with 20 steps each.
+
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 w, v = training.sgd_step(torch.tensor(0.0), torch.tensor(-24.0), torch.tensor(0.0), lr=0.01)
 assert abs(w.item() - 0.456) < 1e-6  # by hand
 
 
-def heights(lr, momentum, steps=40):
-    theta, v, so_far = torch.tensor([4.0, 1.0]), torch.zeros(2), []
+def valley(x, y):
+    return 0.5 * x**2 + 5 * y**2  # ten times steeper across than along
+
+
+def path(lr, momentum, steps=40):
+    theta, v, places = torch.tensor([4.0, 1.0]), torch.zeros(2), []
     for _ in range(steps):
-        so_far.append((0.5 * theta[0] ** 2 + 5 * theta[1] ** 2).item())
+        places.append(theta)
         gradient = theta * torch.tensor([1.0, 10.0])
         theta, v = training.sgd_step(theta, gradient, v, lr, momentum)
-    return so_far
+    return torch.stack(places)  # steps 2
 
 
-valley = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}
-plots.lines(range(40), valley, x_label="step", y_label="height over the bottom", log_y=True)
+def heights(lr, momentum, steps=40):
+    return [valley(*place).item() for place in path(lr, momentum, steps)]
+
+
+paths = {"plain, rate 0.02": path(0.02, 0.0, 21), "plain, rate 0.18": path(0.18, 0.0, 21)}
+paths["momentum 0.9, rate 0.02"] = path(0.02, 0.9, 21)
+ends = "; ".join(f"{name}: {valley(*places[-1]):.2g}" for name, places in paths.items())
+says = f"From height 13, the heights after 20 steps: {ends}."
+plots.contours(valley, paths, x_label="x, along the valley", y_label="y, across", says=says)
+
+# %% tags=["core", "slide"]
+curves = {"plain": heights(0.02, 0.0), "momentum 0.9": heights(0.02, 0.9)}
+plots.lines(range(40), curves, x_label="step", y_label="height over the bottom", log_y=True)
 
 # %% [markdown] tags=["core"]
-# The valley is $\frac{1}{2} x^2 + 5 y^2$: ten times steeper across than along.
-# Both runs use the same small rate, 0.02.
+# With a small rate the plain path falls into the valley and creeps along it.
+# A large one gets along, but jumps from side to side: a little larger still, and each jump would be wider than the one
+# before.
+# Momentum has the *small* rate and runs along nearly as fast, with two gentle swings across.
+# It even runs past the bottom and has to come back: there its height goes *up* for some steps.
 #
 # **Break it.**
 # Move the slider.
@@ -321,19 +363,74 @@ def descent(lr):
 
 widgets.slider(descent, name="lr", values=[0.01, 0.02, 0.05, 0.1, 0.15, 0.18, 0.22, 0.25, 0.3])
 
+# %% [markdown] tags=["core", "slide"]
+# ## What is one training step?
+#
+# Five things, again and again: clear the old gradients, go *forward* from pictures to loss, go *backward* from loss to
+# gradients, let the optimizer move the parameters, and write down the loss.
+#
+# Why clear?
+# `backward` *adds* to the gradients that are there already.
+# By hand, with $w x + b$ again: `theta.grad` still holds the $-24$ and $-12$ from above.
+# What stands there if `backward` is called twice more?
+# $-24 - 24 - 24 = -72$, and the step would be three times as long.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+for _ in range(2):
+    loss = (theta[0] * 2 + theta[1] - 6) ** 2
+    loss.backward()
+assert theta.grad.tolist() == [-72, -36]  # by hand
+theta.grad
+
 # %% [markdown] tags=["core"]
-# **At scale**: one step of the network on 500 pictures.
-# The same 500 pictures should then surprise it less.
+# ### 02.1 · Build · training_step · 12 min · ●○○ · 4 points
+#
+# Every network of this course is trained by this function.
+# Write `training_step(model, batch, loss_fn, optimizer)`: one step down the gradient of the batch's loss.
+# `loss_fn(model, batch)` goes forward and gives a pair, `loss, logs`: a tensor to call `backward` on,
+# and a dictionary of numbers to write down.
+# `optimizer` has two methods that you need, `zero_grad()` and `step()`.
+# Gradients that somebody left behind must not count.
+# Return the same pair, `loss, logs`, as it was before the step.
+# By hand, with plain steps of rate 0.01 and $w = b = 0$: the loss is 36, and $w$ becomes 0.24.
 
 # %% tags=["core"]
-batch = (images[:500], labels[:500])
-optimizer = training.sgd(model, lr=0.05)
-before, _ = loss_fn(model, batch)
-before.backward()
-optimizer.step()
-after, _ = loss_fn(model, batch)
-assert after < before
-print(f"{before.item():.3f} -> {after.item():.3f}")
+def training_step(model, batch, loss_fn, optimizer):
+    """One step down the gradient; returns the pair (loss, logs) of before the step.
+
+    By hand: f = w x + b from 0, x = 2, y = 6, rate 0.01: loss 36, then w = 0.24.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("training.training_step", training_step)
+# hint("training.training_step")
+# solution("training.training_step")
+
+# %% [markdown] tags=["core"]
+# **At scale**: the loop around it, for our network and the 3,000 pictures.
+# The optimizer `sgd` does Eq. 2.3 for all parameters at once.
+# It also has *weight decay*: in each step every weight shrinks by a small share, the rate times 0.0005,
+# so that weights that nothing needs fade away.
+# (Biases and batch norms are left alone.)
+
+# %% tags=["core", "slide"]
+show(training.training_step, folded=True)
+model = training.small_cnn()
+loss_fn, losses = training.classification_loss(), []
+optimizer = training.sgd(model, lr=0.1)
+for _ in range(60):
+    chosen = torch.randint(len(images), (128,))
+    loss, _ = training.training_step(model, (images[chosen], labels[chosen]), loss_fn, optimizer)
+    losses.append(float(loss))
+assert losses[-1] < losses[0]
+plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
+
+# %% [markdown] tags=["core"]
+# That is a whole training: draw a batch, take a step, write down the loss.
+# It calls `training.training_step`, which is yours if you built it.
+# The network began with the loss of a guess, about 2.3, and got well below it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How large a step, and when?
@@ -348,10 +445,36 @@ print(f"{before.item():.3f} -> {after.item():.3f}")
 # By hand, with $T = 10$ and $W = 2$: the first steps get 1/2 and 1 of the rate.
 # Step 6 is half way down: $\cos \frac{\pi}{2} = 0$, so 1/2.
 #
-# **Break it**, in the same figure: the training code of google/automl leaves out the $-\,W$ above the line,
+# (The paper by Loshchilov and Hutter, which has the cosine, starts it again and again; one fall is what most use.)
+
+# %% [markdown] tags=["core"]
+# ### 02.2 · Build · warmup_cosine · 10 min · ●●○ · 3 points
+#
+# `fit`, the training loop of this course, asks this for the rate before each step.
+# Write `warmup_cosine(step, total, warmup)`: the factor on $\eta$ in Eq. 2.4, with $s$, $T$ and $W$, all whole numbers.
+# `warmup` may be 0, `step` runs from 0 to `total`.
+# Return a Python number.
+
+# %% tags=["core"]
+def warmup_cosine(step, total, warmup):
+    """Factor on the learning rate: up a line, down a cosine.
+
+    By hand, total 10 and warmup 2: step 0 gives 0.5, step 1 gives 1, step 6 gives 0.5.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("training.warmup_cosine", warmup_cosine)
+# hint("training.warmup_cosine")
+# solution("training.warmup_cosine")
+
+# %% [markdown] tags=["core"]
+# **Break it**, in one figure: the training code of google/automl leaves out the $-\,W$ above the line,
 # and counts $s$ from 0.
 
 # %% tags=["core", "slide"]
+show(training.warmup_cosine, folded=True)
 assert [training.warmup_cosine(s, 10, 2) for s in (0, 1)] == [0.5, 1.0]  # by hand
 assert abs(training.warmup_cosine(6, 10, 2) - 0.5) < 1e-9
 right = [training.warmup_cosine(s, 100, 30) for s in range(100)]
@@ -361,14 +484,14 @@ plots.lines(range(100), {"Eq. 2.4": right, "without - W": slip}, x_label="step",
 # %% [markdown] tags=["core"]
 # The slip jumps down after the warm-up, passes $\pi$, and rises again at the end, when it should be at rest.
 
-# %% tags=["core"]
-show(training.warmup_cosine)
-
 # %% [markdown] tags=["core", "slide"]
 # ## Does it learn to read?
 #
 # All pieces are there.
-# `fit` puts them in a loop: draw a batch, ask for the loss, go one step down, and keep a record.
+# `fit` is the loop above, with what a long run needs besides.
+# It sets the rate before each step by `warmup_cosine`, and asks `training_step` for the step.
+# It shows every picture once before any comes again (an *epoch*), keeps a record, follows the weights by an average,
+# saves a checkpoint now and then, and stops if the loss is not a number.
 # It is the only training loop of this course; the NASNet cells and the detector will go through it too.
 
 # %% tags=["core"]
@@ -381,20 +504,21 @@ plots.images(images[:16], titles=picture_titles)
 # %% [markdown] tags=["core"]
 # The digits are real handwriting; grounds, colours and clutter are drawn (chapter 01).
 # How many would you get right?
-# Guess the network's share before you run the next cell: 3,000 pictures, 8 times through all of them (8 *epochs*),
-# a few seconds.
+# Guess the network's share before you run the next cell: 3,000 pictures, 8 epochs, a few seconds.
 #
-# Two things in the cell are new.
-# `smoothing=0.1` is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of the nine others,
-# so that the network is not driven to be ever more sure.
-# The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 = 0.50$, not 0.
-# And while the network learns, a second model, the `EMA`, follows it; more about that one below.
+# `QUICK = True` takes 8 epochs, and 5 seeds further below; `False` takes 30 and 10.
+# While the network learns, a second model, the `EMA`, follows it; more about that one below.
+# After every ten steps both are asked about 1,000 validation pictures, which they never learn from.
+#
+# `yours(load=True)` takes back what you built on another day; `yours()` counts the calls of your functions.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
+yours(load=True)
 QUICK = True
 epochs, seeds = (8, range(5)) if QUICK else (30, range(10))
 validation, test = data.crops("validation", 1000), data.crops("test", 2000)
-model = training.small_cnn().to(device)
+model, loss_fn = training.small_cnn().to(device), training.classification_loss()
 ema, along = training.EMA(model, decay=0.98), {"weights": [], "average": []}
 
 
@@ -404,15 +528,41 @@ def look(step, logs):
             along[name].append(training.accuracy(net, *validation))
 
 
-loss_fn = training.classification_loss(smoothing=0.1)
 history = training.fit(model, (images, labels), loss_fn, epochs=epochs, lr=0.3, ema=ema, on_step=look)
+reached = training.accuracy(model, *test)
+print(f"{reached:.1%} of 2,000 test pictures are read right, after {len(history.loss)} steps")
+yours()
+
+# %% [markdown] tags=["core"]
+# Does it learn the digits, or does it learn these 3,000 pictures by heart?
+# Compare the share that it gets right among the pictures of its batches with the share among those it never sees.
 
 # %% tags=["core", "slide"]
-plots.lines(range(len(history.loss)), {"training loss": history.loss}, x_label="step", y_label="loss (nats)")
+ends = range(10, 10 * len(along["weights"]) + 1, 10)
+seen = [sum(history.logs["accuracy"][end - 10 : end]) / 10 for end in ends]
+curves = {"training batches": seen, "validation": along["weights"]}
+says = f"At the end {seen[-1]:.0%} of the training pictures are right, and {along['weights'][-1]:.0%} of the others: "
+says += f"a gap of {100 * (seen[-1] - along['weights'][-1]):.0f} points."
+plots.lines(ends, curves, x_label="step", y_label="share of right answers", says=says)
+
+# %% [markdown] tags=["core"]
+# The gap is real: the network knows its own pictures better than others.
+# But the lower curve still rises, so no harm is done yet.
+# If it *fell* while the upper one rises, the network would learn its pictures by heart: **overfitting**.
+# Then one takes more pictures, more weight decay, or *augmentation*: every time another crop, flip or colour of the
+# same picture, as in chapter 01.
+# `fit` takes it as `augment=`.
+# If both curves stayed low and close together, that would be **underfitting**: more steps, or a wider network.
+#
+# Another remedy is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of the nine others,
+# so that the network is not driven to be ever more sure.
+# The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 = 0.50$, not 0.
+# The runs below use it: `smoothing=0.1`.
 
 # %% [markdown] tags=["core"]
 # One run is one throw of the dice: the seed decides first weights and the order of pictures.
 # So train again with other seeds, and show all of them.
+# (Five trainings: some ten seconds, and each says how far it is.)
 # Beside the crops, a second question: does it read the clean scans, which it has never seen as they are?
 
 # %% tags=["core", "slide"]
@@ -420,18 +570,16 @@ digits = data.digits()
 clean = torch.tensor(digits.images[digits.split == "test"])[:, None].float() * 255 / 16
 clean = F.interpolate(clean, size=(16, 16), mode="bilinear").byte().expand(-1, 3, -1, -1)
 clean_labels = torch.tensor(digits.labels[digits.split == "test"])
-scores = {"test crops": [], "clean scans": []}
+scores, smooth = {"test crops": [], "clean scans": []}, training.classification_loss(smoothing=0.1)
 for seed in seeds:
     net = training.small_cnn(seed=seed).to(device)
-    training.fit(net, (images, labels), loss_fn, epochs=epochs, lr=0.3, seed=seed, progress=False)
+    training.fit(net, (images, labels), smooth, epochs=epochs, lr=0.3, seed=seed)
     scores["test crops"].append(training.accuracy(net, *test))
     scores["clean scans"].append(training.accuracy(net, clean, clean_labels))
-plots.points(scores, y_label="accuracy")
-
-# %% tags=["core"]
 worst, best = min(scores["test crops"]), max(scores["test crops"])
 assert worst > 0.7  # guessing gets 0.1
-print(f"test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, spread {best - worst:.3f}")
+says = f"Test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, a spread of {best - worst:.3f}."
+plots.points(scores, y_label="accuracy", says=says)
 
 # %% [markdown] tags=["core"]
 # It reads: guessing would be right in one crop of ten.
@@ -468,13 +616,16 @@ with torch.no_grad():
 assert abs(follower.model.weight.item() - 2.8) < 1e-6  # by hand
 
 # %% tags=["core", "slide"]
-steps = range(10, 10 * len(along["weights"]) + 1, 10)
-plots.lines(steps, along, x_label="step", y_label="validation accuracy")
+better = sum(a > w for w, a in zip(along["weights"], along["average"], strict=True))
+says = f"The average is better at {better} of {len(ends)} places; at the end it has "
+says += f"{along['average'][-1]:.3f}, the weights {along['weights'][-1]:.3f}."
+plots.lines(ends, along, x_label="step", y_label="validation accuracy", says=says)
 
 # %% [markdown] tags=["core"]
 # In the middle the average is better nearly every time.
 # At the end the cosine has stopped the jumping, and the two agree.
-#
+
+# %% [markdown] tags=["deep"]
 # **Break it.**
 # Why not $d = D$ from the start?
 # Switch the warm-up off, by pretending that very many updates lie behind, and take a decay that is usual for long runs.
@@ -494,6 +645,7 @@ plots.bars(scores, y_label="test accuracy", says=f"{left:.0%} of the average are
 # Everything below works with it.
 
 # %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
 model = training.load_weights(training.small_cnn(), "digits_cnn").to(device)
 test = data.crops("test", 2000)
 print(f"digits_cnn: {training.accuracy(model, *test):.3f} on test crops")
@@ -549,8 +701,8 @@ plots.bars(modes, y_label="test accuracy")
 # Training mode falls apart when all pictures of a batch are alike, since what they have in common is subtracted.
 # No error is raised: the answers are wrong in silence.
 
-# %% [markdown] tags=["core", "slide"]
-# ## What if the machine dies?
+# %% [markdown] tags=["deep", "slide"]
+# ## Deep: what if the machine dies?
 #
 # Binder (a free server for notebooks) stops after some minutes of silence, a laptop is closed, a cluster ends the job.
 # With `checkpoint=` the run saves, now and then, *all* that a step changes: weights, velocities, the average,
@@ -560,7 +712,7 @@ plots.bars(modes, y_label="test accuracy")
 # That file takes the name of the old one only when it is complete, so a whole checkpoint is there at any moment.
 # Here, 60 steps without a break, and 60 steps that die after step 33:
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 folder = Path(tempfile.mkdtemp())
 
 
@@ -584,13 +736,13 @@ try:
 except KeyboardInterrupt as error:
     print(error)
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 again, record = sixty("broken.pt")  # the same call: it finds the checkpoint
 bits = again.state_dict()
 assert all(torch.equal(t, bits[name]) for name, t in whole.state_dict().items())
 print(f"went on from step {record.resumed_at}; every weight has the same bits")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Not close: equal.
 # The tests kill a process at dozens of moments, also in the middle of writing the file (`SIGKILL`,
 # which no program can catch), and ask for the same.
@@ -606,8 +758,8 @@ try:
 except ValueError as error:
     print(str(error).replace(str(folder), "..."))
 
-# %% [markdown] tags=["core", "slide"]
-# ## What if the loss is not a number?
+# %% [markdown] tags=["deep", "slide"]
+# ## Deep: what if the loss is not a number?
 #
 # Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost.
 # `fit` looks at each loss before it takes the step.
@@ -615,7 +767,7 @@ except ValueError as error:
 # Here is the worst rate we could think of.
 # At which step will it be noticed?
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 net = training.small_cnn((8, 16))
 try:
     training.fit(net, (images, labels), loss_fn, steps=60, lr=1e30, every=1, progress=False)
@@ -644,21 +796,27 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A network is $y = f(x; \theta)$; a convolution slides the same few numbers of $\theta$ over the whole picture.
-# - Stacked filters see further; the bend between them is what makes depth worth anything.
+# **How does a function $y = f(x; \theta)$ find its $\theta$ from examples?**
+# By many small steps: compute the loss of a batch, its gradient for each number of $\theta$, and move against it.
+# `training_step` is one of them, and a schedule says how long it is.
+# **How do you keep it when the machine dies?**
+# By saving, now and then, *all* that a step changes, under a name that a whole file only gets when it is complete.
+#
+# - A convolution slides the same few numbers of $\theta$ over the whole picture.
+#   Stacked filters see further; the bend between them is what makes depth worth anything.
 # - Cross-entropy is the surprise at the truth.
-#   Its gradient says which way is down, momentum remembers, a schedule says how far.
+#   Its gradient says which way is down, momentum remembers, weight decay shrinks what nothing needs.
+# - Compare training with validation: both low is underfitting, a validation curve that falls is overfitting.
 # - Report several seeds.
 #   A difference smaller than their spread is not a finding.
 # - Batch norm has two modes.
-#   A checkpoint holds all that a step changes.
 #   A loss that is not finite must stop the run.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 02.1 · Predict · first_loss · 5 min · ●○○ · 1 point
+# ### 02.3 · Predict · first_loss · 5 min · ●○○ · 1 point
 #
 # COCO has 90 class numbers.
 # A new classifier for them has no idea yet and gives each the same probability.
@@ -679,7 +837,7 @@ check("training.first_loss", answer)
 # solution("training.first_loss")
 
 # %% [markdown] tags=["core"]
-# ### 02.2 · Measure · largest_rate · 10 min · ●●○ · 2 points
+# ### 02.4 · Measure · largest_rate · 10 min · ●●○ · 2 points
 #
 # In the valley of *Which way is down?*, plain steps without momentum: what is the largest learning rate,
 # in steps of 0.01, after which the height, 200 steps later, is not above where it began?
@@ -694,12 +852,13 @@ check("training.largest_rate", answer)
 # solution("training.largest_rate")
 
 # %% [markdown] tags=["core"]
-# ### 02.3 · Build · receptive_field · 15 min · ●●○ · 3 points
+# ### 02.5 · Build · receptive_field · 15 min · ●●○ · 3 points
 #
 # Write `receptive_field(layers)`.
 # `layers` is a list of pairs `(kernel, stride)`, first layer first.
 # Return how many pixels wide the patch is that one number of the last layer depends on.
 # Pooling counts as a layer like any other.
+# `stride` is the step of the filter: with 2 it visits every second place.
 # Check yourself on paper: `[(3, 1), (3, 1)]` gives 5, as in the figure above; `[(3, 2), (3, 1)]` gives 7.
 # An empty list gives 1.
 
@@ -713,12 +872,12 @@ check("training.receptive_field", receptive_field)
 # solution("training.receptive_field")
 
 # %% [markdown] tags=["core"]
-# ### 02.4 · Build · clip_by_norm · 15 min · ●●○ · 3 points
+# ### 02.6 · Build · clip_by_norm · 15 min · ●●○ · 3 points
 #
 # `fit(..., clip=1.0)` shortens the gradient when it is too long, and keeps its direction.
 # Write it: `clip_by_norm(gradients, limit)` takes a list of tensors, one for each parameter, and a number.
 # It returns a new list in which all numbers together, seen as one long vector, have a length of at most `limit`.
-# The direction stays; a list that was short enough comes back with the same numbers.
+# The direction stays; a list that was short enough comes back with the same numbers, one of zeros too.
 # By hand: `[3]` and `[4]` with limit 1 give `[0.6]` and `[0.8]`.
 
 # %% tags=["core"]
@@ -731,7 +890,7 @@ check("training.clip_by_norm", clip_by_norm)
 # solution("training.clip_by_norm")
 
 # %% [markdown] tags=["optional"]
-# ### 02.5 · Further · 60 min · ●●● · 0 points
+# ### 02.7 · Further · 60 min · ●●● · 0 points
 #
 # "Bag of Tricks" ([He et al. 2018](https://arxiv.org/abs/1812.01187)) collects small changes to training.
 # Take three of them: label smoothing, no decay on biases, and mixup.
@@ -744,6 +903,9 @@ check("training.clip_by_norm", clip_by_norm)
 
 # %% tags=["core"]
 quiz("training")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -36,13 +36,14 @@ from lib.book.figure import (
     whole,
 )
 from lib.book.graphs import graph
+from lib.book.landscapes import contours
 from lib.book.mechanisms import mbconv, unrolled
 from lib.book.pictures import boxes, images
 from lib.book.pyramids import levels
 
 # A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
 __all__ = ["PALETTE", "Figure", "boxes", "graph", "images"]
-__all__ += ["detector", "levels", "mbconv", "stack", "unrolled"]
+__all__ += ["contours", "detector", "levels", "mbconv", "stack", "unrolled"]
 
 
 def style() -> None:

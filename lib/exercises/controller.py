@@ -899,7 +899,7 @@ QUIZ = (
                    "Adam nearly is, but that is another matter: a baseline shifts"
                    " rewards, it does not scale them."),
             Option("It does not; the bias is accepted for less noise",
-                   "Exercise 08.1 has the baseline far off, and the mean of the two"
+                   "Exercise 08.4 has the baseline far off, and the mean of the two"
                    " estimates is still exact."),
         ),
     ),
