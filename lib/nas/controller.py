@@ -54,8 +54,7 @@ class Controller(nn.Module):
             self.embedding = nn.Embedding(rows, hidden)
             self.heads = nn.ModuleList()
             for t in self.open:
-                head = nn.Linear(hidden, self.sizes[t])
-                self.heads.append(head)
+                self.heads.append(nn.Linear(hidden, self.sizes[t]))
         _start_uniform(self, seed)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
