@@ -271,7 +271,7 @@ class _Training:
         same = {name: value for name, value in told.items() if name not in FREE}
         same |= coco_folders.fingerprint(self.learn, self.judge)
         run = checkpoints.ResumableRun(parts, self.out / "checkpoint.pt", same)
-        run.resume()
+        run.resume(self.total)
         wrapped = model
         if world > 1:  # it waits until all have read
             wrapped = DistributedDataParallel(model, [device] if cuda else None)
