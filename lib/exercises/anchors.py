@@ -251,6 +251,20 @@ def giou_empty_share_alone(a, b):
     return (frame - union) / frame
 
 
+def giou_only_apart(a, b):
+    """The empty share only where nothing overlaps."""
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return torch.where(iou > 0, iou, -(frame - union) / frame)
+
+
+def giou_multiplied(a, b):
+    """The covered share as a factor."""
+    iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
+    union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
+    return iou * union / frame
+
+
 def giou_averaged(a, b):
     iou, frame = torch.diagonal(anchors.box_iou(a, b)), _frame(a, b)
     union = (anchors.box_area(a) + anchors.box_area(b)) / (1 + iou)
@@ -459,6 +473,37 @@ def regroup_largest_joins(sides, shapes):
     return new
 
 
+def regroup_lower_medians(sides, shapes):
+    new, nearest = shapes.clone(), _by_iou(sides, shapes)
+    for k in nearest.unique().tolist():
+        new[k] = sides[nearest == k].median(0).values
+    return new
+
+
+def regroup_half_way(sides, shapes):
+    """Half way from the old shape to the mean."""
+    new, nearest = shapes.clone(), _by_iou(sides, shapes)
+    for k in nearest.unique().tolist():
+        new[k] = (shapes[k] + sides[nearest == k].mean(0)) / 2
+    return new
+
+
+def regroup_above_half(sides, shapes):
+    """All objects with an IoU of 0.5 join, so some join several shapes, some none."""
+    overlap = torch.minimum(sides[:, None], shapes).prod(2)
+    iou = overlap / (sides.prod(1)[:, None] + shapes.prod(1) - overlap)
+    new = shapes.clone()
+    for k in range(len(shapes)):
+        if (iou[:, k] >= 0.5).any():
+            new[k] = sides[iou[:, k] >= 0.5].mean(0)
+    return new
+
+
+def regroup_sorted(sides, shapes):
+    new = _means(sides, shapes, _by_iou(sides, shapes))
+    return new[new.prod(1).argsort()]
+
+
 def regroup_moves_at_once(sides, shapes):
     new, count = shapes.clone(), [0] * len(shapes)
     for side in sides:
@@ -571,6 +616,10 @@ EXERCISES = (
                   " covered; it is the empty one, (frame - union) / frame"),
             Wrong(giou_empty_share_alone, "that is the empty share of the frame; it is"
                   " subtracted from the IoU"),
+            Wrong(giou_only_apart, "boxes that overlap also leave a part of their frame"
+                  " empty: subtract its share always"),
+            Wrong(giou_multiplied, "the empty share is subtracted from the IoU; yours"
+                  " multiplies"),
             Wrong(giou_averaged, "one number for each pair is asked, not their mean"),
             Wrong(giou_of_distance, "that is Distance-IoU; GIoU subtracts the share of"
                   " the frame that neither box covers"),
@@ -665,6 +714,12 @@ EXERCISES = (
                   " group count alike"),
             Wrong(regroup_largest_joins, "you take the best object of each group; the"
                   " mean of all is asked"),
+            Wrong(regroup_lower_medians, "you take the median; k-means takes the mean"),
+            Wrong(regroup_half_way, "the new shape is the mean itself, not half way to"
+                  " it"),
+            Wrong(regroup_above_half, "each object joins one shape, that of its highest"
+                  " IoU; no threshold decides"),
+            Wrong(regroup_sorted, "the right shapes; leave each in its row"),
             Wrong(regroup_moves_at_once, "you move a shape while objects still choose;"
                   " all choose among the old shapes first"),
         ),

@@ -125,6 +125,15 @@ def places_offset_by_part(kept, sizes):
     ]
 
 
+def places_one_short(kept, sizes):
+    """Each part is taken for one channel smaller."""
+    staying, before = [], 0
+    for channels, size in zip(kept, sizes, strict=True):
+        staying += [before + channel for channel in channels]
+        before += size - 1
+    return staying
+
+
 def places_last_part_only(kept, sizes):
     staying, before = [], 0
     for channels, size in zip(kept, sizes, strict=True):
@@ -340,6 +349,12 @@ def folded_all_columns(weight, bias, gone, constant):
     return weight[:, stay], bias + weight.sum((1, 2, 3)) * constant
 
 
+def folded_turned_round(weight, bias, gone, constant):
+    """Keeps what goes, and folds what stays."""
+    stay = [i for i in range(weight.shape[1]) if i not in gone]
+    return weight[:, gone], bias + weight[:, stay].sum((1, 2, 3)) * constant
+
+
 def folded_zeros(weight, bias, gone, constant):
     """The columns are set to zero instead of taken out."""
     small = weight.clone()
@@ -467,6 +482,8 @@ EXERCISES = (
                   " behind all others"),
             Wrong(places_offset_by_part, "you add the number of the part; add the sizes"
                   " of the parts before it"),
+            Wrong(places_one_short, "a part of n channels takes n columns: add its"
+                  " whole size"),
             Wrong(places_last_part_only, "only the last part is left: the list was made"
                   " anew in each round"),
             Wrong(places_first_part_only, "only the first part is there; the others"
@@ -550,6 +567,8 @@ EXERCISES = (
                   " their squares"),
             Wrong(folded_all_columns, "you add up the whole filter; only the columns of"
                   " `gone` are lost"),
+            Wrong(folded_turned_round, "turned round: `gone` lists the channels that"
+                  " go, not those that stay"),
             Wrong(folded_zeros, "the columns are 0 and still there; take them out of"
                   " the weight"),
             Wrong(folded_the_other_way_round, "the pair is asked as (weight, bias)"),

@@ -196,6 +196,16 @@ def area_from_second_detection(right, objects):
     return sum(steps, 0.0) / objects
 
 
+def mean_precision_of_hits(right, objects):
+    """Average precision as in ranking, without envelope and missed objects."""
+    hits, total = 0, 0.0
+    for n, ok in enumerate(right, start=1):
+        hits += ok
+        if ok:
+            total += hits / n
+    return total / max(hits, 1)
+
+
 def mean_envelope(right, objects):
     hits, precision = 0, []
     for n, ok in enumerate(right, start=1):
@@ -340,6 +350,14 @@ def cut_by_precision(scores, right, objects):
         return sum(shown) / len(shown)
 
     return max(sorted(scores, reverse=True), key=precision)
+
+
+def cut_by_precision_in_given_order(scores, right, objects):
+    def precision(cut):
+        shown = [ok for score, ok in zip(scores, right, strict=True) if score >= cut]
+        return sum(shown) / len(shown)
+
+    return max(scores, key=precision)
 
 
 def cut_by_recall(scores, right, objects):
@@ -612,6 +630,9 @@ EXERCISES = (
             Wrong(area_from_second_detection, "a first detection that is right has a"
                   " step too: np.diff starts at the second one, so put a recall of 0 in"
                   " front"),
+            Wrong(mean_precision_of_hits, "two things: the envelope of Eq. 16.3 is"
+                  " missing, and you divide by the objects that were found instead of"
+                  " all"),
             Wrong(mean_envelope, "that is the mean height of the envelope over the"
                   " list; only a hit has a step, and it is 1 / objects wide"),
             Wrong(area_of_one_rectangle, "you give every hit the best precision of all;"
@@ -674,6 +695,8 @@ EXERCISES = (
         wrong=(
             Wrong(cut_by_precision, "precision alone is happy with one right box; what"
                   " about the objects that are missed?"),
+            Wrong(cut_by_precision_in_given_order, "precision alone is happy with one"
+                  " right box; what about the objects that are missed?"),
             Wrong(cut_by_recall, "recall alone: a false box more costs you nothing"),
             Wrong(cut_above, "a detection that scores exactly the threshold is shown"),
             Wrong(cut_lowest, "of equally good thresholds the highest is asked"),

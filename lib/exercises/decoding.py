@@ -181,6 +181,15 @@ def greedy_keeps_what_it_covers(iou, scores, threshold):
     return kept
 
 
+def greedy_sorted_at_the_end(iou, scores, threshold):
+    """Chooses in the order of the list, and sorts what is left by score."""
+    kept = []
+    for i in range(len(scores)):
+        if all(iou[i][j] <= threshold for j in kept):
+            kept.append(i)
+    return sorted(kept, key=lambda i: -scores[i])
+
+
 def greedy_lowest_last_first(iou, scores, threshold):
     """The right boxes, worst first."""
     kept = []
@@ -325,6 +334,13 @@ def vote_by_score_and_overlap(boxes, scores, iou):
     near = overlap >= 0.5
     weight = scores[near] * overlap[near]
     return (boxes[near] * weight[:, None]).sum(0) / weight.sum()
+
+
+def vote_of_sure_boxes(boxes, scores, iou):
+    """Half is taken of the score instead of the overlap."""
+    near = scores >= 0.5
+    near[int(scores.argmax())] = True
+    return (boxes[near] * scores[near][:, None]).sum(0) / scores[near].sum()
 
 
 def vote_of_all_by_both(boxes, scores, iou):
@@ -497,6 +513,8 @@ EXERCISES = (
                   " you remove both"),
             Wrong(greedy_keeps_what_it_covers, "turned round: those that overlap by"
                   " more than the threshold go, the others are left"),
+            Wrong(greedy_sorted_at_the_end, "you choose in the order of the list and"
+                  " sort afterwards; the best score has to choose first"),
             Wrong(greedy_lowest_last_first, "the right boxes, worst first; return them"
                   " best first"),
             Wrong(greedy_next_only, "you compare neighbours in the sorted list; any box"
@@ -563,6 +581,8 @@ EXERCISES = (
             Wrong(vote_by_overlap, "you weigh by the overlap; asked is the score"),
             Wrong(vote_by_score_and_overlap, "the weight is the score alone; the"
                   " overlap only decides who votes"),
+            Wrong(vote_of_sure_boxes, "it is the overlap with the best box that decides"
+                  " who votes, not the score"),
             Wrong(vote_of_all_by_both, "boxes with an overlap below 0.5 vote too, and"
                   " the overlap is no weight: a mask, then the scores alone"),
             Wrong(vote_best_only, "that is the best box as it was; the others have to"

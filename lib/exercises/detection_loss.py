@@ -191,6 +191,13 @@ def hard_positives_weighted(losses, positive, ratio):
     return ratio * losses[positive].sum() + worst.sum()
 
 
+def hard_fewer_than_positives(losses, positive, ratio):
+    """Divides by the ratio."""
+    kept = max(int(positive.sum()), 1) // ratio
+    worst = losses[~positive].sort(descending=True).values[:kept]
+    return losses[positive].sum() + worst.sum()
+
+
 def hard_means(losses, positive, ratio):
     """The mean of both parts, added."""
     kept = ratio * max(int(positive.sum()), 1)
@@ -552,6 +559,8 @@ EXERCISES = (
                   " each positive; no threshold decides"),
             Wrong(hard_positives_weighted, "`ratio` says how many negatives stay; it"
                   " multiplies no loss"),
+            Wrong(hard_fewer_than_positives, "`ratio` times as many negatives as"
+                  " positives stay; you divide by it"),
             Wrong(hard_means, "you add two means; the sum of all kept losses is asked"),
             Wrong(hard_share_of_negatives, "`ratio` counts negatives for each positive;"
                   " you keep one of `ratio` negatives"),

@@ -247,6 +247,22 @@ fold_bias_behind = _fold_with(
 )
 
 
+def fold_weight_kept(weight, bias, norms, eps):
+    folded = []
+    for gain, shift, mean, variance in norms:
+        factor = gain / torch.sqrt(variance + eps)
+        folded.append((weight, (bias - mean) * factor + shift))
+    return folded
+
+
+def fold_mean_norm(weight, bias, norms, eps):
+    """One norm for all levels: the mean of theirs."""
+    parts = zip(*norms, strict=True)
+    gain, shift, mean, variance = (sum(part) / len(norms) for part in parts)
+    factor = gain / torch.sqrt(variance + eps)
+    return [(weight * factor[:, None], (bias - mean) * factor + shift) for _ in norms]
+
+
 def fold_two_lists(weight, bias, norms, eps):
     weights, biases = [], []
     for gain, shift, mean, variance in norms:
@@ -456,6 +472,12 @@ def every_name_of_five(names):
     return found
 
 
+def swapped_everywhere_without_bn(names):
+    import re
+
+    return [re.sub(r"\.(\d+)\.(\d+)\.", r".\2.\1.", name) for name in names]
+
+
 def number_in_bn(names):
     """bn1 and bn2 exist in the backbone; the heads' are called bn."""
     found = []
@@ -573,6 +595,22 @@ def set_one_layer_late(sizes, prior):
         if name == "class.predict":
             value = -math.log((1 - prior) / prior)
     return biases
+
+
+def all_but_boxes(sizes, prior):
+    value = -math.log((1 - prior) / prior)
+    return {
+        name: torch.full((outputs,), 0.0 if name == "box.predict" else value)
+        for name, outputs in sizes.items()
+    }
+
+
+def sigmoid_of_prior(sizes, prior):
+    value = 1 / (1 + math.exp(-prior))
+    return {
+        name: torch.full((outputs,), value if name == "class.predict" else 0.0)
+        for name, outputs in sizes.items()
+    }
 
 
 def base_ten(sizes, prior):
@@ -758,6 +796,10 @@ EXERCISES = (
                   " scaled"),
             Wrong(fold_bias_behind, "the convolution's bias comes before the norm,"
                   " which scales it too"),
+            Wrong(fold_weight_kept, "the weight is as before: its rows take the factor,"
+                  " too"),
+            Wrong(fold_mean_norm, "every level has a norm of its own; you took the mean"
+                  " of all"),
             Wrong(fold_two_lists, "a list of pairs, one for each level, is asked; yours"
                   " are two lists"),
             Wrong(fold_one_flat_list, "a list of pairs (weight, bias) is asked; yours"
@@ -829,6 +871,9 @@ EXERCISES = (
                   " behind them, before the leaf"),
             Wrong(every_name_of_five, "names of five parts are not all norms of a head:"
                   " ask whether the second part is bn_rep"),
+            Wrong(swapped_everywhere_without_bn, "you changed names of the backbone as"
+                  " well, where only bn_rep counts levels; and .bn follows the two"
+                  " numbers"),
             Wrong(number_in_bn, "the level stays a part of its own: .LEVEL.bn."),
             Wrong(dictionary_of_names, "a list of the new names is asked, not a"
                   " dictionary"),
@@ -875,6 +920,10 @@ EXERCISES = (
                   " set behind the line that uses it, and then it stays"),
             Wrong(set_one_layer_late, "the value is set after the tensor was made, so"
                   " the next layer gets it"),
+            Wrong(all_but_boxes, "every layer but box.predict got the value; only"
+                  " class.predict has it"),
+            Wrong(sigmoid_of_prior, "you take the sigmoid of the prior; asked is the"
+                  " logit whose sigmoid it is"),
             Wrong(base_ten, "that is the logarithm to the base 10; the logit has the"
                   " natural one"),
             Wrong(log_of_rest, "ln(1 - prior) is not the logit: ln(prior / (1 -"

@@ -176,6 +176,17 @@ requantize_magnitude = _requantized_with(
 )
 
 
+def requantize_zero_off_the_reals(total, x_scale, w_scale, y_scale, y_zero):
+    """As if the zero point were a real number."""
+    real = total * (x_scale * w_scale)[:, None]
+    return torch.round((real - y_zero) / y_scale).clamp(0, 255)
+
+
+def requantize_zero_added_to_reals(total, x_scale, w_scale, y_scale, y_zero):
+    real = total * (x_scale * w_scale)[:, None]
+    return torch.round((real + y_zero) / y_scale).clamp(0, 255)
+
+
 def requantize_back_to_reals(total, x_scale, w_scale, y_scale, y_zero):
     """One step too far: bytes into real numbers again."""
     ratio = x_scale * w_scale / y_scale
@@ -534,6 +545,10 @@ EXERCISES = (
                   " product with the sum only"),
             Wrong(requantize_magnitude, "negative sums stay negative until the zero"
                   " point is added: no abs()"),
+            Wrong(requantize_zero_off_the_reals, "the zero point counts steps of y, and"
+                  " is added: divide by y_scale and round first"),
+            Wrong(requantize_zero_added_to_reals, "the zero point counts steps of y:"
+                  " divide by y_scale and round first, then add it"),
             Wrong(requantize_back_to_reals, "those are real numbers again; return the"
                   " bytes"),
             Wrong(requantize_clamped_to_256, "256 is no byte any more: clamp to 255"),

@@ -77,6 +77,13 @@ def pact_as_lsq(x, alpha, bits):
     return (steps + (steps.round() - steps).detach()) * step
 
 
+def pact_as_lsq_clamped_last(x, alpha, bits):
+    step = alpha / (2**bits - 1)
+    steps = x / step
+    steps = steps + (steps.round() - steps).detach()
+    return steps.clamp(0, 2**bits - 1) * step
+
+
 def pact_alpha_is_a_number(x, alpha, bits):
     clipped = x.clamp(0, alpha.item())
     step = alpha.item() / (2**bits - 1)
@@ -280,6 +287,12 @@ def oscillations_of_slope(history):
     """Every change of the step's sign, to and from a rest as well."""
     step = (history[1:] - history[:-1]).sign()
     return (step[1:] != step[:-1]).sum(0)
+
+
+def oscillations_going_on(history):
+    """A change after a rest counts, whichever way it goes."""
+    step = (history[1:] - history[:-1]).sign()
+    return ((step[1:] != step[:-1]) & (step[1:] != 0)).sum(0)
 
 
 def oscillations_of_signs(history):
@@ -506,6 +519,11 @@ EXERCISES = (
                 " only the values above alpha give it a gradient.",
             ),
             Wrong(
+                pact_as_lsq_clamped_last,
+                "Alpha learns from the rounding inside, as the step of LSQ does. Here"
+                " only the values above alpha give it a gradient.",
+            ),
+            Wrong(
                 pact_alpha_is_a_number,
                 "Alpha gets no gradient: `.item()` and `clamp` with a number cut it"
                 " off. `minimum` takes a tensor.",
@@ -644,6 +662,11 @@ EXERCISES = (
                 oscillations_of_slope,
                 "Going to rest, or on from it, is no turn. Only the opposite direction"
                 " is.",
+            ),
+            Wrong(
+                oscillations_going_on,
+                "A change after a rest is a turn only if the change before the rest"
+                " went the other way. Remember the last change, not the last step.",
             ),
             Wrong(
                 oscillations_of_signs,

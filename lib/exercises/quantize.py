@@ -91,6 +91,15 @@ def power_of_two_scale_one_more(x, bits):
     return 2.0 ** (math.floor(math.log2(needed)) + 1)
 
 
+def power_of_two_scale_cut_off(x, bits):
+    """int() of the exponent: down above 0, up below it."""
+    return 2.0 ** int(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
+
+
+def power_of_two_scale_cut_off_and_one(x, bits):
+    return 2.0 ** (int(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1))) + 1)
+
+
 def power_of_two_scale_exponent(x, bits):
     return math.ceil(math.log2(float(x.abs().max()) / (2 ** (bits - 1) - 1)))
 
@@ -428,6 +437,12 @@ EXERCISES = (
                   " integer of the grid: the scale is one step, not the whole reach"),
             Wrong(power_of_two_scale_one_more, "where the exact scale is a power of two"
                   " already, it is enough; yours is twice as coarse"),
+            Wrong(power_of_two_scale_cut_off, "int() cuts towards 0: down for a"
+                  " positive exponent, and then the largest number is cut off;"
+                  " math.ceil goes up always"),
+            Wrong(power_of_two_scale_cut_off_and_one, "int() + 1 is one too many for a"
+                  " negative exponent, and where the scale is a power of two already:"
+                  " math.ceil"),
             Wrong(power_of_two_scale_exponent, "that is n; return 2.0 ** n"),
             Wrong(power_of_two_scale_eight_bits, "127 is the end of eight bits; take"
                   " `bits`"),

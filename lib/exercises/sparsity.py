@@ -197,6 +197,17 @@ def csr_product_averaged(values, columns, starts, x):
     return out
 
 
+def csr_product_to_the_end(values, columns, starts, x):
+    """Each row goes on to the end of all values."""
+    out = []
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], len(values)):
+            total += values[k] * x[columns[k]]
+        out.append(total)
+    return out
+
+
 def csr_product_begins_late(values, columns, starts, x):
     """The first value of each row is left out."""
     out = []
@@ -459,6 +470,13 @@ def lamp_larger_and_mean(weight):
     return torch.stack(scores).view(weight.shape)
 
 
+def lamp_without_itself_cut(weight):
+    """The largest divides by a small number instead of 0."""
+    squares = weight.flatten() ** 2
+    scores = [s / squares[squares > s].sum().clamp(min=1e-12) for s in squares]
+    return torch.stack(scores).view(weight.shape)
+
+
 def lamp_of_ranks(weight):
     """The rank among the magnitudes, as a share."""
     sizes = weight.abs().flatten()
@@ -576,6 +594,8 @@ EXERCISES = (
             Wrong(csr_product_products, "these are the single products; add up those of"
                   " each row"),
             Wrong(csr_product_averaged, "a product adds up, it takes no mean"),
+            Wrong(csr_product_to_the_end, "a row ends before starts[i + 1]; yours goes"
+                  " on to the end of all values"),
             Wrong(csr_product_begins_late, "the first value of each row is missing:"
                   " starts[i] belongs to it"),
             Wrong(csr_product_last_kept, "a row keeps only its last product: add them"
@@ -651,6 +671,8 @@ EXERCISES = (
                   " so that this is what is larger"),
             Wrong(lamp_larger_and_mean, "over the sum of those that are at least as"
                   " large, not their mean"),
+            Wrong(lamp_without_itself_cut, "a weight belongs to its own sum: at least"
+                  " as large, so >=; then the largest scores 1"),
             Wrong(lamp_of_ranks, "ranks say which is larger, not by how much; take"
                   " squares"),
             Wrong(lamp_over_largest, "you divide by the largest square; the sum runs"
