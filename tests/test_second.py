@@ -154,7 +154,7 @@ def test_killed_and_resumed(whole, tmp_path):
 def test_numbers_of_the_status_by_hand():
     """Means 0.3, 0.5, 0.7; deviations sqrt(0.02); by seed 0.4 and 0.6."""
     final = np.array([[0.2, 0.4], [0.4, 0.6], [0.6, 0.8]])
-    final = np.concatenate([final] * 4)
+    final = np.concatenate([final] * 10)
     said = "\n".join(second.noise(final))
     assert "means of cells 0.300 to 0.700" in said
     assert "mean by seed: 0.400 0.600" in said

@@ -112,7 +112,7 @@ def status(task, folder):
     if cells:
         hours = seconds / len(done) * task.seeds * (total - cells) / 3600
         lines.append(f"left: about {hours:.1f} CPU-hours")
-    if cells > 20:
+    if cells >= 30:
         lines += noise(final)
     return "\n".join(lines)
 
