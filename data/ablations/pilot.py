@@ -39,8 +39,11 @@ SETTINGS = {
     "384 steps, rate 0.1, difficulty 0.3": {
         "train": 6144, "lr": 0.1, "difficulty": 0.3,
     },
-    "768 steps of 32 crops, rate 0.1, difficulty 0.3": {
-        "train": 6144, "batch": 32, "lr": 0.1, "difficulty": 0.3,
+    "384 steps, rate 0.1, difficulty 0.5, 4,000 test crops": {
+        "train": 6144, "lr": 0.1, "difficulty": 0.5, "test": 4000,
+    },
+    "384 steps, rate 0.1, difficulty 0.3, 4,000 test crops": {
+        "train": 6144, "lr": 0.1, "difficulty": 0.3, "test": 4000,
     },
     "384 steps, rate 0.1": {"train": 6144, "lr": 0.1},
 }
