@@ -42,10 +42,12 @@ SETTINGS = {
     "384 steps, rate 0.1, difficulty 0.5, 4,000 test crops": {
         "train": 6144, "lr": 0.1, "difficulty": 0.5, "test": 4000,
     },
-    "384 steps, rate 0.1, difficulty 0.3, 4,000 test crops": {
-        "train": 6144, "lr": 0.1, "difficulty": 0.3, "test": 4000,
+    "384 steps, rate 0.2, difficulty 0.5, 4,000 test crops": {
+        "train": 6144, "lr": 0.2, "difficulty": 0.5, "test": 4000,
     },
-    "384 steps, rate 0.1": {"train": 6144, "lr": 0.1},
+    "384 steps, rate 0.05, difficulty 0.5, 4,000 test crops": {
+        "train": 6144, "lr": 0.05, "difficulty": 0.5, "test": 4000,
+    },
 }
 # fmt: on
 
@@ -69,14 +71,19 @@ def chosen(table, half=HALF):
     return pairs
 
 
-def run(table, name, path=ROWS, groups=("all", "best")):
-    """Train what is missing of a setting and append it; returns the number of cells."""
+def run(table, name, path=ROWS, groups=("all", "best"), most=None):
+    """Train what is missing of a setting and append it; returns the number of cells.
+
+    `most`: how many cells at most.
+    """
     task = task_of(name)
     done = {(row["setting"], row["cell"]) for row in ledger.read(path)}
     trained = 0
     for group, text in chosen(table):
         if group not in groups or (name, text) in done:
             continue
+        if trained == most:
+            break
         for row in tabular.measure_side_by_side(task, text):
             del row["crc"]
             ledger.append(path, {"setting": name, **row})
@@ -135,12 +142,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("setting", nargs="*", choices=[*SETTINGS, []])
     parser.add_argument("--groups", nargs="+", default=["all", "best"])
+    parser.add_argument("--cells", type=int, help="so many cells at most")
     parser.add_argument("--report", action="store_true", help="train nothing")
     asked = parser.parse_args()
     table = tabular.load()
     torch.set_num_threads(1)
     for name in asked.setting:
-        print(f"{name}: {run(table, name, groups=asked.groups)} cells trained")
+        trained = run(table, name, groups=asked.groups, most=asked.cells)
+        print(f"{name}: {trained} cells trained")
     print(report(table, ledger.read(ROWS)))
 
 
