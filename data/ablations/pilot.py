@@ -45,8 +45,8 @@ SETTINGS = {
     "384 steps, rate 0.2, difficulty 0.5, 4,000 test crops": {
         "train": 6144, "lr": 0.2, "difficulty": 0.5, "test": 4000,
     },
-    "384 steps, rate 0.05, difficulty 0.5, 4,000 test crops": {
-        "train": 6144, "lr": 0.05, "difficulty": 0.5, "test": 4000,
+    "768 steps of 32 crops, rate 0.1, difficulty 0.5, 4,000 test crops": {
+        "train": 6144, "batch": 32, "lr": 0.1, "difficulty": 0.5, "test": 4000,
     },
 }
 # fmt: on
