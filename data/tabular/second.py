@@ -1,6 +1,6 @@
 """Train the cells of `search_space.SMALL` again, for a table whose best differ.
 
-    python data/tabular/second.py               # go on to the end: CPU_HOURS CPU-hours
+    python data/tabular/second.py               # go on to the end: 4 to 6 CPU-hours
     python data/tabular/second.py --cells 20    # go on with so many cells, then stop
     python data/tabular/second.py --status      # how far it is, what it says so far
     python data/tabular/second.py --freeze      # all cells are there: write the table
