@@ -125,7 +125,6 @@ def drawn_seed(task: Task, text: str, seed: int) -> int:
     number, so that no two cells share their random numbers.
     """
     arguments.instance("task", task, Task)
-    arguments.instance("text", text, str)
     seed = arguments.seed(seed)
     if not task.own_seeds:
         return seed
@@ -164,10 +163,8 @@ def measure(task: Task, text: str, seed: int) -> dict:
 
 def _row(text: str, seed: int, right: dict[str, list[int]], seconds: float) -> dict:
     """A line of a shard: right answers of each split, seconds, a checksum."""
-    row = {"cell": text, "seed": seed, **right}
-    row["seconds"] = round(seconds, 3)
-    row["crc"] = checksum(row)
-    return row
+    row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
+    return row | {"crc": checksum(row)}
 
 
 def measure_side_by_side(task: Task, text: str) -> list[dict]:
