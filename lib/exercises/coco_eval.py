@@ -559,6 +559,7 @@ EXERCISES = (
             Wrong(0.5, "that is the recall at the end of the list"),
             Wrong(lambda: 100 * ap_on_paper(), "AP lies between 0 and 1 here: divide by"
                   " 100"),
+            Wrong(42.2, "AP lies between 0 and 1 here: divide by 100"),
             Wrong(without_recall_zero, "recall 0 is one of the points: 0.00 to 0.25 are"
                   " 26"),
             Wrong(divided_by_100, "from 0.00 to 1.00 there are 101 points"),

@@ -257,7 +257,7 @@ def greedy_sorts_scores_only(iou, scores, threshold):
 
 def overlap_table(rng, size) -> tuple:
     """A symmetric table of overlaps, scores without ties, and a threshold."""
-    n = 30 if size == 6 else size + 1
+    n = 14 if size == 6 else size + 1
     iou = [[1.0] * n for _ in range(n)]
     for i in range(n):
         for j in range(i):
@@ -426,7 +426,7 @@ def vote_softmax(boxes, scores, iou):
 
 def ballot(rng, size) -> tuple:
     """Boxes, scores without ties, and overlaps on both sides of a half."""
-    n = 30 if size == 6 else size + 2
+    n = 14 if size == 6 else size + 2
     corners = torch.tensor([[rng.randint(0, 30), rng.randint(0, 30)] for _ in range(n)])
     sides = torch.tensor([[rng.randint(5, 20), rng.randint(5, 20)] for _ in range(n)])
     boxes = torch.cat([corners, corners + sides], 1).float()
