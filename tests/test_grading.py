@@ -40,7 +40,7 @@ def said(made: Exercise, answer) -> str:
     """The first line of what is said of an answer that is refused, without the case."""
     result = grading.grade(made, answer)
     assert result.status == "refused", result.message
-    return result.message.split(" The smallest failing")[0].split("\n")[0]
+    return result.message.split(" The smallest ")[0].split("\n")[0]
 
 
 # ------------------------------------------------------------- exercises of each kind
@@ -389,6 +389,7 @@ def test_every_row_against_every_row_is_shown_where_there_are_two_rows():
     """With one row, N x N looks like a matter of `squeeze`."""
     answer = grading.grade(DISTANCE, lambda a, b: (a[:, None] - b).abs().sum(2))
     assert "tensor(2, 3)" in answer.message and "tensor(1, 3)" not in answer.message
+    assert "The smallest such input: (tensor(2, 3)" in answer.message
 
 
 @pytest.mark.parametrize("square", [True, False])
@@ -801,6 +802,23 @@ def test_what_is_right_but_for_equality_is_tried():
     assert words.startswith("right but where numbers meet exactly"), words
     words = said(made, lambda x: float((x > 0.4).float().sum()) + float(x[0] > 0.8))
     assert not words.startswith("right but"), words
+
+
+def test_another_failure_beside_ties_is_not_passed_over():
+    """Wrong for ties, and for long lists; or failing there: then ties are not all."""
+
+    def last_of_equals(s):
+        return sorted(range(len(s)), key=lambda i: (-s[i], -i))
+
+    def wrong_for_long(s):
+        return best_first(s)[::-1] if len(s) > 7 else last_of_equals(s)
+
+    def fails_for_long(s):
+        return s[99] if len(s) > 7 else last_of_equals(s)
+
+    assert said(BEST, last_of_equals).startswith("right but for ties")
+    assert "ties" not in said(BEST, wrong_for_long)
+    assert "ties" not in said(BEST, fails_for_long)
 
 
 def test_nothing_is_tried_when_time_is_short():

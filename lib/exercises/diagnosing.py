@@ -63,9 +63,13 @@ def diagnose(exercise: Exercise, mine, cases, expected, got, same, until) -> str
     sound = [p for p in failing if p[2].error is None and p[2].changed is None]
     values = [p for p in sound if _value_difference(exercise, p[1], p[2])]
     passing = len(cases) - len(failing)
-    if values:
-        return _of_values(exercise, mine, values, passing, same, until)
-    return _of_gradients(exercise, sound, passing)
+    if not values:
+        return _of_gradients(exercise, sound, passing)
+    names = names_of(exercise, max(map(len, cases)))
+    meeting = None
+    if len(values) == len(failing):
+        meeting = only_where_they_meet(exercise, mine, values, names, same, until)
+    return _of_values(exercise, values, passing, names, meeting)
 
 
 def _plain_words(exercise, mine, case, expected, got) -> str | None:
@@ -106,15 +110,15 @@ def _value_difference(exercise, want: Outcome, have: Outcome) -> str | None:
 # ------------------------------------------------------------------------- the value
 
 
-def _of_values(exercise, mine, values, passing, same, until) -> str:
+def _of_values(exercise, values, passing: int, names, meeting: str | None) -> str:
+    """The first thing that can be said of the values; `meeting` is what was tried."""
     cases = [Case(args, want.value, have.value) for args, want, have in values]
-    names = names_of(exercise, max(len(case.args) for case in cases))
     shown, found = cases[0], None
     kinds = all(difference(c.want, c.have, exercise.tolerance) is None for c in cases)
     if kinds:  # the numbers are right, but not of the kind that is asked
         said = _value_difference(exercise, values[0][1], values[0][2])
-    elif said := only_where_they_meet(exercise, mine, values, names, same, until):
-        said = f"right but {said}"
+    elif meeting:
+        said = f"right but {meeting}"
     elif found := _careful(lambda: _found(cases, names, passing)):
         said = _sentence(found, len(cases), passing)
         shown = cases[found.where[0]]
@@ -126,8 +130,9 @@ def _of_values(exercise, mine, values, passing, same, until) -> str:
     if found and shape and shape.startswith("shape"):
         said += f"; {shape}"
     stop = "" if said.endswith("?") else "."
+    which = "failing" if shown is cases[0] else "such"
     return (
-        f"{said}{stop} The smallest failing input: {call_text(shown.args)}\n"
+        f"{said}{stop} The smallest {which} input: {call_text(shown.args)}\n"
         f"  expected {short(shown.want)}\n  yours    {short(shown.have)}"
     )
 
