@@ -462,7 +462,8 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 # `x` is a list of tensors of one shape, with any number of sides (the two numbers above have none).
 # `weights` is a tensor with one raw number for each of them, and `eps` is $\epsilon$.
 # Return the fused tensor, of the same shape.
-# Gradients must reach the weights, or nothing would be learned: compute with tensors, without `.item()`.
+# Compute with tensors, without `.item()` and without an `if` that asks for their values.
+# Else no gradient reaches the weights, and the network can neither be counted without numbers nor written to a file.
 # Four lines are enough.
 
 
