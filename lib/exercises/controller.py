@@ -499,6 +499,10 @@ EXERCISES = (
         place="nas.controller.sequence_log_prob", importance=2,
         machine="the controller, when it draws cells and when it learns",
         machine_case=learning_by_ppo, milestone_calls=1800,
+        unchanged={
+            "logarithm_of_the_product": "a row of the small space has ten decisions,"
+            " and their product is far from the smallest float",
+        },
         wrong=(
             Wrong(logarithms_multiplied, "You multiply logarithms. Probabilities"
                                          " multiply; their logarithms are added."),
@@ -576,6 +580,10 @@ EXERCISES = (
         place="nas.controller.reinforce_objective", required=True, importance=3,
         machine="the controller's search, set to REINFORCE",
         machine_case=learning_by_reinforce, milestone_calls=600,
+        unchanged={
+            "ratio_form": "its gradient is the same, and only the gradient moves the"
+            " weights",
+        },
         wrong=(
             Wrong(no_baseline, "The baseline is missing: each reward counts by how far"
                                " it lies above it."),

@@ -239,8 +239,9 @@ def a_run_of_fit():
         ema = training.EMA(model, decay=0.9)
         loss_fn = training.classification_loss(smoothing=0.1)
         history = training.fit(
-            model, digits, loss_fn, steps=4, lr=0.3, ema=ema, progress=False, **options
-        )
+            model, digits, loss_fn, steps=6, lr=0.3, warmup=0.5, ema=ema,
+            progress=False, **options,
+        )  # fmt: skip
         left += [history.loss, model[-1].weight.detach(), ema.model[-1].bias]
     return left
 
@@ -514,6 +515,12 @@ EXERCISES = (
         place="basics.training.training_step", required=True, importance=3,
         machine="`fit`, the loop that trains every network of this course",
         machine_case=a_run_of_fit, milestone_calls=1104,
+        unchanged={
+            "cleared_after": "a run that nobody breaks off begins with empty gradients,"
+            " so clearing behind the step is clearing before the next",
+            "asked_twice": "between the two looks nothing has moved, so the loss is the"
+            " same; it costs a second forward pass",
+        },
         wrong=(
             Wrong(never_cleared, "nothing clears the gradients, and `backward` adds to"
                   " what is there: each step also goes down the gradients of all the"
