@@ -589,6 +589,7 @@ profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
 # **At scale**: five small networks, trained briefly on the digit crops of chapter 01, three seeds each.
 # *flat* has one convolution less and a wide beginning.
 # Which of the five will be off the front?
+# Fifteen trainings take some ten seconds.
 
 # %% tags=["core", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.

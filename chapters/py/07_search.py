@@ -645,6 +645,7 @@ plots.points(by_clock, y_label="hypervolume by latency (%)", says=says)
 # Here evolution asks a real question: `search.train_child` builds the network of a cell and trains it,
 # as chapter 06 did for the table.
 # Guess how many children this machine trains in an hour.
+# The cell after the source trains twelve, for about a quarter of a minute.
 
 # %% tags=["core"]
 show(search.train_child)

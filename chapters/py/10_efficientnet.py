@@ -555,7 +555,7 @@ plots.points(groups, y_label="test accuracy, %", says=says)
 # One seed, half the epochs: the base, and at four times its price width alone and equal shares.
 # Will the order be that of the figure?
 # The compound network is also deeper.
-# Guess before you run.
+# Guess before you run; the three trainings take some ten seconds.
 
 # %% tags=["core"]
 QUICK = True  # False: as long as the recorded runs

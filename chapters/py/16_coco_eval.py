@@ -518,6 +518,8 @@ parts
 # Now the training.
 # The score is read a few times on the way, from the moving average of the weights (chapter 02),
 # on 60 scenes that are not trained on.
+# This is the longest cell of the course: one to two minutes, and more on a busy machine.
+# A bar shows how far it is.
 
 # %% tags=["core"]
 groups = training.parameter_groups(learner, 1e-2)
@@ -534,7 +536,6 @@ def read_score(step, logs):
 history = training.fit(
     learner, pictures, loss_of, steps=steps, batch_size=16, optimizer=optimizer,
     ema=average, clip=10.0, warmup=0.05, collate=data.collate, on_step=read_score,
-    progress=False,
 )  # fmt: skip
 
 # %% tags=["core", "slide"]
@@ -546,7 +547,8 @@ plots.lines(list(log), lines, x_label="step", y_label="on 60 validation scenes")
 # The other nine thresholds follow, as the boxes settle.
 # And the verdict, on scenes that no decision was taken by, beside the shipped detector,
 # which trained for longer in the same way.
-# The last row is the shipped detector with soft-NMS (chapter 15), as the EfficientDet paper reports its own numbers:
+# The last row is the shipped detector with soft-NMS (chapter 15), as the EfficientDet paper reports its own numbers.
+# Three times 200 scenes take about a quarter of a minute:
 
 # %% tags=["core", "slide"]
 held_out = detectors.scenes("test", 200)

@@ -654,7 +654,7 @@ lessons = detectors.scenes("train", 8 * steps)
 optimizer = torch.optim.AdamW(qat.parameter_groups(learner, lr=3e-4))
 history = training.fit(
     learner, lessons, loss_of, steps=steps, batch_size=8, optimizer=optimizer, clip=10.0,
-    collate=data.collate, progress=False,
+    collate=data.collate,
 )  # fmt: skip
 trained = ap(learner)
 

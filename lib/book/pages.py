@@ -91,6 +91,7 @@ def verdict(status: str, about: str, message: str) -> tuple[str, str]:
     mark, colour = MARKS[status]
     style = f"border-left:4px solid {colour};{ON_PAPER}"
     words = f"background:none;color:{INK};white-space:pre-wrap;margin:4px 0 0 0"
+    words += ";word-break:normal;overflow-wrap:break-word"  # converters break anywhere
     page = (
         f'<div role="status" style="{style}">'
         f'<b style="color:{colour}">{mark}</b> · {html.escape(about)}'
@@ -154,4 +155,5 @@ def table(header: tuple[str, ...], rows) -> None:
         for row in rows
     )
     page = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    page = f'<div style="overflow-x:auto">{page}</div>'  # a phone is narrow
     put("\n".join(lines), page)
