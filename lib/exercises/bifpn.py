@@ -287,6 +287,9 @@ def fusion_of_four_sides(x, weights, eps=1e-4):
 SIDES = ((), (5,), (2, 3), (2, 3, 4, 5), (1, 4, 3, 3), (2, 3, 4))
 
 
+POSITIVE = "all weights of the shipped detector are positive: there is nothing to clip"
+
+
 def fusion_case(rng, size):
     """Two to five maps, 0 to 4 sides; weights of both signs, tiny, huge and equal."""
     count = rng.choice((2, 3, 3, 4, 5))
@@ -618,6 +621,16 @@ EXERCISES = (
         place="detection.bifpn.fast_fusion", required=True, importance=3,
         machine="the shipped course detector", machine_case=course_detector,
         milestone_calls=80,
+        unchanged={
+            "fusion_divided_before_clipping": POSITIVE,
+            "fusion_without_clipping": POSITIVE,
+            "fusion_clipped_above_only": POSITIVE,
+            "fusion_clipped_below_only": POSITIVE,
+            "fusion_by_absolute_weights": POSITIVE,
+            "fusion_with_the_sum_clipped": POSITIVE,
+            "fusion_with_own_eps": "the layer calls it with the eps of the default",
+            "fusion_of_four_sides": "the detector's maps have four sides",
+        },
         reference=bifpn.fast_fusion, alternative=fast_fusion_2,
         wrong=(
             Wrong(fusion_divided_before_clipping, "you divided before you clipped: a"
