@@ -307,6 +307,25 @@ def test_fit_asks_the_module_for_each_step(monkeypatch, clip):
     assert same(plain.state_dict(), model.state_dict())
 
 
+def test_a_step_with_a_scaled_loss_by_hand(monkeypatch):
+    """As on a GPU in half precision: the same step, and it asks the module too."""
+    calls, step = [], training.training_step
+
+    def counted(*args):
+        calls.append(args)
+        return step(*args)
+
+    monkeypatch.setattr(training, "training_step", counted)
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    batch = (torch.tensor([2.0]), torch.tensor([6.0]))
+    loss, logs = training._step(model, batch, squared, optimizer, scaler, clip=None)
+    assert (loss, logs) == (36.0, {}) and len(calls) == 1
+    assert model.w.item() == pytest.approx(0.24)
+    assert model.b.item() == pytest.approx(0.12)
+
+
 def test_an_epoch_shows_each_sample_at_most_once_and_leaves_the_rest_out():
     first, second, third, fourth = batches(TEN)
     for a, b in ((first, second), (third, fourth)):

@@ -83,7 +83,7 @@ device = setup("02_training", seed=0)
 #
 # Two pieces you write yourself, where the idea stands: exercises 02.1 and 02.2.
 # `build` checks such an answer as `check` does.
-# Once it is right, the library itself calls *your* function: every network of this course is trained by it.
+# Once it is right, the library itself calls *your* function: whatever you train here or later takes your steps.
 # What you leave, the chapter does with the course's own.
 #
 # If you have trained networks before, write 02.1, read the *Break it* cells and go to the exercises.
@@ -385,7 +385,7 @@ theta.grad
 # %% [markdown] tags=["core"]
 # ### 02.1 · Build · training_step · 12 min · ●○○ · 4 points
 #
-# Every network of this course is trained by this function.
+# `fit`, the training loop of this course, calls this function for every step.
 # Write `training_step(model, batch, loss_fn, optimizer)`: one step down the gradient of the batch's loss.
 # `loss_fn(model, batch)` goes forward and gives a pair, `loss, logs`: a tensor to call `backward` on,
 # and a dictionary of numbers to write down.
@@ -423,7 +423,7 @@ optimizer = training.sgd(model, lr=0.1)
 for _ in range(60):
     chosen = torch.randint(len(images), (128,))
     loss, _ = training.training_step(model, (images[chosen], labels[chosen]), loss_fn, optimizer)
-    losses.append(float(loss))
+    losses.append(torch.as_tensor(loss).item())
 assert losses[-1] < losses[0]
 plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
 

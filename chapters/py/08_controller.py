@@ -201,8 +201,8 @@ top = rash(every)[0].exp().sort(descending=True).values.detach()
 print(f"the 10 likeliest of 576 sequences now share {top[:10].sum():.0%}")
 
 # %% [markdown] tags=["core"]
-# A prejudice.
-# It would have to be unlearned first, from samples that mostly show the same few cells.
+# This controller begins with strong opinions, and it has no reason for any of them.
+# It would first have to unlearn them, from samples that mostly show the same few cells.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which way is uphill?
@@ -240,9 +240,12 @@ show(controller.expected_reward)
 # and scaled to look like accuracies.
 # Mean 0.75, standard deviation 0.05.
 # A real reward is not a sum like this; it will do to learn from.
+#
+# (The cell begins with `yours(load=True)`: on another day it takes back what you have built.)
 
 # %% tags=["core", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
+yours(load=True)
 TOY = search_space.Space(2, ("max3", "sep3"), cells=("normal",))
 policy, every = controller.Controller(TOY, seed=0), controller.all_tokens(TOY)
 index = {tuple(row): i for i, row in enumerate(every.tolist())}
@@ -407,7 +410,7 @@ labels = {"x_label": "baseline", "y_label": "standard deviation, batch of one"}
 plots.lines(grid, {"exact": spread}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# So which number should one subtract?
+# So which number should be subtracted?
 # NASNet's takes a moving average of the rewards it has seen:
 #
 # $$ b \leftarrow 0.95\, b + 0.05\, R \tag{8.4} $$
@@ -442,11 +445,11 @@ print([round(g, 3) for g in estimates_of_two], "mean", round(mean, 3))
 # %% [markdown] tags=["core", "slide"]
 # ## How often may one batch be used?
 #
-# Twenty trainings for one step is a poor rate.
-# Take five steps on the same twenty?
+# Twenty trainings for one step is expensive.
+# Why not take five steps on the same twenty?
 # After the first step the samples are no longer the policy's own: some have become likelier, some rarer.
 # The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean.
-# But a ratio of 10 on a lucky sample corrects it out of all proportion.
+# But with a ratio of 10, one lucky sample counts more than all the others together.
 #
 # PPO stops paying when a sample has moved far enough.
 # With the advantage $A = R - b$ and $\epsilon = 0.2$ it climbs
@@ -546,7 +549,7 @@ plots.bars({"at the start": math.log(576), **left}, y_label="entropy (nats)")
 # %% [markdown] tags=["core"]
 # Without the clip twenty samples decide everything.
 # One sequence has all the probability, and the search is over, though all it ever saw were 20 random cells.
-# With the clip the policy has leaned over and is still open.
+# With the clip the policy prefers some cells, and can still draw the others.
 #
 # And the entropy bonus?
 # Give it more weight, and draw 400 samples in batches of 20.
@@ -616,7 +619,7 @@ plots.lines(list(range(0, 4001, 20)), {"published": patient}, says=says, **label
 # by [data/ablations/controller.py](../data/ablations/controller.py).
 # The rise of the expected reward is given in standard deviations between sequences.
 
-# %% tags=["deep", "slide"]
+# %% jupyter={"source_hidden": true} tags=["deep", "slide"]
 # This cell reads recorded rows and draws their medians.
 recorded = (data.FOLDER / "ablations" / "controller.jsonl").read_text()
 rows = [json.loads(line) for line in recorded.splitlines()]
@@ -648,12 +651,10 @@ show(controller.search)
 # %% [markdown] tags=["core"]
 # Thirty searches of 400 samples each, with the settings `REINFORCE`: one pass, no clip.
 # So each of their 600 updates calls `reinforce_objective` once: yours, if you built it, else the course's.
-# `yours(load=True)` takes back what you built on another day, and `yours()` counts the calls.
+# `yours()` says whose functions are at work, and how often each was called.
 # The cell takes some ten seconds and tells how far it is.
 
-# %% tags=["core", "slide", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
-yours(load=True)
+# %% tags=["core", "slide"]
 QUICK = True  # False: three times as many samples
 samples, seeds = (400 if QUICK else 1200), range(30)
 cells, began = tabular.load(), time.process_time()
@@ -678,8 +679,7 @@ yours()
 # the learning curve of the controller.
 # Random search, which learns nothing, stands beside it.
 
-# %% tags=["core", "slide", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% tags=["core", "slide"]
 histories = {"random": searches(search.random_search)}
 drawn_at = list(range(20, samples + 1, 20))
 
@@ -720,8 +720,7 @@ plots.lines(drawn_at, means_drawn, says=says, **labels)
 # The controller now has the settings `FEW`, with five passes and the clip.
 # (This takes about half a minute.)
 
-# %% tags=["core", "slide", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% tags=["core", "slide"]
 histories["evolution"] = searches(search.regularized_evolution)
 histories["controller"] = searches(controller.search)
 spent = time.process_time() - began
