@@ -140,7 +140,8 @@ plots.graph(parts, order, title="What builds on what")
 
 # %% tags=["core", "slide"]
 normal, reduction = "normal", "reduction"  # a reduction cell halves the side
-cells = [(normal, 32, None), (reduction, 64, 0), (normal, 64, 1), (reduction, 128, 2), (normal, 128, 3)]
+cells = [(normal, 32, None), (reduction, 64, 0), (normal, 64, 1),
+         (reduction, 128, 2), (normal, 128, 3)]  # fmt: skip
 plots.stack(cells, first="picture", sides=[32, 32, 16, 16, 8, 8])
 
 # %% [markdown] tags=["core"]
@@ -172,7 +173,8 @@ counts, total = [], 1
 for k in range(5):
     total *= (k + 2) ** 2 * 13**2 * 2
     counts.append(total)
-plots.lines(range(1, 6), {"choices": counts}, x_label="blocks in a cell", y_label="choices (log scale)", log_y=True)
+labels = {"x_label": "blocks in a cell", "y_label": "choices (log scale)"}
+plots.lines(range(1, 6), {"choices": counts}, log_y=True, **labels)
 
 # %% [markdown] tags=["core"]
 # **Break it.**
@@ -217,9 +219,10 @@ gaps = [round(100 * (f / p - 1), 1) for f, p in zip(formula, paper, strict=True)
 gaps
 
 # %% tags=["core", "slide"]
-plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound coefficient phi", y_label="channels W",
-            says=f"The formula misses the table by {gaps[7]} % at phi = 7; before that by at most "
-                 f"{max(map(abs, gaps[:7]))} %.")  # fmt: skip
+says = f"The formula misses the table by {gaps[7]} % at phi = 7; before that by at most "
+says += f"{max(map(abs, gaps[:7]))} %."
+labels = {"x_label": "compound coefficient phi", "y_label": "channels W"}
+plots.lines(range(8), {"formula": formula, "table": paper}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # The last row does not follow the rule at all: D7 is the network of D6, on larger pictures.
@@ -234,9 +237,10 @@ plots.lines(range(8), {"formula": formula, "table": paper}, x_label="compound co
 
 # %% tags=["core"]
 def sizes(phi):
-    grown = {"side of the picture": (512 + 128 * phi) / 512, "channels W": 1.35**phi, "layers D": (3 + phi) / 3}
-    said = f"By the formulas: {512 + 128 * phi} pixels a side, {64 * 1.35**phi:.1f} channels, {3 + phi} layers."
-    return plots.bars(grown, y_label="times D0", says=said)
+    side, channels, layers = 512 + 128 * phi, 64 * 1.35**phi, 3 + phi
+    said = f"By the formulas: {side} pixels a side, {channels:.1f} channels, {layers} layers."
+    grown = {"side of the picture": side / 512, "channels W": channels / 64}
+    return plots.bars(grown | {"layers D": layers / 3}, y_label="times D0", says=said)
 
 
 widgets.slider(sizes, name="phi", values=range(8), start=6)
@@ -275,7 +279,8 @@ widgets.slider(sizes, name="phi", values=range(8), start=6)
 gpus, days = 500, 4
 gpu_hours = gpus * days * 24
 assert gpu_hours == 48_000
-print(f"{gpus * days:,} GPU-days are {gpu_hours:,} GPU-hours, {gpu_hours // 2000} times what is written")
+told = f"{gpus * days:,} GPU-days are {gpu_hours:,} GPU-hours"
+print(f"{told}, {gpu_hours // 2000} times what is written")
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is this machine ready?
@@ -335,6 +340,7 @@ check("start_here.widths_at_130", 7)
 # Run the first two code cells of the chapter, then those that begin with `# Catch-up`: they load what the earlier ones
 # would have made.
 # Now the exercises run, and you can go on.
+# The same helps where a cell says `NameError: name 'check' is not defined`: then the kernel is a new one.
 
 # %% [markdown] tags=["optional"]
 # Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the
