@@ -101,7 +101,7 @@ def test_what_has_no_twin_is_refused():
     dropping = nasnet.network(
         genotype, cells=1, filters=4, image_size=32, drop_path_keep=0.9
     )
-    joining = search_space.from_text("identity(0).identity(1) -> 2")
+    joining = search_space.from_text("identity(0)&identity(1) -> 2")
     joining = nasnet.network(joining, cells=1, filters=4, image_size=32)
     for models, message in (
         ([one, wide], "one genotype"), ([aux, aux], "auxiliary"), ([], "models"),
