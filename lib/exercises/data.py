@@ -242,6 +242,22 @@ def begins_with_the_second(sources, every):
     return [source in held_out for source in sources]
 
 
+def remainder_of_one(sources, every):
+    distinct = sorted(set(sources))
+    return [distinct.index(source) % every == 1 for source in sources]
+
+
+def one_step_too_long(sources, every):
+    held_out = sorted(set(sources))[:: every + 1]
+    return [source in held_out for source in sources]
+
+
+def the_last_part(sources, every):
+    distinct = sorted(set(sources))
+    held_out = distinct[len(distinct) - len(distinct) // every :]
+    return [source in held_out for source in sources]
+
+
 def from_the_largest(sources, every):
     held_out = sorted(set(sources), reverse=True)[::every]
     return [source in held_out for source in sources]
@@ -339,6 +355,13 @@ def padding_in_whole_pixels(boxes, height, width, size):
     scale = min(size / height, size / width)
     left = (size - round(width * scale)) // 2
     top = (size - round(height * scale)) // 2
+    return (boxes - torch.tensor([left, top, left, top])) / scale
+
+
+def scaled_to_whole_pixels(boxes, height, width, size):
+    scale = min(size / height, size / width)
+    left = (size - round(width * scale)) / 2
+    top = (size - round(height * scale)) / 2
     return (boxes - torch.tensor([left, top, left, top])) / scale
 
 
@@ -755,7 +778,15 @@ EXERCISES = (
                     "You begin later in the sorted list. The smallest source is the"
                     " first that is held out.",
                 )
-                for late in (begins_late, begins_with_the_second)
+                for late in (
+                    begins_late,
+                    begins_with_the_second,
+                    remainder_of_one,
+                )
+            ),
+            Wrong(
+                one_step_too_long,
+                "Your steps are one too long: of every k sources one is held out.",
             ),
             Wrong(
                 from_the_largest,
@@ -764,10 +795,10 @@ EXERCISES = (
             *(
                 Wrong(
                     run,
-                    "You hold out one run of sources at the beginning. Every k-th is"
+                    "You hold out one run of neighbours. Every k-th is"
                     " asked, across the whole sorted list.",
                 )
-                for run in (the_first_part, the_first_few)
+                for run in (the_first_part, the_first_few, the_last_part)
             ),
             Wrong(
                 sources_returned,
@@ -847,10 +878,13 @@ EXERCISES = (
                 whole_padding,
                 "You take all the padding away. Half of it is on the other side.",
             ),
-            Wrong(
-                padding_in_whole_pixels,
-                "You rounded the padding to whole pixels. It may be a fraction: the"
-                " boxes are asked without rounding.",
+            *(
+                Wrong(
+                    whole_pixels,
+                    "You rounded the padding, or the scaled picture, to whole pixels."
+                    " Both may be fractions: the boxes are asked without rounding.",
+                )
+                for whole_pixels in (padding_in_whole_pixels, scaled_to_whole_pixels)
             ),
             *(
                 Wrong(

@@ -106,6 +106,17 @@ def side_not_rounded(side, depth, width, limit):
     return max(8.0, side * math.sqrt(limit / depth) / width)
 
 
+def side_of_any_size_below_eight(side, depth, width, limit):
+    return int(side * math.sqrt(limit / depth) / width)
+
+
+def side_never_larger(side, depth, width, limit):
+    new = side // 8 * 8
+    while new > 8 and depth * width**2 * (new / side) ** 2 > limit:
+        new -= 8
+    return max(8, new)
+
+
 def side_upwards(side, depth, width, limit):
     return max(8, math.ceil(side * math.sqrt(limit / depth) / width / 8) * 8)
 
@@ -272,6 +283,11 @@ def gate_relu_at_the_end(x, reduce, expand):
     return x * torch.sigmoid(logits)[:, :, None, None]
 
 
+def gate_relu_of_the_sum(x, reduce, expand):
+    logits = torch.relu(sum(s @ reduce.T @ expand.T for s in _both(x)))
+    return x * torch.sigmoid(logits)[:, :, None, None]
+
+
 def gate_two_relus(x, reduce, expand):
     hidden = [torch.relu(s @ reduce.T) @ expand.T for s in _both(x)]
     logits = torch.relu(hidden[0]) + torch.relu(hidden[1])
@@ -404,7 +420,10 @@ EXERCISES = (
             Wrong(side_never_smaller, "the side may have to shrink: a deeper and wider"
                   " network can be dearer than the limit at the old side"),
             *(Wrong(f, "a multiple of 8 is asked: go down to the next one")
-              for f in (side_of_any_size, side_not_rounded)),
+              for f in (side_of_any_size, side_not_rounded,
+                        side_of_any_size_below_eight)),
+            Wrong(side_never_larger, "the limit may allow a larger side than the old"
+                  " one: begin higher"),
             *(Wrong(f, "you go up to a multiple of 8, and break the limit; go down")
               for f in (side_upwards, side_one_step_too_far)),
             Wrong(side_in_steps_of_32, "multiples of 8 are allowed, not of 32 alone"),
@@ -496,8 +515,8 @@ EXERCISES = (
                   " SiLU of the chapter's own gate"),
             Wrong(gate_relu_first, "the ReLU stands between the two matrices, not in"
                   " front of them"),
-            Wrong(gate_relu_at_the_end, "the ReLU stands between the two matrices, not"
-                  " behind them"),
+            *(Wrong(f, "the ReLU stands between the two matrices, not behind them")
+              for f in (gate_relu_at_the_end, gate_relu_of_the_sum)),
             Wrong(gate_two_relus, "one ReLU, between the two matrices; behind them the"
                   " results may be negative"),
             Wrong(gate_sigmoid_inside, "a ReLU stands between the two matrices; the"

@@ -307,6 +307,19 @@ def alive_numbered_from_one(reads, cells):
     return sorted(i for i in needed if i >= 1)
 
 
+def alive_from_above_the_last(reads, cells):
+    needed = {cells}
+    for i in reversed(range(cells + 1)):
+        if i in needed:
+            needed |= {i - 1 - state for state in reads}
+    return sorted(i for i in needed if i >= 0)
+
+
+def alive_read_by_anyone(reads, cells):
+    read = {i - 1 - state for i in range(cells) for state in reads}
+    return sorted(i for i in read | {cells - 1} if i >= 0)
+
+
 def alive_one_way(reads, cells):
     found, i = [], cells - 1
     while i >= 0:
@@ -492,8 +505,10 @@ EXERCISES = (
             Wrong(alive_counted, "that is how many there are; their list is asked"),
             Wrong(alive_dead_ones, "these are the cells that nobody needs; the others"
                   " are asked"),
-            Wrong(alive_numbered_from_one, "cells are numbered from 0, so the last one"
-                  " is cells - 1"),
+            *(Wrong(f, "cells are numbered from 0, so the last one is cells - 1")
+              for f in (alive_numbered_from_one, alive_from_above_the_last)),
+            Wrong(alive_read_by_anyone, "you list cells that some cell reads; the"
+                  " reader itself has to be needed by the last one"),
             *(Wrong(f, "you follow one way down; a cell that reads both states leads to"
                     " two, and each of them leads on")
               for f in (alive_one_way, alive_the_longest_steps)),

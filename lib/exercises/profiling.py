@@ -118,6 +118,21 @@ def one_before_the_division(c_in, c_out, kernel, stride, padding, groups, side):
     return out * out * c_out * (c_in // groups) * kernel * kernel
 
 
+def one_place_too_many(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel + 1) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def padding_doubled_twice(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 4 * padding - kernel) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
+def last_place_lost(c_in, c_out, kernel, stride, padding, groups, side):
+    out = (side + 2 * padding - kernel - 1) // stride + 1
+    return out * out * c_out * (c_in // groups) * kernel * kernel
+
+
 def places_rounded_up(c_in, c_out, kernel, stride, padding, groups, side):
     out = -(-(side + 2 * padding - kernel) // stride) + 1
     return out * out * c_out * (c_in // groups) * kernel * kernel
@@ -328,6 +343,32 @@ def minus_one_for_nothing(cost, quality, budget):
     if not inside:
         return -1
     return max(inside, key=lambda i: (quality[i], -cost[i]))
+
+
+def first_for_nothing(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    if not inside:
+        return 0
+    return max(inside, key=lambda i: (quality[i], -cost[i]))
+
+
+def begins_with_the_first(cost, quality, budget):
+    best = 0
+    for i in range(len(cost)):
+        better = (quality[i], -cost[i]) > (quality[best], -cost[best])
+        if cost[i] <= budget and better:
+            best = i
+    return best
+
+
+def quality_less_cost(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: quality[i] - cost[i]) if inside else None
+
+
+def last_by_cost(cost, quality, budget):
+    inside = [i for i in range(len(cost)) if cost[i] <= budget]
+    return max(inside, key=lambda i: (cost[i], i)) if inside else None
 
 
 def fails_for_nothing(cost, quality, budget):
@@ -574,7 +615,14 @@ EXERCISES = (
                                      " picture on both sides."),
             *(Wrong(f, "One place is missing in a row: the first place needs no stride."
                        " Count the strides that fit, then add 1.")
-              for f in (one_place_missing, one_before_the_division)),
+              for f in (one_place_missing, one_before_the_division,
+                        last_place_lost)),
+            Wrong(one_place_too_many, "You count a place too many where a filter would"
+                                      " end one pixel behind the picture: the 1 is"
+                                      " added once, after the division."),
+            Wrong(padding_doubled_twice, "Padding goes on two ends of a row, so it"
+                                         " widens it by twice its value, not four"
+                                         " times."),
             *(Wrong(f, "A place counts only if the whole filter fits: a part of a"
                        " stride at the end makes no place. Round down.")
               for f in (places_rounded_up, places_rounded, places_not_rounded)),
@@ -662,18 +710,25 @@ EXERCISES = (
             Wrong(quality_returned, "You return the quality. Its index is asked."),
             Wrong(cost_returned, "You return the cost. The index is asked."),
             *(Wrong(f, "Where the budget allows none, return None.")
-              for f in (minus_one_for_nothing, fails_for_nothing)),
+              for f in (minus_one_for_nothing, fails_for_nothing,
+                        first_for_nothing)),
+            Wrong(begins_with_the_first, "You begin with the first network, whether the"
+                                         " budget allows it or not. It may be better"
+                                         " than all that fit."),
             Wrong(first_that_fits, "That is the first one that fits. The best of those"
                                    " that fit is asked."),
-            Wrong(dearest, "That is the dearest one allowed. It need not be the best:"
-                           " compare the qualities."),
+            *(Wrong(f, "That is the dearest one allowed. It need not be the best:"
+                       " compare the qualities.")
+              for f in (dearest, last_by_cost)),
             Wrong(budget_ignored, "That is the best of all; it does not fit the"
                                   " budget."),
             Wrong(best_if_it_fits, "You look at the best of all, and give up if it is"
                                    " too dear. First the ones that fit, then the best"
                                    " of these."),
-            Wrong(best_value, "Quality divided by cost is another question: it prefers"
-                              " tiny networks. Within the budget only quality counts."),
+            *(Wrong(f, "Quality divided by cost, or less the cost, is another"
+                       " question: it prefers tiny networks. Within the budget only"
+                       " quality counts.")
+              for f in (best_value, quality_less_cost)),
         ),
         hints=(
             "First the indices that the budget allows, then the best of these.",

@@ -159,6 +159,10 @@ def odds_falling_evenly(population, size):
     return [(population - i) / whole for i in range(population)]
 
 
+def odds_all_alike(population, size):
+    return [1 / population] * population
+
+
 def odds_of_the_best(population, size):
     return size / population
 
@@ -219,6 +223,14 @@ def hyperband_float_log_and_division(epochs, eta):
     m = int(math.log(epochs, eta))
     return [
         (math.ceil((m + 1) / (s + 1) * eta**s), epochs // eta**s)
+        for s in range(m, -1, -1)
+    ]
+
+
+def hyperband_one_more(epochs, eta):
+    m = _cuts(epochs, eta) + 1
+    return [
+        (math.ceil((m + 1) / (s + 1) * eta**s), eta ** (m - s))
         for s in range(m, -1, -1)
     ]
 
@@ -659,6 +671,8 @@ EXERCISES = (
                                           " places: one that is taken leaves fewer."),
             Wrong(odds_falling_evenly, "The odds do not fall by the same amount from"
                                        " rank to rank. Count tournaments."),
+            Wrong(odds_all_alike, "That is a tournament of one. With more, the better"
+                                  " ones win more often."),
             Wrong(odds_of_the_best, "That is the best one's. A list is asked, one"
                                     " number for each cell."),
             Wrong(odds_in_percent, "These are percent. Probabilities sum to 1."),
@@ -712,6 +726,8 @@ EXERCISES = (
             Wrong(hyperband_m_for_one_more, "You multiply by m. There are m + 1"
                                             " brackets, since s = 0 is one too: the"
                                             " factor is (m + 1) / (s + 1)."),
+            Wrong(hyperband_one_more, "Your m is one too large: eta^m is `epochs`, and"
+                                      " there are m + 1 brackets."),
             Wrong(hyperband_divided_by_s, "You divide by s. A bracket of s cuts has"
                                           " s + 1 rungs, so divide by s + 1."),
             Wrong(hyperband_not_shared_out, "You multiply by m + 1 and do not divide:"

@@ -320,6 +320,15 @@ def weights_of_the_left(blocks, filters):
     return sum(2 * filters * (k * k + filters + 2) for k in kernels)
 
 
+def weights_of_the_right(blocks, filters):
+    kernels = _kernels([block[1:] for block in blocks])
+    return sum(2 * filters * (k * k + filters + 2) for k in kernels)
+
+
+def weights_dense_without_norm(blocks, filters):
+    return sum(2 * filters * k * k * filters for k in _kernels(blocks))
+
+
 def weights_mixed_once(blocks, filters):
     return sum(filters * (2 * k * k + filters + 2) for k in _kernels(blocks))
 
@@ -473,7 +482,8 @@ EXERCISES = (
                   " and the batch norm come twice too"),
             *(Wrong(f, "you count a dense k x k convolution; here each channel is"
                     " filtered alone, and a 1x1 mixes them")
-              for f in (weights_dense, weights_dense_and_mixed)),
+              for f in (weights_dense, weights_dense_and_mixed,
+                        weights_dense_without_norm)),
             Wrong(weights_depthwise_only, "the 1x1 convolution is missing: it reads"
                   " every channel for every channel"),
             Wrong(weights_without_norm, "each of the two batch norms has a scale and a"
@@ -496,7 +506,8 @@ EXERCISES = (
             *(Wrong(f, "an identity or a pool learns nothing; only sep3, sep5 and sep7"
                     " have weights")
               for f in (weights_of_pools_too, weights_of_every_pair)),
-            Wrong(weights_of_the_left, "a block has two operations; you count one"),
+            *(Wrong(f, "a block has two operations; you count one")
+              for f in (weights_of_the_left, weights_of_the_right)),
         ),
         hints=(
             "One application: depthwise k x k, then 1x1, then batch norm. Count each.",

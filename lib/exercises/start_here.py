@@ -122,6 +122,11 @@ def one_scale(weights, bits, channels):
     return -(-weights * bits // 8) + 4
 
 
+def scales_multiplied(weights, bits, channels):
+    """Multiplies where the scales come on top."""
+    return math.ceil(weights * bits / 8) * 4 * channels
+
+
 def scales_in_bits(weights, bits, channels):
     """A float32 has 32 bits, and they are added to bytes."""
     return math.ceil(weights * bits / 8) + 32 * channels
@@ -270,6 +275,7 @@ EXERCISES = (
                 " which no integer can be turned back into a weight",
             ),
             Wrong(one_scale, "you stored one scale; each channel has its own"),
+            Wrong(scales_multiplied, "the scales come on top of the weights: add them"),
             Wrong(scales_in_bits, "a float32 has 32 bits, and that is four bytes"),
             Wrong(
                 scales_as_weights,

@@ -247,6 +247,25 @@ def kendall_sum(a, b):
     return total
 
 
+def kendall_ratio(a, b):
+    same = opposite = 0
+    for i in range(len(a)):
+        for j in range(i):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            same += product > 0
+            opposite += product < 0
+    return same / opposite if opposite else float(same)
+
+
+def kendall_last_left_out(a, b):
+    n, total = len(a), 0
+    for i in range(n - 1):
+        for j in range(i + 1, n - 1):
+            product = (a[i] - a[j]) * (b[i] - b[j])
+            total += (product > 0) - (product < 0)
+    return total / (n * (n - 1) / 2)
+
+
 def kendall_by_length(a, b):
     n, total = len(a), 0
     for i in range(n):
@@ -434,6 +453,20 @@ def divided_by_permutations(values, n):
     return total / math.perm(len(values), n)
 
 
+def divided_by_values(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total / len(values)
+
+
+def divided_by_draws_with_it(values, n):
+    total = 0.0
+    for i, value in enumerate(sorted(values)):
+        total += value * math.comb(i, n - 1)
+    return total / math.comb(len(values) - 1, n - 1)
+
+
 def not_divided(values, n):
     total = 0.0
     for i, value in enumerate(sorted(values)):
@@ -610,6 +643,10 @@ EXERCISES = (
             *(Wrong(f, "you divide by more than n (n - 1) / 2; a cell makes no pair"
                     " with itself")
               for f in (kendall_all_pairs, kendall_with_itself)),
+            Wrong(kendall_ratio, "you divide one kind of pair by the other; take the"
+                  " difference, and divide by all pairs"),
+            Wrong(kendall_last_left_out, "your loops end before the last cell; range(n)"
+                  " ends at n - 1 by itself"),
             Wrong(kendall_by_length, "you divide by the number of cells; there are"
                   " n (n - 1) / 2 pairs"),
             Wrong(kendall_each_pair_once, "you count each pair once and divide by"
@@ -692,7 +729,8 @@ EXERCISES = (
             *(Wrong(f, "the sum is right, the divisor is not: there are"
                     " math.comb(len(values), n) sets of n")
               for f in (divided_by_smaller_draws, divided_by_ordered_draws,
-                        divided_by_permutations)),
+                        divided_by_permutations, divided_by_values,
+                        divided_by_draws_with_it)),
             Wrong(not_divided, "you added up over all draws; for the mean divide by how"
                   " many there are"),
             Wrong(mean_of_the_best, "this is the mean of the n best values; you do not"
