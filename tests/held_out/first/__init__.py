@@ -1,0 +1,1 @@
+"""The first set of answers from the task texts."""
