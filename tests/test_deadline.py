@@ -118,3 +118,32 @@ def test_a_debugger_works_afterwards(python):
     )
     assert run.returncode == 0, run.stderr
     assert importlib.util.find_spec("lib.exercises.deadline")
+
+
+def test_a_busy_machine_takes_no_time_from_an_answer(monkeypatch):
+    """The clock on the wall runs three times as fast; the thread's own does not."""
+    real, begun = time.monotonic, time.monotonic()
+    monkeypatch.setattr(
+        deadline.time, "monotonic", lambda: begun + 3 * (real() - begun)
+    )
+
+    def counts():
+        return sum(range(2_000_000))
+
+    assert deadline.within(1.0, counts) == 1_999_999_000_000
+
+
+def test_one_that_only_waits_is_ended_too():
+    with pytest.raises(deadline.OutOfTime):
+        deadline.within(0.1, lambda: [time.sleep(0.05) for _ in range(10_000)])
+
+
+def test_a_loop_is_ended_by_its_own_work():
+    def loop():
+        while True:
+            pass
+
+    begun = time.process_time()
+    with pytest.raises(deadline.OutOfTime):
+        deadline.within(0.2, loop)
+    assert time.process_time() - begun >= 0.2

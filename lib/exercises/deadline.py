@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+BUSY = 4  # times as long by the clock, where others hold the processor
+TURN = 0.2  # seconds between two looks
 GRACE = 3.0  # seconds in which exceptions are raised before a thread is left behind
 
 
@@ -37,12 +39,22 @@ class _Worker(threading.Thread):
         context = contextvars.copy_context()
         self.call = lambda: context.run(call)
         self.value, self.error, self.ended = None, None, False
+        self.begun, self.clock = time.monotonic(), None
 
     def run(self):
+        if hasattr(time, "pthread_getcpuclockid"):  # asked here: it is surely alive
+            self.clock = time.pthread_getcpuclockid(threading.get_ident())
         try:
             self._keep()
         except OutOfTime:  # one more, raised while the first was being kept
             pass
+
+    def worked(self) -> float:
+        """Seconds of processor time that it has had; of the clock, where unknown."""
+        try:
+            return time.clock_gettime(self.clock)
+        except (TypeError, OSError):  # it has not begun, or has ended by now; Windows
+            return time.monotonic() - self.begun
 
     def _keep(self):
         try:
@@ -55,13 +67,15 @@ class _Worker(threading.Thread):
 def within(seconds: float, call):
     """What `call()` returns, or raises, if that takes at most `seconds`.
 
-    Else `OutOfTime`. A call inside C code that gives no sign cannot be ended by anyone;
-    it is left behind, ends when that code returns, and `left_behind` is True.
+    They are seconds of its own thread's work, so that a busy machine refuses no answer;
+    one that only waits is ended after `BUSY` times as long. Else `OutOfTime`. A call
+    inside C code that gives no sign cannot be ended by anyone; it is left behind, ends
+    when that code returns, and `left_behind` is True.
     """
     worker = _Worker(call)
     worker.start()
     try:
-        worker.join(seconds)
+        _wait(worker, seconds)
     except BaseException:  # the stop button: nobody waits for the answer any more
         _end(worker)
         raise
@@ -73,6 +87,16 @@ def within(seconds: float, call):
     if worker.error is not None:
         raise worker.error
     return worker.value
+
+
+def _wait(worker: _Worker, seconds: float) -> None:
+    """Return when the thread has ended, or has had its time."""
+    until = time.monotonic() + BUSY * seconds
+    while worker.is_alive() and time.monotonic() < until:
+        left = seconds - worker.worked()
+        if left <= 0:
+            return
+        worker.join(min(left, TURN))
 
 
 def _raise_in(thread: int, kind: type[BaseException]) -> None:
