@@ -308,6 +308,9 @@ plots.lines(steps, curves, x_label="length of the step", y_label="expected rewar
 # Nobody knows which of them made the cell good; only over many cells does it show.
 # The mean is the same for any $b$ that does not depend on the sample: $b$ multiplies $\sum_a \nabla \pi(a)$,
 # the gradient of "all probabilities together", and that is the gradient of 1.
+#
+# In the next cell `controller.moments` gives the mean and the variance of the estimate from one sample.
+# It draws nothing: each choice counts with its probability.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 odds, score = torch.tensor([0.5, 0.5]), torch.tensor([0.5, -0.5])
@@ -398,8 +401,7 @@ widgets.sliders(estimates, batch=batches, baseline=levels)
 # A sample costs a training; a subtraction costs nothing.
 #
 # The picture is made of luck.
-# The variance is not: over 576 sequences we can add it up.
-# `controller.moments` does: mean and variance of the estimate from one sample, each cell with its probability.
+# The variance is not: over 576 sequences `controller.moments` can add it up.
 
 # %% tags=["core", "slide"]
 grid = [b / 40 for b in range(41)]
@@ -519,8 +521,8 @@ plots.lines(ratios, objective, says=says, **labels)
 # The right side adds up the entropies of the softmaxes met on the way, so samples suffice.
 # An even policy on our toy has $\log 576 = 6.36$.
 #
-# That is all of it.
-# Here is the loop that learns, with everything in its place:
+# Now all pieces are there.
+# Here is the loop that learns:
 # the cells are drawn, the rewards come in, `passes` steps are taken, and the baseline moves on by Eq. 8.4.
 
 # %% tags=["core", "slide"]

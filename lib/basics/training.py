@@ -478,7 +478,7 @@ def set_rate(optimizer, factor: float) -> float:
     """Rate of each group: its initial one, times `factor`. Returns the first rate."""
     for group in optimizer.param_groups:
         initial = group.setdefault("initial_lr", group["lr"])
-        group["lr"] = initial * factor
+        group["lr"] = initial * float(factor)
     return optimizer.param_groups[0]["lr"]
 
 

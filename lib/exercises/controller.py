@@ -168,6 +168,10 @@ def baseline_from_the_logarithm(log_p, rewards, baseline=0.0):
     return (rewards * (log_p - baseline)).mean()
 
 
+def baseline_divided(log_p, rewards, baseline=0.0):
+    return (rewards / (baseline or 1.0) * log_p).mean()
+
+
 def means_multiplied(log_p, rewards, baseline=0.0):
     return (rewards.mean() - baseline) * log_p.mean()
 
@@ -266,6 +270,13 @@ def better_of_two(log_p, old, advantage, clip):
     ratio = _ratio(log_p, old)
     clipped = ratio.clamp(1 - clip, 1 + clip)
     return torch.min(-ratio * advantage, -clipped * advantage).mean()
+
+
+def clipped_where_good(log_p, old, advantage, clip):
+    ratio = _ratio(log_p, old)
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    good = advantage > 0
+    return -torch.where(good, clipped * advantage, ratio * advantage).mean()
 
 
 def means_compared(log_p, old, advantage, clip):
@@ -594,6 +605,8 @@ EXERCISES = (
             Wrong(baseline_from_the_logarithm, "You subtract the baseline from the"
                                                " log-probability. It is compared with"
                                                " the reward: R - b."),
+            Wrong(baseline_divided, "You divide by the baseline. It is subtracted: only"
+                                    " then do rewards below it push a cell down."),
             Wrong(means_multiplied, "You take both means first, and multiply then. Each"
                                     " reward belongs to its own log-probability:"
                                     " multiply, then take the mean."),
@@ -684,6 +697,9 @@ EXERCISES = (
             Wrong(better_of_two, "The minus sign stands inside the minimum: the smaller"
                                  " loss is the larger objective. Take the minimum of"
                                  " the two products first, then turn the sign."),
+            Wrong(clipped_where_good, "You clip good samples and leave bad ones as they"
+                                      " are. The sign does not decide: for each sample"
+                                      " the smaller of both products counts."),
             Wrong(means_compared, "You compare the two means. The smaller product is"
                                   " taken for each sample by itself, the mean comes"
                                   " last."),

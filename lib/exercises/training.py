@@ -71,7 +71,8 @@ def steps_taken(mine, task: Task) -> dict:
         before = model.w.item(), model.b.item()
         gave = mine(model, (torch.tensor(x), torch.tensor(y)), loss_fn, optimizer)
         after = model.w.item(), model.b.item()
-        loss, logs = gave if isinstance(gave, tuple) and len(gave) == 2 else (0.0, None)
+        pair = isinstance(gave, tuple | list) and len(gave) == 2
+        loss, logs = gave if pair else (0.0, None)
         whole = isinstance(loss, Tensor | float) and isinstance(logs, dict)
         found |= {
             f"step {number} gives back": "loss, logs" if whole else _kind(gave),
@@ -170,6 +171,14 @@ def loss_alone(model, batch, loss_fn, optimizer):
     loss.backward()
     optimizer.step()
     return loss
+
+
+def pair_turned_round(model, batch, loss_fn, optimizer):
+    optimizer.zero_grad()
+    loss, logs = loss_fn(model, batch)
+    loss.backward()
+    optimizer.step()
+    return logs, loss
 
 
 def nothing_given_back(model, batch, loss_fn, optimizer):
@@ -278,6 +287,12 @@ def cosine_of_the_whole_run(step, total, warmup):
 def from_zero(step, total, warmup):
     if step < warmup:
         return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+def one_step_too_many_below(step, total, warmup):
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
@@ -544,6 +559,8 @@ EXERCISES = (
             Wrong(asked_twice, "`loss_fn` is called twice: two forward passes for one"
                   " step. It gives both at once: loss, logs = loss_fn(model, batch)"),
             Wrong(loss_alone, "`fit` needs both: return loss, logs"),
+            Wrong(pair_turned_round, "the pair is turned round: the loss comes first,"
+                  " return loss, logs"),
             Wrong(nothing_given_back, "the step is right, but nothing comes back: is"
                   " `return loss, logs` missing?"),
             Wrong(without_the_optimizer, "you move the parameters yourself, by rate"
@@ -595,6 +612,8 @@ EXERCISES = (
                   " run. It begins when the warm-up ends: (step - W) / (T - W)"),
             Wrong(from_zero, "your first step has a rate of 0, so it is wasted. The"
                   " line is (step + 1) / W"),
+            Wrong(one_step_too_many_below, "your line has W + 1 steps: the last of W"
+                  " steps gets the full rate, W / W"),
             Wrong(one_step_too_long, "at step W your warm-up still goes on, and gives"
                   " more than 1. Steps are counted from 0: the warm-up is step < W"),
             Wrong(never_warm, "the warm-up is missing: the first W steps climb a line"),
