@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-BUSY = 4  # times as long by the clock, where others hold the processor
+BUSY = 6  # times as long by the clock, where others hold the processor
 TURN = 0.2  # seconds between two looks
 GRACE = 3.0  # seconds in which exceptions are raised before a thread is left behind
 
