@@ -50,6 +50,7 @@ import lib  # isort: skip  (before torch, so that its threads are set in time)
 import concurrent.futures
 import dataclasses
 import itertools
+import json
 import pathlib
 import random
 import tempfile
@@ -87,10 +88,11 @@ device = setup("06_tabular", seed=0)
 # So 640 right answers are an accuracy of 0.64.
 # The table keeps $r$, a whole number, which no rounding can change.
 #
-# Three names below need a word.
+# Four names below need a word.
 # `difficulty` 0 means clean crops (chapter 01).
 # `norm_momentum` is how fast the batch norms' running averages follow; 64 steps are too few for the usual 0.1.
 # `stem_filters` is the width of the first convolution.
+# `own_seeds` is false: seed 1 stands for the same random numbers in every cell.
 
 # %% tags=["core", "nbval-check-output"]
 TASK = tabular.Task()
@@ -340,6 +342,69 @@ shuffled = np.random.default_rng(0).permutation(final.flatten()).reshape(final.s
 between, within = tabular.spread(shuffled)
 assert between < within  # nothing is left to rank
 print(f"shuffled: cells {between:.3f}, seeds {within:.3f}: {between / within:.2f}")
+
+# %% [markdown] tags=["core", "slide"]
+# ## Is one seed luckier than another?
+#
+# A toy first.
+# Cell a has 0.5 with seed 0 and 0.4 with seed 1; cell b has 0.7 and 0.6.
+# Within a seed b is ahead by $0.7 - 0.5 = 0.6 - 0.4 = 0.2$, both times.
+# Now compare across seeds: b with seed 1 against a with seed 0.
+# $0.6 - 0.5 = 0.1$, half of it.
+# What is missing is the gap between the *seeds*, which both cells share.
+#
+# So look at the columns of the table too: the mean of all cells, seed by seed.
+
+# %% tags=["core", "slide"]
+by_seed = test[:, :, -1].mean(0)
+for s, mean in enumerate(by_seed):
+    won = (test[:, :, -1].argmax(1) == s).mean()
+    print(f"seed {s}: mean {mean:.3f}, best of its cell's seeds in {won:.0%} of the cells")
+
+# %% [markdown] tags=["core"]
+# A seed is not noise of one cell alone.
+# Where all cells draw the same random numbers, a lucky seed lifts all of them.
+# But which of its random numbers?
+# A seed draws three things: the first weights of the stem, those of the cells, and the order of the crops.
+# So we crossed them.
+# For 24 cells from the worst to the best, each of the three came from seed 0 or from seed 1:
+# $2 \cdot 2 \cdot 2 = 8$ trainings a cell, every combination once.
+# The effect of the stem is the mean of the four trainings with stem 0, less that of the four with stem 1.
+# Everything else is the same on both sides, so it cancels.
+# That is a *factorial experiment*, recorded by
+# [data/ablations/seed_effect.py](../data/ablations/seed_effect.py).
+
+# %% tags=["core", "slide"]
+recorded = (lib.ROOT / "data" / "ablations" / "seed_effect.jsonl").read_text("utf-8")
+crossed = {}  # cell, then (stem, cells, order): test accuracy
+for row in map(json.loads, recorded.splitlines()):
+    place = row["stem"], row["cells"], row["order"]
+    crossed.setdefault(row["cell"], {})[place] = row["test"] / 1000
+effects = {}
+for part, name in enumerate(("stem", "cells", "order of the crops")):
+    effects[name] = [
+        sum(a if place[part] == 0 else -a for place, a in eight.items()) / 4
+        for eight in crossed.values()
+    ]
+rows = []
+for name, each in effects.items():
+    error = 100 * np.std(each, ddof=1) / len(each) ** 0.5
+    rows.append((name, f"{100 * np.mean(each):+.1f}", f"{error:.1f}"))
+table(("from seed 0, not 1", "points of test accuracy", "standard error"), rows)
+
+# %% [markdown] tags=["core"]
+# Most of it is the order of the crops, and some of it the stem.
+# Both are the same numbers for every cell, so their luck is shared.
+# First weights of the cells are not: each cell has other layers, and there the luck cancels.
+#
+# Two lessons, with their names in the literature.
+# **Compare within a seed.**
+# What two cells share falls out of their difference: *common random numbers*, or, in an experiment's plan, a *block*.
+# Chapter 07 compares two searches in pairs for the same reason.
+# **Do not compare across seeds.**
+# Who takes the best of all answers takes the lucky seed first, whatever the cell.
+# The other way out is to give every cell random numbers of its own; then luck is not shared,
+# and averages over cells lose it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How well can any ranking be known?
