@@ -120,7 +120,7 @@ def _misfit(exercise: Exercise, mine) -> str | None:
     for name in names:
         want, have = ours[name].default, yours[name].default
         given = (want is NONE) == (have is NONE)
-        if not given or difference(want, have, 0.0):
+        if not given or difference(want, have, 0.0, True):
             stub, own = (short(x) if x is not NONE else "none" for x in (want, have))
             return f"right, but {name} has the default {stub} in the stub, yours {own}"
     for name in list(yours)[len(names) :]:
@@ -186,7 +186,7 @@ def try_machine(exercise: Exercise, mine, clock) -> tuple[str | None, float | No
         said = grading.own_line(mine, error)
         return f"right, but it cannot run in {where}: {said}", None
     if own.value is not None:
-        said = difference(own.value, run.value, LOOSER * exercise.tolerance)
+        said = difference(own.value, run.value, LOOSER * exercise.tolerance, True)
         if said:
             return f"right on the cases, but {where} gives something else: {said}", None
     if run.seconds <= NOTICED:

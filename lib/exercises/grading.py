@@ -9,6 +9,7 @@ the kind of failure, and the smallest input that shows it.
 import contextlib
 import copy
 import dataclasses
+import functools
 import sys
 import time
 import types
@@ -262,13 +263,19 @@ def _in_kind(mine, value):
     return lambda *args, **named: as_asked(value, mine(*args, **named))
 
 
+@functools.cache
+def _computed(function):
+    """The number that an exercise asks for; some take a second, and it stays."""
+    return function()
+
+
 def _grade_value(exercise: Exercise, mine) -> Result:
-    expected, exact = exercise.reference(), exercise.exact_type
+    expected, exact = _computed(exercise.reference), exercise.exact_type
     said = difference(expected, mine, exercise.tolerance, exact)
     if said is None:
         return Result("passed", "right")
     for i, wrong in enumerate(exercise.wrong):
-        value = wrong.answer() if callable(wrong.answer) else wrong.answer
+        value = _computed(wrong.answer) if callable(wrong.answer) else wrong.answer
         if difference(value, mine, exercise.tolerance, exact) is None:
             name = getattr(wrong.answer, "__name__", "<lambda>")
             name = f"wrong value {i + 1}" if name == "<lambda>" else name

@@ -49,23 +49,37 @@ class FirstPrints(io.TextIOBase):
 def given_back():
     """Global settings that an answer may turn are afterwards as they were."""
     settings = [
-        (torch.get_num_threads(), torch.set_num_threads),
-        (torch.is_anomaly_enabled(), torch.autograd.set_detect_anomaly),
+        (torch.get_num_threads, torch.set_num_threads),
+        (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
         (
-            torch.are_deterministic_algorithms_enabled(),
+            torch.are_deterministic_algorithms_enabled,
             torch.use_deterministic_algorithms,
         ),
-        (os.getcwd(), os.chdir),
-        (sys.getrecursionlimit(), sys.setrecursionlimit),
-        (list(sys.path), lambda path: operator.setitem(sys.path, slice(None), path)),
-        (gc.isenabled(), lambda on: gc.enable() if on else gc.disable()),
+        (os.getcwd, os.chdir),
+        (sys.getrecursionlimit, sys.setrecursionlimit),
+        (_import_path, lambda path: operator.setitem(sys.path, slice(None), path)),
+        (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     ]
+    before = [read() for read, _ in settings]
     with undisturbed(), warnings.catch_warnings(), np.errstate():
         try:
             yield
         finally:
-            for value, put_back in settings:
-                put_back(value)
+            for value, (read, put_back) in zip(before, settings, strict=True):
+                if not _reads(read, value):  # some take seconds: torch imports more
+                    put_back(value)
+
+
+def _import_path() -> list[str]:
+    return list(sys.path)
+
+
+def _reads(read, value) -> bool:
+    """True if a setting still is `value`; one that cannot be read is not."""
+    try:
+        return read() == value
+    except OSError:  # the current folder is gone
+        return False
 
 
 @contextlib.contextmanager
