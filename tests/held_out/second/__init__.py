@@ -1,0 +1,1 @@
+"""The second set of answers from the task texts."""
