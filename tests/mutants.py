@@ -44,12 +44,13 @@ def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
     """Pairs (label, mutant). A label reads "line 2: `a + b` -> `a - b`"."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     nodes = list(ast.walk(tree))
+    above = tree.body[0].lineno - 1  # decorators: line 1 is the one with `def`
     for i, node in enumerate(nodes):
         for change in _changes(node):
             mutated = copy.deepcopy(tree)
             target = list(ast.walk(mutated))[i]
             change(target)
-            label = f"line {node.lineno}: `{_text(node)}` -> `{_text(target)}`"
+            label = f"line {node.lineno - above}: `{_text(node)}` -> `{_text(target)}`"
             yield label, _compile(mutated, function)
         for field in ("body", "orelse"):
             block = getattr(node, field, None)
@@ -61,7 +62,7 @@ def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
                 getattr(list(ast.walk(mutated))[i], field)[j] = ast.Pass()
                 first = _text(line).splitlines()[0]
                 yield (
-                    f"line {line.lineno}: `{first}` omitted",
+                    f"line {line.lineno - above}: `{first}` omitted",
                     _compile(mutated, function),
                 )
 
