@@ -704,6 +704,7 @@ check("nasnet.unseen", answer)
 #
 # Write the average pool of the released network: `same_average(x, kernel, stride)` for pictures `x` of shape (B, C,
 # side, side), with the padding of Eq. 5.3, which does not count.
+# A kernel is never smaller than its stride.
 # Neither `cells.Pool` nor `ceil_mode` is needed; `torch.nn.functional.pad` and a plain `avg_pool2d` are enough.
 # By hand: the corner of our 4x4 picture gives 12.5.
 

@@ -716,7 +716,6 @@ EXERCISES = (
                 lambda mine, boxes, width: mine(boxes[:0], width).shape == (0, 4),
             ),
         ),
-        gradient=(0,),
     ),
     Exercise(
         name="split_by_source",
@@ -1009,7 +1008,6 @@ EXERCISES = (
                 lambda mine, boxes, *sides: mine(boxes[:0], *sides).shape == (0, 4),
             ),
         ),
-        gradient=(0,),
         tolerance=1e-4,
     ),
 )

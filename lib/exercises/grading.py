@@ -10,6 +10,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import math
 import sys
 import time
 import types
@@ -263,6 +264,14 @@ def _in_kind(mine, value):
     return lambda *args, **named: as_asked(value, mine(*args, **named))
 
 
+def _whole(expected, mine):
+    """A float that is whole but for its rounding, where a whole number is asked."""
+    if isinstance(expected, int) and isinstance(mine, float):
+        if math.isfinite(mine) and math.isclose(mine, round(mine), rel_tol=1e-12):
+            return round(mine)
+    return mine
+
+
 @functools.cache
 def _computed(function):
     """The number that an exercise asks for; some take a second, and it stays."""
@@ -271,6 +280,7 @@ def _computed(function):
 
 def _grade_value(exercise: Exercise, mine) -> Result:
     expected, exact = _computed(exercise.reference), exercise.exact_type
+    mine = _whole(expected, mine)
     said = difference(expected, mine, exercise.tolerance, exact)
     if said is None:
         return Result("passed", "right")
