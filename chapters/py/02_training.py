@@ -87,7 +87,7 @@ device = setup("02_training", seed=0)
 # What you leave, the chapter does with the course's own.
 #
 # If you have trained networks before, write 02.1, read the *Break it* cells and go to the exercises.
-# Sections whose heading begins with *Deep* can wait.
+# Sections whose heading ends with *(deep)* can wait.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a filter compute?
@@ -119,6 +119,9 @@ plots.grid(
 # $x$ is the picture, $w$ the filter of $k \times k$ numbers, $y_{ij}$ the answer at row $i$, column $j$.
 # Here $\theta$ is $w$: nine numbers.
 # That is a whole $f(x; \theta)$, made concrete.
+#
+# Below is the library's own function.
+# `@arguments.named`, the line above its `def`, names the argument that does not fit if a call fails.
 
 # %% tags=["core"]
 show(training.convolve)
@@ -182,10 +185,13 @@ def paths(layers):
 
 
 assert paths(2)[4, 4] == 9  # by hand: through each number of the middle layer once
-plots.grid({f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)})
+counts = {f"{n} layer{'s' * (n > 1)}": paths(n) for n in (1, 2, 3)}
+one, two, three = (int((count[4] > 0).sum()) for count in counts.values())
+says = f"The middle number depends on {one}, {two} and {three} pixels across."
+plots.grid(counts, says=says)
 
 # %% [markdown] tags=["core"]
-# The patch that a number depends on is its *receptive field*: 3, 5, 7 pixels across.
+# The patch that a number depends on is its **receptive field**: 3, 5, 7 pixels across.
 # The middle counts more than the rim.
 # Exercise 02.5 asks for a rule that also handles strides.
 #
@@ -202,10 +208,10 @@ bent = F.conv2d(F.conv2d(x, ones).relu(), ones)  # with the ReLU in between
 torch.equal(straight, F.conv2d(x, five)), torch.equal(bent, F.conv2d(x, five))
 
 # %% [markdown] tags=["core"]
-# Depth without the bend buys nothing.
+# More layers without a non-linear function between them buy nothing.
 # **At scale**, our network for the rest of the chapter: three times convolution, batch norm (explained below), ReLU,
-# with the picture halved in between, by the largest of each 2x2 pixels;
-# then a mean over the picture and one linear layer, ten numbers out.
+# with the picture halved in between, by the largest of each 2x2 pixels (**max-pooling**);
+# then a mean over the picture (*global average pooling*) and one linear layer, ten numbers out.
 
 # %% tags=["core", "nbval-check-output"]
 show(training.small_cnn)
@@ -216,17 +222,18 @@ tuple(logits.shape), sum(p.numel() for p in model.parameters())
 # %% [markdown] tags=["core", "slide"]
 # ## How wrong is an answer?
 #
-# The ten numbers are called *logits*.
-# A loss turns them and the true class into one number that says how wrong they are.
+# The ten numbers are called **logits**.
+# A **loss** turns them and the true class into one number that says how wrong they are.
 #
 # Take three classes with logits $0, \ln 2, \ln 5$.
 # Exponentials make them positive: 1, 2, 5.
 # Divide by their sum, 8, and they are probabilities: 1/8, 2/8, 5/8.
+# These two steps together are the **softmax**.
 # Suppose the last class is true.
 # It got 5/8; all of it would have been perfect.
 # The loss is the surprise, $-\ln \frac{5}{8} = 0.470$.
 # Its unit, with the natural logarithm, is the *nat*.
-# This loss is called *cross-entropy*.
+# This loss is called **cross-entropy**.
 #
 # $$ L = -\ln p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
 #
@@ -294,7 +301,7 @@ theta.grad
 # %% [markdown] tags=["core", "slide"]
 # A step against the gradient goes down as steeply as it can.
 # In a long narrow valley that is mostly *across* the valley, and only a little *along* it, where the bottom lies.
-# *Momentum* remembers earlier steps: what goes to and fro cancels, what goes on adds up.
+# **Momentum** remembers earlier steps: what goes to and fro cancels, what goes on adds up.
 # In Nesterov's form
 #
 # $$ v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta\, (g + \mu v) \tag{2.3} $$
@@ -352,7 +359,8 @@ plots.lines(range(40), curves, x_label="step", y_label="height over the bottom",
 #
 # **Break it.**
 # Move the slider.
-# Plain steps, no momentum: where does a larger rate stop helping, and where does the height grow without end?
+# Plain steps, no momentum: which rate ends lowest, and with which does the height grow without end?
+# (Exercise 02.4 looks for the border between the two.)
 
 # %% tags=["core", "slide"]
 def descent(lr):
@@ -361,7 +369,8 @@ def descent(lr):
     return plots.lines(range(40), {"plain": h}, x_label="step", y_label="height", log_y=True, says=says)
 
 
-widgets.slider(descent, name="lr", values=[0.01, 0.02, 0.05, 0.1, 0.15, 0.18, 0.22, 0.25, 0.3])
+rates = [0.01, 0.02, 0.05, 0.1, 0.15, 0.18, 0.22, 0.25, 0.3]
+widgets.slider(descent, name="lr", values=rates, start=rates.index(0.22))
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is one training step?
@@ -411,7 +420,7 @@ build("training.training_step", training_step)
 # %% [markdown] tags=["core"]
 # **At scale**: the loop around it, for our network and the 3,000 pictures.
 # The optimizer `sgd` does Eq. 2.3 for all parameters at once.
-# It also has *weight decay*: in each step every weight shrinks by a small share, the rate times 0.0005,
+# It also has **weight decay**: in each step every weight shrinks by a small share, the rate times 0.0005,
 # so that weights that nothing needs fade away.
 # (Biases and batch norms are left alone.)
 
@@ -429,6 +438,7 @@ plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
 
 # %% [markdown] tags=["core"]
 # That is a whole training: draw a batch, take a step, write down the loss.
+# Each batch is drawn by chance, so this is called **stochastic gradient descent**, SGD.
 # It calls `training.training_step`, which is yours if you built it.
 # The network began with the loss of a guess, about 2.3, and got well below it.
 
@@ -437,7 +447,9 @@ plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
 #
 # Early on the weights are random and the gradient turns with every step: begin small.
 # At the end the steps must shrink, or the weights keep jumping about the bottom.
-# So: up along a line for $W$ steps, then down along a cosine until step $T$.
+# So: up along a line for $W$ steps, the **warm-up**, then down along a cosine until step $T$.
+# $\eta$ is the largest rate, $\eta_s$ that of step $s$, and $s$ counts from 0.
+# Such a rule is called a **learning rate schedule**.
 #
 # $$ \eta_s = \eta \cdot \tfrac{1}{2} \left( 1 + \cos \pi\, \frac{s - W}{T - W} \right) \quad
 #    \text{for } s \ge W, \qquad \eta_s = \eta\, \frac{s + 1}{W} \text{ before} \tag{2.4} $$
@@ -470,8 +482,8 @@ build("training.warmup_cosine", warmup_cosine)
 # solution("training.warmup_cosine")
 
 # %% [markdown] tags=["core"]
-# **Break it**, in one figure: the training code of google/automl leaves out the $-\,W$ above the line,
-# and counts $s$ from 0.
+# **Break it**, in one figure: the training code of google/automl leaves out the $-\,W$ above the line.
+# Its cosine is counted from the first step of all, and not from the end of the warm-up.
 
 # %% tags=["core", "slide"]
 show(training.warmup_cosine, folded=True)
@@ -490,7 +502,7 @@ plots.lines(range(100), {"Eq. 2.4": right, "without - W": slip}, x_label="step",
 # All pieces are there.
 # `fit` is the loop above, with what a long run needs besides.
 # It sets the rate before each step by `warmup_cosine`, and asks `training_step` for the step.
-# It shows every picture once before any comes again (an *epoch*), keeps a record, follows the weights by an average,
+# It shows every picture once before any comes again (an **epoch**), keeps a record, follows the weights by an average,
 # saves a checkpoint now and then, and stops if the loss is not a number.
 # It is the only training loop of this course; the NASNet cells and the detector will go through it too.
 
@@ -549,12 +561,12 @@ plots.lines(ends, curves, x_label="step", y_label="share of right answers", says
 # The gap is real: the network knows its own pictures better than others.
 # But the lower curve still rises, so no harm is done yet.
 # If it *fell* while the upper one rises, the network would learn its pictures by heart: **overfitting**.
-# Then one takes more pictures, more weight decay, or *augmentation*: every time another crop, flip or colour of the
+# Then one takes more pictures, more weight decay, or **augmentation**: every time another crop, flip or colour of the
 # same picture, as in chapter 01.
 # `fit` takes it as `augment=`.
 # If both curves stayed low and close together, that would be **underfitting**: more steps, or a wider network.
 #
-# Another remedy is *label smoothing*: the loss asks for 0.91 at the true class and 0.01 at each of the nine others,
+# Another remedy is **label smoothing**: the loss asks for 0.91 at the true class and 0.01 at each of the nine others,
 # so that the network is not driven to be ever more sure.
 # The least loss is then $-0.91 \ln 0.91 - 0.09 \ln 0.01 = 0.50$, not 0.
 # The runs below use it: `smoothing=0.1`.
@@ -578,7 +590,8 @@ for seed in seeds:
     scores["clean scans"].append(training.accuracy(net, clean, clean_labels))
 worst, best = min(scores["test crops"]), max(scores["test crops"])
 assert worst > 0.7  # guessing gets 0.1
-says = f"Test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, a spread of {best - worst:.3f}."
+says = f"Test crops: {worst:.3f} to {best:.3f} over {len(seeds)} seeds, a spread of {best - worst:.3f}. "
+says += f"Clean scans: {min(scores['clean scans']):.3f} to {max(scores['clean scans']):.3f}."
 plots.points(scores, y_label="accuracy", says=says)
 
 # %% [markdown] tags=["core"]
@@ -591,7 +604,7 @@ plots.points(scores, y_label="accuracy", says=says)
 #
 # In the middle of training the steps are large and the weights jump about.
 # Their average jumps less.
-# It is an *exponential moving average*, EMA: what lies further back counts less and less.
+# It is an **exponential moving average**, EMA: what lies further back counts less and less.
 # It is kept on the side, and training does not notice:
 #
 # $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right)
@@ -640,9 +653,8 @@ scores = {"weights": training.accuracy(net, *test), "average without warm-up": t
 plots.bars(scores, y_label="test accuracy", says=f"{left:.0%} of the average are still the random first weights.")
 
 # %% [markdown] tags=["core"]
-# Stuck or late?
 # The next cell loads a network that was trained longer, on twice as many pictures.
-# Everything below works with it.
+# Everything below works with it, so whoever skipped the trainings can go on here.
 
 # %% tags=["core", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -653,7 +665,8 @@ print(f"digits_cnn: {training.accuracy(model, *test):.3f} on test crops")
 # %% [markdown] tags=["core", "slide"]
 # ## Why does the same network give two answers?
 #
-# Batch norm brings each channel $x$ to mean 0 and variance 1, then learns a scale $\gamma$ and a shift $\beta$ for it:
+# **Batch norm** brings each channel $x$ to mean 0 and variance 1.
+# Then it learns a scale $\gamma$ and a shift $\beta$ for it:
 #
 # $$ \hat x = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta \tag{2.6} $$
 #
@@ -675,6 +688,7 @@ alone = nn.BatchNorm1d(1).eval()(torch.tensor([[2.0]])).item()
 
 # %% [markdown] tags=["core"]
 # In training mode your answer depends on who else is in the batch.
+# In eval mode the 2 stays a 2, whoever stands beside it.
 #
 # **Break it.**
 # Sort the test pictures by class, so that each batch holds one digit only, and forget `model.eval()`.
@@ -702,7 +716,7 @@ plots.bars(modes, y_label="test accuracy")
 # No error is raised: the answers are wrong in silence.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Deep: what if the machine dies?
+# ## What if the machine dies? (deep)
 #
 # Binder (a free server for notebooks) stops after some minutes of silence, a laptop is closed, a cluster ends the job.
 # With `checkpoint=` the run saves, now and then, *all* that a step changes: weights, velocities, the average,
@@ -759,7 +773,7 @@ except ValueError as error:
     print(str(error).replace(str(folder), "..."))
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Deep: what if the loss is not a number?
+# ## What if the loss is not a number? (deep)
 #
 # Too high a rate, a broken picture, a division by zero: one infinite number, and a step later all weights are lost.
 # `fit` looks at each loss before it takes the step.
@@ -803,7 +817,7 @@ assert all(t.isfinite().all() for t in net.state_dict().values())
 # By saving, now and then, *all* that a step changes, under a name that a whole file only gets when it is complete.
 #
 # - A convolution slides the same few numbers of $\theta$ over the whole picture.
-#   Stacked filters see further; the bend between them is what makes depth worth anything.
+#   Stacked filters see further; the non-linear function between them is what makes depth worth anything.
 # - Cross-entropy is the surprise at the truth.
 #   Its gradient says which way is down, momentum remembers, weight decay shrinks what nothing needs.
 # - Compare training with validation: both low is underfitting, a validation curve that falls is overfitting.

@@ -139,7 +139,8 @@ build("controller.sequence_log_prob", sequence_log_prob)
 show(controller.sequence_log_prob, folded=True)
 
 # %% [markdown] tags=["core"]
-# What knows "those before it" is an LSTM with 100 units: it reads the last choice and carries the rest in its state.
+# What knows "those before it" is an **LSTM** with 100 units, a network for sequences.
+# At each step it reads the last choice and its own *state*, numbers that carry what came before, and gives a new state.
 # In `_walk`, at the end, look for the call of the function above.
 
 # %% tags=["core"]
@@ -299,15 +300,19 @@ plots.lines(steps, curves, x_label="length of the step", y_label="expected rewar
 # One says "up, strongly", the other "down, strongly".
 # Now subtract 0.7 from both rewards.
 # **Each sample alone gives the exact answer.**
-# In symbols, with a baseline $b$ and $n$ samples:
+# In symbols, with a **baseline** $b$, the number that is subtracted, and $n$ samples $a_1, \dots, a_n$:
 #
 # $$ \hat g = \frac{1}{n} \sum_{i=1}^{n} \big(R(a_i) - b\big)\, \nabla \log \pi_\theta(a_i) \tag{8.3} $$
 #
-# This is REINFORCE (Williams, 1992).
+# This is **REINFORCE** (Williams, 1992).
 # Note who gets the credit: every choice in a cell is multiplied by the same $R - b$.
 # Nobody knows which of them made the cell good; only over many cells does it show.
+# (The literature calls this the problem of *credit assignment*.)
+#
 # The mean is the same for any $b$ that does not depend on the sample: $b$ multiplies $\sum_a \nabla \pi(a)$,
-# the gradient of "all probabilities together", and that is the gradient of 1.
+# the gradient of "all probabilities together".
+# They are always 1 together, so this gradient is 0.
+# An estimate whose mean is right is called **unbiased**.
 #
 # In the next cell `controller.moments` gives the mean and the variance of the estimate from one sample.
 # It draws nothing: each choice counts with its probability.
@@ -450,11 +455,13 @@ print([round(g, 3) for g in estimates_of_two], "mean", round(mean, 3))
 # Twenty trainings for one step is expensive.
 # Why not take five steps on the same twenty?
 # After the first step the samples are no longer the policy's own: some have become likelier, some rarer.
-# The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean.
+# The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean:
+# each sample counts $\rho$ times (**importance sampling**).
 # But with a ratio of 10, one lucky sample counts more than all the others together.
 #
-# PPO stops paying when a sample has moved far enough.
-# With the advantage $A = R - b$ and $\epsilon = 0.2$ it climbs
+# **PPO**, *proximal policy optimization* (Schulman and others, 2017), gives no more reward once a sample has moved
+# far enough.
+# With the **advantage** $A = R - b$ and $\epsilon = 0.2$ it climbs
 #
 # $$ L = \frac{1}{n} \sum_i \min\big(\rho_i A_i,\; \operatorname{clip}(\rho_i, 1 - \epsilon, 1 + \epsilon)\, A_i\big)
 #    \tag{8.5} $$
@@ -529,7 +536,8 @@ plots.lines(ratios, objective, says=says, **labels)
 show(controller.Learner)
 
 # %% [markdown] tags=["core"]
-# Look at `loss`: with one pass and no clip it is minus your REINFORCE, else it is PPO.
+# Look at `loss`: with one pass and no clip it is minus `reinforce_objective`, else it is `ppo_loss`.
+# Both are yours if you built them.
 #
 # **Break it.**
 # One batch of 20, thirty passes.
@@ -583,7 +591,7 @@ plots.bars(open_still, x_label="weight of the bonus", y_label="entropy (nats)", 
 # a bonus is a reward for not deciding.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Deep: do the published settings fit a small space?
+# ## Do the published settings fit a small space? (deep)
 #
 # The paper prints: learning rate 0.00035, entropy weight 0.00001, moving average 0.95, batches of 20.
 # It trained 20,000 children: 1,000 batches.
@@ -819,13 +827,16 @@ rises = {}
 for name in ("published", "for few samples"):
     rises[f"{name}, less random"] = search.paired_interval(gains[name], gains["random"])
 middle, low, high = rises["published, less random"]
-says = f"Published settings gain {middle:+.3f} more than random search, {low:+.3f} to {high:+.3f}: "
-says += "a tie." if low <= 0 <= high else "more than luck." if low > 0 else "less."
+alone, lucky = (statistics.mean(gains[name]) for name in ("published", "random"))
+says = f"Published settings gain {alone:+.3f}, random search {lucky:+.3f}. "
+says += f"The difference of {middle:+.3f} ({low:+.3f} to {high:+.3f}) is "
+says += "a tie." if low <= 0 <= high else "more than luck." if low > 0 else "a loss."
 plots.intervals(rises, y_label="gain in ten batches, less random search's", says=says)
 
 # %% [markdown] tags=["core"]
 # Alone, the gain of the published settings would have looked like learning.
-# Beside random search there is little left of it: ten steps of 0.00035 hardly move this controller.
+# But random search, which learns nothing, shows what luck does: only the difference can be learning,
+# and ten steps of 0.00035 hardly move this controller.
 # And nobody would notice from a figure of the best cell so far: that curve rises all the same,
 # because the best of many draws always does.
 # Hence the rule: look at what is *drawn*, and put random search beside it, before you say that something has learned.
@@ -886,13 +897,13 @@ table(("search", "days", "hours"), rows)
 # **Is it worth it?**
 # Here it learns, and learning alone did not settle it: the table of intervals above says where it beat random search
 # and evolution, and where they tie.
-# In the paper's space, a million million times larger, it ended about one percent above random search, for 48,000
-# GPU-hours.
+# In the paper's space, with $10^{16}$ cells of each kind in place of 735, it ended about one percent above random
+# search, for 48,000 GPU-hours.
 #
 # - A cell is a chain of softmaxes; its log-probability is a sum.
 # - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$, the log-derivative trick.
 # - A baseline changes the noise and not the mean, if it does not depend on the sample.
-# - PPO uses a batch several times, and stops paying when a sample has moved enough.
+# - PPO uses a batch several times, and gives no more reward once a sample has moved enough.
 # - Published settings belong to a published budget.
 #   Change them on something other than what you report.
 # - The policy gradient raises the mean of what is drawn.

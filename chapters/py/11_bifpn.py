@@ -219,7 +219,8 @@ plots.lines(range(4), both, says=says, **labels)
 #
 # $$ P_l^{out} = f_l\big(P_l + R(P_{l+1}^{out})\big), \qquad P_{max}^{out} = f_{max}(P_{max}) \tag{11.4} $$
 #
-# with $R$ for resampling and $f_l$ for a small convolution, which we leave out for the moment.
+# with $R$ for resampling, *max* for the coarsest level, and $f_l$ for a small convolution,
+# which we leave out for the moment.
 # Here are the digits, and a pyramid that does nothing but add:
 
 
@@ -362,6 +363,9 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 #
 # $$ P_l^{out} = f_l'\big(P_l + P_l^{td} + R(P_{l-1}^{out})\big), \qquad
 #    P_{max}^{out} = f_{max}'\big(P_{max} + R(P_{max-1}^{out})\big) \tag{11.6} $$
+#
+# The way down is Eq. 11.4 as before, but it begins with $P_{max}$ itself.
+# The finest level has one node only, on the way down, and that is its output.
 
 # %% tags=["core"]
 show(bifpn.without_single_inputs)
@@ -447,7 +451,8 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 #
 # The weighted mean is $(1 \cdot 2 + 3 \cdot 6) / (1 + 3) = 5$.
 # For a mean the weights must not be negative.
-# The paper clips them, and guards the division:
+# The paper clips them, and guards the division.
+# With $O$ for the fused map:
 #
 # $$ O = \sum_i \frac{w_i}{\epsilon + \sum_j w_j}\, x_i, \qquad w_i \leftarrow \max(0, w_i), \qquad \epsilon = 10^{-4}
 #    \tag{11.7} $$
@@ -459,7 +464,7 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 #
 # This is the heart of BiFPN: every node of every detector in this course that has learned weights calls it.
 # Write `fast_fusion(x, weights, eps)` by Eq. 11.7.
-# `x` is a list of tensors of one shape, with any number of sides (the two numbers above have none).
+# `x` is a list of tensors of one shape, with any number of dimensions (the two numbers above have none).
 # `weights` is a tensor with one raw number for each of them, and `eps` is $\epsilon$.
 # Return the fused tensor, of the same shape.
 # Compute with tensors, without `.item()` and without an `if` that asks for their values.
@@ -483,8 +488,8 @@ build("bifpn.fast_fusion", fast_fusion)
 
 # %% [markdown] tags=["core", "slide"]
 # The natural choice would have been softmax.
-# On the authors' GPUs detectors with softmax took 1.26 to 1.31 times as long, at nearly the same AP
-# (table 6 of the paper).
+# On the authors' GPUs detectors with softmax took 1.26 to 1.31 times as long (table 6 of the paper).
+# Their AP, the score of a detector (chapter 16), was nearly the same.
 #
 # $$ O = \sum_i \frac{e^{w_i}}{\sum_j e^{w_j}}\, x_i \tag{11.8} $$
 
@@ -545,7 +550,7 @@ fused.item(), w.grad.tolist()
 # What is the best mean?
 # Half and half has a noise of $(1 + 3) / 4 = 1$, no better than the first alone.
 # With shares of 3/4 and 1/4 it is $\tfrac{9}{16} \cdot 1 + \tfrac{1}{16} \cdot 3 = 0.75$.
-# In general a share should go with the inverse of the variance $\sigma_i^2$:
+# In general a share should go with the inverse of the variance $\sigma_i^2$ (**inverse-variance weighting**):
 #
 # $$ s_i = \frac{1 / \sigma_i^2}{\sum_j 1 / \sigma_j^2} \tag{11.9} $$
 #
@@ -690,7 +695,7 @@ kinds = {"softmax of the same weights": bifpn.SoftmaxFusion, "plain mean": bifpn
 aps = {"as trained": ap} | {name: score(swapped(new)) for name, new in kinds.items()}
 loss = aps["as trained"] - aps["plain mean"]
 says = f"Equal shares cost {loss:.3f} AP, softmax of the same weights "
-says += f"{abs(ap - aps['softmax of the same weights']):.3f}, the plain sum all of it."
+says += f"{abs(ap - aps['softmax of the same weights']):.3f}, the plain sum {ap - aps['plain sum']:.3f}."
 plots.bars(aps, y_label="AP on 100 scenes", says=says)
 
 # %% [markdown] tags=["core"]
@@ -805,7 +810,7 @@ plots.bars(gains, y_label="dense / separable", says=says)
 # %% [markdown] tags=["deep"]
 # The estimate is one number.
 # The measurement depends on the size of the map, the machine, its cache and what else it is doing;
-# on small maps the dense one may even win.
+# the dense one may even win.
 # So a node costs what its convolution costs, and a separable one saves more on paper than in milliseconds.
 # Part IV comes back to this: the dense convolution gains more from quantization.
 
@@ -975,7 +980,7 @@ check("bifpn.fusion_weights", answer)
 # ### 11.4 · Measure · best_share · 15 min · ●●○ · 2 points
 #
 # Three inputs, with noise of variance 1, 2 and 4.
-# Let a `FastFusion(3)` learn for 300 steps.
+# Let a `FastFusion(3)` learn for 300 steps, with `noisy` and `learn` from above.
 # Which share does the first input end with?
 # Two digits are enough.
 
