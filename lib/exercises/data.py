@@ -859,7 +859,7 @@ EXERCISES = (
         " the filling on either side. Write `uncentre(boxes, height, width, size)`:"
         " `boxes` (N, 4) xyxy were found in such a square of `size` by `size` pixels,"
         " made from a photograph of `height` by `width`. Return them (N, 4) in pixels"
-        " of the photograph, without rounding or cutting, and with their gradient.",
+        " of the photograph, without rounding or cutting.",
         reference=uncentre,
         alternative=uncentre_2,
         wrong=(
