@@ -143,12 +143,6 @@ def folded_6(weight, bias, gone, constant):
     return weight[:, _stays(weight, gone)], bias - extra
 
 
-@wrong("channel_pruning.folded", "adds into the bias that was given")
-def folded_7(weight, bias, gone, constant):
-    bias += weight[:, gone].sum((1, 2, 3)) * constant
-    return weight[:, _stays(weight, gone)], bias
-
-
 @right("channel_pruning.folded")
 def folded_8(weight, bias, gone, constant):
     extra = weight[:, gone].sum((1, 2, 3)) * constant

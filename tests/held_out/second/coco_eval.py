@@ -77,15 +77,13 @@ def envelope_area_5(right, objects):
     return total / 101
 
 
-@wrong("coco_eval.envelope_area", "trapezoids between the points")
+@wrong("coco_eval.envelope_area", "trapezoids between the raw points")
 def envelope_area_6(right, objects):
     hits, r, p = 0, [0.0], [1.0]
     for n, hit in enumerate(right, 1):
         hits += hit
         r.append(hits / objects)
         p.append(hits / n)
-    for i in range(len(p) - 2, -1, -1):
-        p[i] = max(p[i], p[i + 1])
     return sum((r[i + 1] - r[i]) * (p[i] + p[i + 1]) / 2 for i in range(len(r) - 1))
 
 
