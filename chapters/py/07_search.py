@@ -391,8 +391,6 @@ for name, b in itertools.product(names, budgets):
     rows.append((name, b, *verdict(*pair)))
 print(sum(row[3] == "a tie" for row in rows), "of", len(rows), "are ties")
 table(("against random search", "queries", "points of test accuracy", "so it is"), rows)
-
-# %% tags=["core", "slide"]
 for name, histories in {"random": blind, "evolution": evolved}.items():
     seen = np.mean([h.distinct()[-1] for h in histories])
     print(f"{name:10} {seen:.0f} distinct cells in {BUDGET} queries")
