@@ -9,6 +9,7 @@ taken from build/filled.json.
 import dataclasses
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 from lib.book import course, publish
 from lib.exercises import building, core, every, grading, places
@@ -56,14 +57,24 @@ def _changes(exercise, answer, own) -> bool:
     return grading.difference(own, run.value, exercise.tolerance) is not None
 
 
-def mutated(exercise) -> tuple[int, int]:
+def mutated(identifier: str) -> tuple[int, int]:
     """Mutants of a reference, and how many of them are refused."""
+    exercise = every()[identifier]
+    if exercise.kind != "build":
+        return 0, 0
+    # Whether, not why: no word is looked for.
+    plain = dataclasses.replace(exercise, wrong=())
     results = [
-        grading.grade(exercise, mutant).status
+        grading.grade(plain, mutant, seconds=2.0).status
         for label, mutant in mutants(exercise.reference)
         if label not in exercise.survivors
     ]
     return len(results), sum(status != "passed" for status in results)
+
+
+def judged(chapter: str) -> held_out.Counts:
+    """What the grader said to the answers of a chapter of a set."""
+    return held_out.judge(held_out.read(chapter)).counts()
 
 
 def rows(header: list[str], lines: list[list]) -> str:
@@ -123,12 +134,13 @@ def core_part(filled: list[dict]) -> str:
     return text
 
 
-def answers_part() -> str:
+def answers_part(pool) -> str:
     """Named wrong answers and mutants, a line a chapter."""
     lines, total = {}, [0, 0, 0, 0]
-    for identifier, exercise in every().items():
+    counted = pool.map(mutated, every())
+    pairs = zip(every().items(), counted, strict=True)
+    for (identifier, exercise), (made, refused) in pairs:
         name = identifier.partition(".")[0]
-        made, refused = mutated(exercise) if exercise.kind == "build" else (0, 0)
         numbers = [len(exercise.wrong), made, refused, len(exercise.survivors)]
         old = lines.get(name, [0, 0, 0, 0])
         lines[name] = [a + b for a, b in zip(old, numbers, strict=True)]
@@ -138,18 +150,18 @@ def answers_part() -> str:
     return rows(header, [*table, ["**all**", *total]])
 
 
-def held_out_part() -> str:
+def held_out_part(pool) -> str:
     """What the grader said to answers that nobody tuned it to."""
     lines = []
     for name in held_out.SETS:
-        answers = held_out.read(name)
-        if answers:
-            lines.append(f"- Set `{name}`: {held_out.judge(answers).counts()}.")
+        counts = pool.map(judged, held_out.chapters(name))
+        total = sum(counts, start=held_out.Counts())
+        lines.append(f"- Set `{name}`: {total}.")
     return "\n".join(lines) + "\n"
 
 
-def page() -> str:
-    """The whole page."""
+def page(pool) -> str:
+    """The whole page; `pool` maps what takes minutes."""
     filled = json.loads(FILLED.read_text(encoding="utf-8"))
     return "\n".join([
         HEAD,
@@ -161,11 +173,11 @@ def page() -> str:
         "Calls are those of one filled run of the function's own chapter.\n",
         core_part(filled),
         "## Wrong answers and mutants\n",
-        answers_part(),
+        answers_part(pool),
         "## Answers of readers\n",
         "Written from the task texts alone, by people who saw neither references nor\n"
         "messages, and never tuned to.\n",
-        held_out_part(),
+        held_out_part(pool),
     ])  # fmt: skip
 
 
@@ -174,7 +186,8 @@ def main() -> int:
     if not FILLED.exists():
         print("no build/filled.json: run python -m tests.filled first")
         return 2
-    publish.write(PAGE, page())
+    with ProcessPoolExecutor(2) as pool:
+        publish.write(PAGE, page(pool))
     return 0
 
 

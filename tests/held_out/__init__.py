@@ -16,7 +16,7 @@ many right ones were refused.
 
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,35 @@ class Judged:
     passed: list[Answer] = field(default_factory=list)  # right and accepted
     refused: list[tuple[Answer, str]] = field(default_factory=list)  # though right
 
-    def counts(self) -> str:
-        """One line with the numbers that matter."""
-        wrong = len(self.accepted) + len(self.told) + len(self.untold)
-        right = len(self.passed) + len(self.refused)
-        share = len(self.told) / wrong if wrong else 0.0
+    def counts(self) -> "Counts":
+        """The numbers alone."""
+        return Counts(*map(len, (
+            self.accepted, self.told, self.untold, self.passed, self.refused
+        )))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many answers of a set came out how."""
+
+    accepted: int = 0
+    told: int = 0
+    untold: int = 0
+    passed: int = 0
+    refused: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other),
+                                              strict=True)))  # fmt: skip
+
+    def __str__(self) -> str:
+        wrong = self.accepted + self.told + self.untold
+        right = self.passed + self.refused
+        share = self.told / wrong if wrong else 0.0
         return (
-            f"{wrong} wrong answers: {len(self.accepted)} accepted,"
-            f" {len(self.told)} told their slip ({share:.0%});"
-            f" {right} right ones: {len(self.refused)} refused"
+            f"{wrong} wrong answers: {self.accepted} accepted,"
+            f" {self.told} told their slip ({share:.0%});"
+            f" {right} right ones: {self.refused} refused"
         )
 
 
@@ -111,6 +131,12 @@ def read(name: str) -> list[Answer]:
             answer.chapter = file.stem
         answers += _found
     return answers
+
+
+def chapters(name: str) -> list[str]:
+    """The chapters of a set, as `read` wants them: "first.bifpn"."""
+    files = sorted((FOLDER / name).glob("[a-z]*.py"))
+    return [f"{name}.{file.stem}" for file in files]
 
 
 def judge(answers: list[Answer]) -> Judged:
