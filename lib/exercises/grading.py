@@ -264,10 +264,17 @@ def _in_kind(mine, value):
     return lambda *args, **named: as_asked(value, mine(*args, **named))
 
 
-def _whole(expected, mine):
-    """A float that is whole but for its rounding, where a whole number is asked."""
-    if isinstance(expected, int) and isinstance(mine, float):
-        if math.isfinite(mine) and math.isclose(mine, round(mine), rel_tol=1e-12):
+def _as_number(expected, mine):
+    """A number written as text; a float that is whole but for its rounding."""
+    if isinstance(expected, bool) or not isinstance(expected, int | float):
+        return mine
+    if isinstance(mine, str):
+        try:
+            mine = float(mine)
+        except ValueError:
+            return mine
+    if isinstance(expected, int) and isinstance(mine, float) and math.isfinite(mine):
+        if math.isclose(mine, round(mine), rel_tol=1e-12):
             return round(mine)
     return mine
 
@@ -280,7 +287,7 @@ def _computed(function):
 
 def _grade_value(exercise: Exercise, mine) -> Result:
     expected, exact = _computed(exercise.reference), exercise.exact_type
-    mine = _whole(expected, mine)
+    mine = _as_number(expected, mine)
     said = difference(expected, mine, exercise.tolerance, exact)
     if said is None:
         return Result("passed", "right")

@@ -305,39 +305,3 @@ def first_biases_8(sizes, prior):
         value = -math.log((1 - prior) / prior) if i == 0 else 0.0
         out[name] = torch.full((n,), value)
     return out
-
-
-@right("efficientdet.first_biases")
-def first_biases_9(sizes, prior):
-    value = -math.log((1 - prior) / prior)
-    out = {}
-    for name, n in sizes.items():
-        if "class" in name:
-            out[name] = torch.full((n,), value, dtype=torch.float32)
-        else:
-            out[name] = torch.zeros(n, dtype=torch.float32)
-    return out
-
-
-@right("efficientdet.first_biases")
-def first_biases_10(sizes, prior):
-    logit = torch.logit(torch.tensor(float(prior)))
-    return {k: torch.zeros(n) + logit * k.count("class") for k, n in sizes.items()}
-
-
-@right("efficientdet.first_biases")
-def first_biases_11(sizes, prior):
-    biases = {name: torch.zeros(n, dtype=torch.float32) for name, n in sizes.items()}
-    for name in biases:
-        if "box" not in name:
-            biases[name].fill_(math.log(prior / (1 - prior)))
-    return biases
-
-
-@right("efficientdet.first_biases")
-def first_biases_12(sizes, prior):
-    value = {True: math.log(prior) - math.log1p(-prior), False: 0.0}
-    return dict(
-        (name, torch.tensor([value[name.startswith("class")]] * count))
-        for name, count in sizes.items()
-    )

@@ -81,17 +81,6 @@ def average_7(x, kernel, stride):
     return mean / inside
 
 
-@wrong("nasnet.same_average", "a negative padding cuts the first row off")
-def average_8(x, kernel, stride):
-    side = x.shape[-1]
-    total = (-(-side // stride) - 1) * stride + kernel - side
-    a, b = total // 2, total - total // 2
-    pads = (a, b, a, b)
-    mean = F.avg_pool2d(F.pad(x, pads), kernel, stride)
-    inside = F.avg_pool2d(F.pad(torch.ones_like(x), pads), kernel, stride)
-    return mean / inside
-
-
 @right("nasnet.same_average")
 def average_9(x, kernel, stride):
     total = needed(x.shape[-1], kernel, stride)

@@ -122,12 +122,6 @@ def agree_3(codes):
     return torch.log(torch.linalg.det(k))
 
 
-@wrong("one_shot.naswot", "stays in float32")
-def agree_4(codes):
-    k = codes @ codes.T + (1 - codes) @ (1 - codes).T
-    return torch.linalg.slogdet(k).logabsdet
-
-
 @wrong("one_shot.naswot", "shares of the units in place of numbers")
 def agree_5(codes):
     c = codes.double()

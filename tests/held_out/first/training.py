@@ -154,14 +154,6 @@ def rate_5(step, total, warmup):
     return math.cos(math.pi / 2 * (step - warmup) / (total - warmup))
 
 
-@wrong("training.warmup_cosine", "returns a tensor")
-def rate_6(step, total, warmup):
-    if step < warmup:
-        return torch.tensor((step + 1) / warmup)
-    x = torch.tensor((step - warmup) / (total - warmup))
-    return 0.5 * (1 + torch.cos(math.pi * x))
-
-
 @wrong("training.warmup_cosine", "divides by a warmup of 0")
 def rate_7(step, total, warmup):
     up = (step + 1) / warmup
