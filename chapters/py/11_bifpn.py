@@ -357,6 +357,7 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 # BiFPN's first step takes both out, and whoever read them reads their input.
 #
 # The second step adds something.
+# Call the node of $P_4$ on the way down `P4 td`, and the one on the way up `P4 out`.
 # `P4 out` reads `P4 td`, in which $P_4$ is already mixed with what came from above.
 # A **short cut** lets it read the untouched $P_4$ as well; it costs an addition.
 # By hand: $P_4^{out} = (10 + 110 + 123,\; 20 + 120 + 124) = (243, 264)$, and $P_5^{out} = 100 + 264 = 364$.
@@ -644,13 +645,18 @@ print(f"AP {ap:.3f} on {len(scenes)} scenes that it has never seen")
 yours()
 
 # %% tags=["core", "slide"]
-picture = scenes[4].image
+picture, digits_there = scenes[4].image, scenes[4].boxes
 found = decoding.detect(model, picture)
-says = f"{len(found.boxes)} boxes, where {len(scenes[4].boxes)} digits stand."
+near = (found.boxes[:, None] - digits_there).abs().amax(dim=2) <= 5  # box digit
+same = found.labels[:, None] == scenes[4].labels
+right = int((near & same).any(dim=1).sum())
+says = f"{len(found.boxes)} boxes, where {len(digits_there)} digits stand; {right} have the right class, "
+says += "and each side within 5 pixels of the true one."
 plots.boxes(picture, found.boxes, found.labels, found.scores, says=says)
 
 # %% [markdown] tags=["core"]
-# With your function or the course's, the same digits are found.
+# A box on a scrap of clutter is a false alarm, a digit without a box is a miss: AP counts both.
+# With your function or the course's, the boxes are the same.
 #
 # Now ask this network the question of the last two sections.
 # Its fusion weights were learned from scenes of digits.
