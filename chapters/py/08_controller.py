@@ -304,6 +304,7 @@ plots.lines(steps, curves, x_label="length of the step", y_label="expected rewar
 #
 # $$ \hat g = \frac{1}{n} \sum_{i=1}^{n} \big(R(a_i) - b\big)\, \nabla \log \pi_\theta(a_i) \tag{8.3} $$
 #
+# $\hat g$ is the estimate of $\nabla J$.
 # This is **REINFORCE** (Williams, 1992).
 # Note who gets the credit: every choice in a cell is multiplied by the same $R - b$.
 # Nobody knows which of them made the cell good; only over many cells does it show.
@@ -466,6 +467,8 @@ print([round(g, 3) for g in estimates_of_two], "mean", round(mean, 3))
 # $$ L = \frac{1}{n} \sum_i \min\big(\rho_i A_i,\; \operatorname{clip}(\rho_i, 1 - \epsilon, 1 + \epsilon)\, A_i\big)
 #    \tag{8.5} $$
 #
+# where $\operatorname{clip}(\rho, l, h)$ is $\rho$, but never less than $l$ and never more than $h$.
+#
 # By hand.
 # A good sample, $A = 1$, has become 1.5 times as likely: $\min(1.5, 1.2) = 1.2$.
 # A little more of $\rho$ changes nothing, so its gradient is zero.
@@ -525,6 +528,7 @@ plots.lines(ratios, objective, says=says, **labels)
 # $$ H = -\sum_a \pi_\theta(a) \log \pi_\theta(a) = \mathbb{E}_a \Big[ -\sum_t \sum_k \pi(k \mid a_{<t}) \log \pi(k
 #    \mid a_{<t}) \Big] \tag{8.6} $$
 #
+# $a_{<t}$ stands for the choices before $t$, and $k$ goes through the options of decision $t$.
 # The right side adds up the entropies of the softmaxes met on the way, so samples suffice.
 # An even policy on our toy has $\log 576 = 6.36$.
 #

@@ -551,7 +551,7 @@ fused.item(), w.grad.tolist()
 # What is the best mean?
 # Half and half has a noise of $(1 + 3) / 4 = 1$, no better than the first alone.
 # With shares of 3/4 and 1/4 it is $\tfrac{9}{16} \cdot 1 + \tfrac{1}{16} \cdot 3 = 0.75$.
-# In general a share should go with the inverse of the variance $\sigma_i^2$ (**inverse-variance weighting**):
+# In general the share $s_i$ should go with the inverse of the variance $\sigma_i^2$ (**inverse-variance weighting**):
 #
 # $$ s_i = \frac{1 / \sigma_i^2}{\sum_j 1 / \sigma_j^2} \tag{11.9} $$
 #
