@@ -266,9 +266,13 @@ def _first_wrong(exercise: Exercise, failing) -> tuple[int, list[int]]:
 
 
 def gradient_differs(exercise: Exercise, want: Outcome, have: Outcome, at: int) -> bool:
-    """Whether one gradient of an answer is not the asked one; a lost one is not."""
+    """Whether one gradient of an answer is not the asked one.
+
+    One that is lost is not, unless zeros are asked: nothing would come back there.
+    """
     asked, given = want.gradients[at], have.gradients[at]
     if asked is None:
         return False
-    tolerance = 10 * exercise.tolerance
-    return given is None or difference(asked, given, tolerance) is not None
+    if given is None:
+        return bool(asked.any())
+    return difference(asked, given, 10 * exercise.tolerance) is not None

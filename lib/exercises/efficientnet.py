@@ -456,6 +456,7 @@ EXERCISES = (
             rng.choice((rng.uniform(1, 2 + size), rng.uniform(0.01, 1), 100.0)),
         ),
         by_hand=(
+            ((100, 1, 1, 4), 200),  # a side that is no multiple of 8
             ((224, 1.0, 1.0, 4.0), 448),
             ((224, 4.0, 1.0, 4.0), 224),
             ((224, 1.0, 2.0, 4.0), 224),

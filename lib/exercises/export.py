@@ -501,7 +501,7 @@ EXERCISES = (
              " N), w_scale (C,), the other scales numbers, y_zero an integer. Return"
              " the bytes of Eq. 22.2, whole numbers in a float32 tensor: rounded as"
              " torch.round does, halves to the even side, then the zero point.",
-        reference=requantize, alternative=requantize_2,
+        reference=requantize, alternative=requantize_2, exact_type=True,
         wrong=(
             Wrong(requantize_one_scale, "every filter has a scale of its own; you use"
                   " that of filter 0 for all"),

@@ -262,22 +262,3 @@ def first_biases_7(sizes, prior):
         name: torch.full((n,), value if "class" in name else 0.0, dtype=torch.float64)
         for name, n in sizes.items()
     }
-
-
-@right("efficientdet.first_biases")
-def first_biases_8(sizes, prior):
-    value = -math.log((1 - prior) / prior)
-    return {
-        name: torch.full((n,), value) if "class" in name else torch.zeros(n)
-        for name, n in sizes.items()
-    }
-
-
-@right("efficientdet.first_biases")
-def first_biases_9(sizes, prior):
-    out = {}
-    for name, n in sizes.items():
-        out[name] = torch.zeros(n, dtype=torch.float32)
-        if "class" in name:
-            out[name] += float(torch.logit(torch.tensor(prior, dtype=torch.float64)))
-    return out
