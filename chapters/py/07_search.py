@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (32 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->670 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.7 min (40 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->655 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.4 min (27 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->900 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (36 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->799 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

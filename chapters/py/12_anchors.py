@@ -21,8 +21,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->734 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (13 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->728 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,8 +22,8 @@
 #
 # | study | about 75 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->640 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
