@@ -22,8 +22,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (31 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->770 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->726 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
