@@ -23,8 +23,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->774 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (46 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->751 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->736 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->697 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

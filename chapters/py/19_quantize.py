@@ -21,8 +21,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->950 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->949 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

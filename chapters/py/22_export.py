@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (20 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->978 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (24 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->993 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
