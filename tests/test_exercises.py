@@ -482,12 +482,16 @@ def test_whole_numbers_are_exact_in_whatever_they_come(answer, status):
     assert grading.grade(COUNT, answer).status == status
 
 
-@pytest.mark.parametrize("value", [128, 128.0, np.float64(128), torch.tensor(128.0)])
+@pytest.mark.parametrize(
+    "value", [128, 128.0, "128", np.float64(128), torch.tensor(128.0)]
+)
 def test_a_right_value_passes_in_whatever_it_comes(value):
     assert grading.grade(VALUE, value).status == "passed"
 
 
-@pytest.mark.parametrize("value", [127, 128.5, "128", [128], True, math.nan, zero])
+@pytest.mark.parametrize(
+    "value", [127, 128.5, "a hundred", "127", [128], True, math.nan, zero]
+)
 def test_a_wrong_value_is_refused(value):
     assert grading.grade(VALUE, value).status == "refused"
 

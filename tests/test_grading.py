@@ -740,7 +740,7 @@ def value(number) -> Exercise:
         (1, 2, "the number differs"),
         (0, 1, "the number differs"),
         (0.3, 0.29, "the number differs"),
-        (0.3, "0.3", "a number is asked, yours is of type str"),
+        (0.3, "0,3", "a number is asked, yours is of type str"),
     ],
 )
 def test_a_single_number_is_told_what_it_is(number, answer, words):

@@ -105,7 +105,7 @@ GOOD = {
     },
     (histograms.Histogram,): {"grids": 3},
     (histograms.Histogram(2).add,): {"rows": torch.ones(2, 5)},
-    (grids.operation, grids.name_after): {"node": NODE},
+    (grids.operation, grids.name_after, grids.keeps): {"node": NODE},
     (grids.places,): {"graph": FLAT.graph},
     (grids.settle,): {"model": ROUNDS},
     (grids.above,): {"node": NODE, "kind": qat.FakeQuantize},

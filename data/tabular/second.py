@@ -19,6 +19,7 @@ first table, small.jsonl.
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import sys
@@ -31,10 +32,14 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 
 import lib  # noqa: E402, F401, I001  (before torch)
 import numpy as np  # noqa: E402
-import prepare  # noqa: E402
 import torch  # noqa: E402
 
 from lib.nas import search_space, shards, tabular  # noqa: E402
+
+# By its file: every data set has a `prepare`, and one of another may be loaded.
+_spec = importlib.util.spec_from_file_location("prepare_table", HERE / "prepare.py")
+prepare = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(prepare)
 
 SHARDS = HERE / "second"
 TABLE = HERE / "second.jsonl"

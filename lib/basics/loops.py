@@ -23,8 +23,10 @@ def check_settings(model, dataset, loss_fn, batch_size, warmup, clip, every) -> 
     arguments.instance("model", model, nn.Module)
     wanted = "a tuple of tensors, or samples with a len() and [i]"
     sized = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
-    if not sized or isinstance(dataset, str | dict) or not len(dataset):
+    if not sized or isinstance(dataset, str | dict):
         raise arguments.refuse("dataset", dataset, wanted)
+    if not len(dataset):
+        raise ValueError("dataset has 0 samples; fit needs one at least")
     if isinstance(dataset, list) and any(isinstance(s, str | None) for s in dataset):
         raise arguments.refuse("dataset", dataset, wanted)
     parts = dataset if isinstance(dataset, tuple) else ()
