@@ -62,8 +62,8 @@ def mutated(identifier: str) -> tuple[int, int]:
     exercise = every()[identifier]
     if exercise.kind != "build":
         return 0, 0
-    # Whether, not why: no word is looked for.
-    plain = dataclasses.replace(exercise, wrong=())
+    # Whether, not why: no word is looked for. `/` for `//` gives another kind.
+    plain = dataclasses.replace(exercise, wrong=(), exact_type=True)
     results = [
         grading.grade(plain, mutant, seconds=2.0).status
         for label, mutant in mutants(exercise.reference)
@@ -114,7 +114,12 @@ def empty_points() -> dict[str, int]:
 
 def core_part(filled: list[dict]) -> str:
     """Each core function, its machine, calls, and what wrong ones do to it."""
-    calls = {i: n for chapter in filled for i, n in chapter["calls"].items()}
+    calls = {
+        identifier: count
+        for chapter in filled
+        for identifier, count in chapter["calls"].items()
+        if identifier.partition(".")[0] == chapter["chapter"][3:]
+    }
     lines, reasons = [], []
     for identifier, exercise in core().items():
         found = forced(identifier)
@@ -175,8 +180,11 @@ def page(pool) -> str:
         "## Wrong answers and mutants\n",
         answers_part(pool),
         "## Answers of readers\n",
-        "Written from the task texts alone, by people who saw neither references nor\n"
-        "messages, and never tuned to.\n",
+        "Written from the task texts alone, by readers who saw neither references nor\n"
+        "messages. The kinds of fault that they showed were mended afterwards, so this\n"
+        "is the state after that; what the second set said before stands in its file.\n"
+        "A slip counts as told if a named wrong answer or a general diagnosis was\n"
+        "said, and not only expected and given numbers.\n",
         held_out_part(pool),
     ])  # fmt: skip
 
