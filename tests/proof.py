@@ -181,8 +181,8 @@ def page(pool) -> str:
         answers_part(pool),
         "## Answers of readers\n",
         "Written from the task texts alone, by readers who saw neither references nor\n"
-        "messages. The kinds of fault that they showed were mended afterwards, so this\n"
-        "is the state after that; what the second set said before stands in its file.\n"
+        "messages. The kinds of fault that they showed were mended afterwards, so\n"
+        "this is the state after that; the file of the second set says what was before.\n"
         "A slip counts as told if a named wrong answer or a general diagnosis was\n"
         "said, and not only expected and given numbers.\n",
         held_out_part(pool),
