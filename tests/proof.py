@@ -182,7 +182,7 @@ def page(pool) -> str:
         "## Answers of readers\n",
         "Written from the task texts alone, by readers who saw neither references nor\n"
         "messages. The kinds of fault that they showed were mended afterwards, so\n"
-        "this is the state after that; the file of the second set says what was before.\n"
+        "this is the state after that. The second file says what was before.\n"
         "A slip counts as told if a named wrong answer or a general diagnosis was\n"
         "said, and not only expected and given numbers.\n",
         held_out_part(pool),
