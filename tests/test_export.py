@@ -406,6 +406,7 @@ BITS = 7, 8  # of weights
 
 def of_all_kinds():
     """(name, model, how many steps its results may be away)."""
+    torch.manual_seed(0)  # the same weights whatever was collected before
     conv = nn.Conv2d
     yield "conv 3x3", conv(8, 16, 3, padding=1)
     yield "conv of stride 2", nn.Sequential(conv(8, 16, 3, 2, 1), nn.ReLU())
@@ -443,6 +444,7 @@ def of_all_kinds():
 @pytest.mark.parametrize("name, model", list(of_all_kinds()), ids=lambda v: str(v)[:24])
 def test_an_operator_on_identical_integers(name, model, bits, tmp_path):
     """At most one step away everywhere, and exact on 99.9 % of the values."""
+    torch.manual_seed(0)  # the same pictures whatever ran before
     images = torch.randn(8, 8, 16, 12).clamp(-4.4, 4.4)
     fake = quantized(model, images, bits=bits)
     grids.settle(fake)

@@ -733,7 +733,7 @@ def test_fit_says_which_argument_it_cannot_work_with():
         ({"dataset": (images[:6], labels)}, r"dataset has parts of \[6, 8\] samples"),
         ({"dataset": (images, labels[:6])}, r"dataset has parts of \[8, 6\] samples"),
         ({"dataset": {"images": images}}, "dataset is .*; it must be a tuple"),
-        ({"dataset": []}, "dataset is "),
+        ({"dataset": []}, "dataset has 0 samples"),
         ({"loss_fn": 3}, "loss_fn is 3; it must be a function"),
         ({"steps": 2.5}, "steps is 2.5; it must be a whole number"),
         ({"batch_size": "4"}, "batch_size is '4'"),
