@@ -370,6 +370,10 @@ CALLS = {
     "nas.search.tournament_winner": lambda: dict(
         alive=trials(), tournament=2, rng=random.Random(0)
     ),
+    "nas.search.evolution_cycle": lambda: dict(
+        alive=trials(), tournament=2, rng=random.Random(0),
+        child_of=lambda parent: parent,
+    ),
     "nas.search.neighbours": lambda: dict(space=space(), genotype=found()),
     "nas.search.local_search": lambda: dict(
         space=space(), evaluate=half, budget=3, seed=0

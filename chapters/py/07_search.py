@@ -13,14 +13,14 @@
 #
 # After this chapter you can
 #
-# 1. work out what blind draws find, and why the winner looks better than it is (exercise 07.1)
-# 2. follow regularized evolution through a cycle, and say what its tournaments and its ageing do (exercises 07.2 and
-#    07.3)
-# 3. plan the rungs of successive halving and count what they cost (exercise 07.4)
-# 4. search for accuracy and price at once, and compare fronts (exercise 07.5)
+# 1. work out what blind draws find, and why the winner looks better than it is (exercise 07.2)
+# 2. write a cycle of regularized evolution, and say what its tournaments and its ageing do (exercises 07.1, 07.3 and
+#    07.4)
+# 3. plan the rungs of successive halving and count what they cost (exercise 07.5)
+# 4. search for accuracy and price at once, and compare fronts (exercise 07.6)
 # 5. compare two searches seed by seed, and call a tie a tie (quiz)
 #
-# | study | about 90 min (estimate) |
+# | study | about 100 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->671 MB (measured)<!-- /peak --> |
@@ -56,7 +56,17 @@ import numpy as np
 
 from lib.basics import profiling
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+    yours,
+)
 from lib.nas import search, search_space, tabular
 
 device = setup("07_search", seed=0)
@@ -90,8 +100,13 @@ device = setup("07_search", seed=0)
 # The size of the space is not in it.
 # A hundred draws do as well among $10^{16}$ cells as among 735, if the good ones have the same share.
 
+# %% [markdown] tags=["core"]
+# What a search gives back is a `History`: every trial with its genotype, the value it got, and what it cost.
+# All searches of this chapter and the next return one, so that they can be compared.
+
 # %% tags=["core"]
 show(search.random_search)
+show(search.History)
 
 # %% [markdown] tags=["core"]
 # First a toy: one block, two operations, 16 token sequences.
@@ -112,18 +127,11 @@ assert abs(sum(met) / 1000 - 0.487) < 0.06  # by hand, above
 met[:10]
 
 # %% [markdown] tags=["core"]
-# What comes back is a `History`: every trial with its genotype, the value it got, and what it cost.
-# All searches of this chapter and the next return one, so that they can be compared.
-
-# %% tags=["core"]
-show(search.History)
-
-# %% [markdown] tags=["core"]
 # Now the real table.
 # Which cells are good, we look up for once: the best twentieth by test accuracy.
 # Their share of the 2,916 token sequences is $p$.
 # Below: Eq. 7.1, and thirty real searches.
-# Do they agree?
+# Say first whether they agree.
 
 # %% tags=["core", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -152,10 +160,12 @@ met = [[search_space.canonical(t.genotype) in good for t in h.trials] for h in b
 share = np.maximum.accumulate(met, 1).mean(0)
 curves = {"Eq. 7.1": 1 - (1 - p) ** n, "30 searches": share}
 y_label = "share that met a cell of the best 5 %"
-plots.lines(n, curves, x_label="draws", y_label=y_label)
+apart = np.abs(curves["Eq. 7.1"] - share).max()
+says = f"The two are never further apart than {apart:.2f}: with 30 searches they agree."
+plots.lines(n, curves, x_label="draws", y_label=y_label, says=says)
 
 # %% [markdown] tags=["core"]
-# A few dozen draws, and nearly everyone has *met* a good cell.
+# A **random search** (our "blind draws") needs a few dozen, and nearly everyone has *met* a good cell.
 # Random search is no straw man.
 # In the paper's own figure it ends about one percent below the controller.
 # But to meet is not to recognise.
@@ -178,7 +188,7 @@ plots.lines(n, curves, x_label="draws", y_label=y_label)
 #    \tag{7.2} $$
 #
 # for $n$ cells.
-# The more you look at, the luckier the winner.
+# The more you look at, the luckier the winner: the **winner's curse**.
 # So there are two rules here.
 # A search **sees** the validation accuracy of one training, its seed drawn at each question.
 # It is **judged** by the mean test accuracy of the cell it names.
@@ -248,7 +258,6 @@ for budget in (1, 10, 100):
 
 # %% tags=["core"]
 show(search.tournament_winner)
-show(search.regularized_evolution)
 
 # %% tags=["core", "slide", "catch-up", "nbval-check-output"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -278,8 +287,49 @@ sizes = [1, 2, 3, 5, 8, 12, 20]
 widgets.slider(pressure, name="tournament", values=sizes, start=3)
 
 # %% [markdown] tags=["core"]
+# Now the whole cycle, with three cells, oldest first, that measured 0.9, 0.2 and 0.5.
+# The tournament's winner is the first, so it is the parent.
+# Its child measures 0.4.
+# The child joins, the oldest dies: 0.2, 0.5, 0.4.
+# The best cell is gone, and only its child is left of it.
+
+# %% [markdown] tags=["core"]
+# ### 07.1 · Build · evolution_cycle · 12 min · ●●○ · 4 points
+#
+# This is the heart of the search, and all evolutions of this chapter run on it.
+# Write `evolution_cycle(alive, tournament, rng, child_of)`: the population after one cycle.
+# `alive` is a list of trials in order of birth, the oldest first; `trial.value` is what it measured.
+# `search.tournament_winner`, above, gives the parent.
+# `child_of(parent)` does two things: it mutates the parent's genotype and measures the result.
+# It gives the child, a trial, and it costs one query: call it once.
+# Return a list in order of birth, as long as before.
+
+# %% tags=["core"]
+def evolution_cycle(alive, tournament, rng, child_of):
+    """The population after one cycle, oldest first.
+
+    By hand: values 0.9, 0.2, 0.5, and the winner's child measures 0.4: 0.2, 0.5, 0.4.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("search.evolution_cycle", evolution_cycle)
+# hint("search.evolution_cycle")
+# solution("search.evolution_cycle")
+
+# %% [markdown] tags=["core"]
+# The search around it draws the first $P$ cells blindly and then turns the cycle until the budget is spent.
+# `child_of` is a small function inside it, so that your cycle needs to know nothing of spaces and tables.
+
+# %% tags=["core"]
+show(search.evolution_cycle, folded=True)
+show(search.regularized_evolution)
+
+# %% [markdown] tags=["core"]
 # Thirty searches each.
-# Where does evolution pull away from blind draws, if it does?
+# Where does evolution pull away from blind draws?
+# Not before query 21, since the first 20 are the same blind draws; say a number, then look.
 
 # %% tags=["core", "slide", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -302,8 +352,7 @@ result = {"random": worths(blind), "evolution": worths(evolved)}
 against(result)
 
 # %% [markdown] tags=["core"]
-# The first 20 queries of evolution *are* blind draws.
-# What comes after is what selection is worth.
+# What comes after query 20 is what selection is worth.
 # Whether a gap is more than luck, the next section asks.
 # And if a curve falls somewhere, that is no mistake in the drawing:
 # with more noisy looks a luckier cell takes the place of a better one (Eq. 7.2).
@@ -330,7 +379,7 @@ def direct_children(dies):
 
 
 print("the worst dies: ", direct_children(worst), "of 30")
-print("the oldest dies:", direct_children(lambda population: 0), "of 30")
+print("the oldest dies:", direct_children(None), "of 30")
 
 # %% [markdown] tags=["core"]
 # If the worst die, a lucky one lives for ever, and everyone is its child.
@@ -368,10 +417,8 @@ search.paired_interval([1, -1], [0, 0])
 # **Local search** asks the neighbours of a cell, all cells one token away, and moves as soon as one is better.
 # Where none is, it starts anew.
 
-# %% tags=["core"]
-show(search.local_search)
-
 # %% tags=["core", "slide"]
+show(search.local_search, folded=True)
 looked = {"random": blind, "evolution": evolved, "local": run(search.local_search)}
 result["local"] = worths(looked["local"])
 
@@ -451,7 +498,7 @@ table(("against random search", "queries", *columns), rows)
 # %% [markdown] tags=["core"]
 # Evolution asks about fewer cells, and some of them again and again.
 # Each repeat is one more noisy answer.
-# Is that waste, or insurance?
+# It is some of both: a query that finds nothing new, and a second look at a cell that one look may have flattered.
 # Move the slider, and see what the size of the population does.
 # (Twelve seeds a value, the same twelve for random search, so read large differences only.)
 
@@ -539,7 +586,7 @@ plots.lines(spent, curves, **labels)
 # **Break it.**
 # Trust the first epoch alone: after it keep one cell in eight, and train that to the end.
 # The same budget now pays for many more cells.
-# Does it help?
+# Say first whether that helps; the last word of each line below is the answer.
 
 # %% tags=["core"]
 rash = {"rungs": (1, cells.epochs), "eta": 8}
@@ -577,7 +624,8 @@ round(a, 4), round(b, 4)
 # **NSGA-II** evolves a whole front.
 # Sort the population into fronts: nothing dominates the first, nothing but the first the second, and so on.
 # An earlier front wins.
-# Inside a front, the point with more *room* around it wins, so that the front stays spread out.
+# Inside a front, the point with more *room* around it wins, so that the front stays spread out
+# (the literature's **crowding distance**).
 # With the front sorted by objective $m$,
 #
 # $$ \text{room}_i = \sum_m \frac{f_m(i+1) - f_m(i-1)}{f_m^{\max} - f_m^{\min}}, \qquad \text{the two ends: } \infty
@@ -710,10 +758,12 @@ live = search.regularized_evolution(cells.space, really, children, 0, **settings
 seconds = (time.process_time() - began) / children
 print(f"{seconds:.1f} s a child, {3600 / seconds:.0f} children an hour and core")
 print(f"best: {live.best.genotype}, {live.best.value:.3f}")
+yours()
 
 # %% [markdown] tags=["core"]
-# You have run a neural architecture search.
+# You have run a neural architecture search; the last line says whose cycle it turned.
 # Would the table have said the same?
+# The caption has the correlation; at 1 they would agree to the last child.
 
 # %% tags=["core", "slide"]
 x = [cells.query(t.genotype) for t in live.trials]
@@ -827,9 +877,9 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 #   An author: "Yes.
 #   This is a bug".
 # - **A name is not an algorithm.**
-#   (No citation; look into the code of yours.)
 #   Some libraries call "regularized" an evolution that keeps the best and lets the worst go:
 #   the very thing that ageing replaces.
+#   Look for the line that removes a cell, as in exercise 07.1.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
@@ -856,7 +906,7 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 07.1 · Predict · draws_needed · 4 min · ●○○ · 1 point
+# ### 07.2 · Predict · draws_needed · 4 min · ●○○ · 1 point
 #
 # One draw in twenty is good.
 # How many blind draws make you at least 90 % sure to have met a good one?
@@ -878,7 +928,7 @@ check("search.draws_needed", answer)
 # solution("search.draws_needed")
 
 # %% [markdown] tags=["core"]
-# ### 07.2 · Measure · repeats · 8 min · ●●○ · 2 points
+# ### 07.3 · Measure · repeats · 8 min · ●●○ · 2 points
 #
 # Run regularized evolution for 200 queries on `cells.space` with `seed=0`, on a world without noise:
 # `evaluate` is the number of `sep3` in the normal cell.
@@ -899,7 +949,7 @@ check("search.repeats", answer)
 # solution("search.repeats")
 
 # %% [markdown] tags=["core"]
-# ### 07.3 · Build · odds_without_return · 12 min · ●●○ · 3 points
+# ### 07.4 · Build · odds_without_return · 12 min · ●●○ · 3 points
 #
 # Some libraries draw the tournament *without* replacement: nobody can be in it twice.
 # Write the odds of that version: a list with the probability that the best, the second best,
@@ -918,7 +968,7 @@ check("search.odds_without_return", odds_without_return)
 # solution("search.odds_without_return")
 
 # %% [markdown] tags=["core"]
-# ### 07.4 · Build · hyperband · 15 min · ●●● · 3 points
+# ### 07.5 · Build · hyperband · 15 min · ●●● · 3 points
 #
 # How early should one cut?
 # [Hyperband](https://arxiv.org/abs/1603.06560) does not choose.
@@ -944,7 +994,7 @@ check("search.hyperband", hyperband)
 # solution("search.hyperband")
 
 # %% [markdown] tags=["deep"]
-# ### 07.5 · Build · exclusive_areas · 15 min · ●●● · 3 points
+# ### 07.6 · Build · exclusive_areas · 15 min · ●●● · 3 points
 #
 # Room is one way to say how much a point matters to its front.
 # Another: how much hypervolume is lost without it?
@@ -967,7 +1017,7 @@ check("search.exclusive_areas", exclusive_areas)
 # solution("search.exclusive_areas")
 
 # %% [markdown] tags=["optional"]
-# ### 07.6 · Further · 90 min · ●●● · 0 points
+# ### 07.7 · Further · 90 min · ●●● · 0 points
 #
 # [BANANAS](https://arxiv.org/abs/1910.11858) lets a predictor choose whom to ask next.
 # Port the idea: after 20 blind draws fit a ridge regression from one-hot tokens to the values seen,

@@ -2,15 +2,199 @@
 
 import itertools
 import math
+import random
 
 import numpy as np
 
 from lib.basics import profiling
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 from lib.nas import search
+from lib.nas.history import Trial
 from lib.nas.search_space import SMALL
 
-# --- 07.1 predict
+# --- 07.1 build, core
+
+
+def cycles_run(mine, values, newborn, tournament, seed):
+    """The population after each cycle, by name, and who had a child in it.
+
+    "cell 0", the oldest, measures values[0]; "child 1" of cycle 1 measures newborn[0].
+    """
+    alive = [Trial(f"cell {i}", value) for i, value in enumerate(values)]
+    rng, found, parents = random.Random(seed), {}, []
+
+    def child_of(parent):
+        parents.append(parent.genotype)
+        return Trial(f"child {cycle}", newborn[cycle - 1])
+
+    for cycle in range(1, len(newborn) + 1):
+        parents.clear()
+        after = mine(alive, tournament, rng, child_of)
+        found[f"parents in cycle {cycle}"] = list(parents)
+        if not isinstance(after, list | tuple):
+            return found | {f"cycle {cycle} gives back": type(after).__name__}
+        alive = list(after)
+        found[f"alive after cycle {cycle}, by birth"] = [t.genotype for t in alive]
+    return found
+
+
+def lucky_one_dies(mine, values, newborn, tournament, seed):
+    """After as many cycles as the population is large nobody of it is left."""
+    values = [1000.0] + [0.0] * (len(values) - 1)
+    found = cycles_run(mine, values, len(values) * [0.0], tournament, seed)
+    *_, last = found.values()
+    return "cell 0" not in last
+
+
+def cycle_in_place(alive, tournament, rng, child_of):
+    """Another right way: draw, look for the best rival, change the list itself."""
+    rivals = rng.choices(alive, k=tournament)
+    parent = rivals[0]
+    for rival in rivals[1:]:
+        if rival.value > parent.value:
+            parent = rival
+    alive.append(child_of(parent))
+    alive.pop(0)
+    return alive
+
+
+def worst_dies(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    after = [*alive, child_of(parent)]
+    after.remove(min(after, key=lambda trial: trial.value))
+    return after
+
+
+def worst_of_the_old_dies(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    after = list(alive)
+    after.remove(min(after, key=lambda trial: trial.value))
+    return [*after, child_of(parent)]
+
+
+def best_survive(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    after = [*alive, child_of(parent)]
+    return sorted(after, key=lambda trial: -trial.value)[: len(alive)]
+
+
+def parent_dies(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    after = [trial for trial in alive if trial is not parent]
+    return [*after, child_of(parent)]
+
+
+def youngest_dies(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    return [*alive[:-1], child_of(parent)]
+
+
+def child_first(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    return [child_of(parent), *alive[1:]]
+
+
+def only_a_better_child(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    child = child_of(parent)
+    if child.value > parent.value:
+        return [*alive[1:], child]
+    return alive
+
+
+def nobody_dies(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    return [*alive, child_of(parent)]
+
+
+def dies_before_the_tournament(alive, tournament, rng, child_of):
+    left = alive[1:] or alive
+    parent = search.tournament_winner(left, tournament, rng)
+    return [*alive[1:], child_of(parent)]
+
+
+def best_of_all(alive, tournament, rng, child_of):
+    parent = max(alive, key=lambda trial: trial.value)
+    return [*alive[1:], child_of(parent)]
+
+
+def parent_drawn_blindly(alive, tournament, rng, child_of):
+    return [*alive[1:], child_of(rng.choice(alive))]
+
+
+def first_rival(alive, tournament, rng, child_of):
+    rivals = rng.choices(alive, k=tournament)
+    return [*alive[1:], child_of(rivals[0])]
+
+
+def worst_rival(alive, tournament, rng, child_of):
+    rivals = rng.choices(alive, k=tournament)
+    parent = min(rivals, key=lambda trial: trial.value)
+    return [*alive[1:], child_of(parent)]
+
+
+def last_of_equals(alive, tournament, rng, child_of):
+    rivals = rng.choices(alive, k=tournament)
+    parent = sorted(rivals, key=lambda trial: trial.value)[-1]
+    return [*alive[1:], child_of(parent)]
+
+
+def nobody_twice(alive, tournament, rng, child_of):
+    rivals = rng.sample(alive, min(tournament, len(alive)))
+    parent = max(rivals, key=lambda trial: trial.value)
+    return [*alive[1:], child_of(parent)]
+
+
+def every_rival_a_parent(alive, tournament, rng, child_of):
+    rivals = rng.choices(alive, k=tournament)
+    children = [child_of(rival) for rival in rivals]
+    return [*alive[1:], max(children, key=lambda trial: trial.value)]
+
+
+def parent_again(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    child_of(parent)
+    return [*alive[1:], parent]
+
+
+def genotype_handed_over(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    return [*alive[1:], child_of(parent.genotype)]
+
+
+def child_alone(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    return child_of(parent)
+
+
+def population_not_given_back(alive, tournament, rng, child_of):
+    parent = search.tournament_winner(alive, tournament, rng)
+    alive.append(child_of(parent))
+    del alive[0]
+
+
+def cycle_cases(rng, size):
+    """One to seven alive, or the task's twenty; ties, large values, all alike."""
+    population = rng.choice((size, size + 1, 20))
+    tournament = rng.choice((1, 2, 2 + size // 2, 5))
+    steps = rng.choice((1, 4))
+    scale = rng.choice((1, 1, 10_000))
+    values = [scale * rng.randint(0, 8) / 8 for _ in range(population)]
+    if rng.random() < 0.15:
+        values = [0.5] * population
+    newborn = [scale * rng.randint(0, 8) / 8 for _ in range(steps)]
+    return values, newborn, tournament, rng.randrange(1000)
+
+
+def a_small_evolution():
+    """Sixty queries of a world without noise: who was asked, and what came out."""
+    history = search.regularized_evolution(
+        SMALL, separable, 60, 0, population=8, tournament=3
+    )
+    return [[str(t.genotype) for t in history.trials], history.best_so_far()]
+
+
+# --- 07.2 predict
 
 
 def draws_needed() -> int:
@@ -18,7 +202,7 @@ def draws_needed() -> int:
     return next(n for n in itertools.count(1) if 1 - 0.95**n >= 0.9)
 
 
-# --- 07.2 measure
+# --- 07.3 measure
 
 
 def separable(genotype) -> int:
@@ -58,7 +242,7 @@ def repeats_short() -> int:
     return search.regularized_evolution(SMALL, separable, 20, 0).distinct()[-1]
 
 
-# --- 07.3 build
+# --- 07.4 build
 
 
 def odds_without_return(population, size):
@@ -178,7 +362,7 @@ def odds_cases(rng, size):
     return population, rng.randint(1, population)
 
 
-# --- 07.4 build
+# --- 07.5 build
 
 
 def hyperband(epochs, eta):
@@ -367,7 +551,7 @@ def hyperband_cases(rng, size):
     return eta ** rng.randint(0, min(size + 1, 7)), eta
 
 
-# --- 07.5 build
+# --- 07.6 build
 
 
 def exclusive_areas(cost, quality, reference):
@@ -570,7 +754,99 @@ def area_cases(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="draws_needed", number="07.1", kind="predict",
+        name="evolution_cycle", number="07.1", kind="build",
+        minutes=12, difficulty=2, points=4,
+        task="One cycle of regularized evolution: the population after it.",
+        reference=search.evolution_cycle,
+        alternative=cycle_in_place,
+        probe=cycles_run,
+        place="nas.search.evolution_cycle", required=True, importance=3,
+        machine="the search by regularized evolution",
+        machine_case=a_small_evolution, milestone_calls=5400,
+        wrong=(
+            *(Wrong(f, "You let the worst die. Then a cell that was lucky once lives"
+                       " for ever. Here age decides: the oldest dies, alive[0], however"
+                       " good it is.")
+              for f in (worst_dies, worst_of_the_old_dies)),
+            Wrong(best_survive, "You keep the best and drop the last. Nobody ages then,"
+                                " and the order of birth is lost: the oldest dies,"
+                                " alive[0]."),
+            Wrong(parent_dies, "You remove the parent. It lives on; the oldest dies,"
+                               " alive[0]."),
+            Wrong(youngest_dies, "You drop the last one, which is the youngest. `alive`"
+                                 " is in order of birth: the oldest stands first."),
+            Wrong(child_first, "You put the child first. The order is by birth, so it"
+                               " comes last; else it is the next to die."),
+            Wrong(only_a_better_child, "Every child joins, also a worse one: the cycle"
+                                       " does not ask whether it is better than its"
+                                       " parent."),
+            Wrong(nobody_dies, "Nobody dies: the population grows by one each cycle."
+                               " Leave out the oldest, alive[0]."),
+            Wrong(dies_before_the_tournament, "The oldest is gone before the tournament"
+                                              " is drawn. It takes part once more, and"
+                                              " dies after the birth."),
+            Wrong(best_of_all, "You take the best of the whole population. Only the"
+                               " `tournament` rivals that were drawn compete."),
+            Wrong(parent_drawn_blindly, "You draw one parent blindly: no selection."
+                                        " Draw `tournament` rivals, and take the best"
+                                        " of them."),
+            Wrong(first_rival, "You take the first of the rivals. The best of them is"
+                               " the parent."),
+            Wrong(worst_rival, "You take the worst of the rivals: more is better, so"
+                               " the largest value wins."),
+            Wrong(last_of_equals, "Of rivals that are equally good you take the last."
+                                  " The first that was drawn wins, as max() has it, so"
+                                  " that a search can be repeated."),
+            Wrong(nobody_twice, "You draw without replacement (rng.sample). Here a"
+                                " cell may be drawn twice: rng.choices."),
+            Wrong(every_rival_a_parent, "You let every rival have a child. Each child"
+                                        " costs a training: the winner alone has one."),
+            Wrong(parent_again, "The parent joins again, and its child is lost. What"
+                                " child_of gives back joins."),
+            Wrong(genotype_handed_over, "child_of takes the parent itself, a trial, and"
+                                        " not its genotype."),
+            Wrong(child_alone, "That is the child alone. The whole population is asked,"
+                               " a list."),
+            Wrong(population_not_given_back, "Your function gives nothing back. Return"
+                                             " the population."),
+        ),
+        hints=(
+            "Three steps: a parent, a child, a population. Each is one line.",
+            "parent = search.tournament_winner(alive, tournament, rng), and"
+            " child_of(parent) gives the child, measured already.",
+            "alive[1:] is everybody but the oldest.",
+        ),
+        cases=cycle_cases,
+        by_hand=(
+            # The lucky cell 0 has the first child and is gone, good as it is. The
+            # tournament of 50 out of 3 misses nobody: (2/3)^50 is 2 in a billion.
+            (([0.9, 0.2, 0.5], [0.4, 0.1], 50, 0),
+             {"parents in cycle 1": ["cell 0"],
+              "alive after cycle 1, by birth": ["cell 1", "cell 2", "child 1"],
+              "parents in cycle 2": ["cell 2"],
+              "alive after cycle 2, by birth": ["cell 2", "child 1", "child 2"]}),
+            # One alone: it is its own rival, and its child takes its place.
+            (([3.0], [1.0, 2.0], 2, 5),
+             {"parents in cycle 1": ["cell 0"],
+              "alive after cycle 1, by birth": ["child 1"],
+              "parents in cycle 2": ["child 1"],
+              "alive after cycle 2, by birth": ["child 2"]}),
+            # A child that is worse than all joins like any other.
+            (([10.0, 40.0], [-70.0], 50, 1),
+             {"parents in cycle 1": ["cell 1"],
+              "alive after cycle 1, by birth": ["cell 1", "child 1"]}),
+        ),
+        properties=(
+            Property("the lucky one dies, after as many cycles as there are places",
+                     lucky_one_dies),
+        ),
+        survivors={
+            "line 15: `arguments.function('child_of', child_of, 'child_of(parent) ->"
+            " Trial')` omitted": "it refuses what is no function, and no case has such",
+        },
+    ),
+    Exercise(
+        name="draws_needed", number="07.2", kind="predict",
         minutes=4, difficulty=1, points=1,
         task="Blind draws until you have a good one with 90 %, if one in twenty is.",
         reference=draws_needed,
@@ -597,7 +873,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="repeats", number="07.2", kind="measure",
+        name="repeats", number="07.3", kind="measure",
         minutes=8, difficulty=2, points=2,
         task="Distinct cells that regularized evolution tries in 200 queries.",
         reference=repeats,
@@ -625,7 +901,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="odds_without_return", number="07.3", kind="build",
+        name="odds_without_return", number="07.4", kind="build",
         minutes=12, difficulty=2, points=3,
         task="Write `odds_without_return(population, size)`: the list of"
              " probabilities that the best, the second best, ... of `population` cells"
@@ -701,7 +977,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="hyperband", number="07.4", kind="build",
+        name="hyperband", number="07.5", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `hyperband(epochs, eta)`: the brackets of Hyperband as a list of"
              " pairs (cells, first rung), the boldest first. `epochs` is eta to the m."
@@ -784,7 +1060,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="exclusive_areas", number="07.5", kind="build",
+        name="exclusive_areas", number="07.6", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `exclusive_areas(cost, quality, reference)`: how much of the"
              " hypervolume is lost without each point, a list. The front stands in"

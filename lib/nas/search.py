@@ -37,33 +37,62 @@ def random_search(space: Space, evaluate, budget: int, seed: int) -> History:
 
 def regularized_evolution(
     space: Space, evaluate, budget: int, seed: int, *, population=20, tournament=5,
-    dies: Callable[[Sequence[Trial]], int] = lambda population: 0,
+    dies: Callable[[Sequence[Trial]], int] | None = None,
 ) -> History:  # fmt: skip
     """Evolution with ageing: the best of a tournament has a child, the oldest dies.
 
     The first `population` genotypes are drawn blindly, tournaments with replacement.
-    `dies` gets the population in order of birth and says whose turn it is. The paper
-    has 100 and 25, for 20,000 children; ours are for about 200. Source: algorithm 1.
+    `dies` replaces ageing: it gets the population in order of birth, the child last,
+    and says whose turn it is. The paper has 100 and 25, for 20,000 children; ours are
+    for about 200. Source: algorithm 1.
     """
     log = Log(evaluate, budget)
     population = arguments.whole_number("population", population, least=1)
     tournament = arguments.whole_number("tournament", tournament, 1, MOST_RIVALS)
-    arguments.function("dies", dies, "dies(population) -> int")
+    if dies is not None:
+        arguments.function("dies", dies, "dies(population) -> int")
     rng = random.Random(arguments.seed(seed))
-    alive: list[Trial] = []
+
+    def child_of(parent: Trial) -> Trial:
+        child = search_space.mutate(space, parent.genotype, rng)
+        return log.ask(child)
+
+    alive: list[Trial] = []  # in order of birth
     while log.open():
         if len(alive) < population:
-            child = search_space.sample(space, rng)
+            newcomer = search_space.sample(space, rng)
+            alive.append(log.ask(newcomer))
+        elif dies is None:
+            alive = evolution_cycle(alive, tournament, rng, child_of)
         else:
             parent = tournament_winner(alive, tournament, rng)
-            child = search_space.mutate(space, parent.genotype, rng)
-        alive.append(log.ask(child))
-        if len(alive) > population:
+            alive.append(child_of(parent))
             with log.kept():
-                last = len(alive) - 1
-                dead = arguments.whole_number("dies(population)", dies(alive), 0, last)
+                dead = arguments.whole_number(
+                    "dies(population)", dies(alive), 0, len(alive) - 1
+                )
             del alive[dead]
     return log.history()
+
+
+def evolution_cycle(
+    alive: list[Trial], tournament: int, rng: random.Random,
+    child_of: Callable[[Trial], Trial],
+) -> list[Trial]:  # fmt: skip
+    """The population after one cycle: a winner's child joins, the oldest dies.
+
+    `alive` is in order of birth, and so is what comes back, as long as before.
+    `child_of(parent)` mutates the parent's genotype, measures that, gives the trial.
+
+    >>> alive = [Trial(None, value) for value in (0.9, 0.2, 0.5)]
+    >>> after = evolution_cycle(alive, 9, random.Random(0), lambda p: Trial(None, 0.4))
+    >>> [trial.value for trial in after]
+    [0.2, 0.5, 0.4]
+    """
+    arguments.function("child_of", child_of, "child_of(parent) -> Trial")
+    parent = tournament_winner(alive, tournament, rng)
+    child = child_of(parent)
+    return [*alive[1:], child]  # the oldest stands first, and is gone
 
 
 def tournament_winner(
