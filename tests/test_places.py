@@ -27,6 +27,7 @@ CORE = [
     if exercise.place
 ]
 PLACES = {param.values[0].place for param in CORE}
+ASKED = "basics.plain.is_ours"
 CACHES = {"cache", "lru_cache", "cached_property"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -124,6 +125,8 @@ class Places(ast.NodeVisitor):
         if isinstance(node, ast.Call) and (place := self.place(node.func)):
             self.called(node, place)
             return
+        if isinstance(node, ast.Call) and self.path(node.func) == ASKED and self.depth:
+            return  # asks whose it is, at call time, and keeps nothing
         loads = isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         if loads and (place := self.place(node)):
             self.say(node, place, "is passed on or kept: call it where it is needed")
@@ -284,6 +287,9 @@ KEEPS_AT_HOME = {
     "a dictionary": 'FUSIONS = {"fast": fuse}',
     "a decorator": "@fuse\ndef run(x): return x",
     "an attribute": "class Net:\n    def __init__(self):\n        self.fuse = fuse",
+    "whose it is, asked while importing": "from lib.basics import plain\n"
+    "OURS = plain.is_ours(fuse)",
+    "asked of somebody else": "def run(x): return plain.is_ours(fuse)",
     "a partial": "half = partial(fuse, eps=0.5)",
     "a call while importing": "TABLE = fuse(5)",
     "a closure": "def make():\n    f = fuse\n    return lambda x: f(x)",
@@ -303,6 +309,8 @@ CALLS = {
 }
 CALLS_AT_HOME = {
     "in a function": "def run(x): return fuse(x)",
+    "whose it is, asked at call time": "from lib.basics import plain\n"
+    "def run(x): return fast(x) if plain.is_ours(fuse) else fuse(x)",
     "its own definition": "def fuse(x): return sum(x)",
     "itself": "def fuse(x): return fuse(x[1:]) if x else 0",
     "a local of that name": "def run(x):\n    fuse = x + 1\n    return [fuse]",

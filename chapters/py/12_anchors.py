@@ -13,13 +13,13 @@
 #
 # After this chapter you can
 #
-# 1. place the anchors of a picture of any size, and count them (exercise 12.1)
-# 2. compute the overlap of two boxes, and say what it is blind to (exercise 12.3)
+# 1. place the anchors of a picture of any size, and count them (exercise 12.2)
+# 2. compute the overlap of two boxes, and say what it is blind to (exercises 12.1 and 12.4)
 # 3. write a box as four numbers seen from its anchor, and read it back (quiz)
-# 4. say which anchor learns which object, and what is done for the one that nobody wants (exercise 12.2)
-# 5. measure whether anchors fit your own pictures, and choose better ones (exercise 12.4)
+# 4. say which anchor learns which object, and what is done for the one that nobody wants (exercise 12.3)
+# 5. measure whether anchors fit your own pictures, and choose better ones (exercise 12.5)
 #
-# | study | about 75 min (estimate) |
+# | study | about 90 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (13 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->728 MB (measured)<!-- /peak --> |
@@ -53,7 +53,19 @@ import torch
 
 from lib.basics import data
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
 from lib.detection import anchors, bifpn
 
 device = setup("12_anchors", seed=0)
@@ -146,6 +158,8 @@ for stride in (320 / columns, 2**7):
 # %% [markdown] tags=["core"]
 # With 128 the last centre lies on the edge of the picture, and the middle one is 32 pixels off.
 # So a stride is the picture's side over the level's.
+#
+# So the detector looks at every place of every level, with nine boxes at each, and a picture may have any size.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How well do two boxes agree?
@@ -162,11 +176,40 @@ for stride in (320 / columns, 2**7):
 # *Intersection over union.*
 # 1 means equal, 0 means that they do not touch.
 # Would you have said that half the box in common is only a third?
+#
+# ### 12.1 · Build · box_iou · 15 min · ●●○ · 3 points
+#
+# All that follows rests on this number: which anchor learns which object, which box hides which, which box is right.
+# Write `box_iou(a, b)` by Eq. 12.2.
+# `a` holds N boxes and `b` holds M, tensors (N, 4) and (M, 4) of xyxy.
+# Return N rows of M numbers: each box of `a` with each box of `b`.
+# What two boxes share is a box too: it begins at the larger left and top edge, and ends at the smaller right and bottom
+# edge.
+# If a side of it is below 0, they do not touch.
+# Two boxes without area give 0, and not 0 / 0.
+# A picture has thousands of anchors, so compare all pairs at once, without a loop.
+# For that, `a[:, None]` has the shape (N, 1, 4), and a tensor (N, 1) with one (M,) gives (N, M).
+#
+# Once it is right, the library itself calls *your* function, here and in the training of chapter 16.
+# If you leave it, the chapter goes on with the course's own.
+
 
 # %% tags=["core"]
-show(anchors.box_iou)
+def box_iou(a, b):
+    """IoU of each of N boxes `a` with each of M boxes `b`, a tensor (N, M).
+
+    By hand: (0, 0, 10, 10) with (5, 0, 15, 10) is 50 / 150, and with itself it is 1.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("anchors.box_iou", box_iou)
+# hint("anchors.box_iou")
+# solution("anchors.box_iou")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(anchors.box_iou, folded=True)
 square = torch.tensor([[0.0, 0, 10, 10]])
 moved = torch.tensor([[5.0, 0, 15, 10], [5, 5, 15, 15], [0, 0, 10, 10], [20, 0, 30, 10]])
 iou = anchors.box_iou(square, moved)
@@ -215,7 +258,7 @@ plots.lines(shifts, curves, x_label="move in pixels", y_label="IoU", says=says)
 
 # %% [markdown] tags=["core"]
 # Remember the 5 pixels.
-# If anchors stand 8 pixels apart, a digit of 14 pixels lies up to 4 from the next one, in both directions at once.
+# If anchors stand 8 pixels apart, a digit of 14 by 14 pixels lies up to 4 from the next one, in both directions at once.
 # They share $10 \cdot 10$, and the IoU is $100 / (196 + 196 - 100) = 0.34$.
 #
 # **Break it.**
@@ -228,9 +271,12 @@ other = pair[:, [1, 0, 3, 2]]
 print(anchors.box_iou(pair, other).diagonal())
 
 # %% [markdown] tags=["core"]
-# The square does not notice.
+# The square on the diagonal does not notice.
 # A test with square pictures and square boxes passes, and the network learns to find digits where none are.
 # So every test here uses boxes that are not square, and everything in the course is xyxy.
+#
+# So two boxes agree by the share of what they cover that both cover.
+# It asks more of small boxes than of large ones, and says 0 for all that do not touch, near or far.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does an anchor have to say?
@@ -292,6 +338,8 @@ print(f"without a limit {40 * math.exp(20):.3g} pixels, with ours {ours[2] - our
 # $|t_w| \le \log 2 = 0.69$.
 # Only a forced anchor, which comes next, may be asked for more.
 # The limit stands at 4.14.
+#
+# So an anchor says four small numbers, and the same numbers mean the same thing everywhere in the picture.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which anchor learns which object?
@@ -384,11 +432,29 @@ print([(3, int((pair.matched == 0).sum())), (4, int((pair.matched == 1).sum()))]
 empty = anchors.assign(paper, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 print(empty.labels.unique().tolist(), tuple(empty.codes.shape))
 
+# %% [markdown] tags=["core"]
+# RetinaNet has a third kind of anchor: from 0.4 to 0.5 it is **ignored**, and learns neither yes nor no.
+# EfficientDet's code leaves that out.
+# How many would it be here?
+
+# %% tags=["core"]
+zone = [anchors.assign(small, s.boxes, s.labels, unmatched=0.4) for s in scenes]
+ignored = sum(int((e.labels == anchors.IGNORED).sum()) for e in zone)
+positives = sum(int((e.labels >= 0).sum()) for e in zone)
+f"{ignored:,} anchors ignored, beside {positives:,} that learn an object"
+
+# %% [markdown] tags=["core"]
+# So an anchor learns the object that it fits best, if it fits well enough.
+# And no object goes without an anchor, unless another one took it first.
+# That is not the only way.
+# FCOS, 2019, has no anchors: each *place* inside an object learns it.
+# ATSS, which exercise 12.6 is about, found that what counts is less the anchor than the rule that assigns it.
+
 # %% [markdown] tags=["core", "slide"]
 # ## Do the anchors fit my pictures?
 #
 # The nine anchors were chosen for COCO at 512 pixels and more.
-# Our scenes have 128 and digits of 14 to 72.
+# Our scenes have 128, and their digits are 5 to 56 pixels wide and 11 to 68 high.
 # Do not guess: for every object, take the side, the best IoU, and the number of anchors that learn it.
 
 # %% tags=["core"]
@@ -514,7 +580,7 @@ table(("anchors", "number", *fit), rows)
 # The head that answers them shrinks alike.
 # The detectors that chapter 16 trains on our scenes have these two.
 # For photographs of all kinds of things, where some are wide and some tall, the paper's nine are the safer choice.
-# Where shapes come from, if nobody tells you, is exercise 12.4.
+# Where shapes come from, if nobody tells you, is exercise 12.5.
 
 # %% [markdown] tags=["deep"]
 # **What does it cost?**
@@ -532,6 +598,11 @@ print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are po
 # One anchor in some 250 learns an object here.
 # The rest see background.
 # That imbalance is the subject of chapter 14.
+#
+# If you built `box_iou`, then all of this rested on it: the matches, the coverage, the choice of the scale.
+
+# %% tags=["core"]
+yours()
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -576,7 +647,9 @@ print(f"{spent:.1f} ms a scene; of its {len(small):,} anchors {share:.2%} are po
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 12.1 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
+# 12.1 (`box_iou`) stands above, where the idea stands.
+#
+# ### 12.2 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
 #
 # A picture of 320 x 320, levels 3 to 7, nine anchors a place.
 # How many anchors?
@@ -596,7 +669,7 @@ check("anchors.anchors_at_320", answer)
 # solution("anchors.anchors_at_320")
 
 # %% [markdown] tags=["core"]
-# ### 12.2 · Measure · forced_only · 10 min · ●○○ · 2 points
+# ### 12.3 · Measure · forced_only · 10 min · ●○○ · 2 points
 #
 # Take `data.scenes("validation", 100)` and the paper's anchors, `AnchorConfig()`.
 # How many objects have a best IoU below 0.5, so that only force finds an anchor for them?
@@ -609,7 +682,7 @@ check("anchors.forced_only", answer)
 # solution("anchors.forced_only")
 
 # %% [markdown] tags=["core"]
-# ### 12.3 · Build · giou · 20 min · ●●○ · 3 points
+# ### 12.4 · Build · giou · 20 min · ●●○ · 3 points
 #
 # IoU is 0 for two boxes that do not touch, near or far.
 # A loss made of it would have no slope there.
@@ -634,7 +707,7 @@ check("anchors.giou", giou)
 # solution("anchors.giou")
 
 # %% [markdown] tags=["core"]
-# ### 12.4 · Build · regroup · 25 min · ●●● · 4 points
+# ### 12.5 · Build · regroup · 25 min · ●●● · 4 points
 #
 # Which shapes would suit your objects?
 # Let the data say: *k-means* with IoU as nearness, an idea of [YOLO9000](https://arxiv.org/abs/1612.08242).
@@ -659,9 +732,9 @@ check("anchors.regroup", regroup)
 # solution("anchors.regroup")
 
 # %% [markdown] tags=["optional"]
-# ### 12.5 · Further · 120 min · ●●● · 0 points
+# ### 12.6 · Further · 120 min · ●●● · 0 points
 #
-# Why 0.5, for a digit of 14 pixels and one of 72 alike?
+# Why 0.5, for a digit of 11 pixels and one of 68 alike?
 # [ATSS](https://arxiv.org/abs/1912.02424) lets each object have its own threshold:
 # the mean plus the standard deviation of the IoUs of its nearest candidates.
 # Port it as a second `assign`, and count positives by size as in our table.
@@ -672,6 +745,9 @@ check("anchors.regroup", regroup)
 
 # %% tags=["core"]
 quiz("anchors")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -12,6 +12,8 @@ data            01  digit crops, digit scenes, letterbox, flips, scale jitter
 memory              how maps lie in memory, for speed, and on which device; for
                     training, recipes, nasnet, efficientnet, efficientdet, detectors,
                     tabular
+plain               functions that stand twice, to be read and to be fast; for
+                    decoding, coco_eval
 modes               evaluation mode, and each part back as it was; for training,
                     profiling, decoding
 shipped             what the course ships, by SHA-256; for checkpoints, tabular, export

@@ -5,11 +5,205 @@ import functools
 import torch
 
 from lib.basics import data
-from lib.detection import anchors
+from lib.detection import anchors, decoding, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 from lib.exercises.comparing import difference
 
-# --- 12.1 predict
+# --- 12.1 build: IoU of all pairs
+
+
+def targets_and_votes() -> list:
+    """What anchors learn of three objects, how they fit, what soft-NMS makes of it.
+
+    Sides are no whole numbers, as in pictures that were made smaller.
+    """
+    objects = torch.tensor([
+        [10.3, 20.6, 24.1, 60.2], [15.9, 22.4, 41.7, 70.8], [80.2, 70.5, 118.6, 121.3],
+    ])  # fmt: skip
+    labels = torch.tensor([3, 1, 7])
+    model = detectors.shipped("course")
+    grid = anchors.anchors((128, 128), model.config.anchors)
+    learned = anchors.assign(grid, objects, labels)
+    fit = anchors.coverage(grid, [objects])
+    # Boxes as an untuned detector gives them: around each object, a little off.
+    steps = torch.tensor([-2.7, -0.4, 0.0, 1.3, 3.9])
+    moved = [objects + step * torch.tensor([1.0, 0.5, 1.5, 0.25]) for step in steps]
+    boxes = torch.cat(moved)  # 15 4
+    scores = torch.linspace(0.95, 0.25, len(boxes))
+    kept = decoding.soft_nms(boxes, scores, labels.repeat(len(steps)))
+    return [*learned, *fit, *kept]
+
+
+def box_iou_2(a, b):
+    """Box by box: the corners of the overlap at once, by two sides."""
+    rows = []
+    for box in a:
+        low = torch.maximum(box[:2], b[:, :2])
+        high = torch.minimum(box[2:], b[:, 2:])
+        shared = torch.relu(high - low).prod(1)
+        covered = (box[2:] - box[:2]).prod() + (b[:, 2:] - b[:, :2]).prod(1) - shared
+        rows.append(torch.where(covered > 0, shared / covered, torch.zeros(())))
+    return torch.stack(rows)
+
+
+def _shared(a, b):
+    """Width and height of what each pair shares; below 0 where they do not touch."""
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    return (high - low).unbind(2)
+
+
+def _areas(a, b):
+    return anchors.box_area(a)[:, None], anchors.box_area(b)[None]
+
+
+def _over_union(shared, a, b):
+    first, second = _areas(a, b)
+    return shared / (first + second - shared).clamp(min=1e-30)
+
+
+def iou_not_clamped(a, b):
+    w, h = _shared(a, b)
+    return _over_union(w * h, a, b)
+
+
+def iou_clamped_product(a, b):
+    w, h = _shared(a, b)
+    return _over_union((w * h).clamp(min=0), a, b)
+
+
+def iou_of_absolute_sides(a, b):
+    w, h = _shared(a, b)
+    return _over_union(w.abs() * h.abs(), a, b)
+
+
+def iou_width_twice(a, b):
+    w, _ = _shared(a, b)
+    return _over_union(w.clamp(min=0) ** 2, a, b)
+
+
+def _overlap(a, b):
+    w, h = _shared(a, b)
+    return w.clamp(min=0) * h.clamp(min=0)
+
+
+def iou_over_sum(a, b):
+    first, second = _areas(a, b)
+    return _overlap(a, b) / (first + second).clamp(min=1e-30)
+
+
+def iou_is_dice(a, b):
+    return 2 * iou_over_sum(a, b)
+
+
+def iou_over_smaller(a, b):
+    first, second = _areas(a, b)
+    return _overlap(a, b) / torch.minimum(first, second).clamp(min=1e-30)
+
+
+def iou_over_larger(a, b):
+    first, second = _areas(a, b)
+    return _overlap(a, b) / torch.maximum(first, second).clamp(min=1e-30)
+
+
+def iou_over_first(a, b):
+    return _overlap(a, b) / _areas(a, b)[0].clamp(min=1e-30)
+
+
+def iou_over_second(a, b):
+    return _overlap(a, b) / _areas(a, b)[1].clamp(min=1e-30)
+
+
+def iou_over_frame(a, b):
+    low = torch.minimum(a[:, None, :2], b[None, :, :2])
+    high = torch.maximum(a[:, None, 2:], b[None, :, 2:])
+    return _overlap(a, b) / (high - low).prod(2).clamp(min=1e-30)
+
+
+def iou_of_frame(a, b):
+    """The corners exchanged: the frame around both in place of the overlap."""
+    low = torch.minimum(a[:, None, :2], b[None, :, :2])
+    high = torch.maximum(a[:, None, 2:], b[None, :, 2:])
+    return _over_union((high - low).prod(2), a, b)
+
+
+def iou_plus_one_pixel(a, b):
+    one = torch.tensor([0.0, 0, 1, 1])
+    return anchors.box_iou(a + one, b + one)
+
+
+def iou_of_xywh(a, b):
+    def corners(boxes):
+        return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+
+    return anchors.box_iou(corners(a), corners(b))
+
+
+def iou_of_centres(a, b):
+    def corners(boxes):
+        middle, half = boxes[:, :2], boxes[:, 2:] / 2
+        return torch.cat([middle - half, middle + half], 1)
+
+    return anchors.box_iou(corners(a), corners(b))
+
+
+def iou_row_with_row(a, b):
+    n = min(len(a), len(b))
+    return anchors.box_iou(a[:n], b[:n]).diagonal()
+
+
+def iou_transposed(a, b):
+    return anchors.box_iou(b, a)
+
+
+def iou_overlap_alone(a, b):
+    return _overlap(a, b)
+
+
+def iou_loss(a, b):
+    return 1 - anchors.box_iou(a, b)
+
+
+def iou_nan_without_area(a, b):
+    first, second = _areas(a, b)
+    shared = _overlap(a, b)
+    return shared / (first + second - shared)
+
+
+def iou_of_whole_pixels(a, b):
+    return anchors.box_iou(a.round(), b.round())
+
+
+def iou_best_only(a, b):
+    return anchors.box_iou(a, b).amax(1)
+
+
+def sets_of_boxes(rng, size):
+    """N and M boxes in a field of 40 or of 8000: apart, equal, inside, touching."""
+    scale = rng.choice((1.0, 1.0, 1.0, 200.0))
+
+    def box():
+        x, y = 30 * rng.random(), 30 * rng.random()
+        return [x, y, x + 3 + 20 * rng.random(), y + 3 + 25 * rng.random()]
+
+    a = [box() for _ in range(rng.randint(1, 1 + size))]
+    b = [box() for _ in range(rng.randint(2, 2 + size))]
+    if len(a) == len(b):
+        b.append(box())
+    x1, y1, x2, y2 = a[0]
+    b[0] = list(a[0])  # equal: exactly 1
+    b[1] = rng.choice((
+        [x2, y1, x2 + 9, y2],  # they touch in an edge
+        [x1 + 1, y1 + 1, x1 + 2, y1 + 2.5],  # one inside the other
+        [x2 + 5, y2 + 7, x2 + 9, y2 + 16],  # apart in both directions
+        [x1 + 1, y2 + 4, x2 + 1, y2 + 14],  # apart in one
+    ))  # fmt: skip
+    return scale * torch.tensor(a), scale * torch.tensor(b)
+
+
+NO_AREA = "no anchor and no object is without area"
+
+# --- 12.2 predict
 
 
 def anchors_at_320() -> int:
@@ -45,7 +239,7 @@ def halves_of_places() -> float:
     return 9 * sum((320 / 2**level) ** 2 for level in range(3, 8))
 
 
-# --- 12.2 measure
+# --- 12.3 measure
 
 
 @functools.cache
@@ -90,7 +284,7 @@ def forced_in_eight_scenes() -> int:
     return int((seen(anchors.AnchorConfig(), count=8).ious < 0.5).sum())
 
 
-# --- 12.3 build
+# --- 12.4 build
 
 
 def giou(a, b):
@@ -303,7 +497,7 @@ def pair_of_boxes(rng, size):
     return scale * torch.tensor(rows[0]), scale * torch.tensor(rows[1])
 
 
-# --- 12.4 build
+# --- 12.5 build
 
 
 def regroup(sides, shapes):
@@ -528,7 +722,105 @@ def objects_and_shapes(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="anchors_at_320", number="12.1", kind="predict", minutes=5, difficulty=1,
+        name="box_iou", number="12.1", kind="build", minutes=15, difficulty=2, points=3,
+        task="The IoU of each box of `a` with each box of `b`, by Eq. 12.2: N rows of M"
+             " numbers, 0 where neither box has an area.",
+        place="detection.anchors.box_iou", required=True, importance=3,
+        machine="the targets of a training, and soft-NMS",
+        machine_case=targets_and_votes, milestone_calls=600,
+        unchanged={"iou_nan_without_area": NO_AREA},
+        reference=anchors.box_iou, alternative=box_iou_2,
+        wrong=(
+            Wrong(iou_not_clamped, "two boxes that do not touch share a side below 0:"
+                  " clamp width and height at 0 before you multiply"),
+            Wrong(iou_clamped_product, "clamp each side, not the area: boxes that miss"
+                  " each other both ways have two negative sides, whose product is"
+                  " positive"),
+            Wrong(iou_of_absolute_sides, "a side below 0 says that the boxes do not"
+                  " touch: it counts as 0, not as its absolute value"),
+            Wrong(iou_width_twice, "you multiply the width by itself; the shared area"
+                  " is width times height"),
+            Wrong(iou_over_sum, "the sum of the areas counts what both cover twice;"
+                  " subtract the shared area once"),
+            Wrong(iou_is_dice, "that is twice the overlap over the sum of the areas"
+                  " (Dice); IoU divides the overlap by the union"),
+            Wrong(iou_over_smaller, "you divide by the smaller area; divide by what"
+                  " both cover together"),
+            Wrong(iou_over_larger, "you divide by the larger area; divide by what both"
+                  " cover together"),
+            Wrong(iou_over_first, "you divide by the area of `a`'s box alone; divide by"
+                  " what both cover together"),
+            Wrong(iou_over_second, "you divide by the area of `b`'s box alone; divide"
+                  " by what both cover together"),
+            Wrong(iou_over_frame, "you divide by the frame around both; its empty"
+                  " corners belong to neither box"),
+            Wrong(iou_of_frame, "your corners are exchanged: what both cover begins at"
+                  " the *larger* x1, y1 and ends at the *smaller* x2, y2"),
+            Wrong(iou_plus_one_pixel, "a side is x2 - x1; boxes are real numbers here,"
+                  " no pixel is added"),
+            Wrong(iou_of_xywh, "you read width and height in the last two numbers;"
+                  " boxes are xyxy, these are x2 and y2"),
+            Wrong(iou_of_centres, "you read a middle and two sides; boxes are xyxy:"
+                  " left, top, right, bottom"),
+            Wrong(iou_row_with_row, "you compare row i with row i; asked is each box of"
+                  " `a` with each box of `b`, N x M numbers"),
+            Wrong(iou_transposed, "rows belong to `a` and columns to `b`; yours are the"
+                  " other way round"),
+            Wrong(iou_overlap_alone, "that is the shared area in square pixels; divide"
+                  " it by what both cover together"),
+            Wrong(iou_loss, "that is 1 - IoU: yours is 0 where the boxes are equal"),
+            Wrong(iou_nan_without_area, "two boxes without area give 0 / 0; keep the"
+                  " union above 0, so that the answer is 0"),
+            Wrong(iou_of_whole_pixels, "you round the corners; boxes are real numbers"
+                  " here"),
+            Wrong(iou_best_only, "you keep the best of each row; all N x M numbers are"
+                  " asked"),
+        ),
+        hints=(
+            "What both cover is a box too: it begins at the larger x1 and y1, and ends"
+            " at the smaller x2 and y2. Clamp its two sides at 0.",
+            "All pairs at once: `a[:, None]` has the shape (N, 1, 4). With `b` of (M,"
+            " 4), torch.maximum of the two gives (N, M, 4).",
+            "`union = area_a[:, None] + area_b - shared`; clamp it at a tiny number,"
+            " and divide.",
+        ),
+        cases=sets_of_boxes,
+        by_hand=(
+            # 50 / 150; 25 / 175; equal; apart.
+            ((torch.tensor([[0.0, 0, 10, 10]]),
+              torch.tensor([[5.0, 0, 15, 10], [5, 5, 15, 15], [0, 0, 10, 10],
+                            [20, 0, 30, 10]])),
+             torch.tensor([[1 / 3, 1 / 7, 1.0, 0.0]])),
+            # A box in a box: 80 / 100. Twice as far in both directions: nothing.
+            ((torch.tensor([[0.0, 0, 10, 8], [40, 30, 50, 70], [-9, -9, -1, -5]]),
+              torch.tensor([[0.0, 0, 10, 10], [40, 50, 50, 70]])),
+             torch.tensor([[0.8, 0.0], [0.0, 0.5], [0.0, 0.0]])),
+            # Without area: a point with itself, with a line, and a line in a box.
+            ((torch.tensor([[3.0, 3, 3, 3], [0, 2, 4, 2]]),
+              torch.tensor([[3.0, 3, 3, 3], [0, 0, 4, 4], [0, 2, 4, 2]])),
+             torch.zeros(2, 3)),
+            # Less than a pixel: 0.25 * 0.5 of 0.5 * 0.5 and 0.75 * 0.5 in all.
+            ((torch.tensor([[0.0, 0.0, 0.5, 0.5]]),
+              torch.tensor([[0.25, 0.0, 0.75, 0.5], [0.0, 0.125, 0.5, 0.375]])),
+             torch.tensor([[1 / 3, 0.5]])),
+        ),
+        properties=(
+            Property(
+                "the same pairs, asked the other way round, give the same numbers",
+                lambda mine, a, b: not difference(
+                    torch.as_tensor(mine(a, b)).mT, mine(b, a), 1e-5
+                ),
+            ),
+            Property(
+                "boxes moved by the same step agree as before",
+                lambda mine, a, b: not difference(
+                    torch.as_tensor(mine(a, b)), mine(a + 64, b + 64), 1e-3
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="anchors_at_320", number="12.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Anchors of a picture of 320 x 320 on levels 3 to 7, nine a place.",
         reference=anchors_at_320,
@@ -551,7 +843,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="forced_only", number="12.2", kind="measure", minutes=10, difficulty=1,
+        name="forced_only", number="12.3", kind="measure", minutes=10, difficulty=1,
         points=2,
         task="Objects in scenes('validation', 100) whose best IoU with the paper's"
              " anchors is below 0.5.",
@@ -576,7 +868,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="giou", number="12.3", kind="build", minutes=20, difficulty=2, points=3,
+        name="giou", number="12.4", kind="build", minutes=20, difficulty=2, points=3,
         task="giou(a, b): generalised IoU of row i of `a` with row i of `b`, boxes"
              " (N, 4) in xyxy; N numbers, through which gradients pass. It is the IoU"
              " less the share of the frame around both that neither box covers.",
@@ -672,7 +964,7 @@ EXERCISES = (
         gradient=(0, 1),
     ),
     Exercise(
-        name="regroup", number="12.4", kind="build", minutes=25, difficulty=3, points=4,
+        name="regroup", number="12.5", kind="build", minutes=25, difficulty=3, points=4,
         task="regroup(sides, shapes): one round of k-means. Each of N objects joins the"
              " shape of the highest IoU, both laid on one middle; each of K shapes"
              " becomes the mean of its objects, or stays if it has none. `sides` is"

@@ -4,7 +4,7 @@ import torch
 
 from tests.held_out import right, right_value, wrong, wrong_value
 
-# 12.1
+# 12.2
 
 wrong_value("anchors.anchors_at_320", 19161, "level 7 rounded down to 2 x 2")
 wrong_value("anchors.anchors_at_320", 2134, "one anchor a place")
@@ -14,7 +14,7 @@ wrong_value("anchors.anchors_at_320", 702, "sides of the levels, not their place
 right_value("anchors.anchors_at_320", 19206)
 right_value("anchors.anchors_at_320", 19206.0)
 
-# 12.2
+# 12.3
 
 wrong_value("anchors.forced_only", 143, "those with 0.5 or more")
 wrong_value("anchors.forced_only", 290, "all objects")
@@ -24,7 +24,7 @@ wrong_value("anchors.forced_only", 1, "the anchors of our scenes, stride 4 and s
 right_value("anchors.forced_only", 147)
 right_value("anchors.forced_only", torch.tensor(147))
 
-# 12.3
+# 12.4
 
 
 def _area(box):
@@ -166,7 +166,7 @@ def giou_12(a, b):
     return inter / union - empty
 
 
-# 12.4
+# 12.5
 
 
 def _nearness(sides, shapes):
