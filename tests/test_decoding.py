@@ -16,6 +16,7 @@ from torch import nn
 from lib.basics import data
 from lib.book import plots
 from lib.detection import anchors, decoding, efficientdet
+from lib.exercises import places
 
 with warnings.catch_warnings():
     # effdet 0.4.1 scripts functions at import, which torch 2.14 says will go away.
@@ -238,6 +239,20 @@ def test_nms_is_what_one_says_in_words(n, keep):
     kept, scores = decoding.hard_nms(*tensors, keep)
     assert kept.tolist() == plain_nms(*lists, keep)
     assert torch.equal(scores, tensors[1][kept])
+
+
+@pytest.mark.equation("15.3")
+@pytest.mark.parametrize(("n", "keep"), [(0, 9), (1, 100), (40, 100), (300, 7)])
+def test_plain_nms_in_its_place_keeps_what_torchvision_keeps(n, keep):
+    """The two ways of `hard_nms`, equal scores among the boxes too."""
+    boxes, scores, labels = crowd(n, 3, seed=n + 1)[1]
+    boxes = boxes.reshape(n, 4)
+    scores = (scores * 20).round() / 20  # ties, in one class and between classes
+    fast = decoding.hard_nms(boxes, scores, labels.long(), keep)
+    with places.standing("detection.decoding.greedy", decoding.greedy) as trial:
+        slow = decoding.hard_nms(boxes, scores, labels.long(), keep)
+    assert trial.calls == len(set(labels.tolist()))
+    assert torch.equal(fast[0], slow[0]) and torch.equal(fast[1], slow[1])
 
 
 @pytest.mark.equation("15.4")

@@ -525,6 +525,9 @@ CALLS = {
         class_outputs=[levels[0] for levels in outputs()[0]], classes=10, count=20
     ),
     "detection.decoding.clip": lambda: dict(boxes=boxes(), height=20, width=20),
+    "detection.decoding.greedy": lambda: dict(
+        iou=[[1.0, 0.8], [0.8, 1.0]], scores=[0.9, 0.8], threshold=0.5
+    ),
     "detection.decoding.hard_nms": lambda: dict(
         boxes=boxes(), scores=torch.ones(3), labels=torch.zeros(3, dtype=torch.long),
         keep=2,

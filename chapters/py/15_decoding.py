@@ -14,13 +14,13 @@
 #
 # After this chapter you can
 #
-# 1. turn logits and codes into scored boxes, and say which box hides which (exercise 15.1)
-# 2. write non-maximum suppression from a table of overlaps (exercise 15.3)
-# 3. say what soft-NMS does to a score, and when it shows too much (exercise 15.2)
+# 1. turn logits and codes into scored boxes, and say which box hides which (exercise 15.2)
+# 2. write non-maximum suppression from a table of overlaps (exercise 15.1)
+# 3. say what soft-NMS does to a score, and when it shows too much (exercise 15.3)
 # 4. let several boxes vote on one (exercise 15.4)
 # 5. name the mistakes that real post-processing has made (quiz)
 #
-# | study | about 75 min (estimate) |
+# | study | about 80 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
@@ -56,7 +56,18 @@ import torchvision
 
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    yours,
+)
 from lib.detection import anchors, decoding, detectors
 
 device = setup("15_decoding", seed=0)
@@ -157,49 +168,6 @@ plots.boxes(sample.image, boxes, scores=some_scores, says=says)
 # What is found is found again, and again.
 # Training asked for it: each anchor that overlaps an object by half learned to say so (chapter 12).
 
-# %% [markdown] tags=["deep", "slide"]
-# ## Where does a box end?
-#
-# A digit at the edge is cut by the edge, but the box that its anchor predicts may reach beyond.
-# Take a picture 40 pixels wide and 80 high, and the box $(-5, 2, 50, 120)$.
-# What is left of it inside?
-#
-# $$ x \leftarrow \min(\max(x, 0), W), \qquad y \leftarrow \min(\max(y, 0), H) \tag{15.2} $$
-#
-# $(0, 2, 40, 80)$.
-# $W$ and $H$ are the sides of the *picture*, not those of the square that the network sees:
-# below and to the right of a letterbox there is only filling (chapter 01).
-
-# %% tags=["deep"]
-show(decoding.clip)
-
-# %% tags=["deep", "slide", "nbval-check-output"]
-out = torch.tensor([[-5.0, 2, 50, 120]])
-assert decoding.clip(out, height=80, width=40).tolist() == [[0, 2, 40, 80]]
-decoding.clip(out, height=80, width=40)
-
-# %% [markdown] tags=["deep"]
-# **Break it.**
-# Is clipping only cosmetic?
-# Two boxes of *different* classes, one of them far outside at the top left.
-# They do not touch.
-# NMS in each class should keep both.
-
-# %% tags=["deep", "slide", "nbval-check-output"]
-apart = torch.tensor([[90.0, 90, 100, 100], [-11, -11, -1, -1]])
-sure_of, kinds = torch.tensor([0.7, 0.9]), torch.tensor([0, 1])
-raw = torchvision.ops.batched_nms(apart, sure_of, kinds, 0.5)
-inside = torchvision.ops.batched_nms(decoding.clip(apart, 128, 128), sure_of, kinds, 0.5)
-raw.tolist(), inside.tolist()
-
-# %% [markdown] tags=["deep"]
-# The first call loses box 0.
-# To treat classes apart, the library moves class $k$ by $k$ times (largest coordinate + 1): here by 101.
-# And $-11 + 101 = 90$.
-# The box outside lands exactly on the other one, and has the better score.
-# The trick is sound only where no coordinate is negative.
-# So we clip first, then suppress.
-
 # %% [markdown] tags=["core", "slide"]
 # ## Which of two overlapping boxes stays?
 #
@@ -223,8 +191,43 @@ raw.tolist(), inside.tolist()
 #
 # $b$ are boxes, $p$ scores, $k$ classes, and $\tau$ is usually 0.5.
 # Note "that stay": a box that was removed removes nobody.
+#
+# ### 15.1 · Build · greedy · 15 min · ●●○ · 3 points
+#
+# Write NMS itself, for boxes of one class.
+# `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`.
+# `scores` is a list without ties.
+# Return the list of the indices that stay, best score first, for a threshold $\tau$ as in Eq. 15.3:
+# an overlap of exactly $\tau$ removes nothing.
+# By hand: A, B and C have the overlaps 0.8, 0 and 0, and `[0, 2]` stay.
+#
+# It is called once for each class of each picture that a detector looks at.
+# Once it is right, the library calls *your* function, here and in the measurement of chapter 16.
+# If you leave it, the chapter goes on with the course's own.
+
 
 # %% tags=["core"]
+def greedy(iou, scores, threshold):
+    """Indices of the boxes that stay, a list, best score first.
+
+    By hand: A, B, C as above, threshold 0.5: [0, 2].
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("decoding.greedy", greedy)
+# hint("decoding.greedy")
+# solution("decoding.greedy")
+
+# %% [markdown] tags=["core"]
+# Written like this, NMS is easy to read, and slow where thousands of boxes compete.
+# torchvision has the same in C++, and `hard_nms` takes that one while the course's own `greedy` stands in its place.
+# With yours there, it makes the table of each class and asks you.
+# The tests compare the two ways.
+
+# %% tags=["core"]
+show(decoding.greedy, folded=True)
 show(decoding.hard_nms)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -311,6 +314,55 @@ plain, round(anchors.box_iou(grown, grown)[0, 1].item(), 3)
 # With the extra pixel $12 / 20 = 0.6$, so one goes.
 # For boxes of 300 pixels nobody would notice.
 # The NumPy version of NMS in the official EfficientDet code counts like this; its TensorFlow version and ours do not.
+#
+# So of two boxes of one class that overlap by more than $\tau$, the surer one stays.
+# Each digit is shown once, and sometimes a neighbour is lost.
+#
+# NMS is no part of the network, and nothing is learned in it.
+# DETR, 2020, trains without it: each object is learned by one answer only, so that nothing has to be removed.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Where does a box end?
+#
+# A digit at the edge is cut by the edge, but the box that its anchor predicts may reach beyond.
+# Take a picture 40 pixels wide and 80 high, and the box $(-5, 2, 50, 120)$.
+# What is left of it inside?
+#
+# $$ x \leftarrow \min(\max(x, 0), W), \qquad y \leftarrow \min(\max(y, 0), H) \tag{15.2} $$
+#
+# $(0, 2, 40, 80)$.
+# $W$ and $H$ are the sides of the *picture*, not those of the square that the network sees:
+# below and to the right of a letterbox there is only filling (chapter 01).
+
+# %% tags=["deep"]
+show(decoding.clip)
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+out = torch.tensor([[-5.0, 2, 50, 120]])
+assert decoding.clip(out, height=80, width=40).tolist() == [[0, 2, 40, 80]]
+decoding.clip(out, height=80, width=40)
+
+# %% [markdown] tags=["deep"]
+# **Break it.**
+# Is clipping only cosmetic?
+# Two boxes of *different* classes, one of them far outside at the top left.
+# They do not touch.
+# NMS in each class should keep both.
+
+# %% tags=["deep", "slide", "nbval-check-output"]
+apart = torch.tensor([[90.0, 90, 100, 100], [-11, -11, -1, -1]])
+sure_of, kinds = torch.tensor([0.7, 0.9]), torch.tensor([0, 1])
+raw = torchvision.ops.batched_nms(apart, sure_of, kinds, 0.5)
+inside = torchvision.ops.batched_nms(decoding.clip(apart, 128, 128), sure_of, kinds, 0.5)
+raw.tolist(), inside.tolist()
+
+# %% [markdown] tags=["deep"]
+# The first call loses box 0.
+# To treat classes apart, the library moves class $k$ by $k$ times (largest coordinate + 1): here by 101.
+# And $-11 + 101 = 90$.
+# The box outside lands exactly on the other one, and has the better score.
+# The trick is sound only where no coordinate is negative.
+# So we clip first, then suppress.
 
 # %% [markdown] tags=["core", "slide"]
 # ## And if both boxes are right?
@@ -337,20 +389,21 @@ assert abs(final[2].item() - 0.8 * math.exp(-1.28)) < 1e-6
 [round(p, 3) for p in final.tolist()]
 
 # %% [markdown] tags=["core"]
-# The factor against overlap, for the three rules that people use:
+# The factor against overlap, for the three rules that people use.
+# The linear one, of the same paper, takes $1 - \mathrm{IoU}$, but only from an overlap of 0.3 on:
 
 # %% tags=["core", "slide"]
 overlap = [i / 50 for i in range(51)]
 rules = {
     "hard, 0.5": [float(o <= 0.5) for o in overlap],
     "gaussian, sigma 0.5": [math.exp(-(o**2) / 0.5) for o in overlap],
-    "linear": [1 - o for o in overlap],
+    "linear, from 0.3": [1 - o if o >= 0.3 else 1.0 for o in overlap],
 }
 plots.lines(overlap, rules, x_label="IoU with the chosen box", y_label="score times")
 
 # %% [markdown] tags=["core"]
 # The gaussian hardly touches a box that overlaps by 0.2, and leaves 14 % to a perfect copy.
-# Small differences of overlap make small differences of score: there is no cliff at 0.5.
+# Small differences of overlap make small differences of score: there is no cliff at 0.5, and none at 0.3.
 #
 # **Break it.**
 # Show what soft-NMS returns, as we did with NMS, for 40 scenes.
@@ -371,11 +424,14 @@ plots.lines(low, counts, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # Boxes that hard NMS removes come back with lower scores, so soft-NMS shows more of them at a low threshold.
-# The metric of chapter 16 hardly minds false boxes with low scores, so papers can only gain by it.
-# How much?
+# The metric of chapter 16 hardly minds false boxes with low scores, and papers report that metric.
+# How much is it worth?
 # EfficientDet-D0 is listed with 33.8 AP with hard NMS, and with 34.6 with soft-NMS, but its weights are newer, too.
 # For the same weights the author of effdet notes 0.1 to 0.2.
 # A reader of pictures does mind the boxes.
+#
+# So if both boxes are right, soft-NMS keeps both, the second with a lower score.
+# It keeps wrong ones too, and a threshold has to hide them.
 #
 # **At scale.**
 # What does all this cost, beside the network?
@@ -485,6 +541,9 @@ plots.lines(cuts, {"boxes": shown, "digits": [digits] * len(cuts)}, says=says, *
 # That does not mean that the boxes are right.
 # Which of them are, and what one number could say about all thresholds at once, is the question of chapter 16.
 
+# %% tags=["core"]
+yours()
+
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
@@ -526,9 +585,10 @@ plots.lines(cuts, {"boxes": shown, "digits": [digits] * len(cuts)}, says=says, *
 
 # %% [markdown] tags=["core"]
 # ## Exercises
-
-# %% [markdown] tags=["core"]
-# ### 15.1 · Predict · survivors · 5 min · ●○○ · 1 point
+#
+# 15.1 (`greedy`) stands above, where the idea stands.
+#
+# ### 15.2 · Predict · survivors · 5 min · ●○○ · 1 point
 #
 # Three boxes of one class in a row, each 10 x 10 pixels: A begins at $x = 0$, B at 3, C at 6.
 # Their scores are 0.9, 0.8 and 0.7.
@@ -551,7 +611,7 @@ check("decoding.survivors", answer)
 # solution("decoding.survivors")
 
 # %% [markdown] tags=["core"]
-# ### 15.2 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
+# ### 15.3 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
 #
 # Your page shows boxes that score 0.3 or more.
 # A box has score 0.9 and overlaps the chosen box of its class.
@@ -570,26 +630,6 @@ answer = ...  # the overlap you found
 check("decoding.hiding_overlap", answer)
 # hint("decoding.hiding_overlap")
 # solution("decoding.hiding_overlap")
-
-# %% [markdown] tags=["core"]
-# ### 15.3 · Build · greedy · 15 min · ●●○ · 3 points
-#
-# Write NMS itself.
-# `iou` is a table (a list of lists): `iou[i][j]` is the overlap of boxes `i` and `j`.
-# `scores` is a list without ties.
-# All boxes are of one class.
-# Return the list of the indices that stay, best score first, for a threshold $\tau$ as in Eq. 15.3:
-# an overlap of exactly $\tau$ removes nothing.
-# By hand: the chain of exercise 15.1, with overlaps 0.54, 0.54 and 0.25, gives `[0, 2]`.
-
-# %% tags=["core"]
-def greedy(iou, scores, threshold):
-    ...  # your code
-
-
-check("decoding.greedy", greedy)
-# hint("decoding.greedy")
-# solution("decoding.greedy")
 
 # %% [markdown] tags=["core"]
 # ### 15.4 · Build · vote · 15 min · ●●○ · 3 points
@@ -624,6 +664,9 @@ check("decoding.vote", vote)
 
 # %% tags=["core"]
 quiz("decoding")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next
@@ -635,6 +678,7 @@ quiz("decoding")
 # %% [markdown] tags=["core"]
 # ## References
 #
+# - Carion and others, [DETR](https://arxiv.org/abs/2005.12872), 2020: a detector without NMS.
 # - Bodla and others, [Soft-NMS](https://arxiv.org/abs/1704.04503), 2017: Eq. 15.4, and the linear rule.
 # - Tan, Pang and Le, [EfficientDet](https://arxiv.org/abs/1911.09070), 2019:
 #   soft-NMS in the evaluation of its last revision.

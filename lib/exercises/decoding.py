@@ -4,53 +4,29 @@ import math
 
 import torch
 
-from lib.detection import decoding
+from lib.detection import decoding, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 from lib.exercises.comparing import difference
 
-# --- 15.1 predict
+# --- 15.1 build: greedy NMS
 
-CHAIN = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
-
-
-def survivors() -> int:
-    """How many of three boxes in a chain NMS keeps."""
-    scores = torch.tensor([0.9, 0.8, 0.7])
-    return len(decoding.hard_nms(CHAIN, scores, torch.zeros(3).long())[0])
+SORTED = "the machine sorts what stays in all classes by score itself"
 
 
-# --- 15.2 measure
+def digits_found() -> list:
+    """What the shipped course detector finds in a scene, and NMS of two lists in one.
 
-
-def hiding_overlap() -> float:
-    """The smallest overlap, in hundredths, that pushes 0.9 below 0.3."""
-    return (
-        next(o for o in range(100) if 0.9 * math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
-    )
-
-
-def hiding_overlap_linear() -> float:
-    return next(o for o in range(100) if 0.9 * (1 - o / 100) < 0.3) / 100
-
-
-def hiding_overlap_not_squared() -> float:
-    return next(o for o in range(100) if 0.9 * math.exp(-2 * o / 100) < 0.3) / 100
-
-
-def hiding_overlap_of_one() -> float:
-    return next(o for o in range(100) if math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
-
-
-# --- 15.3 build
-
-
-def greedy(iou, scores, threshold):
-    """NMS from a table of overlaps: a box stays if no box that stayed covers it."""
-    kept = []
-    for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
-        if all(iou[i][j] <= threshold for j in kept):
-            kept.append(i)
-    return kept
+    A detector's pairs are sorted by score. Those of two views of a picture, one behind
+    the other, are not.
+    """
+    scene = detectors.scenes("test", 1)[0]
+    model = detectors.shipped("course")
+    found = decoding.detect(model, scene.image, threshold=0.02)
+    one = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
+    boxes = torch.cat([one, one + 1, one * torch.tensor([1, 1, 1, 0.5])])  # 9 4
+    scores = torch.tensor([0.3, 0.6, 0.5, 0.9, 0.2, 0.4, 0.1, 0.7, 0.8])
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 0, 0])
+    return [*found, *decoding.hard_nms(boxes, scores, labels)]
 
 
 def greedy_2(iou, scores, threshold):
@@ -80,7 +56,7 @@ def greedy_by_all(iou, scores, threshold):
 
 
 def greedy_worst_first(iou, scores, threshold):
-    return greedy(iou, [-s for s in scores], threshold)
+    return greedy_2(iou, [-s for s in scores], threshold)
 
 
 def greedy_one_covered(iou, scores, threshold):
@@ -92,7 +68,7 @@ def greedy_one_covered(iou, scores, threshold):
 
 
 def greedy_sorted(iou, scores, threshold):
-    return sorted(greedy(iou, scores, threshold))
+    return sorted(greedy_2(iou, scores, threshold))
 
 
 def greedy_at_equality(iou, scores, threshold):
@@ -257,13 +233,46 @@ def greedy_sorts_scores_only(iou, scores, threshold):
 
 def overlap_table(rng, size) -> tuple:
     """A symmetric table of overlaps, scores without ties, and a threshold."""
-    n = 14 if size == 6 else size + 1
+    n = rng.choice((14, 40)) if size == 6 else size + 1
     iou = [[1.0] * n for _ in range(n)]
     for i in range(n):
         for j in range(i):
             iou[i][j] = iou[j][i] = round(rng.random(), 2)
     scores = [k / 100 for k in rng.sample(range(100), n)]
     return iou, scores, rng.choice((0.3, 0.5, 0.6))
+
+
+# --- 15.2 predict
+
+CHAIN = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
+
+
+def survivors() -> int:
+    """How many of three boxes in a chain NMS keeps."""
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    return len(decoding.hard_nms(CHAIN, scores, torch.zeros(3).long())[0])
+
+
+# --- 15.3 measure
+
+
+def hiding_overlap() -> float:
+    """The smallest overlap, in hundredths, that pushes 0.9 below 0.3."""
+    return (
+        next(o for o in range(100) if 0.9 * math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
+    )
+
+
+def hiding_overlap_linear() -> float:
+    return next(o for o in range(100) if 0.9 * (1 - o / 100) < 0.3) / 100
+
+
+def hiding_overlap_not_squared() -> float:
+    return next(o for o in range(100) if 0.9 * math.exp(-2 * o / 100) < 0.3) / 100
+
+
+def hiding_overlap_of_one() -> float:
+    return next(o for o in range(100) if math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
 
 
 # --- 15.4 build
@@ -440,51 +449,19 @@ def ballot(rng, size) -> tuple:
 
 EXERCISES = (
     Exercise(
-        name="survivors", number="15.1", kind="predict", minutes=5, difficulty=1,
-        points=1,
-        task="How many of three boxes in a chain survive NMS at 0.5?",
-        reference=survivors,
-        wrong=(
-            Wrong(1, "the second box is removed; who is left to remove the third?"),
-            Wrong(3, "the first two overlap by 7/13, more than a half"),
-            Wrong(0, "the best box always stays"),
-        ),
-        hints=(
-            "Boxes are taken best score first. Work out the overlap of the second with"
-            " the first.",
-            "A box that was removed removes nobody.",
-        ),
-    ),
-    Exercise(
-        name="hiding_overlap", number="15.2", kind="measure", minutes=8, difficulty=2,
-        points=2,
-        task="The smallest overlap, in hundredths, at which soft-NMS pushes 0.9 below"
-             " 0.3.",
-        reference=hiding_overlap,
-        wrong=(
-            Wrong(hiding_overlap_linear, "that is the linear rule, 1 minus the overlap;"
-                  " the one in the chapter has an exponential"),
-            Wrong(lambda: hiding_overlap() - 0.01, "one hundredth less still leaves the"
-                  " score above 0.3"),
-            Wrong(lambda: hiding_overlap() + 0.01, "one hundredth less hides it, too"),
-            Wrong(lambda: 100 * hiding_overlap(), "an overlap lies between 0 and 1:"
-                  " divide by 100"),
-            Wrong(hiding_overlap_not_squared, "Eq. 15.4 squares the overlap"),
-            Wrong(hiding_overlap_of_one, "the box begins at 0.9, not at 1"),
-        ),
-        hints=(
-            "The product of the score and Eq. 15.4 falls as the overlap grows: try"
-            " 0.70, then 0.80, and halve the gap.",
-            "0.9 times exp(-2 times the overlap squared) has to be below 0.3.",
-        ),
-    ),
-    Exercise(
-        name="greedy", number="15.3", kind="build", minutes=15, difficulty=2, points=3,
+        name="greedy", number="15.1", kind="build", minutes=15, difficulty=2, points=3,
         task="greedy(iou, scores, threshold): NMS of boxes of one class. `iou` is a"
              " list of lists, iou[i][j] the overlap of boxes i and j; `scores` a list"
              " without ties. Return the list of the indices that stay, best score"
              " first; an overlap of exactly the threshold removes nothing.",
-        reference=greedy, alternative=greedy_2,
+        place="detection.decoding.greedy", required=True, importance=3,
+        machine="the shipped course detector", machine_case=digits_found,
+        milestone_calls=1000,
+        unchanged={
+            "greedy_sorted": SORTED,
+            "greedy_lowest_last_first": SORTED,
+        },
+        reference=decoding.greedy, alternative=greedy_2,
         wrong=(
             Wrong(greedy_in_order_given, "you take the boxes in the order of the list;"
                   " the best score has to choose first"),
@@ -556,6 +533,45 @@ EXERCISES = (
                          [0.1, 0.4, 0.2, 0.3], 0.5)
                 ) == 4,
             ),
+        ),
+    ),
+    Exercise(
+        name="survivors", number="15.2", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="How many of three boxes in a chain survive NMS at 0.5?",
+        reference=survivors,
+        wrong=(
+            Wrong(1, "the second box is removed; who is left to remove the third?"),
+            Wrong(3, "the first two overlap by 7/13, more than a half"),
+            Wrong(0, "the best box always stays"),
+        ),
+        hints=(
+            "Boxes are taken best score first. Work out the overlap of the second with"
+            " the first.",
+            "A box that was removed removes nobody.",
+        ),
+    ),
+    Exercise(
+        name="hiding_overlap", number="15.3", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="The smallest overlap, in hundredths, at which soft-NMS pushes 0.9 below"
+             " 0.3.",
+        reference=hiding_overlap,
+        wrong=(
+            Wrong(hiding_overlap_linear, "that is the linear rule, 1 minus the overlap;"
+                  " the one in the chapter has an exponential"),
+            Wrong(lambda: hiding_overlap() - 0.01, "one hundredth less still leaves the"
+                  " score above 0.3"),
+            Wrong(lambda: hiding_overlap() + 0.01, "one hundredth less hides it, too"),
+            Wrong(lambda: 100 * hiding_overlap(), "an overlap lies between 0 and 1:"
+                  " divide by 100"),
+            Wrong(hiding_overlap_not_squared, "Eq. 15.4 squares the overlap"),
+            Wrong(hiding_overlap_of_one, "the box begins at 0.9, not at 1"),
+        ),
+        hints=(
+            "The product of the score and Eq. 15.4 falls as the overlap grows: try"
+            " 0.70, then 0.80, and halve the gap.",
+            "0.9 times exp(-2 times the overlap squared) has to be below 0.3.",
         ),
     ),
     Exercise(

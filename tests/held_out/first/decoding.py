@@ -5,7 +5,7 @@ import torch
 
 from tests.held_out import right, right_value, wrong, wrong_value
 
-# 15.1
+# 15.2
 
 wrong_value("decoding.survivors", 1, "B takes C along, though B itself is gone")
 wrong_value("decoding.survivors", 3, "overlaps of 0.54 taken for less than 0.5")
@@ -15,7 +15,7 @@ wrong_value("decoding.survivors", 0.9, "the score of the best")
 right_value("decoding.survivors", 2)
 right_value("decoding.survivors", 2.0)
 
-# 15.2
+# 15.3
 
 wrong_value("decoding.hiding_overlap", 0.74, "one step too early: still 0.301")
 wrong_value("decoding.hiding_overlap", 0.5, "the threshold of plain NMS")
@@ -25,7 +25,7 @@ wrong_value("decoding.hiding_overlap", 75, "in hundredths, not as 0.75")
 right_value("decoding.hiding_overlap", 0.75)
 right_value("decoding.hiding_overlap", "0.75")
 
-# 15.3
+# 15.1
 
 
 @wrong("decoding.greedy", "an overlap of exactly the threshold removes")
