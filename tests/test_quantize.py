@@ -784,3 +784,31 @@ def test_weight_bits_are_recorded_once(tmp_path, monkeypatch):
     assert rows[0]["ap"] > 0.4 > rows[1]["ap"]  # two bits are too few
     assert rows[1]["range"] == "min-max" and rows[2]["range"] == "mse"
     assert len(script.report(rows).splitlines()) == 3
+
+
+def test_ranges_without_width_take_the_widest_step_and_zero_at_the_first_integer():
+    """By hand: -1 to 2 in 4 bits is a step of 0.2; beside it a filter of zeros."""
+    least, most = torch.tensor([-1.0, 0.0]), torch.tensor([2.0, 0.0])
+    grid = quantize.from_range(least, most, bits=4, axis=0)
+    assert torch.allclose(grid.scale, torch.tensor([0.2, 0.2]))
+    assert grid.zero_point.tolist() == [-8 + 5, -8]
+    zeros = quantize.quantize(torch.zeros(2, 3), grid)
+    assert not quantize.dequantize(zeros, grid).any()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_affine_grids_are_those_of_torch_observers(bits, signed):
+    """torch.ao's MinMaxObserver, another implementation, on ranges of many sizes."""
+    low, high = quantize.integer_range(bits, False, signed)
+    draw = torch.Generator().manual_seed(bits)
+    for size in (1e-3, 1.0, 1e4):
+        ends = size * torch.randn(20, 2, generator=draw)
+        least, most = ends.aminmax(dim=1)
+        grid = quantize.from_range(least, most, bits, signed=signed, axis=0)
+        how = {"quant_min": low, "quant_max": high, "dtype": torch.qint32}
+        theirs = torch.ao.quantization.PerChannelMinMaxObserver(0, **how, eps=1e-30)
+        theirs(ends)
+        scale, zero_point = theirs.calculate_qparams()
+        assert torch.allclose(grid.scale, scale.float(), rtol=1e-6)
+        assert grid.zero_point.tolist() == zero_point.tolist()

@@ -605,6 +605,9 @@ CALLS = {
     "compression.quantize.integer_range": lambda: dict(
         bits=8, symmetric=True, signed=True
     ),
+    "compression.quantize.scale_and_zero_point": lambda: dict(
+        least=torch.tensor(-1.0), most=torch.tensor(1.0), low=0, high=255
+    ),
     "compression.quantize.from_range": lambda: dict(
         least=torch.tensor(-1.0), most=torch.tensor(1.0), bits=8, symmetric=False,
         signed=True,

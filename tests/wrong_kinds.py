@@ -76,6 +76,9 @@ PAIR = STAGE._replace(
 # A call that works, for each public function and method: the arguments by name.
 GOOD = {
     (quantize.integer_range,): {"bits": 8, "symmetric": True, "signed": True},
+    (quantize.scale_and_zero_point,): {
+        "least": torch.tensor(-1.0), "most": torch.tensor(2.0), "low": 0, "high": 255,
+    },
     (quantize.from_range,): {
         "least": -1.0, "most": 2.0, "bits": 8, "symmetric": False, "signed": True,
         "axis": 0, "group": 4,

@@ -13,13 +13,13 @@
 #
 # After this chapter you can
 #
-# 1. say what a bit is worth in decibels, and how many bits you need (exercise 19.1)
-# 2. say what one outlier costs, and which observer pays less (exercise 19.2, quiz)
-# 3. choose scale and zero point, also under a rule of your own (exercise 19.3, quiz)
-# 4. fold a norm into the layer after or before it (exercise 19.4)
+# 1. say what a bit is worth in decibels, and how many bits you need (exercise 19.2)
+# 2. say what one outlier costs, and which observer pays less (exercise 19.3, quiz)
+# 3. choose scale and zero point, also under a rule of your own (exercises 19.1 and 19.4, quiz)
+# 4. fold a norm into the layer after or before it (exercise 19.5)
 # 5. choose a granularity for a layer, and say what it costs in the file (quiz)
 #
-# | study | about 90 min (estimate) |
+# | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->949 MB (measured)<!-- /peak --> |
@@ -56,16 +56,20 @@ from torch import nn
 from lib.basics import data, training  # fmt: skip
 from lib.book import plots, widgets  # fmt: skip
 from lib.book.notebook import (
+    build,
     check,
     guess,
     guesses,
     hint,
     measured,
     quiz,
+    restore,
     setup,
     show,
     solution,
+    submit,
     table,
+    yours,
 )  # fmt: skip
 from lib.compression import deployed, histograms, quantize  # fmt: skip
 from lib.detection import coco_eval, detectors  # fmt: skip
@@ -78,6 +82,9 @@ device = setup("19_quantize", seed=0)
 # A digit scene has a few dozen things worth telling apart.
 # This chapter asks how far one can go, with the weights first.
 # Nothing is trained: we only round, with care.
+# One piece you write yourself, where the idea stands: exercise 19.1.
+# `build` checks it as `check` does; once it is right, every affine grid of this chapter and the next ones is yours.
+# If you leave it, the chapter goes on with the course's own.
 #
 # Guess before you read.
 # AP is the score of chapter 16, between 0 and 1; the detector is `lite`.
@@ -152,7 +159,9 @@ plots.lines(x, steps, x_label="number", y_label="what comes back", says=says)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 beyond = torch.tensor([2.3])
-integer = torch.round(beyond / grid.scale) + grid.zero_point  # 16.5 steps from the start
+integer = (
+    torch.round(beyond / grid.scale) + grid.zero_point
+)  # 16.5 steps from the start
 wrapped = integer % 16  # four bits
 clamped = quantize.dequantize(quantize.quantize(beyond, grid), grid)
 round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
@@ -166,16 +175,56 @@ round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
 # %% [markdown] tags=["core", "slide"]
 # ## Who chooses the grid, and where must zero stand?
 #
-# For the range from $l$ to $u$, with $q_{\min}$ to $q_{\max}$ as the integers:
+# The middle of a map is zero, its border is padded with zeros, a ReLU writes zeros.
+# So the range from $l$ to $u$ is first made wider, until zero is in it:
 #
-# $$ s = \frac{u - l}{q_{\max} - q_{\min}}, \qquad l \leftarrow \min(l, 0),\quad u \leftarrow \max(u, 0) \tag{19.3} $$
+# $$ l \leftarrow \min(l, 0), \qquad u \leftarrow \max(u, 0) $$
+#
+# Then, with $q_{\min}$ to $q_{\max}$ as the integers:
+#
+# $$ s = \frac{u - l}{q_{\max} - q_{\min}} \tag{19.3} $$
 #
 # $$ z = q_{\min} - \mathrm{round}\!\left(\frac{l}{s}\right) \tag{19.4} $$
 #
 # By hand, as before: $s = 3 / 15 = 0.2$ and $z = 0 - \mathrm{round}(-1 / 0.2) = 5$.
-# Note the two arrows: the range is widened until zero is in it.
-# For numbers from 1 to 4 that throws away a quarter of the grid.
+# For numbers from 1 to 4 the wider range throws away a quarter of the grid.
 # Would you do that?
+# Write it first; the figure after it shows what happens without.
+#
+# ### 19.1 · Build · scale_and_zero_point · 15 min · ●●○ · 3 points
+#
+# Write `scale_and_zero_point(least, most, low, high)`: $s$ and $z$ of Eq. 19.3 and 19.4, as a pair.
+# `least` and `most` are float tensors, $l$ and $u$: one number each, of shape `[]`, or one for each of many grids.
+# `low` and `high` are the integers $q_{\min}$ and $q_{\max}$.
+# They need not begin at 0: signed bytes go from $-128$ to 127.
+# Both results are tensors of the shape of the range; `torch.round` takes a half to the even neighbour.
+# `x.clamp(max=0)` and `x.clamp(min=0)` are the minimum and the maximum of each number and 0.
+
+
+# %% tags=["core"]
+def scale_and_zero_point(least, most, low, high):
+    """The step of a grid over a range widened to hold 0, and the integer that means 0.
+
+    By hand: -1 to 2 with 0 to 15 gives (0.2, 5); 1 to 4 with 0 to 3 gives (4 / 3, 0).
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("quantize.scale_and_zero_point", scale_and_zero_point)
+# hint("quantize.scale_and_zero_point")
+# solution("quantize.scale_and_zero_point")
+
+# %% tags=["core", "nbval-check-output"]
+show(quantize.scale_and_zero_point, folded=True)
+ends = torch.tensor([-1.0, 1.0]), torch.tensor([2.0, 4.0])  # two ranges at once
+steps, zeros = quantize.scale_and_zero_point(*ends, 0, 15)
+assert zeros.tolist() == [5, 0] and abs(steps[1] - 4 / 15) < 1e-6  # by hand
+[round(step, 3) for step in steps.tolist()], zeros.tolist()
+
+# %% [markdown] tags=["core"]
+# `from_range` calls it for every affine grid, and looks after what a range may have wrong:
+# no width, an end at infinity, the ends in the wrong order.
 
 # %% tags=["core"]
 show(quantize.from_range)
@@ -204,11 +253,13 @@ plots.grid(seen, says=says, x_label="column", y_label="row")
 # Every border of every map is then wrong, always in the same direction.
 # An error of rounding is as often up as down, and sums average it out.
 # This one adds up.
-# So zero is always a point of the grid, and a ReLU, a padded pixel and a pruned weight stay exact.
+# So who chooses the grid? The range does, widened to hold zero: its two ends are the first and the last integer.
+# And zero must stand on a point: then a ReLU, a padded pixel and a pruned weight stay exact.
 #
 # Weights lie on both sides of zero, about evenly.
-# For them one sets $z = 0$, so that a product of two integers needs no correction (chapter 21 says what a zero point
-# costs there).
+# For them one sets $z = 0$.
+# A product of integers is $(q_x - z_x)\,(q_w - z_w)$, and with $z_w = 0$ one term is gone: $z_w$ times the sum of the
+# pixels in each window, which nobody can compute before the picture is there.
 # *Symmetric* means
 #
 # $$ s = \frac{\max(|l|, |u|)}{q_{\max}}, \qquad z = 0 \tag{19.5} $$
@@ -219,13 +270,15 @@ plots.grid(seen, says=says, x_label="column", y_label="row")
 
 # %% tags=["core", "slide"]
 positive = torch.randn(10_000).relu()
-kinds = {"affine": False, "symmetric": True}
-for name, symmetric in kinds.items():
+quality = {}
+for name, symmetric in {"affine": False, "symmetric": True}.items():
     some = quantize.choose_qparams(positive, 8, symmetric)
     rounded = quantize.dequantize(quantize.quantize(positive, some), some)
-    kinds[name] = quantize.sqnr(positive, rounded)
-assert 5.5 < kinds["affine"] - kinds["symmetric"] < 6.5  # half of the grid is not used
-{name: f"{value:.1f} dB" for name, value in kinds.items()}
+    quality[name] = quantize.sqnr(positive, rounded)
+assert (
+    5.5 < quality["affine"] - quality["symmetric"] < 6.5
+)  # half of the grid is unused
+{name: f"{value:.1f} dB" for name, value in quality.items()}
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is a bit worth?
@@ -348,7 +401,9 @@ for name, part in parts.items():
     convs = [n for n, m in part.named_modules() if isinstance(m, nn.Conv2d)]
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in part.modules())
     heads = sum("class_head" in n for n in convs)
-    print(f"{name}: {len(convs)} convolutions ({heads} in the class head), {norms} norms")
+    print(
+        f"{name}: {len(convs)} convolutions ({heads} in the class head), {norms} norms"
+    )
 
 # %% [markdown] tags=["core"]
 # It becomes three.
@@ -397,6 +452,8 @@ plots.bars({"three foldings": start, "one for all": once}, y_label="AP on 100 sc
 
 # %% [markdown] tags=["core", "slide"]
 # ## One grid, or one for each filter?
+#
+# One grid for a whole layer is called **per-tensor**, one for each filter **per-channel**.
 #
 # Folding multiplied each filter by a number of its own.
 # Look at what that means for two filters, $(1, -0.5)$ and $(0.01, -0.02)$, with three bits and a symmetric grid:
@@ -478,6 +535,7 @@ table(("grids", "bits for each weight"), rows)
 # **At scale.**
 # All 78 convolutions of the deployed `lite`, weights rounded to 8, 6, 4 and 3 bits, maps left alone.
 
+
 # %% tags=["core", "slide"]
 def with_weights(bits, **how):
     twin = copy.deepcopy(graph)
@@ -494,7 +552,9 @@ scores = {}
 for name, how in ways.items():
     scores[name] = [ap(with_weights(b, **how)) for b in bits]
 scores["float32"] = [start] * len(bits)
-says = "; ".join(f"{k}: {', '.join(f'{v:.3f}' for v in vs)}" for k, vs in scores.items())
+says = "; ".join(
+    f"{k}: {', '.join(f'{v:.3f}' for v in vs)}" for k, vs in scores.items()
+)
 plots.lines(bits, scores, x_label="bits of a weight", y_label="AP", says=says)
 
 # %% tags=["core"]
@@ -526,6 +586,7 @@ widest = max(layers, key=lambda name: layers[name].weight.numel())
 plenty = layers[widest].weight.detach().flatten()
 bins = (torch.linspace(-1, 1, 81) * plenty.abs().max()).tolist()
 
+
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
 # Draws the weights rounded to some bits, with the recorded AP.
 def at_bits(bits):
@@ -552,6 +613,7 @@ widgets.slider(at_bits, name="bits", values=[8, 6, 5, 4, 3, 2], start=3)
 #
 # Let us watch two kinds of activation: SiLU in `course`, and ReLU6 in `lite`.
 # Before the next cell: which of the two is harder to quantize?
+
 
 # %% tags=["core"]
 def watch(model, kind, images):
@@ -606,10 +668,11 @@ plots.points(quality, y_label="SQNR with 8 bits, dB")
 #
 # $$ \min_{l, u} \sum_i n_i \left(x_i - \hat{x}_i\right)^2 \tag{19.10} $$
 #
-# *Entropy*, as TensorRT does it: let $P$ be the histogram with all that is cut off counted at its edge,
-# and $Q$ the same histogram when neighbours share one value,
-# and there are as many values as the grid has on the longer side of zero.
-# Take the range that makes the two hardest to tell apart:
+# *Entropy*, as TensorRT does it, compares two histograms for each range that it tries.
+# $P$ is what came in: what the range cuts off is counted in the last bar.
+# $Q$ is what the grid makes of it: bars that fall on the same point of the grid share their counts evenly.
+# (There are as many points as the grid has on the longer side of zero.)
+# Take the range where the two are most alike, by
 #
 # $$ D(P \,\|\, Q) = \sum_i P_i \ln \frac{P_i}{Q_i} \tag{19.11} $$
 #
@@ -645,7 +708,8 @@ def judged(kind, shown, values, bits=8):
 matrix = {}
 for bits in (8, 4):
     matrix[f"{bits} bits"] = [
-        [round(judged(kind, v, v, bits), 1) for v in maps.values()] for kind in observers
+        [round(judged(kind, v, v, bits), 1) for v in maps.values()]
+        for kind in observers
     ]
 names = {"rows": [kind.__name__ for kind in observers], "columns": list(maps)}
 says = "SQNR in dB, of two maps, by four observers."
@@ -685,7 +749,7 @@ plots.bars(quality, y_label="SQNR of the sound values, dB")
 # %% [markdown] tags=["core"]
 # MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones.
 # Percentile only counts, and twenty are few.
-# So the observer that was ahead is now last but one.
+# So the observer that was ahead now keeps no more than the plain extremes do: both are last.
 # Which one is right depends on whether large values *mean* something, and no histogram knows that.
 #
 # And observers that were shown nothing, or nothing of use?
@@ -713,8 +777,8 @@ guesses()
 # ## What goes wrong in practice
 #
 # - **Eight bits, and a score near chance.**
-#   Min-max ranges, one for each map, took torchvision's EfficientNet-B0 from 85.6 % to 2.1 %
-#   (FasterAI-Labs/fasterai#55): every picture got the same class.
+#   Min-max ranges, symmetric and one for each map, took torchvision's EfficientNet-B0 from 85.6 % to 2.1 %
+#   on the ten classes of Imagenette (FasterAI-Labs/fasterai#55): every picture got the same class.
 #   Observers that clip repaired most of it. tensorflow/tpu#549 reports B0 more than 15 % down after quantization.
 # - **The same network, the same bits, another graph.**
 #   NVIDIA/TensorRT#1114: with SiLU written as two operations, each with a grid of its own,
@@ -748,7 +812,7 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 19.1 · Predict · bits_for_sixty · 5 min · ●○○ · 1 point
+# ### 19.2 · Predict · bits_for_sixty · 5 min · ●○○ · 1 point
 #
 # Numbers lie evenly between $-1$ and 1.
 # What is the smallest number of bits that gives them 60 dB or more?
@@ -767,7 +831,7 @@ check("quantize.bits_for_sixty", answer)
 # solution("quantize.bits_for_sixty")
 
 # %% [markdown] tags=["core"]
-# ### 19.2 · Measure · spoiler · 8 min · ●●○ · 2 points
+# ### 19.3 · Measure · spoiler · 8 min · ●●○ · 2 points
 #
 # Evenly spread numbers from $-1$ to 1, eight bits, and one outlier.
 # From which power of two on (1, 2, 4, and so on) does the outlier push the others down to what *five* bits gave without
@@ -778,7 +842,9 @@ outlier = 2.0  # change me
 even = torch.linspace(-1, 1, 20_001)
 some = quantize.choose_qparams(torch.cat([even, torch.tensor([outlier])]), bits=8)
 rounded = quantize.dequantize(quantize.quantize(even, some), some)
-print(f"{quantize.sqnr(even, rounded):.2f} dB; five bits alone: {decibels(even, 5):.2f} dB")
+print(
+    f"{quantize.sqnr(even, rounded):.2f} dB; five bits alone: {decibels(even, 5):.2f} dB"
+)
 
 answer = ...  # the outlier you found
 check("quantize.spoiler", answer)
@@ -786,7 +852,7 @@ check("quantize.spoiler", answer)
 # solution("quantize.spoiler")
 
 # %% [markdown] tags=["core"]
-# ### 19.3 · Build · power_of_two_scale · 15 min · ●●○ · 3 points
+# ### 19.4 · Build · power_of_two_scale · 15 min · ●●○ · 3 points
 #
 # Small processors have no fast multiplication, but they can shift.
 # If the scale is a power of two, a shift is all it takes.
@@ -795,9 +861,9 @@ check("quantize.spoiler", answer)
 # `x` is a tensor of any shape, and not all zeros; nothing may be cut off.
 # By hand: $(1, -7)$ with 4 bits needs 1, since the grid ends at 7; $(1, -7.5)$ needs 2.
 
+
 # %% tags=["core"]
-def power_of_two_scale(x, bits):
-    ...  # your code
+def power_of_two_scale(x, bits): ...  # your code
 
 
 check("quantize.power_of_two_scale", power_of_two_scale)
@@ -805,7 +871,7 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 # solution("quantize.power_of_two_scale")
 
 # %% [markdown] tags=["core"]
-# ### 19.4 · Build · fold_before · 15 min · ●●○ · 3 points
+# ### 19.5 · Build · fold_before · 15 min · ●●○ · 3 points
 #
 # Some networks put the norm *before* the layer.
 # Write `fold_before(weight, bias, gamma, beta, mean, variance)`:
@@ -818,9 +884,9 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 #
 # And then think: why does this not work for a convolution that pads with zeros?
 
+
 # %% tags=["core"]
-def fold_before(weight, bias, gamma, beta, mean, variance):
-    ...  # your code
+def fold_before(weight, bias, gamma, beta, mean, variance): ...  # your code
 
 
 check("quantize.fold_before", fold_before)
@@ -828,7 +894,7 @@ check("quantize.fold_before", fold_before)
 # solution("quantize.fold_before")
 
 # %% [markdown] tags=["core"]
-# ### 19.5 · Further · 60 min · ●●● · 0 points
+# ### 19.6 · Further · 60 min · ●●● · 0 points
 #
 # If the filters of a depthwise layer differ by a factor of a hundred, make them equal:
 # multiply filter $i$ by $c_i$ and divide what the next layer does with it by $c_i$.
@@ -842,6 +908,9 @@ check("quantize.fold_before", fold_before)
 
 # %% tags=["core"]
 quiz("quantize")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -61,6 +61,29 @@ def integer_range(bits: int, symmetric: bool, signed: bool) -> tuple[int, int]:
     return -(2 ** (bits - 1)) + symmetric, 2 ** (bits - 1) - 1
 
 
+@arguments.named
+def scale_and_zero_point(
+    least: Tensor, most: Tensor, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    """The step of an affine grid over a range widened to hold 0, and where 0 stands.
+
+    `least` and `most` are the ends in real numbers, [] or one for each grid, `low` and
+    `high` the first and the last integer. The zero point is a whole number from `low`
+    to `high`, in float32. Where a range has no width, the step is 0.
+
+    From -1 to 2 in 4 bits: 15 steps of 3 / 15 = 0.2, and zero is 1 / 0.2 = 5 steps up.
+
+    >>> scale, zero = scale_and_zero_point(torch.tensor(-1.0), torch.tensor(2.0), 0, 15)
+    >>> round(scale.item(), 4), zero.item()
+    (0.2, 5.0)
+    """
+    least = least.clamp(max=0)
+    most = most.clamp(min=0)
+    scale = (most - least) / (high - low)  # Eq. 19.3
+    zero_point = low - torch.round(least / scale)  # Eq. 19.4
+    return scale, zero_point
+
+
 def from_range(
     least, most, bits: int = 8, symmetric: bool = False, signed: bool = True,
     axis: int | None = None, group: int | None = None,
@@ -83,24 +106,22 @@ def from_range(
     if symmetric:
         largest = torch.maximum(-least, most)
         steps = high if signed else (high - low) // 2  # on one side of 0
-        scale = largest / steps  # Eq. 19.5
-    else:
-        scale = (most - least) / (high - low)  # Eq. 19.3
-    scale = _without_empty(scale)
-    if not (scale * (high - low)).isfinite().all():
-        raise ValueError("the range ends where float32 does: its steps add to infinity")
-    if not symmetric:
-        zero_point = low - torch.round(least / scale)  # Eq. 19.4
-        zero_point = zero_point.clamp(low, high)
-    else:
+        scale = _without_empty(largest / steps)  # Eq. 19.5
         middle = 0 if signed else (low + high + 1) // 2
         zero_point = torch.full_like(scale, middle)
+    else:
+        step, zero_point = scale_and_zero_point(least, most, low, high)
+        scale = _without_empty(step)
+        if (step != scale).any():  # what has no width lies at 0, on any grid
+            zero_point = torch.where(step == scale, zero_point, low)
+    if not (scale * (high - low)).isfinite().all():
+        raise ValueError("the range ends where float32 does: its steps add to infinity")
     zero_point = zero_point.to(torch.int32)
     return QParams(scale, zero_point, low, high, axis, group)
 
 
 def _range(least, most) -> tuple[Tensor, Tensor]:
-    """Both ends in float32, moved outwards until 0 lies between them."""
+    """Both ends in float32, of one shape or one of them a single number."""
     least, most = _end("least", least), _end("most", most)
     if least.shape != most.shape and least.dim() and most.dim():
         shapes = f"{tuple(least.shape)} and {tuple(most.shape)}"
@@ -111,7 +132,7 @@ def _range(least, most) -> tuple[Tensor, Tensor]:
         raise ValueError("least to most holds NaN or infinity: look at the data first")
     if (least > most).any():
         raise ValueError("the range is upside down: least is above most")
-    return least.clamp(max=0), most.clamp(min=0)
+    return least, most
 
 
 def _end(name: str, value) -> Tensor:

@@ -1,13 +1,229 @@
 """Exercises and quiz of chapter 19: grids, decibels, ranges, and folding."""
 
+import functools
 import math
 
 import torch
 
-from lib.compression import quantize
+from lib.compression import deployed, qat, quantize
+from lib.detection import detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- 19.1 predict
+# --- the machine that calls the core function
+
+
+@functools.cache
+def lite_deployed():
+    """The shipped *lite* detector as chapter 19 deploys it; nobody changes it."""
+    with torch.no_grad():
+        return deployed.deployed(detectors.shipped("lite"), torch.zeros(2, 3, 64, 64))
+
+
+def small_pictures() -> torch.Tensor:
+    """2 3 64 64, the same at every call: a picture of waves and its negative."""
+    ramp = torch.linspace(0, 1, 64)
+    waves = [(9 * ramp).sin(), (14 * ramp).cos(), ramp]
+    picture = torch.stack([2 * w * ramp[:, None] - 0.5 for w in waves])
+    return torch.stack([picture, -picture])
+
+
+def rounded_detector() -> list:
+    """*Lite* with all weights and maps of 8 bits: its outputs, and grids of filters.
+
+    Maps get unsigned integers. A layer's filters are put on signed ones as well, each
+    with a range of its own, and one that MSE has cut.
+    """
+    model = qat.prepare(lite_deployed(), qat.Scheme())
+    qat.calibrate(model, small_pictures().split(1))
+    with torch.no_grad():
+        classes, boxes = model(small_pictures())  # B A*K H W and B A*4 H W a level
+    filters = next(iter(qat.layers(model).values())).weight.detach()
+    grids = []
+    for kind in (quantize.MinMax, quantize.MSE):
+        observer = kind(axis=0)
+        observer.observe(filters)
+        grid = observer.qparams(4)
+        grids += [grid.scale, grid.zero_point]
+    return [*classes, *boxes, *grids]
+
+
+# --- 19.1 build: scale and zero point
+
+
+def grid_2(least, most, low, high):
+    """Number by number, in double precision, counted from where zero is."""
+    shape = torch.broadcast_shapes(least.shape, most.shape)
+    ends = zip(
+        least.expand(shape).reshape(-1), most.expand(shape).reshape(-1), strict=True
+    )
+    scales, zeros = [], []
+    for first, last in ends:
+        first, last = min(float(first), 0.0), max(float(last), 0.0)
+        scale = (last - first) / (high - low)
+        scales.append(scale)
+        zeros.append(low + round(-first / scale))
+    return torch.tensor(scales).reshape(shape), torch.tensor(zeros).reshape(shape)
+
+
+def widened_grid(least, most, low, high):
+    """As it should be; what is wrong below begins here, without the place itself."""
+    return grid_not_widened(least.clamp(max=0), most.clamp(min=0), low, high)
+
+
+def grid_not_widened(least, most, low, high):
+    scale = (most - least) / (high - low)
+    return scale, low - torch.round(least / scale)
+
+
+def grid_widened_below_only(least, most, low, high):
+    return grid_not_widened(least.clamp(max=0), most, low, high)
+
+
+def grid_widened_above_only(least, most, low, high):
+    return grid_not_widened(least, most.clamp(min=0), low, high)
+
+
+def grid_widened_too_late(least, most, low, high):
+    """The step of the range as it came, zero where the widened one has it."""
+    scale = (most - least) / (high - low)
+    return scale, low - torch.round(least.clamp(max=0) / scale)
+
+
+def grid_of_as_many_steps_as_points(least, most, low, high):
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (most - least) / (high - low + 1)
+    return scale, low - torch.round(least / scale)
+
+
+def grid_divided_by_the_last_integer(least, most, low, high):
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (most - least) / high
+    return scale, low - torch.round(least / scale)
+
+
+def grid_of_eight_bits(least, most, low, high):
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (most - least) / 255
+    return scale, low - torch.round(least / scale)
+
+
+def grid_turned_over(least, most, low, high):
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (high - low) / (most - least)
+    return scale, low - torch.round(least * scale)
+
+
+def grid_symmetric(least, most, low, high):
+    scale = torch.maximum(-least, most) / high
+    return scale, torch.zeros_like(scale)
+
+
+def grid_of_the_widest(least, most, low, high):
+    """One step for all grids."""
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (most - least).max().expand(most.shape) / (high - low)
+    return scale, low - torch.round(least / scale)
+
+
+def zero_from_zero(least, most, low, high):
+    scale, zero_point = widened_grid(least, most, low, high)
+    return scale, zero_point - low
+
+
+def zero_with_the_other_sign(least, most, low, high):
+    scale, zero_point = widened_grid(least, most, low, high)
+    return scale, 2 * low - zero_point
+
+
+def zero_not_rounded(least, most, low, high):
+    least, most = least.clamp(max=0), most.clamp(min=0)
+    scale = (most - least) / (high - low)
+    return scale, low - least / scale
+
+
+def zero_rounded_down(least, most, low, high):
+    scale, zero_point = zero_not_rounded(least, most, low, high)
+    return scale, zero_point.floor()
+
+
+def zero_rounded_up(least, most, low, high):
+    scale, zero_point = zero_not_rounded(least, most, low, high)
+    return scale, zero_point.ceil()
+
+
+def zero_half_up(least, most, low, high):
+    scale, zero_point = zero_not_rounded(least, most, low, high)
+    return scale, (zero_point + 0.5).floor()
+
+
+def zero_not_divided(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, low - torch.round(least.clamp(max=0))
+
+
+def zero_times_the_step(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, low - torch.round(least.clamp(max=0) * scale)
+
+
+def zero_of_the_upper_end(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, low - torch.round(most.clamp(min=0) / scale)
+
+
+def zero_from_the_upper_integer(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, high + torch.round(least.clamp(max=0) / scale)
+
+
+def zero_counted_from_above(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, high - torch.round(most.clamp(min=0) / scale)
+
+
+def zero_in_the_middle(least, most, low, high):
+    scale, _ = widened_grid(least, most, low, high)
+    return scale, torch.full_like(scale, (low + high + 1) // 2)
+
+
+def grid_the_other_way_round(least, most, low, high):
+    return widened_grid(least, most, low, high)[::-1]
+
+
+def grid_without_zero_point(least, most, low, high):
+    return widened_grid(least, most, low, high)[0]
+
+
+def range_case(rng, size):
+    """One range or many, around 0 or on one side of it, tiny to huge; 2 to 12 bits."""
+    shape = ((), (size,), (3 * size,), (2, size + 1))[rng.randrange(4)]
+    bits = rng.choice((2, 3, 4, 8, 8, 12))
+    low = rng.choice((0, -(2 ** (bits - 1))))
+    most = tensor(rng, *shape, low=0.2, high=2.0)
+    least = -tensor(rng, *shape, low=0.2, high=2.0)
+    side = rng.choice(("both", "both", "above", "below"))
+    if side == "above":
+        least, most = most / 2, most + 1
+    if side == "below":
+        least, most = least - 1, least / 2
+    scale = 10.0 ** rng.choice((-3, 0, 0, 2, 5))
+    return scale * least, scale * most, low, low + 2**bits - 1
+
+
+def grid_by_hand(least, most, low, high, scale, zero_point):
+    given = torch.tensor(least), torch.tensor(most), low, high
+    return given, (torch.tensor(scale), torch.tensor(zero_point))
+
+
+def zero_is_on_the_grid(mine, least, most, low, high):
+    """The zero point is a whole number of the grid."""
+    _, zero_point = mine(least, most, low, high)
+    zero_point = torch.as_tensor(zero_point).double()
+    whole = zero_point == zero_point.round()
+    return bool((whole & (zero_point >= low) & (zero_point <= high)).all())
+
+
+# --- 19.2 predict
 
 
 def bits_for_sixty() -> int:
@@ -15,7 +231,7 @@ def bits_for_sixty() -> int:
     return next(b for b in range(2, 17) if 20 * math.log10(2**b - 1) >= 60)
 
 
-# --- 19.2 measure
+# --- 19.3 measure
 
 
 def spoiler() -> int:
@@ -30,7 +246,7 @@ def spoiler() -> int:
     return next(2**k for k in range(1, 10) if decibels(8, float(2**k)) <= aim)
 
 
-# --- 19.3 build
+# --- 19.4 build
 
 
 def power_of_two_scale(x, bits):
@@ -192,7 +408,7 @@ def numbers(rng, size) -> tuple:
     return x * rng.choice((-1, 1)), bits
 
 
-# --- 19.4 build
+# --- 19.5 build
 
 
 def fold_before(weight, bias, gamma, beta, mean, variance):
@@ -364,7 +580,92 @@ def stands_for_both(mine, weight, bias, gamma, beta, mean, variance) -> bool:
 
 EXERCISES = (
     Exercise(
-        name="bits_for_sixty", number="19.1", kind="predict", minutes=5, difficulty=1,
+        name="scale_and_zero_point", number="19.1", kind="build", minutes=15,
+        difficulty=2, points=3,
+        task="The step of a grid over a range, and the integer that means zero, by Eq."
+             " 19.3 and 19.4.",
+        place="compression.quantize.scale_and_zero_point", required=True, importance=3,
+        machine="the shipped lite detector, rounded to eight bits",
+        machine_case=rounded_detector, milestone_calls=93,
+        reference=quantize.scale_and_zero_point, alternative=grid_2,
+        wrong=(
+            Wrong(grid_not_widened, "you take the range as it is: widen it until zero"
+                  " is in it, least.clamp(max=0) and most.clamp(min=0)"),
+            Wrong(grid_widened_below_only, "a range below zero is left as it is: its"
+                  " upper end has to become 0, most.clamp(min=0)"),
+            Wrong(grid_widened_above_only, "a range above zero is left as it is: its"
+                  " lower end has to become 0, least.clamp(max=0)"),
+            Wrong(grid_widened_too_late, "the step is that of the range before it was"
+                  " widened: widen first, then divide"),
+            Wrong(grid_of_as_many_steps_as_points, "sixteen points have fifteen steps"
+                  " between them: divide by high - low, not by one more"),
+            Wrong(grid_divided_by_the_last_integer, "the integers go from low to high,"
+                  " and low need not be 0: divide by high - low"),
+            Wrong(grid_of_eight_bits, "255 steps are those of eight bits; take high -"
+                  " low"),
+            Wrong(grid_turned_over, "turned over: the step is the range divided by the"
+                  " number of steps"),
+            Wrong(grid_symmetric, "that is the symmetric grid of Eq. 19.5; this one"
+                  " begins at least and ends at most"),
+            Wrong(grid_of_the_widest, "each range has a step of its own; you took the"
+                  " widest for all"),
+            Wrong(zero_from_zero, "the first integer is low, not always 0: the zero"
+                  " point counts from there"),
+            Wrong(zero_with_the_other_sign, "the sign: least is below zero, so zero"
+                  " stands above low; low minus round(least / scale)"),
+            Wrong(zero_not_rounded, "the zero point is an integer: round it, else zero"
+                  " is not on the grid"),
+            Wrong(zero_rounded_down, "you round the zero point down; take the nearest,"
+                  " as torch.round does"),
+            Wrong(zero_rounded_up, "you round the zero point up; take the nearest, as"
+                  " torch.round does"),
+            Wrong(zero_half_up, "at a half you always go up; torch.round goes to the"
+                  " even neighbour"),
+            Wrong(zero_not_divided, "least is a real number: count it in steps, divide"
+                  " it by the scale"),
+            Wrong(zero_times_the_step, "how many steps are in least? Divide by the"
+                  " scale; you multiply"),
+            Wrong(zero_of_the_upper_end, "zero stands as many steps above low as least"
+                  " is long; you counted those of most"),
+            Wrong(zero_from_the_upper_integer, "you begin at high; least belongs to"
+                  " low, so begin there"),
+            Wrong(zero_counted_from_above, "you count from the upper end; Eq. 19.4"
+                  " counts from the lower, and at a half the two differ"),
+            Wrong(zero_in_the_middle, "zero is in the middle only of a symmetric range;"
+                  " where is it between least and most?"),
+            Wrong(grid_the_other_way_round, "right numbers in the wrong order: first"
+                  " the scale, then the zero point"),
+            Wrong(grid_without_zero_point, "that is the scale alone; return the pair of"
+                  " scale and zero point"),
+        ),
+        hints=(
+            "Two clamps first: least may not be above 0, most not below it.",
+            "From low to high there are high - low steps. How long is each?",
+            "least / scale is the number of steps from zero to the lower end, below 0."
+            " Round it, and subtract it from low.",
+        ),
+        cases=range_case,
+        by_hand=(
+            grid_by_hand(-1.0, 2.0, 0, 15, 0.2, 5),
+            grid_by_hand(1.0, 4.0, 0, 3, 4 / 3, 0),  # widened to 0 to 4
+            grid_by_hand(-4.0, -1.0, -8, 7, 4 / 15, 7),  # widened to -4 to 0
+            # Halves: 2.5 and 3.5 steps below zero, to the even neighbour.
+            grid_by_hand([-2.5, -3.5], [12.5, 11.5], 0, 15, [1.0, 1.0], [2, 4]),
+            grid_by_hand([-2.5, -3.5], [12.5, 11.5], -8, 7, [1.0, 1.0], [-6, -4]),
+            # Two channels of a map, a hundred times apart: 51 of 255 steps below 0.
+            grid_by_hand([-1.02, -102.0], [4.08, 408.0], -128, 127,
+                         [0.02, 2.0], [-77, -77]),
+        ),
+        properties=(
+            Property("zero is a point of the grid", zero_is_on_the_grid),
+        ),
+        unchanged={
+            "grid_widened_above_only": "no map or filter of it lies above zero alone",
+            "zero_half_up": "none of its ranges has zero at a half",
+        },
+    ),
+    Exercise(
+        name="bits_for_sixty", number="19.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="The fewest bits that give evenly spread numbers 60 dB.",
         reference=bits_for_sixty,
@@ -385,7 +686,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="spoiler", number="19.2", kind="measure", minutes=8, difficulty=2,
+        name="spoiler", number="19.3", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="The smallest power of two that, as an outlier, costs 3 of 8 bits.",
         reference=spoiler,
@@ -408,7 +709,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="power_of_two_scale", number="19.3", kind="build", minutes=15,
+        name="power_of_two_scale", number="19.4", kind="build", minutes=15,
         difficulty=2, points=3,
         task="power_of_two_scale(x, bits): the finest scale 2 ** n, a float, at which a"
              " symmetric grid of so many bits still holds all of `x`, a tensor of any"
@@ -499,7 +800,7 @@ EXERCISES = (
         tolerance=1e-9,
     ),
     Exercise(
-        name="fold_before", number="19.4", kind="build", minutes=15, difficulty=2,
+        name="fold_before", number="19.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="fold_before(weight, bias, gamma, beta, mean, variance): a batch norm (eps"
              " is 0) stands before a linear layer. `weight` is (filters, inputs),"
