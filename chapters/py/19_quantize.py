@@ -863,7 +863,8 @@ check("quantize.spoiler", answer)
 
 
 # %% tags=["core"]
-def power_of_two_scale(x, bits): ...  # your code
+def power_of_two_scale(x, bits):
+    ...  # your code
 
 
 check("quantize.power_of_two_scale", power_of_two_scale)
@@ -886,7 +887,8 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 
 
 # %% tags=["core"]
-def fold_before(weight, bias, gamma, beta, mean, variance): ...  # your code
+def fold_before(weight, bias, gamma, beta, mean, variance):
+    ...  # your code
 
 
 check("quantize.fold_before", fold_before)
