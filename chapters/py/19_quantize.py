@@ -159,9 +159,7 @@ plots.lines(x, steps, x_label="number", y_label="what comes back", says=says)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 beyond = torch.tensor([2.3])
-integer = (
-    torch.round(beyond / grid.scale) + grid.zero_point
-)  # 16.5 steps from the start
+integer = torch.round(beyond / grid.scale) + grid.zero_point  # 16.5 steps from the start
 wrapped = integer % 16  # four bits
 clamped = quantize.dequantize(quantize.quantize(beyond, grid), grid)
 round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
@@ -401,9 +399,7 @@ for name, part in parts.items():
     convs = [n for n, m in part.named_modules() if isinstance(m, nn.Conv2d)]
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in part.modules())
     heads = sum("class_head" in n for n in convs)
-    print(
-        f"{name}: {len(convs)} convolutions ({heads} in the class head), {norms} norms"
-    )
+    print(f"{name}: {len(convs)} convolutions ({heads} in the class head), {norms} norms")
 
 # %% [markdown] tags=["core"]
 # It becomes three.
@@ -535,7 +531,6 @@ table(("grids", "bits for each weight"), rows)
 # **At scale.**
 # All 78 convolutions of the deployed `lite`, weights rounded to 8, 6, 4 and 3 bits, maps left alone.
 
-
 # %% tags=["core", "slide"]
 def with_weights(bits, **how):
     twin = copy.deepcopy(graph)
@@ -552,9 +547,7 @@ scores = {}
 for name, how in ways.items():
     scores[name] = [ap(with_weights(b, **how)) for b in bits]
 scores["float32"] = [start] * len(bits)
-says = "; ".join(
-    f"{k}: {', '.join(f'{v:.3f}' for v in vs)}" for k, vs in scores.items()
-)
+says = "; ".join(f"{k}: {', '.join(f'{v:.3f}' for v in vs)}" for k, vs in scores.items())
 plots.lines(bits, scores, x_label="bits of a weight", y_label="AP", says=says)
 
 # %% tags=["core"]
@@ -586,7 +579,6 @@ widest = max(layers, key=lambda name: layers[name].weight.numel())
 plenty = layers[widest].weight.detach().flatten()
 bins = (torch.linspace(-1, 1, 81) * plenty.abs().max()).tolist()
 
-
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
 # Draws the weights rounded to some bits, with the recorded AP.
 def at_bits(bits):
@@ -613,7 +605,6 @@ widgets.slider(at_bits, name="bits", values=[8, 6, 5, 4, 3, 2], start=3)
 #
 # Let us watch two kinds of activation: SiLU in `course`, and ReLU6 in `lite`.
 # Before the next cell: which of the two is harder to quantize?
-
 
 # %% tags=["core"]
 def watch(model, kind, images):
@@ -708,8 +699,7 @@ def judged(kind, shown, values, bits=8):
 matrix = {}
 for bits in (8, 4):
     matrix[f"{bits} bits"] = [
-        [round(judged(kind, v, v, bits), 1) for v in maps.values()]
-        for kind in observers
+        [round(judged(kind, v, v, bits), 1) for v in maps.values()] for kind in observers
     ]
 names = {"rows": [kind.__name__ for kind in observers], "columns": list(maps)}
 says = "SQNR in dB, of two maps, by four observers."
@@ -842,9 +832,7 @@ outlier = 2.0  # change me
 even = torch.linspace(-1, 1, 20_001)
 some = quantize.choose_qparams(torch.cat([even, torch.tensor([outlier])]), bits=8)
 rounded = quantize.dequantize(quantize.quantize(even, some), some)
-print(
-    f"{quantize.sqnr(even, rounded):.2f} dB; five bits alone: {decibels(even, 5):.2f} dB"
-)
+print(f"{quantize.sqnr(even, rounded):.2f} dB; five bits alone: {decibels(even, 5):.2f} dB")
 
 answer = ...  # the outlier you found
 check("quantize.spoiler", answer)
@@ -860,7 +848,6 @@ check("quantize.spoiler", answer)
 # at which a symmetric grid of that many bits (Eq. 19.5) still holds all of `x`.
 # `x` is a tensor of any shape, and not all zeros; nothing may be cut off.
 # By hand: $(1, -7)$ with 4 bits needs 1, since the grid ends at 7; $(1, -7.5)$ needs 2.
-
 
 # %% tags=["core"]
 def power_of_two_scale(x, bits):
@@ -884,7 +871,6 @@ check("quantize.power_of_two_scale", power_of_two_scale)
 # Then the weights are $(10, 200)$, and the bias is $3 + 5 - 2 = 6$.
 #
 # And then think: why does this not work for a convolution that pads with zeros?
-
 
 # %% tags=["core"]
 def fold_before(weight, bias, gamma, beta, mean, variance):
