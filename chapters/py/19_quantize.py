@@ -173,7 +173,7 @@ round(quantize.dequantize(wrapped, grid).item(), 3), round(clamped.item(), 3)
 # %% [markdown] tags=["core", "slide"]
 # ## Who chooses the grid, and where must zero stand?
 #
-# The middle of a map is zero, its border is padded with zeros, a ReLU writes zeros.
+# A border is padded with zeros, and a ReLU writes zeros.
 # So the range from $l$ to $u$ is first made wider, until zero is in it:
 #
 # $$ l \leftarrow \min(l, 0), \qquad u \leftarrow \max(u, 0) $$
@@ -273,9 +273,8 @@ for name, symmetric in {"affine": False, "symmetric": True}.items():
     some = quantize.choose_qparams(positive, 8, symmetric)
     rounded = quantize.dequantize(quantize.quantize(positive, some), some)
     quality[name] = quantize.sqnr(positive, rounded)
-assert (
-    5.5 < quality["affine"] - quality["symmetric"] < 6.5
-)  # half of the grid is unused
+gap = quality["affine"] - quality["symmetric"]
+assert 5.5 < gap < 6.5  # half of the grid is not used
 {name: f"{value:.1f} dB" for name, value in quality.items()}
 
 # %% [markdown] tags=["core", "slide"]
