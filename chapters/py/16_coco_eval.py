@@ -13,12 +13,12 @@
 #
 # After this chapter you can
 #
-# 1. match detections to objects by hand, and say which are right (exercise 16.2)
-# 2. draw precision over recall, and work out an average precision on paper (exercises 16.1 and 16.3)
+# 1. match detections to objects by hand, and say which are right (exercises 16.1 and 16.3)
+# 2. draw precision over recall, and work out an average precision on paper (exercises 16.2 and 16.4)
 # 3. read the twelve numbers of COCO, and say what moves each of them (quiz)
-# 4. choose the score threshold for a product (exercise 16.4)
+# 4. choose the score threshold for a product (exercise 16.5)
 #
-# | study | about 90 min (estimate) |
+# | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->2.0 min (123 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->985 MB (measured)<!-- /peak --> |
@@ -52,7 +52,19 @@ import torch
 
 from lib.basics import data, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
 from lib.detection import anchors, coco_eval, decoding, detection_loss, detectors
 from lib.nas import one_shot
 
@@ -90,12 +102,44 @@ device = setup("16_coco_eval", seed=0)
 #    d \text{ is right} \iff \mathrm{IoU}(d, m(d)) \ge t \tag{16.1} $$
 #
 # With $t = 0.5$: right, right, false.
-# The function for one image reads like the rule.
-# It answers with the number of the object that each detection takes, or -1 for nothing.
-# (`ignored` and `crowds` are for later.)
+#
+# A right detection is called a **true positive**, a false one a **false positive**.
+#
+# ### 16.1 · Build · choose · 20 min · ●●○ · 3 points
+#
+# All twelve numbers of COCO rest on this rule.
+# Write `choose(overlap, threshold)` for one image and one class.
+# `overlap` is an array with a row for each detection, best score first, and a column for each object.
+# Return a list with a number for each detection: the object that it takes, or -1 if it takes nothing.
+# Each object is taken once, and an overlap of exactly the threshold is enough.
+# Of equal overlaps the last object is taken, as in COCO's own program.
+# By hand, for the table above and $t = 0.5$: `[0, 1, -1]`.
+#
+# Once it is right, the library itself calls *your* function, for each picture, class, threshold and range of size.
+# If you leave it, the chapter goes on with the course's own.
+
 
 # %% tags=["core"]
-show(coco_eval.match_one_image)
+def choose(overlap, threshold):
+    """The object that each detection takes, a list; -1 for nothing.
+
+    By hand: rows (0.9, 0.89), (1.0, 0.8), (0, 0), threshold 0.5: [0, 1, -1].
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("coco_eval.choose", choose)
+# hint("coco_eval.choose")
+# solution("coco_eval.choose")
+
+# %% [markdown] tags=["core"]
+# Some objects do not count, and some are crowds; both come later.
+# `match_one_image` sees to them, and asks `choose` for the rest.
+
+# %% tags=["core"]
+show(coco_eval.choose, folded=True)
+show(coco_eval.match_one_image, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 overlap = np.array([[90 / 100, 80 / 90], [100 / 100, 80 / 100], [0, 0]])  # the table above
@@ -111,7 +155,8 @@ assert coco_eval.match_one_image(overlap, threshold=0.5) == [0, 1, -1]  # G, H, 
 # One after the other that is slow in Python.
 # So `match`, which `evaluate` calls, lets the first detections of *all* images choose at once, then all second ones,
 # and so on.
-# The tests compare the two on random images.
+# It does so while the course's own `choose` stands in its place; yours is asked image by image.
+# The tests compare the two ways on random images.
 
 # %% tags=["deep"]
 show(coco_eval.match)
@@ -187,6 +232,8 @@ round(honest.ap50, 3), precision.mean().item()
 # The sloppy count says 1.0, although the second object was never found: three hits for two objects.
 # The honest one says 0.505, for one of two.
 # Where that number comes from is next.
+#
+# So a detection is right if it fits an object of its class that no surer one has taken.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How many are right, and how many are found?
@@ -717,9 +764,11 @@ plots.scatter(before, after, x_label="validation accuracy in the table",
 
 # %% [markdown] tags=["core"]
 # ## Exercises
+#
+# 16.1 (`choose`) stands above, where the idea stands.
 
 # %% [markdown] tags=["core"]
-# ### 16.1 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
+# ### 16.2 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
 #
 # Four objects, three detections, best first: right, false, right.
 # What is AP50, to three digits?
@@ -741,7 +790,7 @@ check("coco_eval.ap_on_paper", answer)
 # solution("coco_eval.ap_on_paper")
 
 # %% [markdown] tags=["core"]
-# ### 16.2 · Measure · largest_shift · 8 min · ●○○ · 2 points
+# ### 16.3 · Measure · largest_shift · 8 min · ●○○ · 2 points
 #
 # An object of 40 x 40 pixels is found, but the box stands some whole pixels too far to the right.
 # What is the largest shift with an AP above 0?
@@ -757,7 +806,7 @@ check("coco_eval.largest_shift", answer)
 # solution("coco_eval.largest_shift")
 
 # %% [markdown] tags=["core"]
-# ### 16.3 · Build · envelope_area · 15 min · ●●○ · 3 points
+# ### 16.4 · Build · envelope_area · 15 min · ●●○ · 3 points
 #
 # The VOC challenge (since 2010) takes the area under the curve instead of 101 points.
 # `right` is a list of True and False, best score first, and `objects` the number of objects.
@@ -776,7 +825,7 @@ check("coco_eval.envelope_area", envelope_area)
 # solution("coco_eval.envelope_area")
 
 # %% [markdown] tags=["core"]
-# ### 16.4 · Build · best_cut · 15 min · ●●○ · 3 points
+# ### 16.5 · Build · best_cut · 15 min · ●●○ · 3 points
 #
 # A product needs one threshold.
 # F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$,
@@ -797,7 +846,7 @@ check("coco_eval.best_cut", best_cut)
 # solution("coco_eval.best_cut")
 
 # %% [markdown] tags=["optional"]
-# ### 16.5 · Further · 90 min · ●●● · 0 points
+# ### 16.6 · Further · 90 min · ●●● · 0 points
 #
 # AP says how much is wrong, not what.
 # [TIDE](https://arxiv.org/abs/2008.08115) sorts the false detections into six kinds: wrong class, wrong place, both,
@@ -809,6 +858,9 @@ check("coco_eval.best_cut", best_cut)
 
 # %% tags=["core"]
 quiz("coco_eval")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

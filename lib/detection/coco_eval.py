@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lib.basics import arguments
+from lib.basics import arguments, plain
 from lib.detection import categories, decoding
 from lib.detection.coco_tables import Boxes, read
 
@@ -251,6 +251,33 @@ def overlaps(
     return overlap
 
 
+@plain.ours
+@arguments.named
+def choose(overlap: Float[np.ndarray, "D G"], threshold: float) -> list[int]:
+    """Which object each detection takes, NOTHING if none (Eq. 16.1).
+
+    One image, one class, best score first; `overlap` of each detection with each
+    object. Each object is taken once; of equals the last.
+
+    >>> overlap = np.array([[0.90, 0.89], [1.00, 0.80], [0.00, 0.00]])
+    >>> choose(overlap, threshold=0.5)
+    [0, 1, -1]
+    """
+    detections, objects = overlap.shape
+    free = list(range(objects))
+    taken = []
+    for d in range(detections):
+        best = NOTHING
+        for g in free:
+            enough = overlap[d, g] >= threshold
+            if enough and (best == NOTHING or overlap[d, g] >= overlap[d, best]):
+                best = g
+        taken.append(best)
+        if best != NOTHING:
+            free.remove(best)
+    return taken
+
+
 @arguments.named
 def match_one_image(
     overlap: Float[np.ndarray, "D G"],
@@ -258,30 +285,29 @@ def match_one_image(
     ignored: Collection[int] = (),
     crowds: Collection[int] = (),
 ) -> list[int]:
-    """Which object each detection takes, NOTHING if none (Eq. 16.1).
+    """`choose`, where some objects do not count and some are crowds.
 
-    One image, one class, best score first; `overlap` of each detection with each
-    object. Objects that do not count are `ignored`, and only taken if none that counts
-    is left; of equals the last. `crowds` are never used up; they are ignored, too.
+    Objects that do not count are `ignored`, and only taken if none that counts is
+    left. `crowds` are never used up; they are ignored, too.
 
-    >>> overlap = np.array([[0.90, 0.89], [1.00, 0.80], [0.00, 0.00]])
-    >>> match_one_image(overlap, threshold=0.5)
+    >>> overlap = np.array([[0.6, 0.9], [0.6, 0.9], [0.6, 0.9]])
+    >>> match_one_image(overlap, 0.5, ignored=[1])  # the second takes what is left
     [0, 1, -1]
     """
     detections, objects = overlap.shape
-    free = set(range(objects))
-    taken = []
-    for d in range(detections):
-        enough = [g for g in sorted(free) if overlap[d, g] >= threshold]
-        counting = [g for g in enough if g not in ignored]
-        candidates = counting if counting else enough
-        best = NOTHING
-        for g in candidates:
-            if best == NOTHING or overlap[d, g] >= overlap[d, best]:
-                best = g
-        taken.append(best)
-        if best not in crowds:
-            free.discard(best)
+    taken = [NOTHING] * detections
+    # What counts comes first, so it is shared out as if there were nothing else.
+    for counts in (True, False):
+        rows = [d for d in range(detections) if taken[d] == NOTHING]
+        columns = []
+        for g in range(objects):
+            if (g not in ignored) == counts:
+                # Never used up: there is one of it for each detection.
+                columns += [g] * (len(rows) if g in crowds else 1)
+        if rows and columns:
+            chosen = choose(overlap[np.ix_(rows, columns)], threshold)
+            for d, column in zip(rows, chosen, strict=True):
+                taken[d] = NOTHING if column == NOTHING else columns[column]
     return taken
 
 
@@ -296,6 +322,8 @@ def match(
     count. Returns which detections took an object, and which are to be ignored: those
     that took one that does not count, or took nothing and have their area outside.
     """
+    if not plain.is_ours(choose):
+        return _match_one_by_one(objects, detections, left_out)
     pairs = _pairs(objects, detections)
     matched = _no_verdicts(detections)  # D T A
     ignored = _no_verdicts(detections)  # D T A
@@ -320,6 +348,31 @@ def match(
     outside = _outside(detections.area)[:, None]  # D 1 A
     ignored |= ~matched & outside
     return matched.T, ignored.T
+
+
+def _match_one_by_one(objects: Boxes, detections: Boxes, left_out):
+    """What `match` returns, by `match_one_image`: for a `choose` that is not ours."""
+    matched = _no_verdicts(detections).T  # A T D
+    ignored = np.zeros_like(matched)
+    outside = _outside(detections.area)  # D A
+    for image in np.unique(detections.image):
+        d = np.flatnonzero(detections.image == image)
+        g = np.flatnonzero(objects.image == image)
+        rows, columns = np.repeat(d, len(g)), np.tile(g, len(d))
+        boxes = detections.xywh[rows], objects.xywh[columns]
+        overlap = overlaps(*boxes, objects.crowd[columns])
+        overlap = overlap.reshape(len(d), len(g))
+        crowds = np.flatnonzero(objects.crowd[g]).tolist()
+        for a in range(len(AREAS)):
+            uncounted = left_out[g, a]
+            some = np.flatnonzero(uncounted).tolist()
+            for t, threshold in enumerate(IOUS.tolist()):
+                taken = np.array(match_one_image(overlap, threshold, some, crowds))
+                hit = taken != NOTHING
+                matched[a, t, d] = hit
+                ignored[a, t, d] = outside[d, a]
+                ignored[a, t, d[hit]] = uncounted[taken[hit]]
+    return matched, ignored
 
 
 def _no_verdicts(boxes: Boxes) -> Bool[np.ndarray, "N T A"]:

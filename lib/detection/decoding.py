@@ -99,9 +99,7 @@ def clip(
 
 @plain.ours
 @arguments.named
-def greedy(
-    iou: list[list[float]], scores: list[float], threshold: float
-) -> list[int]:
+def greedy(iou: list[list[float]], scores: list[float], threshold: float) -> list[int]:
     """NMS of boxes of one class: the indices of those that stay, best score first.
 
     `iou[i][j]` is the overlap of boxes i and j; `threshold` itself removes nothing.

@@ -1,6 +1,8 @@
 """Exercises and quiz of chapter 16: matching, precision and recall, AP."""
 
-from lib.detection import coco_eval
+import numpy as np
+
+from lib.detection import coco_eval, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 
@@ -18,7 +20,178 @@ def toy(objects, found) -> coco_eval.Numbers:
     return coco_eval.evaluate(truth, results)
 
 
-# --- 16.1 predict
+# --- 16.1 build: match the detections of one image
+
+
+def scenes_judged() -> list:
+    """The twelve numbers of the shipped course detector on two scenes, and of a toy.
+
+    In the toy the first detection fits two objects equally well.
+    """
+    scenes = detectors.scenes("test", 2)
+    found = coco_eval.detections(detectors.shipped("course"), scenes, threshold=0.05)
+    numbers = coco_eval.evaluate(scenes.coco(), found)
+    here = {"image_id": 1, "category_id": 1}
+    objects = [[0, 0, 10, 10], [2, 0, 10, 10], [40, 0, 10, 10], [60, 0, 20, 10]]
+    boxes = [here | {"id": i, "bbox": box} for i, box in enumerate(objects, 1)]
+    boxes[3]["iscrowd"] = 1
+    truth = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": boxes}
+    said = [[1, 0, 10, 10], [-1, 0, 10, 10], [60, 0, 9, 9], [40, 0, 10, 5],
+            [40, 0, 10, 8], [70, 0, 9, 9]]  # fmt: skip
+    toy = [here | {"bbox": b, "score": 1 - n / 10} for n, b in enumerate(said)]
+    return [*numbers, *coco_eval.evaluate(truth, toy)]
+
+
+def choose_2(overlap, threshold):
+    """Strike out the column of each object that is taken."""
+    left = np.array(overlap, float)
+    taken = []
+    for row in left:
+        if row.size == 0 or row.max() < threshold:
+            taken.append(-1)
+            continue
+        best = len(row) - 1 - int(row[::-1].argmax())  # the last of equals
+        taken.append(best)
+        left[:, best] = -1
+    return taken
+
+
+def _chosen(overlap, threshold, order=None, best=None):
+    """`choose` with another order of detections, or another best of the free ones."""
+    best = best or (lambda d, free: max(free, key=lambda g: (overlap[d, g], g)))
+    free, taken = set(range(overlap.shape[1])), [-1] * len(overlap)
+    for d in order or range(len(overlap)):
+        enough = sorted(g for g in free if overlap[d, g] >= threshold)
+        if enough:
+            taken[d] = best(d, enough)
+            free.discard(taken[d])
+    return taken
+
+
+def choose_taken_ones_too(overlap, threshold):
+    taken = []
+    for row in overlap:
+        best = max(range(len(row)), key=lambda g: (row[g], g))
+        taken.append(best if row[best] >= threshold else -1)
+    return taken
+
+
+def choose_its_best_or_nothing(overlap, threshold):
+    taken = []
+    for best in choose_taken_ones_too(overlap, threshold):
+        taken.append(-1 if best in taken else best)
+    return taken
+
+
+def choose_first_that_fits(overlap, threshold):
+    return _chosen(overlap, threshold, best=lambda d, free: free[0])
+
+
+def choose_last_that_fits(overlap, threshold):
+    return _chosen(overlap, threshold, best=lambda d, free: free[-1])
+
+
+def choose_worst_that_fits(overlap, threshold):
+    return _chosen(
+        overlap, threshold, best=lambda d, free: min(free, key=lambda g: overlap[d, g])
+    )
+
+
+def choose_first_of_equals(overlap, threshold):
+    return _chosen(
+        overlap, threshold, best=lambda d, free: max(free, key=lambda g: overlap[d, g])
+    )
+
+
+def choose_above_threshold(overlap, threshold):
+    return choose_2(overlap, np.nextafter(threshold, 2))
+
+
+def choose_without_threshold(overlap, threshold):
+    return choose_2(overlap, 0)
+
+
+def choose_least_sure_first(overlap, threshold):
+    return _chosen(overlap, threshold, order=list(range(len(overlap)))[::-1])
+
+
+def choose_largest_overlap_first(overlap, threshold):
+    pairs = [(overlap[d, g], -d, g) for d, g in np.ndindex(*overlap.shape)]
+    taken = [-1] * len(overlap)
+    for value, minus_d, g in sorted(pairs, reverse=True):
+        if value >= threshold and taken[-minus_d] == -1 and g not in taken:
+            taken[-minus_d] = g
+    return taken
+
+
+def choose_by_objects(overlap, threshold):
+    """Each object looks for its best detection."""
+    taken = [-1] * len(overlap)
+    for g, column in enumerate(overlap.T):
+        d = int(column.argmax())
+        if column[d] >= threshold:
+            taken[d] = g
+    return taken
+
+
+def choose_uses_up_what_does_not_fit(overlap, threshold):
+    return [
+        g if g >= 0 and overlap[d, g] >= threshold else -1
+        for d, g in enumerate(choose_2(overlap, -0.5))
+    ]
+
+
+def choose_verdicts(overlap, threshold):
+    return [g >= 0 for g in choose_2(overlap, threshold)]
+
+
+def choose_overlaps(overlap, threshold):
+    taken = choose_2(overlap, threshold)
+    return [float(overlap[d, g]) if g >= 0 else 0.0 for d, g in enumerate(taken)]
+
+
+def choose_none_for_nothing(overlap, threshold):
+    return [None if g < 0 else g for g in choose_2(overlap, threshold)]
+
+
+def choose_zero_for_nothing(overlap, threshold):
+    return [max(g, 0) for g in choose_2(overlap, threshold)]
+
+
+def choose_counted_from_one(overlap, threshold):
+    return [g + 1 if g >= 0 else -1 for g in choose_2(overlap, threshold)]
+
+
+def choose_hits_only(overlap, threshold):
+    return [g for g in choose_2(overlap, threshold) if g >= 0]
+
+
+def choose_for_each_object(overlap, threshold):
+    """The detection of each object, the right ones turned round."""
+    taken = choose_2(overlap, threshold)
+    return [taken.index(g) if g in taken else -1 for g in range(overlap.shape[1])]
+
+
+def choose_one_only(overlap, threshold):
+    taken = choose_2(overlap, threshold)
+    first = next((d for d, g in enumerate(taken) if g >= 0), 0)
+    return [g if d == first else -1 for d, g in enumerate(taken)]
+
+
+def overlap_of_image(rng, size) -> tuple:
+    """Detections by objects: ties, exact thresholds, none that fit, a full image."""
+    d, g = rng.randint(2, 2 + size), rng.randint(1, 1 + size)
+    if size == 6:
+        d, g = rng.choice(((100, 20), (12, 1), (3, 30)))
+    steps = (0.0, 0.0, 0.3, 0.5, 0.55, 0.6, 0.75, 0.9, 0.95, 1.0)
+    rows = [
+        [rng.choice(steps) if rng.random() < 0.6 else rng.random() for _ in range(g)]
+        for _ in range(d)
+    ]
+    return np.array(rows), rng.choice((0.5, 0.5, 0.55, 0.75, 0.9))
+
+
+# --- 16.2 predict
 
 
 def ap_on_paper() -> float:
@@ -53,7 +226,7 @@ def recall_of_three_found() -> float:
     return (51 + 50 * 2 / 3) / 101
 
 
-# --- 16.2 measure
+# --- 16.3 measure
 
 
 def largest_shift() -> int:
@@ -63,7 +236,7 @@ def largest_shift() -> int:
     return max(shifts)
 
 
-# --- 16.3 build
+# --- 16.4 build
 
 
 def envelope_area(right, objects):
@@ -317,7 +490,7 @@ def verdicts(rng, size) -> tuple:
     return right, max(1, sum(right) + rng.randint(0, 3))
 
 
-# --- 16.4 build
+# --- 16.5 build
 
 
 def best_cut(scores, right, objects):
@@ -548,7 +721,76 @@ def walk(rng, size) -> tuple:
 
 EXERCISES = (
     Exercise(
-        name="ap_on_paper", number="16.1", kind="predict", minutes=8, difficulty=2,
+        name="choose", number="16.1", kind="build", minutes=20, difficulty=2, points=3,
+        task="Which object each detection of one image takes, by Eq. 16.1: a list of"
+             " numbers, -1 for nothing.",
+        place="detection.coco_eval.choose", required=True, importance=3,
+        machine="the twelve numbers of COCO", machine_case=scenes_judged,
+        milestone_calls=40_000,
+        reference=coco_eval.choose, alternative=choose_2,
+        wrong=(
+            Wrong(choose_taken_ones_too, "an object is taken twice: each can be found"
+                  " once, so it is no longer free"),
+            Wrong(choose_its_best_or_nothing, "where its best object is taken, a"
+                  " detection takes the best of those that are still free"),
+            Wrong(choose_first_that_fits, "you take the first free object that fits"
+                  " well enough; take the one that fits best"),
+            Wrong(choose_last_that_fits, "you take the last free object that fits well"
+                  " enough; take the one that fits best"),
+            Wrong(choose_worst_that_fits, "you take the free object that fits worst;"
+                  " take the one that fits best"),
+            Wrong(choose_first_of_equals, "of equal overlaps you take the first object;"
+                  " COCO's program takes the last: >= where you have >"),
+            Wrong(choose_above_threshold, "an overlap of exactly the threshold is"
+                  " enough"),
+            Wrong(choose_without_threshold, "an overlap below the threshold is not"
+                  " enough: then the answer is -1"),
+            Wrong(choose_least_sure_first, "you begin with the last detection, the"
+                  " least sure; the first row chooses first"),
+            Wrong(choose_largest_overlap_first, "you take the largest overlap of all"
+                  " first; detections choose in their order, the surest first"),
+            Wrong(choose_by_objects, "your objects look for detections; here"
+                  " detections choose, one after the other"),
+            Wrong(choose_uses_up_what_does_not_fit, "a detection that does not fit"
+                  " well enough takes nothing: the object stays free"),
+            Wrong(choose_verdicts, "you say right or false; asked is the number of the"
+                  " object, or -1"),
+            Wrong(choose_overlaps, "those are overlaps; asked is the number of the"
+                  " object, or -1"),
+            Wrong(choose_none_for_nothing, "nothing is -1 here, not None"),
+            Wrong(choose_zero_for_nothing, "nothing is -1; 0 is the first object"),
+            Wrong(choose_counted_from_one, "you count objects from 1; the first is"
+                  " object 0"),
+            Wrong(choose_hits_only, "each detection has an answer: -1 for one that"
+                  " takes nothing"),
+            Wrong(choose_for_each_object, "that is the detection of each object; asked"
+                  " is the object of each detection"),
+            Wrong(choose_one_only, "you stop after the first match; every detection"
+                  " chooses"),
+        ),
+        hints=(
+            "Keep a list of the objects that are free, and go through the detections in"
+            " their order.",
+            "For one detection: of the free objects with overlap[d, g] >= threshold,"
+            " remember the best so far. Begin with -1.",
+            "`>=` in the comparison with the best so far takes the last of equals."
+            " After that, remove the object from the free ones.",
+        ),
+        cases=overlap_of_image,
+        by_hand=(
+            ((np.array([[0.9, 8 / 9], [1.0, 0.8], [0.0, 0.0]]), 0.5), [0, 1, -1]),
+            ((np.array([[0.9, 8 / 9], [1.0, 0.8], [0.0, 0.0]]), 0.95), [-1, 0, -1]),
+            # Equal overlaps: the last. An overlap of just the threshold is enough.
+            ((np.array([[0.7, 0.7], [0.5, 0.9]]), 0.5), [1, 0]),
+            # The first does not fit, and leaves the object free.
+            ((np.array([[0.4], [0.6], [0.8]]), 0.5), [-1, 0, -1]),
+            # The second's best is taken by the first; it is content with another.
+            ((np.array([[0.6, 0.0, 0.55], [0.9, 0.7, 0.8]]), 0.5), [0, 2]),
+            ((np.zeros((2, 0)), 0.5), [-1, -1]),
+        ),
+    ),
+    Exercise(
+        name="ap_on_paper", number="16.2", kind="predict", minutes=8, difficulty=2,
         points=2,
         task="AP50 of four objects and three detections: right, false, right.",
         reference=ap_on_paper,
@@ -578,7 +820,7 @@ EXERCISES = (
         tolerance=1e-3,
     ),
     Exercise(
-        name="largest_shift", number="16.2", kind="measure", minutes=8, difficulty=1,
+        name="largest_shift", number="16.3", kind="measure", minutes=8, difficulty=1,
         points=2,
         task="The largest whole shift of a box of 40 pixels that still has an AP.",
         reference=largest_shift,
@@ -601,7 +843,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="envelope_area", number="16.3", kind="build", minutes=15, difficulty=2,
+        name="envelope_area", number="16.4", kind="build", minutes=15, difficulty=2,
         points=3,
         task="envelope_area(right, objects): `right` is a list of True and False, best"
              " score first. Return the area under the envelope: a step of 1 / objects"
@@ -686,7 +928,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="best_cut", number="16.4", kind="build", minutes=15, difficulty=2,
+        name="best_cut", number="16.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="best_cut(scores, right, objects): two lists, numbers without ties in any"
              " order and True or False for each. Return the score that is the best"

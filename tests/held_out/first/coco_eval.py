@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.held_out import right, right_value, wrong, wrong_value
 
-# 16.1
+# 16.2
 
 wrong_value("coco_eval.ap_on_paper", 0.417, "the area, as VOC takes it")
 wrong_value("coco_eval.ap_on_paper", 0.455, "11 points in place of 101")
@@ -19,7 +19,7 @@ wrong_value("coco_eval.ap_on_paper", 0.833, "the mean of the precision at both h
 right_value("coco_eval.ap_on_paper", 0.422)
 right_value("coco_eval.ap_on_paper", (26 + 25 * 2 / 3) / 101)
 
-# 16.2
+# 16.3
 
 wrong_value("coco_eval.largest_shift", 20, "half of the side: an IoU of a third")
 wrong_value("coco_eval.largest_shift", 14, "the first shift with an AP of 0")
@@ -29,7 +29,7 @@ wrong_value("coco_eval.largest_shift", 1, "an AP of 1 asked for")
 right_value("coco_eval.largest_shift", 13)
 right_value("coco_eval.largest_shift", 13.0)
 
-# 16.3
+# 16.4
 
 
 @wrong("coco_eval.envelope_area", "the precision at the hit itself, no envelope")
@@ -154,7 +154,7 @@ def envelope_area_12(right, objects):
     return area(0)
 
 
-# 16.4
+# 16.5
 
 
 def _f1(scores, right, objects, cut):
