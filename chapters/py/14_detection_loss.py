@@ -21,8 +21,8 @@
 #
 # | study | about 70 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->747 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (15 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->657 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,7 +22,7 @@
 # | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->949 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->952 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

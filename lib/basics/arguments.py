@@ -246,6 +246,20 @@ def real_tensor(name: str, value: Any) -> Tensor:
     return value.float() if small else value
 
 
+def real_numbers(name: str, value: Any) -> Tensor:
+    """A number, a list or a tensor of real numbers as a tensor in float32.
+
+    >>> real_numbers("least", [0, 1])
+    tensor([0., 1.])
+    """
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise refuse(name, value, "a number or a tensor of numbers") from error
+    return real_tensor(name, value).to(torch.float32)
+
+
 def named(function: Callable) -> Callable:
     """A function whose failures name the argument that does not fit its annotation.
 

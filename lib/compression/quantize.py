@@ -122,7 +122,8 @@ def from_range(
 
 def _range(least, most) -> tuple[Tensor, Tensor]:
     """Both ends in float32, of one shape or one of them a single number."""
-    least, most = _end("least", least), _end("most", most)
+    least = arguments.real_numbers("least", least)
+    most = arguments.real_numbers("most", most)
     if least.shape != most.shape and least.dim() and most.dim():
         shapes = f"{tuple(least.shape)} and {tuple(most.shape)}"
         raise ValueError(f"least and most have shapes {shapes}; one value a grid each")
@@ -133,17 +134,6 @@ def _range(least, most) -> tuple[Tensor, Tensor]:
     if (least > most).any():
         raise ValueError("the range is upside down: least is above most")
     return least, most
-
-
-def _end(name: str, value) -> Tensor:
-    """One end of ranges in float32, from a number, a list or a tensor."""
-    if not isinstance(value, Tensor):
-        try:
-            value = torch.as_tensor(value)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            wanted = "a number or a tensor of numbers"
-            raise arguments.refuse(name, value, wanted) from error
-    return arguments.real_tensor(name, value).to(torch.float32)
 
 
 def _whole_or_none(name: str, value) -> int | None:
