@@ -35,10 +35,21 @@ def scenes_judged() -> list:
     objects = [[0, 0, 10, 10], [2, 0, 10, 10], [40, 0, 10, 10], [60, 0, 20, 10]]
     boxes = [here | {"id": i, "bbox": box} for i, box in enumerate(objects, 1)]
     boxes[3]["iscrowd"] = 1
-    truth = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": boxes}
     said = [[1, 0, 10, 10], [-1, 0, 10, 10], [60, 0, 9, 9], [40, 0, 10, 5],
             [40, 0, 10, 8], [70, 0, 9, 9]]  # fmt: skip
     toy = [here | {"bbox": b, "score": 1 - n / 10} for n, b in enumerate(said)]
+    # The second detection of a picture fits one object only, or a taken one better.
+    for image, x in (2, 4), (3, 0.5):
+        there = {"image_id": image, "category_id": 1}
+        pair = [there | {"id": 10 * image + n, "bbox": objects[n]} for n in (0, 1)]
+        boxes += pair
+        toy.append(there | {"bbox": objects[0], "score": 0.95})
+        toy.append(there | {"bbox": [x, 0, 10, 10], "score": 0.85})
+    truth = {
+        "images": [{"id": 1}, {"id": 2}, {"id": 3}],
+        "categories": [{"id": 1}],
+        "annotations": boxes,
+    }
     return [*numbers, *coco_eval.evaluate(truth, toy)]
 
 
