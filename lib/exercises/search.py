@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.basics import profiling
 from lib.exercises import Exercise, Option, Property, Question, Wrong
-from lib.nas import search
+from lib.nas import search, search_space
 from lib.nas.history import Trial
 from lib.nas.search_space import SMALL
 
@@ -20,12 +20,19 @@ def cycles_run(mine, values, newborn, tournament, seed):
 
     "cell 0", the oldest, measures values[0]; "child 1" of cycle 1 measures newborn[0].
     """
-    alive = [Trial(f"cell {i}", value) for i, value in enumerate(values)]
+    blind, names, genotypes = random.Random(0), {}, []
+
+    def trial(name, value):
+        genotypes.append(search_space.sample(SMALL, blind))
+        names[id(genotypes[-1])] = name
+        return Trial(genotypes[-1], value)
+
+    alive = [trial(f"cell {i}", value) for i, value in enumerate(values)]
     rng, found, parents = random.Random(seed), {}, []
 
     def child_of(parent):
-        parents.append(parent.genotype)
-        return Trial(f"child {cycle}", newborn[cycle - 1])
+        parents.append(names[id(parent.genotype)])
+        return trial(f"child {cycle}", newborn[cycle - 1])
 
     for cycle in range(1, len(newborn) + 1):
         parents.clear()
@@ -34,7 +41,9 @@ def cycles_run(mine, values, newborn, tournament, seed):
         if not isinstance(after, list | tuple):
             return found | {f"cycle {cycle} gives back": type(after).__name__}
         alive = list(after)
-        found[f"alive after cycle {cycle}, by birth"] = [t.genotype for t in alive]
+        found[f"alive after cycle {cycle}, by birth"] = [
+            names[id(t.genotype)] for t in alive
+        ]
     return found
 
 

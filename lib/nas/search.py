@@ -92,7 +92,8 @@ def evolution_cycle(
     arguments.function("child_of", child_of, "child_of(parent) -> Trial")
     parent = tournament_winner(alive, tournament, rng)
     child = child_of(parent)
-    return [*alive[1:], child]  # the oldest stands first, and is gone
+    by_birth = alive + [child]
+    return by_birth[1:]  # the oldest stands first, and is gone
 
 
 def tournament_winner(
