@@ -849,10 +849,6 @@ EXERCISES = (
             Property("the lucky one dies, after as many cycles as there are places",
                      lucky_one_dies),
         ),
-        survivors={
-            "line 15: `arguments.function('child_of', child_of, 'child_of(parent) ->"
-            " Trial')` omitted": "it refuses what is no function, and no case has such",
-        },
     ),
     Exercise(
         name="draws_needed", number="07.2", kind="predict",

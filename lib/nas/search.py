@@ -75,6 +75,7 @@ def regularized_evolution(
     return log.history()
 
 
+@arguments.named
 def evolution_cycle(
     alive: list[Trial], tournament: int, rng: random.Random,
     child_of: Callable[[Trial], Trial],
@@ -89,7 +90,6 @@ def evolution_cycle(
     >>> [trial.value for trial in after]
     [0.2, 0.5, 0.4]
     """
-    arguments.function("child_of", child_of, "child_of(parent) -> Trial")
     parent = tournament_winner(alive, tournament, rng)
     child = child_of(parent)
     by_birth = alive + [child]
