@@ -26,7 +26,8 @@ def toy(objects, found) -> coco_eval.Numbers:
 def scenes_judged() -> list:
     """The twelve numbers of the shipped course detector on two scenes, and of a toy.
 
-    In the toy the first detection fits two objects equally well.
+    In the toy's first picture a detection fits two objects equally well. In the others
+    the second detection fits one object only, or fits a taken one better.
     """
     scenes = detectors.scenes("test", 2)
     found = coco_eval.detections(detectors.shipped("course"), scenes, threshold=0.05)
@@ -38,7 +39,6 @@ def scenes_judged() -> list:
     said = [[1, 0, 10, 10], [-1, 0, 10, 10], [60, 0, 9, 9], [40, 0, 10, 5],
             [40, 0, 10, 8], [70, 0, 9, 9]]  # fmt: skip
     toy = [here | {"bbox": b, "score": 1 - n / 10} for n, b in enumerate(said)]
-    # The second detection of a picture fits one object only, or a taken one better.
     for image, x in (2, 4), (3, 0.5):
         there = {"image_id": image, "category_id": 1}
         pair = [there | {"id": 10 * image + n, "bbox": objects[n]} for n in (0, 1)]
