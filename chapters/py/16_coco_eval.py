@@ -113,6 +113,7 @@ device = setup("16_coco_eval", seed=0)
 # Return a list with a number for each detection: the object that it takes, or -1 if it takes nothing.
 # Each object is taken once, and an overlap of exactly the threshold is enough.
 # Of equal overlaps the last object is taken, as in COCO's own program.
+# A picture may hold no object: then each detection takes nothing.
 # By hand, for the table above and $t = 0.5$: `[0, 1, -1]`.
 #
 # Once it is right, the library itself calls *your* function, for each picture, class, threshold and range of size.

@@ -126,7 +126,8 @@ def hard_nms(
 ) -> Kept:
     """NMS in each class: the rows that stay, best first, and their scores.
 
-    `greedy` of each class, by the faster function of torchvision while it is ours.
+    What `greedy` says of each class. While that is the course's own, torchvision, which
+    gives the same, does it faster.
 
     >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
     >>> labels = torch.tensor([0, 0, 0])  # the second overlaps the first by 80 / 100
