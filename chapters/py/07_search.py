@@ -23,7 +23,7 @@
 # | study | about 100 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->678 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->672 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

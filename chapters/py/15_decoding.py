@@ -22,8 +22,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->615 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (6 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->610 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -20,8 +20,8 @@
 #
 # | study | about 105 min (estimate) |
 # |---|---|
-# | run | <!-- run -->1.7 min (102 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->986 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->1.4 min (83 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->970 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
