@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.basics import arguments
+from lib.compression import quantize
 from tests import walk
 from tests.test_layout import ROOT, SUBJECT, page, tree
 
@@ -246,3 +247,15 @@ def test_wrong_arguments_are_refused_in_our_words_by_name():
     assert end[0] == "the end"
     unclear = [f"{name}({wrong}={kind}): {said}" for name, wrong, kind, said in rows]
     assert not unclear, "\n".join(unclear)
+
+
+def test_named_lets_a_signed_number_be_negative_and_finds_what_is_sparse():
+    """By hand: -128 is the first signed byte; what is wrong beside it is named."""
+    ends = torch.tensor([-1.0, 1.0])
+    grid = quantize.scale_and_zero_point
+    with pytest.raises(ValueError, match="high is 'x'; it must be a whole number"):
+        grid(ends, ends, -128, "x")
+    with pytest.raises(ValueError, match="least is a sparse Tensor of shape"):
+        grid(ends.to_sparse(), ends, -128, 127)
+    with pytest.raises(ValueError, match="most is a Tensor .*complex64"):
+        grid(ends, ends.to(torch.complex64), -128, 127)

@@ -21,8 +21,8 @@
 #
 # | study | about 105 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (13 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->886 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->867 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

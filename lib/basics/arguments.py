@@ -32,6 +32,7 @@ from torch import Tensor
 LONGEST = 80  # characters of a value in a message
 MANY = (list, Sequence, Collection, Iterable)  # annotations of several things
 Bound = float | int | None
+Signed = typing.Annotated[int, "may be below 0"]  # for `named`
 
 
 def refuse(name: str, value: Any, wanted: str) -> ValueError:
@@ -43,6 +44,8 @@ def shown(value: Any) -> str:
     """A value in a few words: large things by kind and shape, long ones cut."""
     if isinstance(value, Tensor | np.ndarray) and value.ndim:
         kind = type(value).__name__
+        if getattr(value, "layout", torch.strided) is not torch.strided:
+            kind = f"sparse {kind}"
         return f"a {kind} of shape {tuple(value.shape)}, {value.dtype}"
     if isinstance(value, torch.nn.Module):  # prints itself over many lines
         return f"a {type(value).__name__}"
@@ -266,7 +269,8 @@ def named(function: Callable) -> Callable:
     For short functions of tensors that a forward pass calls: a call that works costs
     nothing more, and what a reader sees of the function stays the idea. Where one
     fails, the ValueError names the first argument that its signature does not allow;
-    sides of one name have to agree. Whole numbers are sizes and counts, 0 or more.
+    sides of one name have to agree. Whole numbers are sizes and counts, 0 or more;
+    those annotated `Signed` may be below 0.
     """
 
     @functools.wraps(function)
@@ -282,7 +286,7 @@ def named(function: Callable) -> Callable:
 
 def _blame(function, args: tuple, kwargs: dict, error: Exception) -> None:
     """ValueError for the first argument that does not fit; nothing if all do."""
-    kinds = typing.get_type_hints(function)
+    kinds = typing.get_type_hints(function, include_extras=True)
     try:
         given = inspect.signature(function).bind(*args, **kwargs).arguments
     except TypeError:  # too many, or one is missing: Python says it well
@@ -302,9 +306,10 @@ def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:
         return True
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, part, sides) for part in parts)
-    if kind is int:  # a traced size is a SymInt
+    if kind is int or kind == Signed:  # a traced size is a SymInt
+        least = 0 if kind is int else -(2**63)
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        return isinstance(value, torch.SymInt) or (whole and 0 <= value < 2**63)
+        return isinstance(value, torch.SymInt) or (whole and least <= value < 2**63)
     if kind is float:
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         return real and math.isfinite(value) and abs(value) < 2**63
@@ -321,6 +326,8 @@ def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:
         return fits and all(_fits(item, parts[0], sides) for item in some)
     if not isinstance(value, origin or kind):
         return False
+    if getattr(value, "layout", torch.strided) is not torch.strided:
+        return False  # sparse: no function here takes such a tensor
     named = reversed(getattr(kind, "dim_str", "").split())
     given = reversed(getattr(value, "shape", ()))
     for side, size in zip(named, given, strict=False):
@@ -343,6 +350,7 @@ def _told(kind: Any) -> str:
         one = "several" if origin is Collection else "one or more"
         return f"{one}, each {_told(parts[0])}"
     words = {int: "a whole number, 0 or more", float: "a finite number"}
+    words |= {Signed: "a whole number"}
     words |= {Tensor: "a tensor", np.ndarray: "an array", Any: "anything"}
     if hasattr(kind, "dim_str"):
         sides = ", ".join(kind.dim_str.split())

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lib.basics import arguments
@@ -63,8 +64,9 @@ def integer_range(bits: int, symmetric: bool, signed: bool) -> tuple[int, int]:
 
 @arguments.named
 def scale_and_zero_point(
-    least: Tensor, most: Tensor, low: int, high: int
-) -> tuple[Tensor, Tensor]:
+    least: Float[Tensor, "..."], most: Float[Tensor, "..."],
+    low: arguments.Signed, high: arguments.Signed,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The step of an affine grid over a range widened to hold 0, and where 0 stands.
 
     `least` and `most` are the ends in real numbers, [] or one for each grid, `low` and
@@ -112,8 +114,8 @@ def from_range(
     else:
         step, zero_point = scale_and_zero_point(least, most, low, high)
         scale = _without_empty(step)
-        if (step != scale).any():  # what has no width lies at 0, on any grid
-            zero_point = torch.where(step == scale, zero_point, low)
+        # What has no width lies at 0, on any grid.
+        zero_point = torch.where(step == scale, zero_point, low)
     if not (scale * (high - low)).isfinite().all():
         raise ValueError("the range ends where float32 does: its steps add to infinity")
     zero_point = zero_point.to(torch.int32)
