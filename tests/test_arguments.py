@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.basics import arguments
+from lib.basics import arguments, training
 from lib.compression import quantize
 from tests import walk
 from tests.test_layout import ROOT, SUBJECT, page, tree
@@ -259,3 +259,18 @@ def test_named_lets_a_signed_number_be_negative_and_finds_what_is_sparse():
         grid(ends.to_sparse(), ends, -128, 127)
     with pytest.raises(ValueError, match="most is a Tensor .*complex64"):
         grid(ends, ends.to(torch.complex64), -128, 127)
+
+
+@pytest.mark.parametrize("beyond", [3, 12, -1])
+def test_a_label_beyond_the_classes_is_named(beyond):
+    """Three classes are 0, 1 and 2, by hand; COCO's ids begin at 1, a usual slip."""
+    labels = torch.tensor([0, 2, beyond])
+    told = f"labels: {beyond} is none of the 3 that there are, 0 to 2"
+    with pytest.raises(ValueError, match=told):
+        training.cross_entropy(torch.zeros(3, 3), labels)
+    model, pictures = training.small_cnn((4,), 3), torch.zeros(3, 3, 8, 8).byte()
+    with pytest.raises(ValueError, match=told):
+        loss = training.classification_loss()
+        training.fit(model, (pictures, labels), loss, steps=1, batch_size=3)
+    with pytest.raises(ValueError, match=f"labels hold {beyond}: .* 3 classes, from 0"):
+        training.accuracy(model, pictures, labels)

@@ -1,6 +1,7 @@
 """Costs against numbers worked by hand, published counts and brute force."""
 
 import copy
+import functools
 import math
 import random
 import statistics
@@ -440,3 +441,23 @@ def test_hypervolume_by_hand_and_on_a_raster():
             for y in range(2, 8)
         )
         assert profiling.hypervolume(cost, quality, (7, 2)) == cells
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_other_numbers_than_its_inputs_is_told_so(kind):
+    layer, x = nn.Conv2d(3, 8, 3, padding=1), torch.zeros(1, 3, 16, 16)
+    by_hand = 8 * 3 * 9 * 16 * 16
+    ways = [
+        profiling.macs,
+        profiling.macs_by_module,
+        profiling.peak_memory,
+        profiling.kept_for_backward,
+        functools.partial(profiling.latency, repeats=1, block=0),
+    ]
+    assert profiling.macs(layer.to(kind), x.to(kind)) == by_hand
+    told = f"inputs are torch.float32 and the model's weights {kind}: give both"
+    for way in ways:
+        with pytest.raises(ValueError, match=told):
+            way(layer, x)
+    with pytest.raises(RuntimeError, match="channels"):  # another fault, its own words
+        profiling.macs(layer, x[:, :2].to(kind))

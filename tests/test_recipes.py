@@ -358,6 +358,19 @@ def test_a_run_on_other_data_is_refused(folder, finished, tmp_path, change, word
     assert (finished / "weights.safetensors").read_bytes() == before
 
 
+def test_a_checkpoint_beyond_the_end_of_the_run_is_refused(folder, finished, tmp_path):
+    """An epoch of 19 pictures, 6 a batch, has 3 steps: a step 99 is another run's."""
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    state = checkpoints.read_checkpoint(out / "checkpoint.pt")
+    assert state["step"] == 3
+    checkpoints.write_checkpoint(out / "checkpoint.pt", state | {"step": 99})
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ValueError, match="does not fit this run: .*99.*Nothing was"):
+        recipes.train(folder, out, dataclasses.replace(SMALL, epochs=1))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_the_trained_detector_says_what_its_outputs_mean(finished):
     model = recipes.trained(finished)
     assert [tuple(c) for c in model.config.categories] == [

@@ -223,6 +223,8 @@ def test_accuracy_by_hand():
     for size in (1, 2, 5, 100):
         assert training.accuracy(model, images, labels, batch_size=size) == 3 / 5
     assert model.training  # put back
+    # A half model is asked in its own numbers: 10, 130 and the rest keep their side.
+    assert training.accuracy(model.half(), images, labels) == 3 / 5
 
 
 # --- fit ------------------------------------------------------------------------------

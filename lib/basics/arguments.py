@@ -263,6 +263,10 @@ def real_numbers(name: str, value: Any) -> Tensor:
     return real_tensor(name, value).to(torch.float32)
 
 
+# What torch says of a tensor of places that points beyond another one.
+PAST = r"index (-?\d+) is out of bounds for dimension \d+ with size (\d+)"
+
+
 def named(function: Callable) -> Callable:
     """A function whose failures name the argument that does not fit its annotation.
 
@@ -296,6 +300,12 @@ def _blame(function, args: tuple, kwargs: dict, error: Exception) -> None:
         told = isinstance(error, ValueError) and re.search(rf"\b{name}\b", f"{error}")
         if name in kinds and not told and not _fits(value, kinds[name], sides):
             raise refuse(name, value, _told(kinds[name])) from error
+    if past := re.search(PAST, f"{error}"):
+        index, size = map(int, past.groups())
+        for name, value in given.items():
+            if isinstance(value, Tensor) and index in value.detach().cpu():
+                told = f"{name}: {index} is none of the {size} that there are, 0 to"
+                raise ValueError(f"{told} {size - 1}") from error
 
 
 def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:

@@ -13,7 +13,8 @@ import copy
 import logging
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -87,6 +88,24 @@ def _tensors(inputs: tuple) -> list[Tensor]:
     return tensors
 
 
+@contextmanager
+def _one_kind_of_number(model: nn.Module, inputs: tuple) -> Iterator[None]:
+    """ValueError where a pass fails and the model's numbers are not of the inputs' kind."""
+    try:
+        yield
+    except RuntimeError as error:
+        kinds = []
+        for tensors in (model.parameters(), _tensors(inputs)):
+            kinds.append({str(t.dtype) for t in tensors if t.is_floating_point()})
+        weights, given = kinds
+        if weights and given and weights != given:
+            told = f"inputs are {', '.join(sorted(given))} and the model's weights"
+            raise ValueError(
+                f"{told} {', '.join(sorted(weights))}: give both the same, as by .to()"
+            ) from error
+        raise
+
+
 # --- multiply-adds -------------------------------------------------------------------
 def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
     _tensors(inputs)
@@ -97,6 +116,7 @@ def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
     try:
         with (
             modes.evaluation(model),
+            _one_kind_of_number(model, inputs),
             torch.no_grad(),
             sdpa_kernel(SDPBackend.MATH),
             FlopCounterMode(display=False) as counter,
@@ -242,7 +262,8 @@ def compare(
     if any(tensor.is_meta for tensor in [*together.parameters(), *given]):
         raise ValueError("nothing runs on the meta device: use a real one for times")
     calls = {name: partial(model, *inputs) for name, model in models.items()}
-    with modes.evaluation(together), torch.inference_mode():
+    fitting = _one_kind_of_number(together, inputs)
+    with modes.evaluation(together), torch.inference_mode(), fitting:
         latencies = interleave(calls, **timing)
     yardstick = next(iter(latencies.values())).times
     result = {}
@@ -305,7 +326,8 @@ def peak_memory(model: nn.Module, *inputs: Tensor) -> int:
     """
     there_before = [*model.parameters(), *model.buffers(), *_tensors(inputs)]
     device = next((t.device for t in there_before if t.is_cuda), None)
-    with modes.evaluation(model), torch.no_grad():
+    fitting = _one_kind_of_number(model, inputs)
+    with modes.evaluation(model), torch.no_grad(), fitting:
         if device is not None:
             return _peak_on_gpu(model, inputs, device)
         with _Live(there_before) as live:
@@ -341,7 +363,7 @@ def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
         return tensor
 
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with torch.enable_grad(), hooks:
+    with torch.enable_grad(), hooks, _one_kind_of_number(model, inputs):
         model(*inputs)
     return sum(storage.nbytes() for storage in kept.values())
 

@@ -213,19 +213,33 @@ def classification_loss(smoothing: float = 0.0):
 def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500
 ) -> float:
-    """Share of right answers in [0, 1], in eval mode; each part's mode is put back."""
+    """Share of right answers in [0, 1], in eval mode; each part's mode is put back.
+
+    ValueError for a label that none of the model's classes has.
+    """
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "...")
     arguments.tensor("labels", labels, "...")
     batch_size = arguments.whole_number("batch_size", batch_size, 1, 2**31)
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
     right = 0
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     with modes.evaluation(model):
         for x, y in batches:
-            answers = model(normalise(x.to(device))).argmax(1)
-            right += (answers == y.to(device)).sum().item()
+            logits = model(normalise(x.to(weight.device)).to(weight.dtype))
+            _insist_classes(y, logits.shape[1])
+            answers = logits.argmax(1)
+            right += (answers == y.to(weight.device)).sum().item()
     return right / len(labels)
+
+
+def _insist_classes(labels: Tensor, classes: int) -> None:
+    """ValueError for a label without a logit: it would count as a wrong answer."""
+    least, most = labels.aminmax()
+    if least < 0 or most >= classes:
+        value = int(least if least < 0 else most)
+        told = f"labels hold {value}: the model has {classes} classes"
+        raise ValueError(f"{told}, from 0 to {classes - 1}")
 
 
 # ------------------------------------------------------------------------- the loop
