@@ -90,7 +90,7 @@ def _tensors(inputs: tuple) -> list[Tensor]:
 
 @contextmanager
 def _one_kind_of_number(model: nn.Module, inputs: tuple) -> Iterator[None]:
-    """ValueError where a pass fails and the model's numbers are not of the inputs' kind."""
+    """ValueError where a pass fails and weights and inputs are of two kinds."""
     try:
         yield
     except RuntimeError as error:
