@@ -263,6 +263,15 @@ def real_numbers(name: str, value: Any) -> Tensor:
     return real_tensor(name, value).to(torch.float32)
 
 
+def labels(labels: Tensor, classes: int) -> None:
+    """ValueError for a label without a logit: it would count as a wrong answer."""
+    least, most = labels.aminmax()
+    if least < 0 or most >= classes:
+        value = int(least if least < 0 else most)
+        told = f"labels hold {value}: the model has {classes} classes"
+        raise ValueError(f"{told}, from 0 to {classes - 1}")
+
+
 # What torch says of a tensor of places that points beyond another one.
 PAST = r"index (-?\d+) is out of bounds for dimension \d+ with size (\d+)"
 

@@ -227,19 +227,10 @@ def accuracy(
     with modes.evaluation(model):
         for x, y in batches:
             logits = model(normalise(x.to(weight.device)).to(weight.dtype))
-            _insist_classes(y, logits.shape[1])
+            arguments.labels(y, logits.shape[1])
             answers = logits.argmax(1)
             right += (answers == y.to(weight.device)).sum().item()
     return right / len(labels)
-
-
-def _insist_classes(labels: Tensor, classes: int) -> None:
-    """ValueError for a label without a logit: it would count as a wrong answer."""
-    least, most = labels.aminmax()
-    if least < 0 or most >= classes:
-        value = int(least if least < 0 else most)
-        told = f"labels hold {value}: the model has {classes} classes"
-        raise ValueError(f"{told}, from 0 to {classes - 1}")
 
 
 # ------------------------------------------------------------------------- the loop
