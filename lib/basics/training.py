@@ -226,10 +226,9 @@ def accuracy(
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     with modes.evaluation(model):
         for x, y in batches:
-            logits = model(normalise(x.to(weight.device)).to(weight.dtype))
+            logits = model(normalise(x.to(weight.device)).to(weight.dtype)).cpu()
             arguments.labels(y, logits.shape[1])
-            answers = logits.argmax(1)
-            right += (answers == y.to(weight.device)).sum().item()
+            right += (logits.argmax(1) == y.cpu()).sum().item()
     return right / len(labels)
 
 
@@ -326,9 +325,8 @@ class Batches:
     """
 
     def __init__(self, dataset, batch_size: int, collate, seed: int):
-        in_memory = isinstance(dataset, tuple)
         self.dataset, self.collate, self.seed = dataset, collate, seed
-        self.samples = len(dataset[0] if in_memory else dataset)
+        self.samples = len(dataset[0] if isinstance(dataset, tuple) else dataset)
         self.size = min(batch_size, self.samples)
         self.per_epoch = self.samples // self.size if self.size > 0 else 0
         self.epoch, self.order = -1, None
