@@ -146,7 +146,7 @@ test-haswell: setup-all
 	$(RUN) -m tests.haswell
 
 fuzz: setup-all
-	$(RUN) -m tests.fuzz --minutes $(MINUTES)
+	$(RUN) -m tests.fuzz --minutes $(MINUTES) --least 2000
 
 bench: setup-all
 	$(RUN) -m tests.benchmarks

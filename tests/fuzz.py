@@ -1,6 +1,7 @@
 """Random cases for as long as one likes: `python -m tests.fuzz --minutes 20`.
 
     python -m tests.fuzz --count 2000               # so many of each target
+    python -m tests.fuzz --minutes 20 --least 2000  # longer if it takes longer
     python -m tests.fuzz networks --minutes 5       # one target
     python -m tests.fuzz networks --case 17         # one case again, by its number
 
@@ -25,12 +26,15 @@ from collections.abc import Callable, Iterable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests import networks, offline  # noqa: E402
+from tests import mangled, networks, offline  # noqa: E402
 
 LIMIT = 60  # seconds of the processor a case; by the clock ten times as many
 NUMBER = r"-?\d+(\.\d+)?(e-?\d+)?"
 TARGETS: dict[str, Callable[[random.Random], str]] = {
     "networks": networks.agreement,  # eager = deployed = ONNX = QDQ
+    "pictures": mangled.pictures,
+    "coco": mangled.coco_files,
+    "files": mangled.saved_files,
 }
 
 
@@ -40,16 +44,21 @@ def one(target: str, number: int) -> str:
 
 
 def run(
-    target: str, numbers: Iterable[int], seconds: float, reasons: Counter | None = None
+    target: str,
+    numbers: Iterable[int],
+    seconds: float,
+    reasons: Counter | None = None,
+    least: int = 0,
 ) -> Counter:
-    """Try cases for so many seconds at most; counts of outcomes, failures printed.
+    """Try cases for so many seconds; counts of outcomes, failures printed.
 
-    `reasons` counts what stands behind the colons, numbers as "#".
+    `least` cases are tried however long they take. `reasons` counts what stands behind
+    the colons, numbers as "#".
     """
     counts, end = Counter(), time.monotonic() + seconds
     reasons = Counter() if reasons is None else reasons
     for number in numbers:
-        if time.monotonic() > end:
+        if time.monotonic() > end and counts.total() >= least:
             break
         with _limit(LIMIT):
             try:
@@ -101,6 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)}; or all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="in all")
     parser.add_argument("--count", type=int, help="cases of each target")
+    parser.add_argument("--least", type=int, default=0, help="cases, whatever it takes")
     parser.add_argument("--first", type=int, default=0, help="the number of the first")
     parser.add_argument("--case", type=int, help="only this one")
     options = parser.parse_args(arguments)
@@ -118,7 +128,8 @@ def main(arguments: list[str] | None = None) -> int:
         begin = time.monotonic()
         share = 60 * options.minutes / len(targets)
         reasons = Counter()
-        counts = run(target, range(options.first, last), share, reasons)
+        numbers = range(options.first, last)
+        counts = run(target, numbers, share, reasons, options.least)
         told = ", ".join(f"{n} {word}" for word, n in counts.most_common())
         took = time.monotonic() - begin
         print(f"{target}: {counts.total()} cases in {took:.0f} s: {told}")

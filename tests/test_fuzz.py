@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lib.basics import checkpoints, photographs
 from lib.compression import operators
 from tests import fuzz, networks
 
@@ -16,6 +17,30 @@ def test_random_networks_agree_in_all_four_forms(tens):
     """Model, flat graph, file of floats, file with Q and DQ; ten a test, no refusal."""
     for number in range(10 * tens, 10 * tens + 10):
         assert fuzz.one("networks", number) == "agrees", number
+
+
+@pytest.mark.parametrize("target", ["pictures", "coco", "files"])
+def test_mangled_files_are_read_right_or_refused_by_name(target, capsys):
+    counts = fuzz.run(target, range(100), 600)
+    assert not counts["FAILED"], capsys.readouterr().out
+    assert counts["refused"] > 30 and counts["read"] > 10
+
+
+def test_a_reader_that_forgets_the_turn_is_met(monkeypatch, capsys):
+    monkeypatch.setattr(photographs, "TURNS", {})
+    assert fuzz.run("pictures", range(60), 600)["FAILED"]
+    assert "other pixels" in capsys.readouterr().out
+
+
+def test_a_reader_that_compares_no_checksums_is_met(monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "check_archive", lambda path: None)
+    assert fuzz.run("files", range(200), 600)["FAILED"]
+    assert "other weights" in capsys.readouterr().out
+
+
+def test_so_many_are_tried_however_long_they_take(monkeypatch):
+    monkeypatch.setitem(fuzz.TARGETS, "fast", lambda rng: "agrees")
+    assert fuzz.run("fast", range(100), -1, least=7).total() == 7
 
 
 def test_a_case_is_the_same_wherever_it_runs():
