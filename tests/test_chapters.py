@@ -26,6 +26,7 @@ ROUTES = {"core", "deep", "optional"}
 KNOWN_TAGS = ROUTES | {"slide", "catch-up", "colab", "setup", "nbval-check-output"}
 VERBS = {"check", "environment", "guess", "guesses", "hint", "measured", "quiz"}
 VERBS |= {"setup", "show", "solution", "table", "build", "yours", "restore", "submit"}
+VERBS |= {"milestone"}
 # What a milestone runs beyond its chapter: the machine that the learner's functions
 # are parts of, with how it is judged and looked at.
 MILESTONES = {"bifpn": {"detectors", "coco_eval", "decoding"}}

@@ -17,6 +17,7 @@ records             what a learner has done in this kernel; for answers
 handin              one small file a chapter, written and read back; for answers
 answers             check, build, yours, restore, hint, solution, submit; for notebook
 guesses             a number guessed first, then measured; for notebook
+milestones          a machine runs, and on whose functions; for notebook
 notebook            setup, show and quiz, and all that cells call; for every chapter
 copies              a learner's copies, and what new chapters take over; for course
 progress            how far a learner is, with a drawing; for course

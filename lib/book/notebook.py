@@ -37,6 +37,7 @@ from lib.book.answers import (  # noqa: F401
 )
 from lib.book.environment import environment  # noqa: F401
 from lib.book.guesses import guess, guesses, measured  # noqa: F401
+from lib.book.milestones import milestone  # noqa: F401
 from lib.book.pages import table  # noqa: F401
 from lib.book.records import RECORDS
 from lib.exercises import kept, of_chapter, places
