@@ -550,6 +550,9 @@ CALLS = {
     "detection.coco_eval.precision_recall": lambda: dict(
         ground_truth=coco(), detections=detections()
     ),
+    "detection.coco_eval.compare": lambda: dict(
+        ground_truth=coco(), a=detections(), b=detections(), draws=5, seed=0
+    ),
     "detection.coco_eval.choose": lambda: dict(
         overlap=np.array([[0.9, 0.5], [0.6, 0.2]]), threshold=0.5
     ),

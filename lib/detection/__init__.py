@@ -11,6 +11,8 @@ detectors           three small ones, shipped, for all that comes after; for
 detection_loss  14  focal loss, Huber loss, one normaliser for the batch
 decoding        15  top-k, boxes, NMS and soft-NMS, `detect` on any picture
 coco_tables         COCO dictionaries as arrays, each entry checked; for coco_eval
+pairing             all images at once: who may take what, in turns; for coco_eval
+redrawing           a test set drawn again and again, intervals; for coco_eval
 coco_eval       16  matching, precision and recall, the twelve COCO numbers
 coco_folders        a folder in COCO's form, learned from and judged by;
                     for recipes

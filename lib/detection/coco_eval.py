@@ -9,14 +9,14 @@ Chapter 16. Lin et al. 2014, arxiv.org/abs/1405.0312; cocodataset.org/#detection
 """
 
 from collections import namedtuple
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lib.basics import arguments, plain
-from lib.detection import categories, decoding
+from lib.detection import categories, decoding, pairing, redrawing
 from lib.detection.coco_tables import Boxes, read
 
 IOUS = np.linspace(0.5, 0.95, 10)  # T; not arange, whose steps drift upwards
@@ -135,6 +135,38 @@ def _dictionaries(image_id, answer: decoding.Detections, ids: list) -> list[dict
     return entries
 
 
+def compare(
+    ground_truth, a: list[dict], b: list[dict], draws: int = 1000, seed: int = 0
+) -> redrawing.Comparison:
+    """AP of two lists of detections of the same pictures, and whether they differ.
+
+    `compare(truth, a, b)` gives `.a`, `.b` and `.difference` (AP of b less AP of a),
+    each with `.value`, `.low` and `.high`: its value as `evaluate` says it, and the
+    95 % interval over `draws` test sets, drawn from the pictures with repeats, the same
+    for both. f"{it.difference:+.3f}" is a text such as "+0.008 [+0.005, +0.012]".
+    Takes about a second for 200 scenes. ValueError where there is no object.
+    """
+    draws = arguments.whole_number("draws", draws, least=2)
+    seed = arguments.seed(seed, least=0)
+    both = [_rows(ground_truth, a), _rows(ground_truth, b)]
+    if not any(len(rows.objects) for rows in both[0]):
+        raise ValueError("ground_truth has no object that counts: there is no AP")
+    times = redrawing.draw(len(ground_truth["images"]), draws, seed)
+    of_a, of_b = (redrawing.average_precisions(one, times, RECALLS) for one in both)
+    return redrawing.Comparison(*map(redrawing.estimate, (of_a, of_b, of_b - of_a)))
+
+
+def _rows(ground_truth, detections) -> list[redrawing.Rows]:
+    """Verdicts of each class on objects of all sizes, to be drawn again."""
+    classes = []
+    for objects, found in _by_class(ground_truth, detections)[0]:
+        judged = _judge(objects, found)
+        counted = objects.image[~judged.left_out[:, 0]]
+        rows = judged.detections.image, judged.right[0], judged.false[0], counted
+        classes.append(redrawing.Rows(*rows))
+    return classes
+
+
 # ------------------------------------------------------------------ precision, recall
 
 
@@ -144,19 +176,29 @@ def precision_recall(ground_truth, detections) -> PrecisionRecall:
     Two things are kinder than pycocotools: an annotation without `area` has that of
     its box, and one with the id 0 counts (pycocotools takes a match with it for none).
     """
-    objects, detections, ids = read(ground_truth, detections)
-    classes, sizes = len(ids), len(AREAS)
-    precision = np.full((len(IOUS), len(RECALLS), classes, sizes), -1.0)
+    classes, ids = _by_class(ground_truth, detections)
+    shape = len(IOUS), len(RECALLS), len(classes), len(AREAS)
+    precision = np.full(shape, -1.0)
     scores = np.full_like(precision, -1.0)
-    recall = np.full((len(IOUS), classes, sizes, len(CUTS)), -1.0)
+    recall = np.full((len(IOUS), len(classes), len(AREAS), len(CUTS)), -1.0)
+    for k, boxes in enumerate(classes):
+        one_class = _precision_recall(*boxes)
+        precision[:, :, k], scores[:, :, k], recall[:, k] = one_class
+    return PrecisionRecall(precision, scores, recall, ids)
+
+
+def _by_class(ground_truth, detections) -> tuple[list[tuple[Boxes, Boxes]], list]:
+    """Objects and detections of each class, and the category ids.
+
+    Both are sorted by image, detections by score within it.
+    """
+    objects, detections, ids = read(ground_truth, detections)
     order = np.lexsort((objects.image, objects.category))
     objects = objects.take(order)
     order = np.lexsort((-detections.score, detections.image, detections.category))
     detections = detections.take(order)
-    for k in range(classes):
-        one_class = _precision_recall(_of_class(objects, k), _of_class(detections, k))
-        precision[:, :, k], scores[:, :, k], recall[:, k] = one_class
-    return PrecisionRecall(precision, scores, recall, ids)
+    classes = range(len(ids))
+    return [(_of_class(objects, k), _of_class(detections, k)) for k in classes], ids
 
 
 def _of_class(boxes: Boxes, k: int) -> Boxes:
@@ -165,11 +207,18 @@ def _of_class(boxes: Boxes, k: int) -> Boxes:
     return boxes.take(slice(first, last))
 
 
-def _precision_recall(objects: Boxes, detections: Boxes):
-    """Precision (T, R, A), scores (T, R, A) and recall (T, A, M) of one class.
+class _Judged(NamedTuple):
+    """The detections of one class over all images, best score first."""
 
-    Both are sorted by image, `detections` by score within it.
-    """
+    right: Matched
+    false: Matched
+    detections: Boxes
+    rank: Int[np.ndarray, " D"]  # in its image
+    left_out: Bool[np.ndarray, "G A"]  # objects that do not count
+
+
+def _judge(objects: Boxes, detections: Boxes) -> _Judged:
+    """Which detections of a class are right, and which false: neither is ignored."""
     image = detections.image
     rank = np.arange(len(image)) - np.searchsorted(image, image)  # in its image
     kept = rank < CUTS[-1]
@@ -179,7 +228,13 @@ def _precision_recall(objects: Boxes, detections: Boxes):
     order = np.argsort(-detections.score, kind="stable")  # ties: in order of images
     right = (matched & ~ignored)[..., order]
     false = (~matched & ~ignored)[..., order]
-    score, rank = detections.score[order], rank[order]
+    return _Judged(right, false, detections.take(order), rank[order], left_out)
+
+
+def _precision_recall(objects: Boxes, detections: Boxes):
+    """Precision (T, R, A), scores (T, R, A) and recall (T, A, M) of one class."""
+    right, false, detections, rank, left_out = _judge(objects, detections)
+    score = detections.score
     score = np.append(score, 0)  # of a recall that is never reached
     precision = np.full((len(IOUS), len(RECALLS), len(AREAS)), -1.0)
     scores = np.full_like(precision, -1.0)
@@ -328,14 +383,13 @@ def match(
     matched = _no_verdicts(detections)  # D T A
     ignored = _no_verdicts(detections)  # D T A
     taken = _no_verdicts(objects)  # G T A
-    # Images do not disturb each other. So all first detections choose at once, then
-    # all second ones, and so on: as many steps as one image needs.
-    for detection, object_, overlap in _turns(pairs, detections.image):
+    # All first detections of their images choose at once, then all second ones ...
+    for detection, object_, overlap in pairing.turns(pairs, detections.image):
         n = len(object_)
         enough = overlap[:, None, None] >= IOUS[:, None]  # P T 1
         free = enough & ~taken[object_]  # P T A
         counts = ~left_out[object_]  # P A
-        chooser, best = _best_pairs(detection, free, counts)  # d, d T A
+        chooser, best = pairing.best(detection, free, counts)  # d, d T A
         hit = best >= 0
         counts_not = best < n
         matched[chooser] = hit
@@ -380,59 +434,13 @@ def _no_verdicts(boxes: Boxes) -> Bool[np.ndarray, "N T A"]:
     return np.zeros((len(boxes.image), len(IOUS), len(AREAS)), bool)
 
 
-def _best_pairs(detection, free, counts) -> tuple[np.ndarray, np.ndarray]:
-    """The d detections of P pairs, and the best pair of each (d T A): its row.
-
-    The row stands P higher where the object counts, and is -1 where none is free. Pairs
-    stand in order of preference: the last free one is the best, and any object that
-    counts comes before all that do not.
-    """
-    n = len(detection)
-    place = np.arange(n)[:, None] + n * counts  # P A
-    offered = np.where(free, place[:, None], -1)  # P T A
-    starts = np.flatnonzero(np.diff(detection, prepend=-1))  # one a detection
-    return detection[starts], np.maximum.reduceat(offered, starts)
-
-
-class _Pairs(NamedTuple):
-    """P pairs of a detection and an object of its image, and the overlap of the two."""
-
-    detection: Int[np.ndarray, " P"]
-    object: Int[np.ndarray, " P"]
-    overlap: Float[np.ndarray, " P"]
-
-
-def _pairs(objects: Boxes, detections: Boxes) -> _Pairs:
+def _pairs(objects: Boxes, detections: Boxes) -> pairing.Pairs:
     """The pairs that overlap by half or more, in order of detections."""
-    # Of each detection's image: its first object, and how many there are.
-    first = np.searchsorted(objects.image, detections.image)  # D
-    last = np.searchsorted(objects.image, detections.image, side="right")
-    count = last - first
-    detection = np.repeat(np.arange(len(detections.image)), count)  # P
-    before = np.cumsum(count) - count  # pairs of the detections before
-    object_ = np.arange(len(detection)) + np.repeat(first - before, count)
+    detection, object_ = pairing.of_one_image(objects.image, detections.image)
     boxes = detections.xywh[detection], objects.xywh[object_]
     overlap = overlaps(*boxes, objects.crowd[object_])
     near = overlap >= IOUS[0]
-    return _Pairs(detection[near], object_[near], overlap[near])
-
-
-def _turns(pairs: _Pairs, image: Int[np.ndarray, " D"]) -> Iterator[_Pairs]:
-    """Pairs that are decided together: of each image's first detection, its second...
-
-    Only detections that have pairs take a turn. Within a turn pairs stand by detection
-    and overlap, equals in the order of objects.
-    """
-    who, row = np.unique(pairs.detection, return_inverse=True)
-    of_image = image[who]
-    turn = np.arange(len(who)) - np.searchsorted(of_image, of_image)
-    turn = turn[row]  # P
-    order = np.lexsort((pairs.object, pairs.overlap, pairs.detection, turn))
-    ends = np.flatnonzero(np.diff(turn[order], append=-1)) + 1
-    begins = [0, *ends[:-1]]
-    for begin, end in zip(begins, ends, strict=False):
-        rows = order[begin:end]
-        yield _Pairs(*(column[rows] for column in pairs))
+    return pairing.Pairs(detection[near], object_[near], overlap[near])
 
 
 def _outside(area: Float[np.ndarray, " N"]) -> Bool[np.ndarray, "N A"]:
