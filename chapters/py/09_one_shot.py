@@ -14,12 +14,12 @@
 # After this chapter you can
 #
 # 1. read a rank correlation, with its interval and its ceiling (quiz)
-# 2. say what cells share in a supernet, and how often each part is trained (exercise 09.1)
-# 3. turn a choice into a softmax, cool it, and name what is lost when it is cut (exercise 09.2)
-# 4. judge a proxy by what it costs the one who trusts it (exercise 09.3)
-# 5. build a proxy from its formula (exercise 09.4)
+# 2. say what cells share in a supernet, and how often each part is trained (exercise 09.2)
+# 3. turn a choice into a softmax, cool it, and name what is lost when it is cut (exercises 09.1 and 09.3)
+# 4. judge a proxy by what it costs the one who trusts it (exercise 09.4)
+# 5. build a proxy from its formula (exercise 09.5)
 #
-# | study | about 80 min (estimate) |
+# | study | about 90 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.9 min (55 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->652 MB (measured)<!-- /peak --> |
@@ -56,7 +56,18 @@ from torch import nn
 
 from lib.basics import training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    milestone,
+    quiz,
+    setup,
+    show,
+    solution,
+    table,
+    yours,
+)
 from lib.nas import one_shot, search_space, tabular
 
 device = setup("09_one_shot", seed=0)
@@ -74,7 +85,7 @@ device = setup("09_one_shot", seed=0)
 # Chapter 06 left us the truth for a small space, so we can ask what matters: do they *rank* cells as training does?
 #
 # Half an hour only?
-# Read the first two parts and the last but one, and do exercise 09.3.
+# Read the first two parts and the last but one, and do exercise 09.4.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How alike are two rankings?
@@ -294,9 +305,33 @@ plots.points(groups, y_label="accuracy with borrowed weights")
 # With a share for every pair, Eq. 9.2 is the paper's **mixed operation**.
 # A mixed cell has no weights of its own: it uses the layers of the supernet.
 
+# %% [markdown] tags=["core"]
+# ### 09.1 · Build · mixed_operation · 12 min · ●●○ · 4 points
+#
+# Every block of every cell of the mixture calls this, and the search below runs on it.
+# Write `mixed_operation(shares, outputs)`: each output times its share, all added up.
+# `shares` is a list of numbers: plain ones, or tensors without axes.
+# `outputs` gives as many tensors of one shape, **one at a time**: walk through both together with `zip`.
+# Both sides of a block are in it, so the shares sum to 2, and that is right.
+# The gradient must reach the shares, since $\alpha$ learns through them, and the outputs, since the weights do.
+
 # %% tags=["core"]
+def mixed_operation(shares, outputs):
+    """The outputs, each weighted by its share: a tensor of the shape of one output.
+
+    By hand: shares 0.25 and 0.75 of (0, 1, 0) and (1, 1, 1) give (0.75, 1, 0.75).
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("one_shot.mixed_operation", mixed_operation)
+# hint("one_shot.mixed_operation")
+# solution("one_shot.mixed_operation")
+
+# %% tags=["core"]
+show(one_shot.mixed_operation, folded=True)
 show(one_shot.Relaxation)
-show(one_shot.mixed_operation)
 show(one_shot.MixedCell)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -665,7 +700,7 @@ figure
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 09.1 · Predict · steps_trained · 5 min · ●○○ · 1 point
+# ### 09.2 · Predict · steps_trained · 5 min · ●○○ · 1 point
 #
 # A supernet of `SMALL` is trained for 1,620 steps.
 # At each step both sides of block 1 choose one of its nine pairs, evenly and independently.
@@ -687,7 +722,7 @@ check("one_shot.steps_trained", answer)
 # solution("one_shot.steps_trained")
 
 # %% [markdown] tags=["core"]
-# ### 09.2 · Measure · decided · 6 min · ●○○ · 2 points
+# ### 09.3 · Measure · decided · 6 min · ●○○ · 2 points
 #
 # Six pairs with $\alpha = (1.5, 1, 0.5, 0, 0, 0)$.
 # Find the largest temperature, in steps of 0.05, at which the strongest has a share of **at least 0.9**.
@@ -703,7 +738,7 @@ check("one_shot.decided", answer)
 # solution("one_shot.decided")
 
 # %% [markdown] tags=["core"]
-# ### 09.3 · Build · regret_at · 10 min · ●●○ · 3 points
+# ### 09.4 · Build · regret_at · 10 min · ●●○ · 3 points
 #
 # You can afford to train `k` cells, and let a proxy choose them: those with the `k` highest scores.
 # Given the lists `scores` and `truth` (all scores differ), return how much the best cell that you will then hold lacks
@@ -726,7 +761,7 @@ check("one_shot.regret_at", regret_at)
 # solution("one_shot.regret_at")
 
 # %% [markdown] tags=["core"]
-# ### 09.4 · Build · naswot · 15 min · ●●● · 3 points
+# ### 09.5 · Build · naswot · 15 min · ●●● · 3 points
 #
 # The later version of [Mellor and others](https://arxiv.org/abs/2006.04647) needs no gradient.
 # Show the untrained network $N$ images.
@@ -751,7 +786,7 @@ check("one_shot.naswot", naswot)
 # solution("one_shot.naswot")
 
 # %% [markdown] tags=["optional"]
-# ### 09.5 · Further · 90 min · ●●● · 0 points
+# ### 09.6 · Further · 90 min · ●●● · 0 points
 #
 # [Wang and others](https://arxiv.org/abs/2108.04392) say that the largest $\alpha$ is the wrong thing to keep.
 # Instead they remove one pair at a time from the trained mixture, and keep the pair whose loss hurts accuracy most.
@@ -784,6 +819,6 @@ quiz("one_shot")
 # - Tanaka and others, [SynFlow](https://arxiv.org/abs/2006.05467), 2020: made for pruning;
 #   as a proxy for search in Abdelfattah and others, [Zero-Cost Proxies](https://arxiv.org/abs/2101.08134), 2021.
 # - Mellor and others, [NAS without training](https://arxiv.org/abs/2006.04647), 2020: Eq. 9.7 is its first version,
-#   exercise 09.4 its last.
+#   exercise 09.5 its last.
 # - Zela and others, [Understanding and Robustifying DARTS](https://arxiv.org/abs/1909.09656), 2019.
 #   Yang and others, [NAS evaluation is frustratingly hard](https://arxiv.org/abs/1912.12522), 2019.

@@ -5,10 +5,184 @@ from fractions import Fraction
 
 import torch
 
-from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.nas import one_shot, search_space
 
-# --- 09.1 predict
+# --- mixed_operation, core
+
+
+def mixed(mine, shares, outputs):
+    """The mixture and its slopes, the outputs given one at a time, as the machine does.
+
+    Shares are plain numbers, or a tensor (n,) that is split into n without axes.
+    """
+    leaves = [output.clone().requires_grad_() for output in outputs]
+    each = list(shares)
+    if torch.is_tensor(shares):
+        leaves.append(shares.clone().requires_grad_())
+        each = list(leaves[-1])
+    mixture = mine(each, (leaf * 1 for leaf in leaves[: len(outputs)]))
+    if isinstance(mixture, list | tuple):
+        mixture = [torch.as_tensor(part).detach() for part in mixture]
+    if not torch.is_tensor(mixture):
+        return {"what comes out": mixture}
+    found = {"what comes out": mixture.detach()}
+    if not mixture.requires_grad:
+        return found | {"slopes": "lost"}
+    weights = 1.0 + torch.arange(mixture.numel(), dtype=mixture.dtype)
+    total = (mixture.flatten() * weights).sum()
+    slopes = torch.autograd.grad(total, leaves, allow_unused=True)
+    names = [f"slope of output {i}" for i in range(len(outputs))] + ["slopes of shares"]
+    pairs = zip(names, slopes, strict=False)
+    return found | {name: "lost" if s is None else s for name, s in pairs}
+
+
+def all_at_once(shares, outputs):
+    """Another right way: stack them, and contract the new axis."""
+    stacked = torch.stack(list(outputs))
+    weights = torch.stack([torch.as_tensor(s, dtype=stacked.dtype) for s in shares])
+    return torch.einsum("p,p...->...", weights, stacked)
+
+
+def shares_left_out(shares, outputs):
+    return sum(outputs)
+
+
+def mean_of_outputs(shares, outputs):
+    outputs = list(outputs)
+    return sum(outputs) / len(outputs)
+
+
+def mean_of_products(shares, outputs):
+    products = [s * x for s, x in zip(shares, outputs, strict=True)]
+    return sum(products) / len(products)
+
+
+def divided_by_the_shares(shares, outputs):
+    total = sum(s * x for s, x in zip(shares, outputs, strict=True))
+    return total / sum(shares)
+
+
+def softmax_again(shares, outputs):
+    again = torch.stack([torch.as_tensor(s) for s in shares]).softmax(0)
+    return sum(s * x for s, x in zip(again, outputs, strict=True))
+
+
+def strongest_alone(shares, outputs):
+    outputs, values = list(outputs), [plain_number(s) for s in shares]
+    return outputs[values.index(max(values))]
+
+
+def strongest_with_its_share(shares, outputs):
+    pairs = list(zip(shares, outputs, strict=True))
+    share, output = max(pairs, key=lambda pair: plain_number(pair[0]))
+    return share * output
+
+
+def plain_number(share):
+    return share.item() if torch.is_tensor(share) else share
+
+
+def shares_as_numbers(shares, outputs):
+    pairs = zip(shares, outputs, strict=True)
+    return sum(plain_number(s) * x for s, x in pairs)
+
+
+def without_gradient(shares, outputs):
+    with torch.no_grad():
+        return sum(s * x for s, x in zip(shares, outputs, strict=True))
+
+
+def outputs_detached(shares, outputs):
+    return sum(s * x.detach() for s, x in zip(shares, outputs, strict=True))
+
+
+def not_added(shares, outputs):
+    return torch.stack([s * x for s, x in zip(shares, outputs, strict=True)])
+
+
+def list_of_products(shares, outputs):
+    return [s * x for s, x in zip(shares, outputs, strict=True)]
+
+
+def added_over_pixels(shares, outputs):
+    return sum((s * x).sum() for s, x in zip(shares, outputs, strict=True))
+
+
+def last_alone(shares, outputs):
+    total = 0
+    for share, output in zip(shares, outputs, strict=True):
+        total = share * output
+    return total
+
+
+def first_lost(shares, outputs):
+    products = [s * x for s, x in zip(shares, outputs, strict=True)]
+    return sum(products[1:], 0 * products[0])
+
+
+def share_added(shares, outputs):
+    return sum(s + x for s, x in zip(shares, outputs, strict=True))
+
+
+def shares_squared(shares, outputs):
+    return sum(s * s * x for s, x in zip(shares, outputs, strict=True))
+
+
+def other_way_round(shares, outputs):
+    return sum(s * x for s, x in zip(reversed(shares), outputs, strict=True))
+
+
+def rectified_after(shares, outputs):
+    total = sum(s * x for s, x in zip(shares, outputs, strict=True))
+    return total.relu()
+
+
+def rectified_before(shares, outputs):
+    return sum(s * x.relu() for s, x in zip(shares, outputs, strict=True))
+
+
+def multiplied(shares, outputs):
+    total = 1
+    for share, output in zip(shares, outputs, strict=True):
+        total = total * (share * output)
+    return total
+
+
+def mixing_cases(rng, size):
+    """One to nine pairs; rows or maps; even, uneven, zero and very large values."""
+    pairs = rng.choice((1, 2, 3, 6, 9))
+    shape = rng.choice(((), (3,), (1 + size, 2), (2, 1 + size, 4, 3)))
+    scale = rng.choice((1, 1, 1000))
+    outputs = [tensor(rng, *shape, low=-scale, high=scale) for _ in range(pairs)]
+    numbers = [rng.randint(0, 8) / 4 for _ in range(pairs)]  # both sides: up to 2
+    if rng.random() < 0.2:
+        numbers = pairs * [2 / pairs]
+    if rng.random() < 0.2:
+        return [int(i == 0) for i in range(pairs)], outputs  # a path
+    return torch.tensor(numbers), outputs
+
+
+def a_step_of_darts():
+    """One step of DARTS on a small supernet: losses, alpha, a slope of the weights."""
+    net = one_shot.Supernet(
+        search_space.SMALL, num_classes=3, cells=1, filters=2, stem_filters=2
+    )
+    relaxation = one_shot.Relaxation(search_space.SMALL)
+    chance = torch.Generator().manual_seed(0)
+    for alpha in relaxation.alpha:
+        alpha.data = torch.randn(len(alpha), generator=chance)
+    images = torch.randint(0, 256, (8, 3, 8, 8), generator=chance).to(torch.uint8)
+    labels = torch.arange(8) % 3
+    loss_fn = one_shot.darts_loss(relaxation, (images, labels), lr=0.1)
+    loss, _ = loss_fn(net, (images, labels))
+    loss.backward()
+    slope = net.classifier.weight.grad
+    moved = [alpha.detach().clone() for alpha in relaxation.alpha]
+    return [loss.item(), *moved, slope.clone()]
+
+
+# --- steps_trained, predict
 
 PAIRS = 9  # a side of block 1 chooses: inputs 0, 1, 2 with three operations each
 STEPS = 1620
@@ -20,7 +194,7 @@ def steps_trained() -> int:
     return int(STEPS * share)
 
 
-# --- 09.2 measure
+# --- decided, measure
 
 ALPHA = (1.5, 1.0, 0.5, 0.0, 0.0, 0.0)
 
@@ -56,7 +230,7 @@ def decided_by_half() -> float:
     return steps / 20
 
 
-# --- 09.3 build
+# --- regret_at, build
 
 
 def regret_at(scores, truth, k):
@@ -175,7 +349,7 @@ def regret_cases(rng, size):
     return scores, truth, rng.randint(2, 1 + size)
 
 
-# --- 09.4 build
+# --- naswot, build
 
 
 def naswot(codes):
@@ -308,7 +482,90 @@ def code_cases(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="steps_trained", number="09.1", kind="predict",
+        name="mixed_operation", number="09.1", kind="build",
+        minutes=12, difficulty=2, points=4,
+        task="The relaxed operation: every output by its share, added up. `outputs`"
+             " gives one tensor at a time, so zip them with the shares; shares are"
+             " numbers or tensors without axes, and slopes reach both.",
+        reference=one_shot.mixed_operation, alternative=all_at_once, probe=mixed,
+        place="nas.one_shot.mixed_operation", required=True, importance=3,
+        machine="the supernet that DARTS trains, in each block of each cell",
+        machine_case=a_step_of_darts, milestone_calls=2000,
+        wrong=(
+            Wrong(shares_as_numbers, "What comes out is right, but the slopes of the"
+                                     " shares are lost, and alpha never moves. Look for"
+                                     " float(...), .item() or torch.tensor(...)."),
+            Wrong(without_gradient, "What comes out is right, but no slope goes back:"
+                                    " under no_grad, or detached, nothing can learn."),
+            Wrong(outputs_detached, "You detach the outputs: then the weights of the"
+                                    " layers get no slope."),
+            Wrong(shares_left_out, "The shares are not used: each output is multiplied"
+                                   " by its share before it is added."),
+            Wrong(mean_of_outputs, "That is the plain mean. Each output has a share of"
+                                   " its own, and the shares do the weighing."),
+            Wrong(mean_of_products, "You divide by the number of pairs. The shares do"
+                                    " the weighing already: add the products up."),
+            Wrong(divided_by_the_shares, "You divide by the sum of the shares. A block"
+                                         " adds two sides, so its shares sum to 2:"
+                                         " that is meant."),
+            Wrong(softmax_again, "The shares are shares already. A second softmax makes"
+                                 " them nearly even."),
+            Wrong(strongest_alone, "You take the output with the largest share alone."
+                                   " That is the cut, after the search. Here every pair"
+                                   " takes part."),
+            Wrong(strongest_with_its_share, "Only the pair with the largest share is in"
+                                            " your answer. Every pair takes part."),
+            *(Wrong(f, "Those are the products, one for each pair. Add them up: the"
+                       " result has the shape of one output.")
+              for f in (not_added, list_of_products)),
+            Wrong(added_over_pixels, "You add up over the pixels, too. The result has"
+                                     " the shape of one output."),
+            Wrong(last_alone, "Only the last pair is in your answer. Does each turn of"
+                              " the loop add, or does it replace?"),
+            Wrong(first_lost, "The first pair is missing in your sum."),
+            Wrong(share_added, "You add share and output. A quarter of it is 0.25"
+                               " times it."),
+            Wrong(shares_squared, "You multiply by the share twice."),
+            Wrong(other_way_round, "Shares and outputs stand in the same order; yours"
+                                   " runs through one of them backwards."),
+            Wrong(rectified_after, "You take a ReLU of the mixture. The layers that"
+                                   " read it do that; a mixture may be negative."),
+            Wrong(rectified_before, "You take a ReLU of each output. The layers do what"
+                                    " is needed; only weigh and add."),
+            Wrong(multiplied, "You multiply the products with each other. They are"
+                              " added."),
+        ),
+        hints=(
+            "For each pair: share times output. All of them: added up.",
+            "zip(shares, outputs) walks through both at once.",
+            "total = 0, and in the loop total = total + share * output.",
+        ),
+        cases=mixing_cases,
+        by_hand=(
+            # 1/4 (0 1 0) + 3/4 (1 1 1); the slopes: pixels count 1, 2 and 3.
+            ((torch.tensor([0.25, 0.75]), [torch.tensor([0.0, 1, 0]), torch.ones(3)]),
+             {"what comes out": torch.tensor([0.75, 1.0, 0.75]),
+              "slope of output 0": torch.tensor([0.25, 0.5, 0.75]),
+              "slope of output 1": torch.tensor([0.75, 1.5, 2.25]),
+              "slopes of shares": torch.tensor([2.0, 6.0])}),
+            # A path with the same pair on both sides: it counts twice.
+            (([0, 2, 0], [torch.tensor(5.0), torch.tensor(-3.0), torch.tensor(1.0)]),
+             {"what comes out": torch.tensor(-6.0),
+              "slope of output 0": torch.tensor(0.0),
+              "slope of output 1": torch.tensor(2.0),
+              "slope of output 2": torch.tensor(0.0)}),
+            # Both sides of a block: the shares sum to 2. Numbers of a large network.
+            ((torch.tensor([0.5, 1.0, 0.5]),
+              [torch.tensor([4000.0]), torch.tensor([-1000.0]), torch.tensor([0.0])]),
+             {"what comes out": torch.tensor([1000.0]),
+              "slope of output 0": torch.tensor([0.5]),
+              "slope of output 1": torch.tensor([1.0]),
+              "slope of output 2": torch.tensor([0.5]),
+              "slopes of shares": torch.tensor([4000.0, -1000.0, 0.0])}),
+        ),
+    ),
+    Exercise(
+        name="steps_trained", number="09.2", kind="predict",
         minutes=5, difficulty=1, points=1,
         task="In how many of 1,620 steps is one pair of block 1 on the path?",
         reference=steps_trained,
@@ -338,7 +595,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="decided", number="09.2", kind="measure",
+        name="decided", number="09.3", kind="measure",
         minutes=6, difficulty=1, points=2,
         task="The largest temperature, in steps of 0.05, at which the strongest pair"
              " has a share of at least 0.9.",
@@ -363,7 +620,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="regret_at", number="09.3", kind="build",
+        name="regret_at", number="09.4", kind="build",
         minutes=10, difficulty=2, points=3,
         task="Write `regret_at(scores, truth, k)` for two lists; all scores differ."
              " You train the k cells with the highest scores and keep the best of"
@@ -428,7 +685,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="naswot", number="09.4", kind="build",
+        name="naswot", number="09.5", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `naswot(codes)`. `codes` is a float32 tensor (N, A) of zeros and"
              " ones, one row for each of N images. K[i, j] is the number of the A units"

@@ -14,7 +14,7 @@ import functools
 import itertools
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -102,8 +102,11 @@ class SuperCell(nn.Module):
 
 
 @arguments.named
-def mixed_operation(shares: Iterable[Share], outputs: Iterable[Tensor]) -> Tensor:
+def mixed_operation(shares: Sequence[Share], outputs: Iterable[Tensor]) -> Tensor:
     """The relaxed operation: what every pair gives, weighted by its share. Eq. 9.2
+
+    `shares` are numbers, or tensors without axes; `outputs` are as many tensors of one
+    shape, and may come one at a time. Gradients reach both. Source: DARTS, Eq. 2.
 
     A quarter of "leave it alone", three quarters of the maximum over neighbours:
 
@@ -112,8 +115,8 @@ def mixed_operation(shares: Iterable[Share], outputs: Iterable[Tensor]) -> Tenso
     tensor([0.7500, 1.0000, 0.7500])
     """
     total = 0
-    for share, output in zip(shares, outputs, strict=True):
-        total = total + share * output
+    for p, output in enumerate(outputs):  # they need not all be in memory at once
+        total = total + shares[p] * output
     return total
 
 
@@ -137,7 +140,6 @@ class MixedCell:
             for pair in pairs:
                 share = left.get(pair, 0) + right.get(pair, 0)
                 shares.append(share)
-            # One output at a time: they need not all be in memory at once.
             outputs = (self.layers.branch(k, pair, states) for pair in pairs)
             state = mixed_operation(shares, outputs)  # B F H' W'
             states.append(state)
