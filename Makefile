@@ -25,6 +25,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
+.PHONY: demo
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -36,6 +37,7 @@ help:
 	@echo "make afresh N=05        begin a chapter again; your copy of it is kept beside it"
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
+	@echo "make demo               the detector in a browser: build/demo/ (npm fetches once)"
 	@echo "make test               all tests, network off"
 	@echo "make browser-test       a learner in JupyterLab, in headless Chromium"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
@@ -130,6 +132,10 @@ author: setup-all
 
 execute: setup-all
 	$(RUN) -m lib.book.course execute --only "$(N)"
+
+# onnxruntime-web comes from the npm registry; its SHA-512 is pinned in lib/road/demo.py.
+demo: setup-lab
+	@$(RUN) -m lib.road.demo
 
 test: setup-all
 	$(RUN) -m tests

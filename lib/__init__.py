@@ -6,9 +6,10 @@ lib.detection     III  detection: EfficientNet, BiFPN, EfficientDet, COCO
 lib.compression   IV   compress and ship: zeros, channels, bits, ONNX
 lib.exercises          one file a chapter, and the frame that grades them
 lib.book               what makes it a course: figures, notebooks, copies
+lib.road          V    the end of the road: all of it at once, and in a browser
 
 Each wing stands only on those above it in this list, and its own page says what is in
-it, one line a module: `python -m lib` prints all six. Importing `lib` itself imports
+it, one line a module: `python -m lib` prints them all. Importing `lib` itself imports
 none of them. It only prepares the threads, so it has to come before torch.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m lib` prints the contents of the house: six wings, then each one's page.
+"""`python -m lib` prints the contents of the house: its wings, then each one's page.
 
 The pages are read, not imported: this takes no torch.
 """
