@@ -8,6 +8,7 @@ pyramids            feature pyramids on a grid of levels; for 11_bifpn
 architectures       a stack of cells, the whole detector; for 05_nasnet, 13_efficientdet
 mechanisms          unrolled controller, MBConv; for 08_controller, 10_efficientnet
 landscapes          contour lines with paths that go down; for 02_training
+staircases          precision over recall, a mark a detection; for 16_coco_eval
 plots               the house's figures, from plain arrays; for every chapter
 pages               sources, verdicts and questions as text and HTML; for notebook
 widgets             sliders, each with a static twin; for every chapter

@@ -40,9 +40,10 @@ from lib.book.landscapes import contours
 from lib.book.mechanisms import mbconv, unrolled
 from lib.book.pictures import boxes, images
 from lib.book.pyramids import levels
+from lib.book.staircases import staircase
 
 # A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
-__all__ = ["PALETTE", "Figure", "boxes", "graph", "images"]
+__all__ = ["PALETTE", "Figure", "boxes", "graph", "images", "staircase"]
 __all__ += ["contours", "detector", "levels", "mbconv", "stack", "unrolled"]
 
 
@@ -95,8 +96,9 @@ def lines(
     one = f"{name} goes from {number(y[0])} to {number(y[-1])} as {x_label} goes from "
     one += f"{number(x[0])} to {number(x[-1])}."
     many = f"{y_label} at {x_label} = {number(x[-1])}: {ends}."
-    alt = f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}."
-    alt = " ".join([alt, *told])
+    alt = (
+        f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}. {' '.join(told)}"
+    )
     return finish(canvas, title, alt, says, one if len(series) == 1 else many)
 
 

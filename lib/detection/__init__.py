@@ -14,6 +14,8 @@ coco_tables         COCO dictionaries as arrays, each entry checked; for coco_ev
 pairing             all images at once: who may take what, in turns; for coco_eval
 redrawing           a test set drawn again and again, intervals; for coco_eval
 coco_eval       16  matching, precision and recall, the twelve COCO numbers
+mistakes            what a detector does wrong, six kinds and what each costs; for
+                    coco_eval
 coco_folders        a folder in COCO's form, learned from and judged by;
                     for recipes
 settings            what a long run can be told, checked; for recipes
