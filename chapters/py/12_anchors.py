@@ -13,13 +13,13 @@
 #
 # After this chapter you can
 #
-# 1. place the anchors of a picture of any size, and count them (exercise 12.2)
-# 2. compute the overlap of two boxes, and say what it is blind to (exercises 12.1 and 12.4)
-# 3. write a box as four numbers seen from its anchor, and read it back (quiz)
-# 4. say which anchor learns which object, and what is done for the one that nobody wants (exercise 12.3)
-# 5. measure whether anchors fit your own pictures, and choose better ones (exercise 12.5)
+# 1. place the anchors of a picture of any size, and count them (exercise 12.5)
+# 2. compute the overlap of two boxes, and say what it is blind to (exercises 12.1 and 12.7)
+# 3. write a box as four numbers seen from its anchor, and read it back (exercises 12.2 and 12.3)
+# 4. say which anchor learns which object, and what is done for the one that nobody wants (exercises 12.4 and 12.6)
+# 5. measure whether anchors fit your own pictures, and choose better ones (exercise 12.8)
 #
-# | study | about 90 min (estimate) |
+# | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->775 MB (measured)<!-- /peak --> |
@@ -125,7 +125,8 @@ first = 9 * (32 * 32 + 8 * 16 + 8)  # level 3 begins behind 32 x 32 places; row 
 octaves = {f"octave {o}": small[first + 3 * o : first + 3 * o + 3] for o in range(3)}
 sides = [f"{b[0, 2] - b[0, 0]:.0f}" for b in octaves.values()]
 says = f"Three shapes a size; the squares have sides of {', '.join(sides)} pixels."
-plots.boxes(dict.fromkeys(octaves, scene.image), octaves, says=says)
+shapes, three = ("square", "wide", "tall"), dict.fromkeys(octaves, [0, 1, 2])
+plots.boxes(dict.fromkeys(octaves, scene.image), octaves, three, names=shapes, says=says)
 
 # %% [markdown] tags=["core"]
 # The next level has places twice as far apart, and anchors of twice the size.
@@ -295,17 +296,66 @@ print(anchors.box_iou(pair, other).diagonal())
 #
 # where $a$ marks the anchor, and $x, y$ are middles.
 # The order is $y$ before $x$, since published weights have it so.
-# Backwards:
+#
+# ### 12.2 · Build · encode · 10 min · ●○○ · 2 points
+#
+# Write `encode(boxes, anchors)`: two tensors (A, 4) of xyxy come in, and box $i$ is seen from anchor $i$.
+# Return the codes, a tensor (A, 4) with rows $t_y, t_x, t_h, t_w$.
+# All sides are above 0.
+# Each training calls it: these numbers are what the network learns.
+# (This one, 12.3 and 12.4 are for those who want to write all of this chapter; the chapter goes on without them.)
+
+
+# %% tags=["core"]
+def encode(boxes, anchors):
+    """Box i seen from anchor i: rows ty, tx, th, tw, a tensor (A, 4).
+
+    By hand: (20, 10, 40, 50) from (0, 20, 40, 60) is -0.25, 0.25, 0, -0.69.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("anchors.encode", encode)
+# hint("anchors.encode")
+# solution("anchors.encode")
+
+# %% [markdown] tags=["core"]
+# And backwards:
 #
 # $$ y = y_a + t_y h_a, \quad x = x_a + t_x w_a, \quad h = h_a\, e^{t_h}, \quad w = w_a\, e^{t_w} \tag{12.4} $$
+#
+# One thing more: an untrained network may answer $t_w = 20$, and $e^{20}$ is 485 million.
+# So $t_h$ and $t_w$ are cut at `MAX_LOG_SIZE`, 4.14, before the exponential: a side is at most 62.5 times the
+# anchor's.
+#
+# ### 12.3 · Build · decode · 10 min · ●●○ · 2 points
+#
+# Write `decode(codes, anchors)`, Eq. 12.4 with that limit.
+# Two tensors (A, 4) come in, codes and anchors, and the boxes go out, (A, 4), xyxy.
+# The detector calls it for all that it finds.
+
 
 # %% tags=["core"]
-show(anchors.encode)
+MAX_LOG_SIZE = anchors.MAX_LOG_SIZE  # 4.14
 
-# %% tags=["core"]
-show(anchors.decode)
+
+def decode(codes, anchors):
+    """The boxes xyxy that codes ty, tx, th, tw mean, seen from their anchors, (A, 4).
+
+    By hand: -0.25, 0.25, 0, log(1/2) from (0, 20, 40, 60) is (20, 10, 40, 50).
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("anchors.decode", decode)
+# hint("anchors.decode")
+# solution("anchors.decode")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(anchors.encode, folded=True)
+show(anchors.decode, folded=True)
 anchor = torch.tensor([[0.0, 20, 40, 60]])
 box = torch.tensor([[20.0, 10, 40, 50]])
 code = anchors.encode(box, anchor)
@@ -322,8 +372,8 @@ assert torch.allclose(anchors.decode(code, anchor), box, atol=1e-4)
 # **Break it.**
 # "Whatever" includes 20.
 # An untrained network with a bad learning rate says such things.
-# The exponential of 20 is 485 million, so the reference answers with a box of 19 billion pixels, and from 89 on,
-# where float32 ends, with infinity.
+# The reference has no limit: it answers with a box of 19 billion pixels, and from 89 on, where float32 ends,
+# with infinity.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 wild = torch.tensor([[0.0, 0.0, 0.0, 20.0]])
@@ -360,11 +410,40 @@ print(f"without a limit {40 * math.exp(20):.3g} pixels, with ours {ours[2] - our
 # $$ m(a) = \begin{cases} n & \text{the first } n \text{ with } a = \arg\max_{a'} \mathrm{IoU}(n, a') \text{, if there
 #    is one} \\ \arg\max_n \mathrm{IoU}(n, a) & \text{if that IoU is at least } \theta
 #    \\ -1 & \text{otherwise} \end{cases} \tag{12.5} $$
+#
+# ### 12.4 · Build · owners · 15 min · ●●● · 3 points
+#
+# Write `owners(iou, matched, unmatched)`, both rules.
+# `iou` is a tensor (N, A): each of N objects (one or more) with each of A anchors.
+# Return a tensor of A whole numbers (int64): the object that each anchor learns, counted from 0, or -1 for nothing.
+# An overlap of exactly `matched` is enough.
+# Some detectors leave out what is neither good nor bad: from `unmatched` up to `matched` the answer is -2, and -1 only
+# below `unmatched`.
+# (EfficientDet gives both the same value, so nothing lies between.)
+# Of two objects that fit an anchor equally well, and of two that want the same one by force, the first wins.
+# No object has two best anchors.
+
 
 # %% tags=["core"]
-show(anchors.assign)
+def owners(iou, matched, unmatched):
+    """The object that each of A anchors learns, (A,): -1 for nothing, -2 for ignored.
+
+    By hand: overlaps (1, 0.67, 0.33), both thresholds 0.5: 0, 0, -1.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("anchors.owners", owners)
+# hint("anchors.owners")
+# solution("anchors.owners")
+
+# %% [markdown] tags=["core"]
+# `assign` asks `owners`, and adds what its anchors have to learn: the class, and the code.
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(anchors.owners, folded=True)
+show(anchors.assign)
 three = torch.tensor([[0.0, 0, 10, 10], [2, 0, 12, 10], [5, 0, 15, 10]])
 object_ = torch.tensor([[0.0, 0, 10, 10]])
 assignment = anchors.assign(three, object_, torch.tensor([7]))
@@ -448,7 +527,7 @@ f"{ignored:,} anchors ignored, beside {positives:,} that learn an object"
 # And no object goes without an anchor, unless another one took it first.
 # That is not the only way.
 # FCOS, 2019, has no anchors: each *place* inside an object learns it.
-# ATSS, which exercise 12.6 is about, found that what counts is less the anchor than the rule that assigns it.
+# ATSS, which exercise 12.9 is about, found that what counts is less the anchor than the rule that assigns it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Do the anchors fit my pictures?
@@ -580,7 +659,7 @@ table(("anchors", "number", *fit), rows)
 # The head that answers them shrinks alike.
 # The detectors that chapter 16 trains on our scenes have these two.
 # For photographs of all kinds of things, where some are wide and some tall, the paper's nine are the safer choice.
-# Where shapes come from, if nobody tells you, is exercise 12.5.
+# Where shapes come from, if nobody tells you, is exercise 12.8.
 
 # %% [markdown] tags=["deep"]
 # **What does it cost?**
@@ -647,9 +726,9 @@ yours()
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# 12.1 (`box_iou`) stands above, where the idea stands.
+# 12.1 to 12.4 (`box_iou`, `encode`, `decode`, `owners`) stand above, where the ideas stand.
 #
-# ### 12.2 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
+# ### 12.5 · Predict · anchors_at_320 · 5 min · ●○○ · 1 point
 #
 # A picture of 320 x 320, levels 3 to 7, nine anchors a place.
 # How many anchors?
@@ -669,7 +748,7 @@ check("anchors.anchors_at_320", answer)
 # solution("anchors.anchors_at_320")
 
 # %% [markdown] tags=["core"]
-# ### 12.3 · Measure · forced_only · 10 min · ●○○ · 2 points
+# ### 12.6 · Measure · forced_only · 10 min · ●○○ · 2 points
 #
 # Take `data.scenes("validation", 100)` and the paper's anchors, `AnchorConfig()`.
 # How many objects have a best IoU below 0.5, so that only force finds an anchor for them?
@@ -682,7 +761,7 @@ check("anchors.forced_only", answer)
 # solution("anchors.forced_only")
 
 # %% [markdown] tags=["core"]
-# ### 12.4 · Build · giou · 20 min · ●●○ · 3 points
+# ### 12.7 · Build · giou · 20 min · ●●○ · 3 points
 #
 # IoU is 0 for two boxes that do not touch, near or far.
 # A loss made of it would have no slope there.
@@ -707,7 +786,7 @@ check("anchors.giou", giou)
 # solution("anchors.giou")
 
 # %% [markdown] tags=["core"]
-# ### 12.5 · Build · regroup · 25 min · ●●● · 4 points
+# ### 12.8 · Build · regroup · 25 min · ●●● · 4 points
 #
 # Which shapes would suit your objects?
 # Let the data say: *k-means* with IoU as nearness, an idea of [YOLO9000](https://arxiv.org/abs/1612.08242).
@@ -732,7 +811,7 @@ check("anchors.regroup", regroup)
 # solution("anchors.regroup")
 
 # %% [markdown] tags=["optional"]
-# ### 12.6 · Further · 120 min · ●●● · 0 points
+# ### 12.9 · Further · 120 min · ●●● · 0 points
 #
 # Why 0.5, for a digit of 11 pixels and one of 68 alike?
 # [ATSS](https://arxiv.org/abs/1912.02424) lets each object have its own threshold:

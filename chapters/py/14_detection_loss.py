@@ -619,7 +619,7 @@ check("detection_loss.quality_focal", quality_focal)
 # ### 14.5 · Further · 120 min · ●●● · 0 points
 #
 # Codes are judged one by one; boxes are judged by IoU.
-# Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.4),
+# Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.7),
 # or by its successor [CIoU](https://arxiv.org/abs/1911.08287).
 # What becomes of the factor 50?
 # Use the free numbers of this chapter first, then the training of chapter 16.

@@ -14,10 +14,10 @@
 #
 # After this chapter you can
 #
-# 1. turn logits and codes into scored boxes, and say which box hides which (exercise 15.2)
+# 1. turn logits and codes into scored boxes, and say which box hides which (exercise 15.3)
 # 2. write non-maximum suppression from a table of overlaps (exercise 15.1)
-# 3. say what soft-NMS does to a score, and when it shows too much (exercise 15.3)
-# 4. let several boxes vote on one (exercise 15.4)
+# 3. say what soft-NMS does to a score, and when it shows too much (exercise 15.4)
+# 4. let several boxes vote on one (exercise 15.5)
 # 5. name the mistakes that real post-processing has made (quiz)
 #
 # | study | about 80 min (estimate) |
@@ -378,11 +378,35 @@ raw.tolist(), inside.tolist()
 # By hand for B above: $0.8 \cdot e^{-0.8^2 / 0.5} = 0.8 \cdot e^{-1.28} = 0.222$.
 # C is not touched.
 # So the new order is A, C, B. Then the next one is chosen, the best of what is left *now*.
+#
+# ### 15.2 · Build · soft_nms · 20 min · ●●● · 3 points
+#
+# (For those who want to write all of this chapter; it goes on without it.)
+# Write `soft_nms(boxes, scores, labels, keep)`, with $\sigma = 0.5$.
+# `boxes` is a tensor (N, 4), `scores` (N,), `labels` (N,), the classes.
+# Choose the best score as it is *now*, note the row and that score, lower the others of its class, and go on.
+# Stop after `keep` choices, or when the best score that is left is 0.001 or less.
+# Return two tensors: the rows in the order of the choices (int64), and their scores.
+# `anchors.box_iou(boxes[i, None], boxes)[0]` is the overlap of box $i$ with all.
+# Once it is right, the library calls *your* function wherever soft-NMS is asked for.
+
 
 # %% tags=["core"]
-show(decoding.soft_nms)
+def soft_nms(boxes, scores, labels, keep=100):
+    """Rows in the order in which they are chosen (M,), and their scores (M,).
+
+    By hand: A, B, C as above, all of class 0: rows 0, 2, 1, scores 0.9, 0.5, 0.222.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("decoding.soft_nms", soft_nms)
+# hint("decoding.soft_nms")
+# solution("decoding.soft_nms")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(decoding.soft_nms, folded=True)
 kept, final = decoding.soft_nms(three, sure_of, alike)
 assert kept.tolist() == [0, 2, 1]  # A, C, B
 assert abs(final[2].item() - 0.8 * math.exp(-1.28)) < 1e-6
@@ -586,9 +610,9 @@ yours()
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# 15.1 (`greedy`) stands above, where the idea stands.
+# 15.1 and 15.2 (`greedy`, `soft_nms`) stand above, where the ideas stand.
 #
-# ### 15.2 · Predict · survivors · 5 min · ●○○ · 1 point
+# ### 15.3 · Predict · survivors · 5 min · ●○○ · 1 point
 #
 # Three boxes of one class in a row, each 10 x 10 pixels: A begins at $x = 0$, B at 3, C at 6.
 # Their scores are 0.9, 0.8 and 0.7.
@@ -611,7 +635,7 @@ check("decoding.survivors", answer)
 # solution("decoding.survivors")
 
 # %% [markdown] tags=["core"]
-# ### 15.3 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
+# ### 15.4 · Measure · hiding_overlap · 8 min · ●●○ · 2 points
 #
 # Your page shows boxes that score 0.3 or more.
 # A box has score 0.9 and overlaps the chosen box of its class.
@@ -632,7 +656,7 @@ check("decoding.hiding_overlap", answer)
 # solution("decoding.hiding_overlap")
 
 # %% [markdown] tags=["core"]
-# ### 15.4 · Build · vote · 15 min · ●●○ · 3 points
+# ### 15.5 · Build · vote · 15 min · ●●○ · 3 points
 #
 # The best box is not always the best placed one.
 # Instead of throwing the others away, let them vote: return the mean of all boxes that overlap the best-scored one
@@ -651,7 +675,7 @@ check("decoding.vote", vote)
 # solution("decoding.vote")
 
 # %% [markdown] tags=["optional"]
-# ### 15.5 · Further · 90 min · ●●● · 0 points
+# ### 15.6 · Further · 90 min · ●●● · 0 points
 #
 # [Distance-IoU](https://arxiv.org/abs/1911.08287) compares boxes by overlap *and* by the distance of their centres,
 # so that two people side by side are both kept.

@@ -36,10 +36,10 @@ def staircase(recall, precision, right, at, heights, *, title="", says=None) -> 
     if (np.diff(at) <= 0).any():
         raise ValueError("at: the recalls have to rise")
     canvas, axes = blank(title, "recall", "precision")
-    axes.fill_between(at, heights, step="pre", color=PALETTE[0], alpha=0.15, lw=0)
-    axes.step(
-        at, heights, where="pre", color=PALETTE[0], lw=2.2, label="best from here"
-    )
+    shade = {"color": PALETTE[0], "alpha": 0.15, "lw": 0}
+    axes.fill_between(at, heights, step="post", **shade)
+    line = {"color": PALETTE[0], "lw": 2.2, "label": "best from here on"}
+    axes.step(at, heights, where="post", **line)
     axes.plot(x, y, color=INK, lw=0.9, ls=":", label="as it comes")
     for kind, mark, colour in ((True, "o", PALETTE[0]), (False, "X", PALETTE[1])):
         label = "right" if kind else "false"

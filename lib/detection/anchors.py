@@ -248,6 +248,31 @@ def decode(
     return corners.flatten(-2)  # *B A 4
 
 
+@arguments.named
+def owners(
+    iou: Float[Tensor, "N A"], matched: float, unmatched: float
+) -> Int64[Tensor, " A"]:
+    """The object, 0 to N - 1, that each anchor learns; NEGATIVE or IGNORED for none.
+
+    `iou` of each object with each anchor, one object or more. Rules as in `assign`.
+
+    >>> iou = torch.tensor([[1.0, 0.67, 0.33], [0.2, 0.3, 0.45]])
+    >>> owners(iou, matched=0.5, unmatched=0.5).tolist()  # the last one by force
+    [0, 0, 1]
+    """
+    # Rule 1: each anchor, its best object. Of equals the first.
+    best_iou, owner = iou.max(0)  # A, Eq. 12.5
+    owner = torch.where(best_iou >= matched, owner, IGNORED)
+    owner = torch.where(best_iou >= unmatched, owner, NEGATIVE)
+    # Rule 2: each object, its best anchor, by force. Two may want the same one: "amin"
+    # gives it to the first. Of two plain writes to one place no order is promised.
+    numbers = torch.arange(len(iou), device=iou.device)  # N
+    nobody = torch.full_like(owner, len(iou))
+    favourite = iou.argmax(1)  # N
+    forced = nobody.scatter_reduce(0, favourite, numbers, "amin")  # A
+    return torch.where(forced < len(iou), forced, owner)
+
+
 def assign(
     anchors: Float[Tensor, "A 4"],
     boxes: Float[Tensor, "N 4"],
@@ -278,17 +303,7 @@ def assign(
     if len(boxes) == 0:
         return _background(anchors)
     iou = box_iou(boxes, anchors)  # N A
-    # Rule 1: each anchor, its best object. Of equals the first.
-    best_iou, owner = iou.max(0)  # A, Eq. 12.5
-    owner = torch.where(best_iou >= matched, owner, IGNORED)
-    owner = torch.where(best_iou >= unmatched, owner, NEGATIVE)
-    # Rule 2: each object, its best anchor, by force. Two may want the same one: "amin"
-    # gives it to the first. Of two plain writes to one place no order is promised.
-    numbers = torch.arange(len(boxes), device=boxes.device)
-    nobody = torch.full_like(owner, len(boxes))
-    favourite = iou.argmax(1)  # N
-    forced = nobody.scatter_reduce(0, favourite, numbers, "amin")  # A
-    owner = torch.where(forced < len(boxes), forced, owner)
+    owner = owners(iou, matched, unmatched)  # A
     # What the owner asks of its anchors.
     positive = owner >= 0
     mine = owner[positive]

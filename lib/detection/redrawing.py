@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 LIMITS = (2.5, 97.5)  # per cent of the draws: a 95 % interval
-AT_ONCE = 2**21  # draws times detections, that memory may hold
+AT_ONCE = 2**18  # draws times detections, that memory may hold
 
 
 class Rows(NamedTuple):

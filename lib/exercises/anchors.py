@@ -1,6 +1,7 @@
 """Exercises and quiz of chapter 12: anchors, IoU, codes, assignment."""
 
 import functools
+import math
 
 import torch
 
@@ -203,7 +204,391 @@ def sets_of_boxes(rng, size):
 
 NO_AREA = "no anchor and no object is without area"
 
-# --- 12.2 predict
+# --- 12.2 build: the code of a box
+
+
+def encode_2(boxes, anchors):
+    """Number by number, in double precision."""
+    codes = []
+    for box, anchor in zip(boxes.tolist(), anchors.tolist(), strict=True):
+        x1, y1, x2, y2 = box
+        a1, b1, a2, b2 = anchor
+        wide, high = a2 - a1, b2 - b1
+        down = ((y1 + y2) - (b1 + b2)) / 2 / high
+        right = ((x1 + x2) - (a1 + a2)) / 2 / wide
+        taller, wider = math.log((y2 - y1) / high), math.log((x2 - x1) / wide)
+        codes.append([down, right, taller, wider])
+    return torch.tensor(codes, dtype=torch.float32).reshape(-1, 4)
+
+
+def _middles(boxes):
+    """x, y, width and height, each (A,)."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def _codes(ty, tx, th, tw):
+    return torch.stack([ty, tx, th, tw], 1)
+
+
+def encode_x_first(boxes, anchors):
+    return encode_2(boxes, anchors)[:, [1, 0, 3, 2]]
+
+
+def encode_sizes_first(boxes, anchors):
+    return encode_2(boxes, anchors)[:, [2, 3, 0, 1]]
+
+
+def encode_by_box(boxes, anchors):
+    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    return _codes((y - ya) / h, (x - xa) / w, (h / ha).log(), (w / wa).log())
+
+
+def encode_corners(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    _, _, wa, ha = _middles(anchors)
+    shift = boxes[:, :2] - anchors[:, :2]
+    return _codes(shift[:, 1] / ha, shift[:, 0] / wa, code[:, 2], code[:, 3])
+
+
+def encode_in_pixels(boxes, anchors):
+    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    return _codes(y - ya, x - xa, (h / ha).log(), (w / wa).log())
+
+
+def encode_base_two(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    return torch.cat([code[:, :2], code[:, 2:] / math.log(2)], 1)
+
+
+def encode_ratio(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    return torch.cat([code[:, :2], code[:, 2:].exp()], 1)
+
+
+def encode_difference(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    return torch.cat([code[:, :2], code[:, 2:].exp() - 1], 1)
+
+
+def encode_anchor_over_box(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    return torch.cat([code[:, :2], -code[:, 2:]], 1)
+
+
+def encode_towards_anchor(boxes, anchors):
+    code = encode_2(boxes, anchors)
+    return torch.cat([-code[:, :2], code[:, 2:]], 1)
+
+
+def encode_with_variances(boxes, anchors):
+    return encode_2(boxes, anchors) / torch.tensor([0.1, 0.1, 0.2, 0.2])
+
+
+def encode_sides_exchanged(boxes, anchors):
+    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    return _codes((y - ya) / wa, (x - xa) / ha, (h / ha).log(), (w / wa).log())
+
+
+def encode_of_xywh(boxes, anchors):
+    (x, y, w, h), (xa, ya, wa, ha) = boxes.unbind(1), anchors.unbind(1)
+    return _codes((y - ya) / ha, (x - xa) / wa, (h / ha).log(), (w / wa).log())
+
+
+def encode_other_way(boxes, anchors):
+    return encode_2(anchors, boxes)
+
+
+def boxes_and_anchors(rng, size) -> tuple:
+    """As many boxes as anchors: equal ones, thin ones, far ones, those of a picture."""
+    n = rng.choice((40, 3)) if size == 6 else size
+
+    def box(far):
+        x, y = far * rng.random(), far * rng.random()
+        w, h = (math.exp(rng.uniform(0, math.log(far))) for _ in "wh")
+        return [x, y, x + w, y + h]
+
+    far = rng.choice((100, 500, 2000))
+    grid = [box(far) for _ in range(n)]
+    boxes = [a if rng.random() < 0.15 else box(far) for a in grid]
+    return torch.tensor(boxes), torch.tensor(grid)
+
+
+# --- 12.3 build: from a code to its box
+
+
+def boxes_found() -> list:
+    """What the shipped course detector finds in two scenes, and one wild answer."""
+    scenes = detectors.scenes("test", 2)
+    model = detectors.shipped("course")
+    found = decoding.detect_all(model, [scene.image for scene in scenes], threshold=0.2)
+    config = anchors.AnchorConfig(octaves=1, ratios=((1, 1),), levels=(3, 3))
+    codes = torch.tensor([[0.1, 6.0, 0.3, 9.0], [-0.1, 0.2, -7.0, 0.0]])
+    grid = anchors.anchors((8, 16), config)
+    outputs = [torch.ones(1, 1, 1, 2)], [codes.T.reshape(1, 4, 1, 2)]
+    wild = decoding.postprocess(*outputs, grid, [(5000, 5000)])
+    return [part for each in (*found, *wild) for part in each]
+
+
+def decode_2(codes, anchors):
+    """Left, top, right and bottom, each by itself."""
+    ty, tx, th, tw = codes.unbind(1)
+    x, y, wide, high = _middles(anchors)
+    limit = math.log(1000 / 16)
+    w = wide * torch.exp(torch.minimum(tw, torch.full_like(tw, limit)))
+    h = high * torch.exp(torch.minimum(th, torch.full_like(th, limit)))
+    left, top = x + tx * wide - w / 2, y + ty * high - h / 2
+    return torch.stack([left, top, left + w, top + h], 1)
+
+
+def _decoded(codes, anchors):
+    """Middle and size of what is meant: x, y, width, height."""
+    return _middles(decode_2(codes, anchors))
+
+
+def _corners(x, y, w, h):
+    return torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+
+
+def _limited(codes):
+    return torch.cat([codes[:, :2], codes[:, 2:].clamp(max=math.log(1000 / 16))], 1)
+
+
+def decode_x_first(codes, anchors):
+    return decode_2(codes[:, [1, 0, 3, 2]], anchors)
+
+
+def decode_yxyx(codes, anchors):
+    return decode_2(codes, anchors)[:, [1, 0, 3, 2]]
+
+
+def decode_not_limited(codes, anchors):
+    (x, y, _, _), (_, _, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    return _corners(x, y, wa * codes[:, 3].exp(), ha * codes[:, 2].exp())
+
+
+def decode_limited_below(codes, anchors):
+    low = codes[:, 2:].clamp(min=-math.log(1000 / 16))
+    return decode_2(torch.cat([codes[:, :2], low], 1), anchors)
+
+
+def decode_limits_shifts(codes, anchors):
+    return decode_2(codes.clamp(max=math.log(1000 / 16)), anchors)
+
+
+def decode_no_exponential(codes, anchors):
+    (x, y, _, _), (_, _, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    some = _limited(codes)
+    return _corners(x, y, wa * some[:, 3], ha * some[:, 2])
+
+
+def decode_one_more(codes, anchors):
+    (x, y, _, _), (_, _, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    some = _limited(codes)
+    return _corners(x, y, wa * (1 + some[:, 3]), ha * (1 + some[:, 2]))
+
+
+def decode_base_two(codes, anchors):
+    (x, y, _, _), (_, _, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    some = _limited(codes)
+    return _corners(x, y, wa * 2 ** some[:, 3], ha * 2 ** some[:, 2])
+
+
+def decode_whole_sides(codes, anchors):
+    x, y, w, h = _decoded(codes, anchors)
+    return torch.stack([x - w, y - h, x + w, y + h], 1)
+
+
+def decode_middle_and_size(codes, anchors):
+    return torch.stack(_decoded(codes, anchors), 1)
+
+
+def decode_xywh(codes, anchors):
+    x, y, w, h = _decoded(codes, anchors)
+    return torch.stack([x - w / 2, y - h / 2, w, h], 1)
+
+
+def decode_shift_in_pixels(codes, anchors):
+    (_, _, w, h), (xa, ya, _, _) = _decoded(codes, anchors), _middles(anchors)
+    return _corners(xa + codes[:, 1], ya + codes[:, 0], w, h)
+
+
+def decode_shift_in_new_sides(codes, anchors):
+    (_, _, w, h), (xa, ya, _, _) = _decoded(codes, anchors), _middles(anchors)
+    return _corners(xa + codes[:, 1] * w, ya + codes[:, 0] * h, w, h)
+
+
+def decode_from_corner(codes, anchors):
+    (_, _, w, h), (_, _, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    x, y = anchors[:, 0] + codes[:, 1] * wa, anchors[:, 1] + codes[:, 0] * ha
+    return torch.stack([x, y, x + w, y + h], 1)
+
+
+def decode_sides_exchanged(codes, anchors):
+    (_, _, w, h), (xa, ya, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    return _corners(xa + codes[:, 1] * ha, ya + codes[:, 0] * wa, w, h)
+
+
+def decode_backwards(codes, anchors):
+    (_, _, w, h), (xa, ya, wa, ha) = _decoded(codes, anchors), _middles(anchors)
+    return _corners(xa - codes[:, 1] * wa, ya - codes[:, 0] * ha, w, h)
+
+
+def codes_and_anchors(rng, size) -> tuple:
+    """Codes as a network gives them: zeros, small ones, and a few wild ones."""
+    _, grid = boxes_and_anchors(rng, size)
+    rows = []
+    for _ in range(len(grid)):
+        spread = rng.choice((0.0, 0.3, 0.3, 2.0))
+        code = [rng.gauss(0, spread) for _ in range(4)]
+        if rng.random() < 0.3:
+            code[rng.randint(0, 3)] = rng.choice((5.0, 20.0, -6.0))
+        rows.append(code)
+    return torch.tensor(rows), grid
+
+
+# --- 12.4 build: which anchor learns which object
+
+
+def targets() -> list:
+    """What anchors learn: two tiny objects that want the same one, and a digit."""
+    objects = torch.tensor([
+        [60.0, 60, 64, 64], [61, 61, 65, 65], [20.3, 20.6, 34.1, 40.2],
+    ])  # fmt: skip
+    config = detectors.CONFIGS["course"].anchors
+    grid = anchors.anchors((128, 128), config)
+    return list(anchors.assign(grid, objects, torch.tensor([3, 1, 7])))
+
+
+def owners_2(iou, matched, unmatched):
+    """Anchor by anchor, then object by object from the last to the first."""
+    table = iou.tolist()
+    owner = []
+    for column in zip(*table, strict=True):
+        best = max(column)
+        first = column.index(best)
+        owner.append(first if best >= matched else -2 if best >= unmatched else -1)
+    for n in reversed(range(len(table))):
+        owner[table[n].index(max(table[n]))] = n
+    return torch.tensor(owner)
+
+
+def _by_best(iou, matched, unmatched):
+    best, owner = iou.max(0)
+    owner = torch.where(best >= matched, owner, -2)
+    return torch.where(best >= unmatched, owner, -1)
+
+
+def owners_without_force(iou, matched, unmatched):
+    return _by_best(iou, matched, unmatched)
+
+
+def owners_by_force_only(iou, matched, unmatched):
+    owner = torch.full(iou.shape[1:], -1)
+    for n in reversed(range(len(iou))):
+        owner[iou[n].argmax()] = n
+    return owner
+
+
+def owners_last_wins(iou, matched, unmatched):
+    owner = _by_best(iou, matched, unmatched)
+    for n in range(len(iou)):
+        owner[iou[n].argmax()] = n
+    return owner
+
+
+def owners_better_fit_wins(iou, matched, unmatched):
+    owner = _by_best(iou, matched, unmatched)
+    for n in iou.amax(1).argsort().tolist():
+        owner[iou[n].argmax()] = n
+    return owner
+
+
+def owners_force_if_free(iou, matched, unmatched):
+    owner = _by_best(iou, matched, unmatched)
+    for n in range(len(iou)):
+        best = iou[n].argmax()
+        if owner[best] < 0:
+            owner[best] = n
+    return owner
+
+
+def owners_force_those_without(iou, matched, unmatched):
+    owner = _by_best(iou, matched, unmatched)
+    has = set(owner.tolist())
+    for n in reversed(range(len(iou))):
+        if n not in has:
+            owner[iou[n].argmax()] = n
+    return owner
+
+
+def owners_above(iou, matched, unmatched):
+    best, owner = iou.max(0)
+    owner = torch.where(best > matched, owner, -2)
+    return _forced(torch.where(best > unmatched, owner, -1), iou)
+
+
+def _forced(owner, iou):
+    owner = owner.clone()
+    for n in reversed(range(len(iou))):
+        owner[iou[n].argmax()] = n
+    return owner
+
+
+def owners_without_zone(iou, matched, unmatched):
+    return owners_2(iou, matched, matched)
+
+
+def owners_all_above_unmatched(iou, matched, unmatched):
+    return owners_2(iou, unmatched, unmatched)
+
+
+def owners_signs_exchanged(iou, matched, unmatched):
+    owner = owners_2(iou, matched, unmatched)
+    return torch.where(owner < 0, -3 - owner, owner)
+
+
+def owners_no_threshold(iou, matched, unmatched):
+    return _forced(iou.max(0).indices, iou)
+
+
+def owners_as_mask(iou, matched, unmatched):
+    return (owners_2(iou, matched, unmatched) >= 0).long()
+
+
+def owners_counted_from_one(iou, matched, unmatched):
+    owner = owners_2(iou, matched, unmatched)
+    return torch.where(owner >= 0, owner + 1, owner)
+
+
+def owners_anchors_of_objects(iou, matched, unmatched):
+    return iou.argmax(1)
+
+
+def owners_of_last_equal(iou, matched, unmatched):
+    best = iou.amax(0)
+    owner = len(iou) - 1 - iou.flip(0).max(0).indices
+    owner = torch.where(best >= matched, owner, -2)
+    return _forced(torch.where(best >= unmatched, owner, -1), iou)
+
+
+def overlaps_of_anchors(rng, size) -> tuple:
+    """Objects by anchors: exact thresholds, two that want one anchor, poor fits.
+
+    No object has two best anchors: which of them is forced would be open.
+    """
+    n, a = rng.randint(1, 1 + size), rng.randint(2, 3 + 2 * size)
+    if size == 6:
+        n, a = rng.choice(((12, 300), (20, 8), (1, 50)))
+    steps = (0.0, 0.0, 0.1, 0.3, 0.4, 0.45, 0.5, 0.6, 0.8)
+    iou = torch.tensor([[rng.choice(steps) for _ in range(a)] for _ in range(n)])
+    for row in iou:
+        best = rng.randint(0, a - 1 if n < a else 1)
+        row[best] = row.max() + rng.choice((0.05, 0.0625, 0.15))
+    return iou, 0.5, rng.choice((0.5, 0.4))
+
+
+# --- 12.5 predict
 
 
 def anchors_at_320() -> int:
@@ -239,7 +624,7 @@ def halves_of_places() -> float:
     return 9 * sum((320 / 2**level) ** 2 for level in range(3, 8))
 
 
-# --- 12.3 measure
+# --- 12.6 measure
 
 
 @functools.cache
@@ -284,7 +669,7 @@ def forced_in_eight_scenes() -> int:
     return int((seen(anchors.AnchorConfig(), count=8).ious < 0.5).sum())
 
 
-# --- 12.4 build
+# --- 12.7 build
 
 
 def giou(a, b):
@@ -497,7 +882,7 @@ def pair_of_boxes(rng, size):
     return scale * torch.tensor(rows[0]), scale * torch.tensor(rows[1])
 
 
-# --- 12.5 build
+# --- 12.8 build
 
 
 def regroup(sides, shapes):
@@ -720,6 +1105,12 @@ def objects_and_shapes(rng, size):
     return torch.tensor(sides), torch.tensor(shapes)
 
 
+TOO_SMALL = "EPS is 1e-7 pixels, for boxes without a side; no box here is that small"
+TWO_AXES = "of a table of two axes the last is axis 1"
+OWN_FAVOURITE = "in its picture no object's best anchor fits another one better"
+ONE_THRESHOLD = "EfficientDet's rules have one threshold, so nothing lies between"
+NO_TIE = "in its pictures no overlap is exactly 0.5, and no two are equal"
+
 EXERCISES = (
     Exercise(
         name="box_iou", number="12.1", kind="build", minutes=15, difficulty=2, points=3,
@@ -820,7 +1211,196 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="anchors_at_320", number="12.2", kind="predict", minutes=5, difficulty=1,
+        name="encode", number="12.2", kind="build", minutes=10, difficulty=1, points=2,
+        task="The code of each box seen from its anchor, by Eq. 12.3: rows ty, tx, th,"
+             " tw.",
+        place="detection.anchors.encode", importance=2,
+        machine="the targets of a training", machine_case=targets_and_votes,
+        milestone_calls=16,
+        reference=anchors.encode, alternative=encode_2,
+        wrong=(
+            Wrong(encode_x_first, "y comes before x: the order is ty, tx, th, tw"),
+            Wrong(encode_sizes_first, "shifts come first: the order is ty, tx, th, tw"),
+            Wrong(encode_by_box, "shifts are measured in sides of the anchor, not of"
+                  " the box"),
+            Wrong(encode_corners, "shifts go from middle to middle, not from corner to"
+                  " corner"),
+            Wrong(encode_in_pixels, "those are shifts in pixels; divide by the anchor's"
+                  " sides"),
+            Wrong(encode_base_two, "the logarithm is the natural one, torch.log"),
+            Wrong(encode_ratio, "th and tw are logarithms of the ratios, not the ratios"
+                  " themselves"),
+            Wrong(encode_difference, "th and tw are logarithms of the ratios, not the"
+                  " ratios less 1"),
+            Wrong(encode_anchor_over_box, "you divide the anchor's sides by the box's:"
+                  " th and tw have the wrong sign"),
+            Wrong(encode_towards_anchor, "the shift goes from the anchor to the box:"
+                  " the box's middle less the anchor's"),
+            Wrong(encode_with_variances, "you divide by the variances of SSD, 0.1 and"
+                  " 0.2; here there are none"),
+            Wrong(encode_sides_exchanged, "down is measured in the anchor's height,"
+                  " right in its width; yours are exchanged"),
+            Wrong(encode_of_xywh, "boxes are xyxy: the last two numbers are the right"
+                  " and the bottom edge, no sides"),
+            Wrong(encode_other_way, "you look from the box at the anchor; asked is the"
+                  " box, seen from the anchor"),
+        ),
+        hints=(
+            "x1, y1, x2, y2 = boxes.unbind(1) gives the four edges. The middle is"
+            " (x1 + x2) / 2, the width x2 - x1.",
+            "ty = (y - ya) / ha and th = torch.log(h / ha); the same for x and w.",
+            "torch.stack([ty, tx, th, tw], 1) makes rows of four.",
+        ),
+        cases=boxes_and_anchors,
+        survivors={
+            "line 15: `size = size + EPS` omitted": TOO_SMALL,
+            "line 16: `anchor_size = anchor_size + EPS` omitted": TOO_SMALL,
+            "line 15: `size + EPS` -> `size - EPS`": TOO_SMALL,
+            "line 16: `anchor_size + EPS` -> `anchor_size - EPS`": TOO_SMALL,
+            "line 19: `-1` -> `+1`": TWO_AXES,
+        },
+        by_hand=(
+            # The example above: 0.25 to the right, 0.25 up, half as wide.
+            ((torch.tensor([[20.0, 10, 40, 50]]), torch.tensor([[0.0, 20, 40, 60]])),
+             torch.tensor([[-0.25, 0.25, 0.0, -math.log(2)]])),
+            # The anchor itself, and a box twice as high whose top stays.
+            ((torch.tensor([[1.0, 2, 4, 10], [0, 0, 30, 20]]),
+              torch.tensor([[1.0, 2, 4, 10], [0, 0, 30, 10]])),
+             torch.tensor([[0.0, 0, 0, 0], [0.5, 0, math.log(2), 0]])),
+        ),
+    ),
+    Exercise(
+        name="decode", number="12.3", kind="build", minutes=10, difficulty=2, points=2,
+        task="The boxes that codes mean, xyxy, by Eq. 12.4; th and tw are cut at"
+             " MAX_LOG_SIZE first.",
+        place="detection.anchors.decode", importance=2,
+        machine="the shipped course detector", machine_case=boxes_found,
+        milestone_calls=81,
+        reference=anchors.decode, alternative=decode_2,
+        wrong=(
+            Wrong(decode_x_first, "y comes before x: a code is ty, tx, th, tw"),
+            Wrong(decode_yxyx, "boxes come out as xyxy: left, top, right, bottom"),
+            Wrong(decode_not_limited, "th and tw are cut at MAX_LOG_SIZE before"
+                  " the exponential: clamp(max=...)"),
+            Wrong(decode_limited_below, "only large codes are cut; a very small box is"
+                  " allowed"),
+            Wrong(decode_limits_shifts, "only th and tw are cut, no shift"),
+            Wrong(decode_no_exponential, "th is a logarithm: the height is the anchor's"
+                  " times torch.exp(th)"),
+            Wrong(decode_one_more, "a side is the anchor's times torch.exp(t), not"
+                  " times 1 + t"),
+            Wrong(decode_base_two, "the logarithm was the natural one: torch.exp(t),"
+                  " not 2 ** t"),
+            Wrong(decode_whole_sides, "from the middle to an edge it is half a side"),
+            Wrong(decode_middle_and_size, "those are middles and sides; asked are the"
+                  " four edges, xyxy"),
+            Wrong(decode_xywh, "the last two are sides; asked are the right and the"
+                  " bottom edge"),
+            Wrong(decode_shift_in_pixels, "shifts are in sides of the anchor: multiply"
+                  " before you add"),
+            Wrong(decode_shift_in_new_sides, "shifts are in sides of the anchor, not of"
+                  " the new box"),
+            Wrong(decode_from_corner, "the shift moves the middle, not the corner"),
+            Wrong(decode_sides_exchanged, "down is measured in the anchor's height,"
+                  " right in its width; yours are exchanged"),
+            Wrong(decode_backwards, "the shift is added to the anchor's middle; you"
+                  " subtract it"),
+        ),
+        hints=(
+            "ty, tx, th, tw = codes.unbind(1), and the middle and the sides of the"
+            " anchors as before.",
+            "y = ya + ty * ha, h = ha * torch.exp(th), with th cut before:"
+            " th.clamp(max=MAX_LOG_SIZE).",
+            "The edges are x - w / 2, y - h / 2, x + w / 2, y + h / 2.",
+        ),
+        cases=codes_and_anchors,
+        survivors={
+            "line 12: `codes = codes.to(at_least)` omitted": "codes are float32 here",
+            "line 13: `-1` -> `+1`": TWO_AXES,
+        },
+        by_hand=(
+            ((torch.tensor([[-0.25, 0.25, 0.0, -math.log(2)]]),
+              torch.tensor([[0.0, 20, 40, 60]])), torch.tensor([[20.0, 10, 40, 50]])),
+            # Nothing to say: the anchor. Too wide: 62.5 times its width of 8.
+            ((torch.tensor([[0.0, 0, 0, 0], [0.5, -1, 0, 99]]),
+              torch.tensor([[3.0, 4, 5, 9], [100, 100, 108, 120]])),
+             torch.tensor([[3.0, 4, 5, 9], [-154, 110, 346, 130]])),
+            # Too small is fine.
+            ((torch.tensor([[0.0, 0, -99, -99]]), torch.tensor([[0.0, 0, 8, 4]])),
+             torch.tensor([[4.0, 2, 4, 2]])),
+        ),
+        tolerance=1e-4,
+    ),
+    Exercise(
+        name="owners", number="12.4", kind="build", minutes=15, difficulty=3, points=3,
+        task="The object that each anchor learns, by Eq. 12.5: a whole number for each"
+             " column of `iou`; -1 for nothing, -2 between the two thresholds.",
+        place="detection.anchors.owners", importance=2,
+        machine="the targets of a training", machine_case=targets,
+        milestone_calls=16,
+        unchanged={
+            "owners_force_if_free": OWN_FAVOURITE,
+            "owners_force_those_without": OWN_FAVOURITE,
+            "owners_without_zone": ONE_THRESHOLD,
+            "owners_all_above_unmatched": ONE_THRESHOLD,
+            "owners_above": NO_TIE,
+            "owners_of_last_equal": NO_TIE,
+        },
+        reference=anchors.owners, alternative=owners_2,
+        wrong=(
+            Wrong(owners_without_force, "the second rule is missing: each object takes"
+                  " its best anchor, whatever the overlap"),
+            Wrong(owners_by_force_only, "the first rule is missing: every anchor with"
+                  " an overlap of `matched` or more learns its best object"),
+            Wrong(owners_last_wins, "two objects want the same anchor: the first one"
+                  " gets it, yours gives it to the last"),
+            Wrong(owners_better_fit_wins, "two objects want the same anchor: the first"
+                  " one gets it, not the one that fits better"),
+            Wrong(owners_force_if_free, "force takes the anchor even if it had another"
+                  " object"),
+            Wrong(owners_force_those_without, "every object takes its best anchor by"
+                  " force, also one that has anchors already"),
+            Wrong(owners_above, "an overlap of exactly the threshold is enough"),
+            Wrong(owners_without_zone, "between `unmatched` and `matched` an anchor is"
+                  " ignored: -2"),
+            Wrong(owners_all_above_unmatched, "an anchor learns from `matched` on; from"
+                  " `unmatched` to there it is ignored, -2"),
+            Wrong(owners_signs_exchanged, "-1 is nothing, below `unmatched`; -2 is"
+                  " ignored"),
+            Wrong(owners_no_threshold, "an anchor whose best overlap is small learns"
+                  " nothing: -1"),
+            Wrong(owners_as_mask, "yours says whether; asked is which object, from 0"),
+            Wrong(owners_counted_from_one, "objects are counted from 0"),
+            Wrong(owners_anchors_of_objects, "that is the best anchor of each object;"
+                  " asked is the object of each anchor"),
+            Wrong(owners_of_last_equal, "of two objects that fit an anchor equally well"
+                  " the first is learned"),
+        ),
+        hints=(
+            "iou.max(0) gives the best overlap of each anchor, and whose it is.",
+            "Set what is below `matched` to -2 and then what is below `unmatched` to"
+            " -1: torch.where(best >= matched, owner, -2).",
+            "Then force: for each object n, from the last to the first,"
+            " owner[iou[n].argmax()] = n. So the first one wins.",
+        ),
+        cases=overlaps_of_anchors,
+        by_hand=(
+            ((torch.tensor([[1.0, 2 / 3, 1 / 3]]), 0.5, 0.5), torch.tensor([0, 0, -1])),
+            # The second object fits no anchor well, and takes its best by force.
+            ((torch.tensor([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3]]), 0.5, 0.4),
+             torch.tensor([0, 0, 1])),
+            # Both want anchor 1; 0.45 lies between the thresholds.
+            ((torch.tensor([[0.45, 0.6, 0.1], [0.0, 0.7, 0.3]]), 0.5, 0.4),
+             torch.tensor([-2, 0, -1])),
+            # The favourite of the second is the first one's by rule 1.
+            ((torch.tensor([[0.7, 0.8], [0.3, 0.1]]), 0.5, 0.5), torch.tensor([1, 0])),
+            # Equal for an anchor: the first.
+            ((torch.tensor([[0.6, 0.2, 0.9], [0.6, 0.8, 0.3]]), 0.5, 0.5),
+             torch.tensor([0, 1, 0])),
+        ),
+    ),
+    Exercise(
+        name="anchors_at_320", number="12.5", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Anchors of a picture of 320 x 320 on levels 3 to 7, nine a place.",
         reference=anchors_at_320,
@@ -843,7 +1423,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="forced_only", number="12.3", kind="measure", minutes=10, difficulty=1,
+        name="forced_only", number="12.6", kind="measure", minutes=10, difficulty=1,
         points=2,
         task="Objects in scenes('validation', 100) whose best IoU with the paper's"
              " anchors is below 0.5.",
@@ -868,7 +1448,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="giou", number="12.4", kind="build", minutes=20, difficulty=2, points=3,
+        name="giou", number="12.7", kind="build", minutes=20, difficulty=2, points=3,
         task="giou(a, b): generalised IoU of row i of `a` with row i of `b`, boxes"
              " (N, 4) in xyxy; N numbers, through which gradients pass. It is the IoU"
              " less the share of the frame around both that neither box covers.",
@@ -964,7 +1544,7 @@ EXERCISES = (
         gradient=(0, 1),
     ),
     Exercise(
-        name="regroup", number="12.5", kind="build", minutes=25, difficulty=3, points=4,
+        name="regroup", number="12.8", kind="build", minutes=25, difficulty=3, points=4,
         task="regroup(sides, shapes): one round of k-means. Each of N objects joins the"
              " shape of the highest IoU, both laid on one middle; each of K shapes"
              " becomes the mean of its objects, or stays if it has none. `sides` is"

@@ -737,7 +737,7 @@ EXERCISES = (
              " numbers, -1 for nothing.",
         place="detection.coco_eval.choose", required=True, importance=3,
         machine="the twelve numbers of COCO", machine_case=scenes_judged,
-        milestone_calls=40_000,
+        milestone_calls=9600,
         reference=coco_eval.choose, alternative=choose_2,
         wrong=(
             Wrong(choose_taken_ones_too, "an object is taken twice: each can be found"
@@ -1038,14 +1038,14 @@ QUIZ = (
         value=ap_one_of_three, form="{:.3f}",
     ),
     Question(
-        "To keep the file small you drop all detections that score below 0.5. AP",
+        "A detector adds one large false box of 150 x 150 pixels, with score 0.99, to"
+        " every picture. What happens to AP of small objects (ap_small)?",
         (
-            Option("rises, because false ones go", "A false detection only hurts those"
-                   " that score lower, and these go as well."),
-            Option("falls or stays", "Recalls that only the lower scores reached are"
-                   " now at precision 0.", True),
-            Option("cannot change", "It ranks what is there; what is gone cannot be"
-                   " found any more."),
+            Option("It falls: each is a sure false box", "That is AP over all sizes;"
+                   " for ap_small a box that takes nothing has to be small itself."),
+            Option("Nothing", "It takes no object, and its own area lies outside of the"
+                   " range: it is ignored.", True),
+            Option("It rises", "There is no hit by it."),
         ),
     ),
     Question(
@@ -1061,16 +1061,6 @@ QUIZ = (
         ),
     ),
     Question(
-        "An object has an area of exactly 1024 square pixels. It is",
-        (
-            Option("small", "And not only that."),
-            Option("medium", "And not only that."),
-            Option("both", "Both ends of a range belong to it, and the ranges share"
-                   " 32 squared.", True),
-            Option("neither", "Nothing falls between the ranges."),
-        ),
-    ),
-    Question(
         "Detector A has AP50 0.95 and AP 0.55, detector B has 0.85 and 0.60. Which one"
         " places its boxes better?",
         (
@@ -1079,6 +1069,19 @@ QUIZ = (
                    " has to be high.", True),
             Option("This cannot be said at all.", "The ten thresholds are there to say"
                    " it."),
+        ),
+    ),
+    Question(
+        "On the same 200 pictures A has AP 0.80, interval 0.78 to 0.82, and B 0.81,"
+        " interval 0.79 to 0.83. B less A is 0.010, interval 0.006 to 0.014. What can"
+        " you say?",
+        (
+            Option("Nothing: the intervals of A and B overlap", "Both move together"
+                   " with the pictures; the difference is what counts."),
+            Option("B is better on pictures like these", "The interval of the paired"
+                   " difference does not contain 0.", True),
+            Option("B is better, and so is any other training of it", "Only the"
+                   " pictures were drawn again, not the seed of the training."),
         ),
     ),
 )  # fmt: skip

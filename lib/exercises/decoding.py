@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lib.detection import decoding, detectors
+from lib.detection import anchors, decoding, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 from lib.exercises.comparing import difference
 
@@ -242,7 +242,166 @@ def overlap_table(rng, size) -> tuple:
     return iou, scores, rng.choice((0.3, 0.5, 0.6))
 
 
-# --- 15.2 predict
+# --- 15.2 build: soft-NMS
+
+
+def digits_found_softly() -> list:
+    """What the shipped course detector finds in two scenes with soft-NMS."""
+    model, scenes = detectors.shipped("course"), detectors.scenes("test", 2)
+    soft = {"suppress": decoding.soft_nms, "candidates": 300, "threshold": 0.02}
+    found = decoding.detect_all(model, [scene.image for scene in scenes], **soft)
+    return [part for each in found for part in each]
+
+
+def soft_nms_2(boxes, scores, labels, keep=100):
+    """A table of factors first, then choices among what is left."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    wide = torch.minimum(x2[:, None], x2) - torch.maximum(x1[:, None], x1)
+    high = torch.minimum(y2[:, None], y2) - torch.maximum(y1[:, None], y1)
+    shared = wide.clamp(min=0) * high.clamp(min=0)
+    area = (x2 - x1) * (y2 - y1)
+    iou = shared / (area[:, None] + area - shared).clamp(min=1e-9)
+    factor = torch.where(labels[:, None] == labels, (-2 * iou**2).exp(), 1.0)
+    left, now, rows, final = list(range(len(scores))), scores.clone(), [], []
+    while left and len(rows) < keep:
+        best = max(left, key=lambda i: float(now[i]))
+        if now[best] <= 0.001:
+            break
+        rows.append(best)
+        final.append(now[best].clone())
+        left.remove(best)
+        now = now * factor[best]
+    return torch.tensor(rows, dtype=torch.int64), torch.tensor(final)
+
+
+def _softly(boxes, scores, labels, keep, factor=None, by_class=True, faint=0.001,
+            ranked=False, at_end=False):  # fmt: skip
+    """Soft-NMS with another rule, without classes, or in another order."""
+    factor = factor or (lambda iou: torch.exp(-(iou**2) / 0.5))
+    now, rows, final = scores.clone(), [], []
+    order = scores.argsort(descending=True).tolist()
+    left = torch.ones(len(scores), dtype=torch.bool)
+    while len(rows) < min(keep, len(scores)):
+        hidden = torch.where(left, now, -1.0)
+        best = order[len(rows)] if ranked else int(hidden.argmax())
+        if now[best] <= faint and not ranked:
+            break
+        rows.append(best)
+        final.append(now[best].clone())
+        left[best] = False
+        iou = anchors.box_iou(boxes[best, None], boxes)[0]
+        rivals = (labels == labels[best]) if by_class else torch.ones_like(left)
+        rivals &= left
+        now = torch.where(rivals, now * factor(iou), now)
+    rows = torch.tensor(rows, dtype=torch.int64)
+    if at_end:
+        return rows, scores[rows]
+    return rows, torch.stack(final) if final else scores[:0]
+
+
+def soft_of_all_classes(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, by_class=False)
+
+
+def soft_not_squared(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, lambda iou: torch.exp(-iou / 0.5))
+
+
+def soft_times_sigma(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, lambda iou: torch.exp(-(iou**2) * 0.5))
+
+
+def soft_two_sigma_squared(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, lambda o: torch.exp(-(o**2) / 0.5 / 2))
+
+
+def soft_linear(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, lambda iou: 1 - iou)
+
+
+def soft_linear_from_0_3(boxes, scores, labels, keep=100):
+    return _softly(
+        boxes, scores, labels, keep, lambda o: torch.where(o < 0.3, 1.0, 1 - o)
+    )
+
+
+def soft_is_hard(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, lambda iou: (iou <= 0.5).float())
+
+
+def soft_from_half(boxes, scores, labels, keep=100):
+    return _softly(
+        boxes, scores, labels, keep,
+        lambda o: torch.where(o > 0.5, torch.exp(-(o**2) / 0.5), 1.0),
+    )  # fmt: skip
+
+
+def soft_in_first_order(boxes, scores, labels, keep=100):
+    """The order of the scores as they came, though they change."""
+    return _softly(boxes, scores, labels, keep, ranked=True)
+
+
+def soft_old_scores(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, at_end=True)
+
+
+def soft_without_end(boxes, scores, labels, keep=100):
+    return _softly(boxes, scores, labels, keep, faint=-0.5)
+
+
+def soft_keeps_all(boxes, scores, labels, keep=100):
+    return soft_nms_2(boxes, scores, labels, len(scores))
+
+
+def soft_keeps_one_less(boxes, scores, labels, keep=100):
+    return soft_nms_2(boxes, scores, labels, keep - 1)
+
+
+def soft_scores_first(boxes, scores, labels, keep=100):
+    return soft_nms_2(boxes, scores, labels, keep)[::-1]
+
+
+def soft_boxes(boxes, scores, labels, keep=100):
+    rows, final = soft_nms_2(boxes, scores, labels, keep)
+    return boxes[rows], final
+
+
+def soft_by_the_best_alone(boxes, scores, labels, keep=100):
+    """Only what was chosen first in a class lowers the others."""
+    rows, final, now = [], [], scores.clone()
+    for label in labels.unique():
+        mine = (labels == label).nonzero()[:, 0]
+        best = mine[scores[mine].argmax()]
+        iou = anchors.box_iou(boxes[best, None], boxes[mine])[0]
+        now[mine] *= torch.exp(-(iou**2) / 0.5)
+        now[best] = scores[best]
+    order = now.argsort(descending=True)[:keep]
+    rows = order[now[order] > 0.001]
+    final = now[rows]
+    return rows, final
+
+
+def boxes_to_soften(rng, size) -> tuple:
+    """Boxes of some classes: copies, neighbours, faint ones; more than are kept."""
+    n = 40 if size == 6 else size + 1
+    boxes, labels = [], []
+    for _ in range(n):
+        if boxes and rng.random() < 0.6:
+            x, y, x2, y2 = rng.choice(boxes)
+            moved = rng.choice((0.0, 0.0, 2.5, 6.0))
+            boxes.append([x + moved, y, x2 + moved, y2 + rng.choice((0.0, 3.0))])
+        else:
+            x, y = 60 * rng.random(), 60 * rng.random()
+            boxes.append([x, y, x + 5 + 20 * rng.random(), y + 5 + 20 * rng.random()])
+        labels.append(rng.choice((0, 0, 1, 3)))
+    scores = [k / 10_000 for k in rng.sample(range(5, 10_000), n)]
+    if rng.random() < 0.4:
+        scores[rng.randint(0, n - 1)] = 0.0008  # never shown
+    keep = rng.choice((100, 100, max(1, n // 2)))
+    return torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels), keep
+
+
+# --- 15.3 predict
 
 CHAIN = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
 
@@ -253,7 +412,7 @@ def survivors() -> int:
     return len(decoding.hard_nms(CHAIN, scores, torch.zeros(3).long())[0])
 
 
-# --- 15.3 measure
+# --- 15.4 measure
 
 
 def hiding_overlap() -> float:
@@ -275,7 +434,7 @@ def hiding_overlap_of_one() -> float:
     return next(o for o in range(100) if math.exp(-2 * (o / 100) ** 2) < 0.3) / 100
 
 
-# --- 15.4 build
+# --- 15.5 build
 
 
 def vote(boxes, scores, iou):
@@ -447,6 +606,8 @@ def ballot(rng, size) -> tuple:
     return boxes, scores, iou
 
 
+FAINT_ENOUGH = "its score threshold, 0.02, hides what is that faint"
+
 EXERCISES = (
     Exercise(
         name="greedy", number="15.1", kind="build", minutes=15, difficulty=2, points=3,
@@ -456,7 +617,7 @@ EXERCISES = (
              " first; an overlap of exactly the threshold removes nothing.",
         place="detection.decoding.greedy", required=True, importance=3,
         machine="the shipped course detector", machine_case=digits_found,
-        milestone_calls=1000,
+        milestone_calls=403,
         unchanged={
             "greedy_sorted": SORTED,
             "greedy_lowest_last_first": SORTED,
@@ -536,7 +697,90 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="survivors", number="15.2", kind="predict", minutes=5, difficulty=1,
+        name="soft_nms", number="15.2", kind="build", minutes=20, difficulty=3,
+        points=3,
+        task="Soft-NMS in each class, by Eq. 15.4: the rows in the order in which they"
+             " were chosen, and their scores; the end is at a score of 0.001 or after"
+             " `keep` rows.",
+        place="detection.decoding.soft_nms", importance=2,
+        machine="the shipped course detector with soft-NMS",
+        machine_case=digits_found_softly, milestone_calls=40,
+        unchanged={
+            "soft_without_end": FAINT_ENOUGH,
+        },
+        reference=decoding.soft_nms, alternative=soft_nms_2,
+        wrong=(
+            Wrong(soft_of_all_classes, "only boxes of the class that was chosen lose"
+                  " score"),
+            Wrong(soft_not_squared, "the overlap is squared: exp(-iou**2 / 0.5)"),
+            Wrong(soft_times_sigma, "divide the square of the overlap by sigma, 0.5;"
+                  " you multiply by it"),
+            Wrong(soft_two_sigma_squared, "it is exp(-iou**2 / sigma) with sigma = 0.5,"
+                  " without another 2"),
+            Wrong(soft_linear, "that is the linear rule, 1 - iou; Eq. 15.4 is the"
+                  " gaussian"),
+            Wrong(soft_linear_from_0_3, "that is the linear rule, 1 - iou from 0.3 on;"
+                  " Eq. 15.4 is the gaussian"),
+            Wrong(soft_is_hard, "that is hard NMS; here nothing is removed, scores"
+                  " fall"),
+            Wrong(soft_from_half, "there is no threshold on the overlap: a small one"
+                  " lowers the score a little"),
+            Wrong(soft_in_first_order, "scores change with each choice: the next one is"
+                  " the best of what is left *now*"),
+            Wrong(soft_old_scores, "the rows are right; their scores are those at the"
+                  " moment of the choice, lowered"),
+            Wrong(soft_without_end, "stop when the best score left is 0.001 or less"),
+            Wrong(soft_keeps_all, "stop after `keep` rows"),
+            Wrong(soft_keeps_one_less, "`keep` rows are returned; yours are one less"),
+            Wrong(soft_scores_first, "rows come first, then their scores"),
+            Wrong(soft_boxes, "those are the boxes; return the numbers of their rows"),
+            Wrong(soft_by_the_best_alone, "every box that is chosen lowers others, not"
+                  " only the best of its class"),
+        ),
+        hints=(
+            "`now = scores.clone()`, and as long as fewer than `keep` are chosen: best"
+            " = int(now.argmax()). Stop if now[best] <= 0.001.",
+            "Note the row and its score, then lower the others of its class:"
+            " anchors.box_iou(boxes[best, None], boxes)[0] is the overlap of all.",
+            "Multiply by torch.exp(-iou**2 / 0.5) where the class is the same, and set"
+            " now[best] to 0: it is not chosen again.",
+        ),
+        cases=boxes_to_soften,
+        by_hand=(
+            # A, B and C of above.
+            ((torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]]),
+              torch.tensor([0.9, 0.8, 0.5]), torch.tensor([0, 0, 0]), 100),
+             (torch.tensor([0, 2, 1]),
+              torch.tensor([0.9, 0.5, 0.8 * math.exp(-1.28)]))),
+            # Another class keeps its score; a third row is not asked for.
+            ((torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]]),
+              torch.tensor([0.9, 0.8, 0.5]), torch.tensor([0, 1, 0]), 2),
+             (torch.tensor([0, 1]), torch.tensor([0.9, 0.8]))),
+            # Lowered twice: exp(-2) each time. The last is too faint.
+            ((torch.tensor([[0.0, 0, 4, 4]] * 3 + [[9, 9, 12, 12]]),
+              torch.tensor([0.9, 0.8, 0.7, 0.001]), torch.tensor([2, 2, 2, 2]), 100),
+             (torch.tensor([0, 1, 2]),
+              torch.tensor([0.9, 0.8 * math.exp(-2), 0.7 * math.exp(-4)]))),
+        ),
+        properties=(
+            Property(
+                "a single box that scores 0.0005 is not chosen",
+                lambda mine, *args: [len(part) for part in mine(
+                    torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0.0005]),
+                    torch.tensor([0]), 100,
+                )] == [0, 0],
+            ),
+            Property(
+                "without boxes nothing is chosen",
+                lambda mine, *args: len(
+                    mine(torch.zeros(0, 4), torch.zeros(0),
+                         torch.zeros(0, dtype=torch.int64), 100)[0]
+                ) == 0,
+            ),
+        ),
+    ),
+    Exercise(
+        name="survivors", number="15.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="How many of three boxes in a chain survive NMS at 0.5?",
         reference=survivors,
@@ -552,7 +796,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="hiding_overlap", number="15.3", kind="measure", minutes=8, difficulty=2,
+        name="hiding_overlap", number="15.4", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="The smallest overlap, in hundredths, at which soft-NMS pushes 0.9 below"
              " 0.3.",
@@ -575,7 +819,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="vote", number="15.4", kind="build", minutes=15, difficulty=2, points=3,
+        name="vote", number="15.5", kind="build", minutes=15, difficulty=2, points=3,
         task="vote(boxes, scores, iou): boxes (N, 4), scores (N,) without ties,"
              " overlaps (N, N). Return the mean, weighted by score, of all boxes that"
              " overlap the best-scored one by 0.5 or more, itself included: one box,"
