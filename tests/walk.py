@@ -696,6 +696,7 @@ NOT_WALKED = {
     "detection.bifpn.halved": "a step of level_sizes, which is walked",
     "detection.bifpn.weighted_sum": "a step of fast_fusion, which is walked",
     "detection.bifpn.official_names": "for load_official",
+    "detection.anchors.owners": "a step of assign, which is walked",
     "detection.anchors.insist_objects": "the check itself",
     "detection.anchors.insist_outputs": "the check itself",
     "detection.efficientdet.official_names": "for load_official",
