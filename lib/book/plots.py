@@ -96,10 +96,10 @@ def lines(
     one = f"{name} goes from {number(y[0])} to {number(y[-1])} as {x_label} goes from "
     one += f"{number(x[0])} to {number(x[-1])}."
     many = f"{y_label} at {x_label} = {number(x[-1])}: {ends}."
-    alt = (
-        f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}. {' '.join(told)}"
+    told.insert(0, f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}.")
+    return finish(
+        canvas, title, " ".join(told), says, one if len(series) == 1 else many
     )
-    return finish(canvas, title, alt, says, one if len(series) == 1 else many)
 
 
 @in_style
