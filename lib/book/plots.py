@@ -96,10 +96,9 @@ def lines(
     one = f"{name} goes from {number(y[0])} to {number(y[-1])} as {x_label} goes from "
     one += f"{number(x[0])} to {number(x[-1])}."
     many = f"{y_label} at {x_label} = {number(x[-1])}: {ends}."
-    told.insert(0, f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}.")
-    return finish(
-        canvas, title, " ".join(told), says, one if len(series) == 1 else many
-    )
+    alt = f"Line plot. x: {x_label}, {span(x[0], x[-1])}. y: {y_label}."
+    alt = " ".join([alt, *told])
+    return finish(canvas, title, alt, says, one if len(series) == 1 else many)
 
 
 @in_style
@@ -231,11 +230,10 @@ def bars(values, *, y_label, x_label="", title="", says=None, log=False) -> Figu
     axes.bar_label(shown, [number(v) for v in y], padding=3, size=9)
     axes.margins(**{"x" if flat else "y": 0.1})
     settle(axes, right=0.5 if flat else 0.15)
-    low, high = int(y.argmin()), int(y.argmax())
-    all_of_it = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
-    claim = f"{y_label}: from {number(y[low])} ({names[low]}) to "
-    claim += f"{number(y[high])} ({names[high]})."
-    return finish(canvas, title, f"Bar chart of {y_label}: {all_of_it}.", says, claim)
+    told = ", ".join(f"{n} {number(v)}" for n, v in zip(names, y, strict=True))
+    least, most = (f"{number(y[i])} ({names[i]})" for i in (y.argmin(), y.argmax()))
+    claim = f"{y_label}: from {least} to {most}."
+    return finish(canvas, title, f"Bar chart of {y_label}: {told}.", says, claim)
 
 
 @in_style
