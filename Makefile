@@ -25,7 +25,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
-.PHONY: demo
+.PHONY: demo capstone
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -37,6 +37,7 @@ help:
 	@echo "make afresh N=05        begin a chapter again; your copy of it is kept beside it"
 	@echo "make course             run every chapter into build/, with a table at the end"
 	@echo "make chapter N=05       run one chapter into build/"
+	@echo "make capstone           the whole road, stage by stage, with a table at its end"
 	@echo "make demo               the detector in a browser: build/demo/ (npm fetches once)"
 	@echo "make test               all tests, network off"
 	@echo "make browser-test       a learner in JupyterLab, in headless Chromium"
@@ -132,6 +133,11 @@ author: setup-all
 
 execute: setup-all
 	$(RUN) -m lib.book.course execute --only "$(N)"
+
+# LIVE names the stages that are done here, the others read what is shipped: LIVE=all.
+LIVE ?= search
+capstone: setup-lab
+	@$(RUN) -m lib.road.capstone --live $(LIVE)
 
 # onnxruntime-web comes from the npm registry; its SHA-512 is pinned in lib/road/demo.py.
 demo: setup-lab

@@ -1,4 +1,8 @@
 """The end of the road: it stands on the whole house, and nothing imports it.
 
 demo                the detector in a browser, one static page; for the Makefile
+stages              stages that write files, gone on with after a kill; for capstone
+judging             files side by side: AP, milliseconds, kilobytes; for capstone
+capstone            search, derive, scale, detect, prune, quantize, ONNX; for
+                    the Makefile
 """

@@ -145,34 +145,49 @@ def test_floats_find_the_same_boxes_from_the_same_pixels(driver, floats):
     assert compared > 180
 
 
+def everything(boxes, scores, labels, keep):
+    """In place of NMS: all candidates, best first."""
+    order = scores.argsort(descending=True, stable=True)
+    return order, scores[order]
+
+
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_find_the_same_objects_where_they_are_sure(driver, name):
-    """Their kernels round otherwise than those of x86: surely is 0.05 above."""
+    """Their kernels round otherwise than those of x86: surely is 0.05 above.
+
+    Each box of the page is a candidate here too, with that label and an IoU of 0.95.
+    Of two candidates of one object whose scores are a step apart, NMS may keep the
+    other one on the other machine: after it, that is asked of 19 boxes in 20, and all
+    still show the same object.
+    """
     images = torch.from_numpy(detectors.scenes("test", 60).images)
     threshold, clear_of = 0.5, 0.05
-    wanted = decoding.detect_all(export.Network(name), list(images), threshold)
+    network, pictures = export.Network(name), list(images)
+    kept = decoding.detect_all(network, pictures, threshold)
+    every = decoding.detect_all(
+        network, pictures, threshold, suppress=everything, keep=5000
+    )
     answers = find(driver, name, images, {"threshold": threshold})
-    here = [(a.labels.tolist(), a.scores.tolist(), a.boxes) for a in wanted]
-    there = [
-        ([e["label"] for e in f], [e["score"] for e in f],
-         torch.tensor([e["box"] for e in f]).reshape(-1, 4))
-        for f in answers
-    ]  # fmt: skip
-    compared = 0
-    for one, other in ((here, there), (there, here)):
-        for (labels, scores, boxes), (rivals, _, others) in zip(
-            one, other, strict=True
-        ):
-            iou = anchors.box_iou(boxes.float(), others.float())
-            for i in range(len(labels)):
-                if scores[i] < threshold + clear_of:
-                    continue
-                same = [
-                    iou[i, j].item() for j, k in enumerate(rivals) if k == labels[i]
-                ]
-                assert max(same) >= 0.95, (labels[i], scores[i])
-                compared += 1
-    assert compared > 200
+    overlaps = []
+    for found, after, before in zip(answers, kept, every, strict=True):
+        for each in found:
+            if each["score"] < threshold + clear_of:
+                continue
+            assert best_overlap(each, before) >= 0.95, each
+            overlaps.append(best_overlap(each, after))
+        sure = (after.scores >= threshold + clear_of).tolist()
+        labels = [
+            k for k, good in zip(after.labels.tolist(), sure, strict=True) if good
+        ]
+        assert {*labels} <= {each["label"] for each in found}
+    assert len(overlaps) > 120 and min(overlaps) >= 0.75
+    assert sum(overlap >= 0.95 for overlap in overlaps) >= 0.95 * len(overlaps)
+
+
+def best_overlap(each, answer) -> float:
+    """IoU of a box of the page with the best one here that has its label."""
+    same = answer.boxes[answer.labels == each["label"]]
+    return anchors.box_iou(torch.tensor([each["box"]]), same).max().item()
 
 
 @pytest.mark.parametrize("name", NAMES)
