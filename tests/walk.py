@@ -499,7 +499,9 @@ CALLS = {
     "detection.efficientnet.scaled_filters": lambda: dict(
         filters=32, width=1.1, divisor=8
     ),
-    "detection.efficientnet.scaled_repeats": lambda: dict(repeats=2, depth=1.1),
+    "detection.efficientnet.scaled_stage": lambda: dict(
+        filters=32, repeats=2, width=1.1, depth=1.1, divisor=8
+    ),
     "detection.efficientnet.variant": lambda: dict(name="b0"),
     "detection.efficientnet.efficientnet": lambda: dict(name="b0", num_classes=2),
     "detection.efficientnet.features": lambda: dict(name="b0", levels=3),

@@ -15,9 +15,9 @@
 # After this chapter you can
 #
 # 1. say what an MBConv block computes and what it costs (quiz)
-# 2. gate channels by what the whole picture shows (exercise 10.4)
-# 3. scale a network in three directions, and round as the published ones do (exercises 10.1 and 10.3)
-# 4. say where the paper's rule and the paper's table part (exercise 10.2)
+# 2. gate channels by what the whole picture shows (exercise 10.5)
+# 3. scale a network in three directions, and round as the published ones do (exercises 10.1, 10.2 and 10.4)
+# 4. say where the paper's rule and the paper's table part (exercise 10.3)
 #
 # | study | about 80 min (estimate) |
 # |---|---|
@@ -55,7 +55,19 @@ import torch
 
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
 from lib.detection import efficientnet
 from lib.nas import search
 
@@ -337,17 +349,52 @@ widgets.slider(scaled, name="phi", values=phis, start=3, label="compound coeffic
 #
 # By hand: $16 \cdot 1.1 = 17.6 \to 16$, which is 91 % of it, fine.
 # $18 \cdot 1.1 = 19.8 \to 16$, only 81 %: up to 24.
+#
+# ### 10.1 · Build · scaled_stage · 12 min · ●●○ · 3 points
+#
+# This pair of roundings is what turns one searched network into a family.
+# Write `scaled_stage(filters, repeats, width, depth, divisor=8)`.
+# A stage has `filters` channels and `repeats` blocks.
+# Make it `width` times as wide by Eq. 10.6, with `divisor` in the places of 8 and half of it in the place of 4,
+# and `depth` times as deep by Eq. 10.7.
+# Return channels and blocks, two whole numbers.
+# All arguments are above 0; `width` and `depth` may be below 1.
+#
+# Once it is right, B0 to B7 and the detectors of chapter 13 are built with *your* function.
+# If you leave it, the chapter goes on with the course's own.
+
+
+# %% tags=["core"]
+def scaled_stage(filters, repeats, width, depth, divisor=8):
+    """Channels and blocks of a stage `width` times as wide and `depth` times as deep.
+
+    By hand: 32 channels 1.2 times as wide are 40, 2 blocks 1.1 times as deep are 3.
+    18 channels 1.1 times as wide are 24.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("efficientnet.scaled_stage", scaled_stage)
+# hint("efficientnet.scaled_stage")
+# solution("efficientnet.scaled_stage")
+
+# %% tags=["core"]
+show(efficientnet.scaled_stage, folded=True)
+show(efficientnet.Config.rows)
 
 # %% tags=["core", "slide", "nbval-check-output"]
-assert efficientnet.scaled_filters(32, 1.2) == 40  # by hand, above
-assert efficientnet.scaled_filters(16, 1.1) == 16
-assert efficientnet.scaled_filters(18, 1.1) == 24
+assert efficientnet.scaled_stage(32, 2, width=1.2, depth=1.1) == (40, 3)  # by hand, above
+assert efficientnet.scaled_stage(16, 1, width=1.1, depth=1.0) == (16, 1)
+assert efficientnet.scaled_stage(18, 1, width=1.1, depth=1.0) == (24, 1)
 for i in range(8):
     shape = efficientnet.CONFIGS[f"b{i}"]
     stages = shape.rows()
     print(f"b{i}", [s.filters for s in stages], [s.repeats for s in stages])
 
 # %% [markdown] tags=["core"]
+# So 38.4 channels are built as 40: the nearest multiple of 8 that keeps nine tenths, and blocks are rounded up.
+#
 # Every rounding has a price.
 # A stage with one block and a depth of 1.1 gets two: 100 % more, not 10 %.
 # How far does the built network stray from the rule?
@@ -602,6 +649,12 @@ plots.bars(scores, y_label="test accuracy, %", says=says)
 # After six they are level.
 # Whoever stops early, with one seed, may write either paper.
 # With `QUICK = False` these train as long as the recorded ones did.
+#
+# If you built `scaled_stage`, then all these networks, B0 to B7 and the three that were trained, have *your* channels
+# and blocks.
+
+# %% tags=["core"]
+yours()
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -643,7 +696,7 @@ plots.bars(scores, y_label="test accuracy, %", says=says)
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 10.1 · Predict · stem_channels · 4 min · ●○○ · 1 point
+# ### 10.2 · Predict · stem_channels · 4 min · ●○○ · 1 point
 #
 # B5 is 1.6 times as wide as B0, whose stem has 32 channels.
 # How many has the stem of B5?
@@ -664,11 +717,12 @@ check("efficientnet.stem_channels", answer)
 # solution("efficientnet.stem_channels")
 
 # %% [markdown] tags=["core"]
-# ### 10.2 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
+# ### 10.3 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
 #
 # Divide B7's multiply-adds of one picture by B0's, each network at its own size:
 # so many pictures does B0 judge for the price of one in B7.
 # Measure it, and compare it with $2^7$ and with what the rule says for $\phi = 7$.
+# Give one decimal: rule and table are less than two apart.
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -678,7 +732,7 @@ check("efficientnet.price_of_b7", answer)
 # solution("efficientnet.price_of_b7")
 
 # %% [markdown] tags=["core"]
-# ### 10.3 · Build · side_for · 15 min · ●●○ · 3 points
+# ### 10.4 · Build · side_for · 15 min · ●●○ · 3 points
 #
 # Your network was trained at `side` pixels.
 # You have made it `depth` times as deep and `width` times as wide, and may spend at most `limit` times what it cost.
@@ -704,7 +758,7 @@ check("efficientnet.side_for", side_for)
 # solution("efficientnet.side_for")
 
 # %% [markdown] tags=["core"]
-# ### 10.4 · Build · two_means · 20 min · ●●● · 3 points
+# ### 10.5 · Build · two_means · 20 min · ●●● · 3 points
 #
 # A mean forgets a small bright thing in a large picture.
 # [CBAM](https://arxiv.org/abs/1807.06521) gates channels by the mean **and** the maximum over all pixels.
@@ -730,7 +784,7 @@ check("efficientnet.two_means", two_means)
 # solution("efficientnet.two_means")
 
 # %% [markdown] tags=["optional"]
-# ### 10.5 · Further · 120 min · ●●● · 0 points
+# ### 10.6 · Further · 120 min · ●●● · 0 points
 #
 # [EfficientNetV2](https://arxiv.org/abs/2104.00298) found depthwise filters slow in the early stages,
 # and replaced expand and depthwise by one dense 3x3: *fused* MBConv.
@@ -742,6 +796,9 @@ check("efficientnet.two_means", two_means)
 
 # %% tags=["core"]
 quiz("efficientnet")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -66,34 +66,40 @@ def relative_cost(depth: Number, width: Number, resolution: Number) -> Number:
     return depth * width**2 * resolution**2  # Eq. 10.4
 
 
-def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
-    """Channels times width, to the nearest multiple of 8, never below 90 % of it.
+@arguments.named
+def scaled_stage(
+    filters: int, repeats: int, width: Number, depth: Number, divisor: int = 8
+) -> tuple[int, int]:
+    """Channels and blocks of a stage made `width` times as wide, `depth` as deep.
 
-    >>> scaled_filters(32, 1.2)  # 38.4: 40 is the nearest
+    Channels go to the nearest multiple of `divisor`, to the next one up if that would
+    leave less than 90 %. Blocks are rounded up: a stage never loses one. As released.
+
+    >>> scaled_stage(32, 2, width=1.2, depth=1.1)  # 38.4, and 40 is nearest; 2.2
+    (40, 3)
+    >>> scaled_stage(18, 1, width=1.1, depth=1.0)  # 19.8: 16 is nearest, but 81 % of it
+    (24, 1)
+    """
+    wanted = filters * width
+    multiples = int(wanted + divisor / 2) // divisor
+    channels = multiples * divisor  # Eq. 10.6
+    if channels < 0.9 * wanted:
+        channels += divisor
+    blocks = math.ceil(repeats * depth)  # Eq. 10.7
+    return channels, blocks
+
+
+def scaled_filters(filters: int, width: Number, divisor: int = 8) -> int:
+    """Channels alone, of a stem or a pyramid: times width, rounded as a stage's are.
+
+    >>> scaled_filters(32, 1.2)
     40
-    >>> scaled_filters(18, 1.1)  # 19.8: 16 is the nearest, but 81 % of it
-    24
     """
     arguments.whole_number("filters", filters, least=1)
     arguments.real_number("width", width, above=0)
     arguments.whole_number("divisor", divisor, least=1)
-    wanted = filters * width
-    multiples = int(wanted + divisor / 2) // divisor
-    rounded = max(divisor, multiples * divisor)  # Eq. 10.6
-    if rounded < 0.9 * wanted:
-        rounded += divisor
-    return rounded
-
-
-def scaled_repeats(repeats: int, depth: Number) -> int:
-    """Blocks of a stage times depth, rounded up: a stage never loses a block.
-
-    >>> scaled_repeats(2, 1.1)  # 2.2
-    3
-    """
-    arguments.whole_number("repeats", repeats, least=0)
-    arguments.real_number("depth", depth, above=0)
-    return math.ceil(repeats * depth)  # Eq. 10.7
+    channels, _ = scaled_stage(filters, 1, width, 1.0, divisor)
+    return channels
 
 
 class SiLU(nn.SiLU):
@@ -127,6 +133,8 @@ class Config:
         if not self.stages:
             raise ValueError("stages is empty: a network needs at least one row")
         for i, row in enumerate(self.stages):
+            for field, number in zip(Stage._fields, row, strict=True):
+                arguments.whole_number(f"stages[{i}]: {field}", number)
             if row[0] % 2 == 0 or row[1] not in (1, 2) or min(row) < 1:
                 raise ValueError(
                     f"stages[{i}] is {tuple(row)}; (kernel, stride, expansion, filters,"
@@ -154,13 +162,12 @@ class Config:
         rows = []
         last = len(self.stages) - 1
         for i, row in enumerate(self.stages):
-            kernel, stride, expansion, filters, repeats = row
-            filters = scaled_filters(filters, self.width, self.divisor)
-            if self.scale_ends or 0 < i < last:
-                repeats = scaled_repeats(repeats, self.depth)
-            else:
-                repeats = scaled_repeats(repeats, 1.0)
-            rows.append(Stage(kernel, stride, expansion, filters, repeats))
+            row = Stage(*row)
+            scaled = self.scale_ends or 0 < i < last
+            depth = self.depth if scaled else 1.0
+            scale = self.width, depth, self.divisor
+            filters, repeats = scaled_stage(row.filters, row.repeats, *scale)
+            rows.append(row._replace(filters=filters, repeats=repeats))
         return tuple(rows)
 
 

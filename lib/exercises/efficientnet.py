@@ -6,10 +6,152 @@ import math
 import torch
 
 from lib.basics import profiling
-from lib.detection import efficientnet
+from lib.detection import efficientdet, efficientnet
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- 10.1 predict
+# --- 10.1 build: channels and blocks of a scaled stage
+
+
+def published_networks() -> list:
+    """Rows and ends of all published networks, one built, the rule's detectors."""
+    sizes = []
+    for config in efficientnet.CONFIGS.values():
+        sizes += [*config.ends(), *(list(row) for row in config.rows())]
+    fine = efficientnet.Config(width=0.31, depth=1.26, divisor=2)  # of a tiny network
+    sizes += [*fine.ends(), *(list(row) for row in fine.rows())]
+    sizes += [efficientdet.from_phi(phi).width for phi in range(8)]
+    sizes += [efficientnet.scaled_filters(n, 1.1) for n in (18, 3)]
+    sizes += [efficientnet.scaled_filters(52, 1.0)]  # half way
+    with torch.device("meta"):
+        b1 = efficientnet.efficientnet("b1")
+    return [*sizes, profiling.parameters(b1)]
+
+
+def stage_2(filters, repeats, width, depth, divisor=8):
+    """The nearest of all multiples that keep 90 %; of two as near, the larger."""
+    wanted = filters * width
+    multiples = range(divisor, int(wanted) + 2 * divisor, divisor)
+    allowed = [c for c in multiples if c >= 0.9 * wanted]
+    channels = min(allowed, key=lambda c: (abs(c - wanted), -c))
+    blocks = int(repeats * depth)
+    return channels, blocks + (blocks < repeats * depth)
+
+
+def _blocks(repeats, depth):
+    return math.ceil(repeats * depth)
+
+
+def stage_nearest(filters, repeats, width, depth, divisor=8):
+    channels = int(filters * width + divisor / 2) // divisor * divisor
+    return max(divisor, channels), _blocks(repeats, depth)
+
+
+def stage_nearest_or_none(filters, repeats, width, depth, divisor=8):
+    channels = int(filters * width + divisor / 2) // divisor * divisor
+    return channels, _blocks(repeats, depth)
+
+
+def stage_upwards(filters, repeats, width, depth, divisor=8):
+    channels = math.ceil(filters * width / divisor) * divisor
+    return channels, _blocks(repeats, depth)
+
+
+def stage_downwards(filters, repeats, width, depth, divisor=8):
+    channels = max(divisor, int(filters * width) // divisor * divisor)
+    return channels, _blocks(repeats, depth)
+
+
+def stage_ties_to_even(filters, repeats, width, depth, divisor=8):
+    wanted = filters * width
+    channels = round(wanted / divisor) * divisor
+    if channels < 0.9 * wanted:
+        channels += divisor
+    return channels, _blocks(repeats, depth)
+
+
+def stage_not_rounded(filters, repeats, width, depth, divisor=8):
+    return round(filters * width), _blocks(repeats, depth)
+
+
+def stage_of_the_old_channels(filters, repeats, width, depth, divisor=8):
+    channels = int(filters * width + divisor / 2) // divisor * divisor
+    if channels < 0.9 * filters:
+        channels += divisor
+    return channels, _blocks(repeats, depth)
+
+
+def stage_loses_a_tenth(filters, repeats, width, depth, divisor=8):
+    wanted = filters * width
+    channels = int(wanted + divisor / 2) // divisor * divisor
+    if channels <= 0.9 * wanted:
+        channels += divisor
+    return channels, _blocks(repeats, depth)
+
+
+def stage_always_eight(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, width, depth)
+
+
+def stage_eight_more(filters, repeats, width, depth, divisor=8):
+    wanted = filters * width
+    channels = int(wanted + divisor / 2) // divisor * divisor
+    if channels < 0.9 * wanted:
+        channels += 8
+    return channels, _blocks(repeats, depth)
+
+
+def stage_nearest_blocks(filters, repeats, width, depth, divisor=8):
+    channels, _ = efficientnet.scaled_stage(filters, repeats, width, depth, divisor)
+    return channels, max(1, int(repeats * depth + 0.5))
+
+
+def stage_fewer_blocks(filters, repeats, width, depth, divisor=8):
+    channels, _ = efficientnet.scaled_stage(filters, repeats, width, depth, divisor)
+    return channels, int(repeats * depth)
+
+
+def stage_a_block_more(filters, repeats, width, depth, divisor=8):
+    channels, _ = efficientnet.scaled_stage(filters, repeats, width, depth, divisor)
+    return channels, int(repeats * depth) + 1
+
+
+def stage_same_blocks(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, width, 1, divisor)
+
+
+def stage_scales_swapped(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, depth, width, divisor)
+
+
+def stage_width_squared(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, width**2, depth, divisor)
+
+
+def stage_blocks_first(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, width, depth, divisor)[::-1]
+
+
+def stage_channels_alone(filters, repeats, width, depth, divisor=8):
+    return efficientnet.scaled_stage(filters, repeats, width, depth, divisor)[0]
+
+
+def stages_to_scale(rng, size):
+    """A stage of any network: published ones, tiny ones, very wide or deep ones."""
+    kind = rng.randrange(4)
+    filters = rng.choice((16, 24, 40, 80, 112, 192, 320, 18, 20, 52))
+    repeats = rng.randint(1, 2 + size)
+    if kind == 0:  # a row of the table
+        width, depth = rng.choice(((1.0, 1.1), (1.2, 1.4), (1.4, 1.8), (2.0, 3.1)))
+        return filters, repeats, width, depth
+    if kind == 1:  # narrow: few channels, a finer grain
+        divisor = rng.choice((2, 3, 4, 18))
+        return rng.randint(1, 20), repeats, rng.uniform(0.3, 1.5), 1.0, divisor
+    if kind == 2:  # very wide and very deep
+        return 1280 + size, repeats, rng.uniform(2, 40), rng.uniform(2, 40)
+    return filters, repeats, rng.uniform(0.2, 1.2), rng.uniform(0.2, 1.2)
+
+
+# --- 10.2 predict
 
 
 def stem_channels() -> int:
@@ -29,7 +171,7 @@ def stem_of_b0() -> int:
     return efficientnet.CONFIGS["b0"].ends()[0]
 
 
-# --- 10.2 measure
+# --- 10.3 measure
 
 
 @functools.cache
@@ -73,7 +215,7 @@ def price_of_pixels() -> float:
     return (600 / 224) ** 2
 
 
-# --- 10.3 build
+# --- 10.4 build
 
 
 def side_for(side, depth, width, limit):
@@ -168,7 +310,7 @@ def side_from_zero(side, depth, width, limit):
     return max(8, math.floor(math.sqrt(limit / depth) / width / 8) * 8)
 
 
-# --- 10.4 build
+# --- 10.5 build
 
 
 def two_means(x, reduce, expand):
@@ -357,7 +499,82 @@ def _affordable(mine, side, depth, width, limit):
 
 EXERCISES = (
     Exercise(
-        name="stem_channels", number="10.1", kind="predict", minutes=4, difficulty=1,
+        name="scaled_stage", number="10.1", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="Channels and blocks of a stage made `width` times as wide and `depth`"
+             " times as deep: the nearest multiple of `divisor`, one more where that"
+             " is below 90 % of filters * width; repeats * depth, rounded up. A pair of"
+             " whole numbers.",
+        place="detection.efficientnet.scaled_stage", required=True, importance=2,
+        machine="the rows of B0 to B7, and the widths of the detectors",
+        machine_case=published_networks, milestone_calls=9,
+        unchanged={"stage_loses_a_tenth": "no published row keeps exactly 90 %"},
+        reference=efficientnet.scaled_stage, alternative=stage_2,
+        wrong=(
+            *(Wrong(f, "the nearest multiple may be too small: where it is below 90 %"
+                    " of filters * width, take the next one")
+              for f in (stage_nearest, stage_nearest_or_none)),
+            Wrong(stage_upwards, "you always round up; the nearest multiple is asked,"
+                  " the next one only if less than 90 % would be left"),
+            Wrong(stage_downwards, "you always round down; the nearest multiple is"
+                  " asked"),
+            Wrong(stage_ties_to_even, "half way between two multiples goes up; Python's"
+                  " round takes the even one: add half a divisor and use //"),
+            Wrong(stage_not_rounded, "channels come in multiples of `divisor`"),
+            Wrong(stage_of_the_old_channels, "the 90 % are of filters * width, what was"
+                  " wanted, not of the old channels"),
+            Wrong(stage_loses_a_tenth, "exactly 90 % is enough; the next multiple comes"
+                  " *below* 90 % only"),
+            Wrong(stage_always_eight, "multiples of `divisor` are asked; it is 8 only"
+                  " where nothing is said"),
+            Wrong(stage_eight_more, "the next multiple is `divisor` further, not always"
+                  " 8"),
+            Wrong(stage_nearest_blocks, "blocks are rounded up, not to the nearest"),
+            Wrong(stage_fewer_blocks, "blocks are rounded up, so that a stage never"
+                  " loses one; you cut the fraction off"),
+            Wrong(stage_a_block_more, "a whole number of blocks stays as it is; you"
+                  " add one always"),
+            Wrong(stage_same_blocks, "the blocks are scaled too: repeats * depth,"
+                  " rounded up"),
+            Wrong(stage_scales_swapped, "width scales the channels and depth the"
+                  " blocks; yours are the other way round"),
+            Wrong(stage_width_squared, "channels grow with the width itself; it is the"
+                  " price that grows with its square"),
+            Wrong(stage_blocks_first, "channels come first, then blocks"),
+            Wrong(stage_channels_alone, "these are the channels; a pair is asked,"
+                  " channels and blocks"),
+        ),
+        hints=(
+            "wanted = filters * width. How many whole divisors are in wanted +"
+            " divisor / 2?",
+            "That many times `divisor` is the nearest multiple. If it is below 0.9 *"
+            " wanted, add `divisor`.",
+            "math.ceil(repeats * depth) blocks; return channels, blocks.",
+        ),
+        cases=stages_to_scale,
+        by_hand=(
+            ((32, 2, 1.2, 1.1), (40, 3)),  # 38.4, and 2.2
+            ((18, 1, 1.1, 1.0), (24, 1)),  # 19.8: 16 is 81 % of it
+            ((16, 3, 1.1, 2.0), (16, 6)),  # 17.6: 16 is 91 % of it; 6 stays 6
+            ((52, 4, 1.0, 0.5), (56, 2)),  # half way between 48 and 56
+            ((20, 1, 1, 1, 18), (18, 1)),  # exactly 90 %
+            ((3, 1, 1.0, 1.0), (8, 1)),  # 0 would be nearest
+            ((12, 1, 1.25, 1.4, 2), (16, 2)),  # 15 lies half way; 1.4
+            ((40, 2, 0.6, 1.0), (24, 2)),  # narrower: exactly 24
+            ((1280, 4, 2.0, 3.1), (2560, 13)),  # head and a stage of B7: 12.4
+            ((100, 1, 1.0, 1.0, 32), (96, 1)),
+            ((48, 1, 1.0, 1.0, 32), (64, 1)),  # half way: up
+        ),
+        properties=(
+            Property(
+                "nothing changes where width and depth are 1 and the channels fit",
+                lambda mine, *args: list(mine(8 * args[0], args[1], 1, 1))
+                == [8 * args[0], args[1]],
+            ),
+        ),
+    ),
+    Exercise(
+        name="stem_channels", number="10.2", kind="predict", minutes=4, difficulty=1,
         points=1,
         task="Channels after the stem of B5.",
         reference=stem_channels,
@@ -378,7 +595,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="price_of_b7", number="10.2", kind="measure", minutes=8, difficulty=2,
+        name="price_of_b7", number="10.3", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="Multiply-adds of B7 over those of B0, each at its own picture size.",
         reference=price_of_b7,
@@ -406,7 +623,7 @@ EXERCISES = (
         tolerance=0.01,
     ),
     Exercise(
-        name="side_for", number="10.3", kind="build", minutes=15, difficulty=2,
+        name="side_for", number="10.4", kind="build", minutes=15, difficulty=2,
         points=3,
         task="Write `side_for(side, depth, width, limit)`. A network for pictures of"
              " `side` pixels is made `depth` times as deep and `width` times as wide,"
@@ -475,7 +692,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="two_means", number="10.4", kind="build", minutes=20, difficulty=3,
+        name="two_means", number="10.5", kind="build", minutes=20, difficulty=3,
         points=3,
         task="Write `two_means(x, reduce, expand)`: gates from the mean and from the"
              " maximum over all pixels of each channel of `x` (B, C, H, W). Both go"
