@@ -13,11 +13,11 @@
 #
 # After this chapter you can
 #
-# 1. say which anchor and which class a number of a detector's output belongs to (exercise 13.1)
-# 2. say what the levels share and what each has for itself, and fold the norms away (exercises 13.2 and 13.3)
-# 3. give an untrained detector its first word, and find it where it does not belong (exercise 13.5)
+# 1. say which anchor and which class a number of a detector's output belongs to (exercises 13.1 and 13.2)
+# 2. say what the levels share and what each has for itself, and fold the norms away (exercises 13.3 and 13.4)
+# 3. give an untrained detector its first word, and find it where it does not belong (exercise 13.6)
 # 4. scale a detector by one number, and say where the paper's rule and its table part (quiz)
-# 5. load weights that others published under other names (exercise 13.4)
+# 5. load weights that others published under other names (exercise 13.5)
 #
 # | study | about 80 min (estimate) |
 # |---|---|
@@ -55,7 +55,19 @@ import torch
 
 from lib.basics import data, profiling
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
 from lib.detection import anchors, efficientdet, efficientnet
 from lib.nas import nasnet, search_space
 
@@ -107,13 +119,41 @@ plots.grid(channels, x_label="class k", y_label="anchor a", says=says)
 # and the anchors of one place next to each other.
 # `flatten` brings the maps into that order.
 # Then row $i$ of the list belongs to anchor $i$, and nothing needs to be looked up any more.
+#
+# By hand: one level of two places side by side, 2 anchors, 3 classes, so six channels.
+# Channel $c$ of place $x$ holds the number $2c + x$.
+# Place 0 comes first: its anchor 0 has the channels 0, 1, 2, so the first row is 0, 2, 4.
+# The last row is place 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
+#
+# ### 13.1 · Build · flatten · 15 min · ●●○ · 3 points
+#
+# The loss of chapter 14 and the boxes of chapter 15 both read the maps through this function.
+# Write `flatten(outputs, size)`.
+# `outputs` is a list of maps, a tensor (B, A * `size`, H, W) for each level; H and W differ from level to level.
+# `size` says how many numbers an anchor has: $K$ for logits, 4 for codes.
+# Return one tensor (B, N, `size`) with a row for each of the N anchors: level by level in the order of the list,
+# row by row of places, and the anchors of a place next to each other.
+#
+# A map lies in memory channel by channel, so that a `reshape` alone would mix places.
+# `x.permute(0, 2, 3, 1)` has the dimensions 0, 2, 3, 1 of `x`, in this order.
+
 
 # %% tags=["core"]
-show(anchors.flatten)
+def flatten(outputs, size):
+    """Maps (B, A * size, H, W) of all levels as one tensor (B, N, size), a row an anchor.
 
-# %% [markdown] tags=["core"]
-# By hand: one level of two places side by side, six channels, and channel $c$ of place $x$ holds the number $2c + x$.
-# The last row is place 1, anchor 1: channels 3, 4 and 5, so it should be 7, 9, 11.
+    By hand: the map above, with a size of 3, has the rows 0 2 4, 6 8 10, 1 3 5, 7 9 11.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("efficientdet.flatten", flatten)
+# hint("efficientdet.flatten")
+# solution("efficientdet.flatten")
+
+# %% tags=["core"]
+show(anchors.flatten, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 maps = torch.arange(12.0).reshape(1, 6, 1, 2)
@@ -135,6 +175,7 @@ print(tuple(swapped.shape) == tuple(rows.shape), swapped.tolist())
 # Trained from scratch, nobody would ever notice: the network learns whatever order it is given.
 # With published weights every answer is wrong.
 #
+# So one place says $A$ times $K$ logits and $A$ times 4 codes, and a row of the list is what one anchor says.
 # Now the real size.
 # D0 takes 512x512, and this is all that it says about one picture:
 
@@ -230,7 +271,7 @@ print("largest change, as a share of the largest logit, P3 to P7:", ", ".join(ch
 # %% [markdown] tags=["core"]
 # No error, no wrong shape, no parameter too many.
 # A converter that counts levels first, where the file counts repeats first, makes exactly this mistake.
-# Exercise 13.4 is about it.
+# Exercise 13.5 is about it.
 #
 # **What does sharing save?**
 # With $W$ channels, $r$ repeats, $L$ levels and $o$ outputs, the convolutions have $r (9W + W^2 + W)$ weights,
@@ -288,7 +329,7 @@ plots.histogram(claims, bins=40, x_label="probability", y_label="logits", says=s
 # The scenes hold one to five digits each.
 # Neither opening is right, but one is far less wrong, and its first gradients are about objects.
 # The box head starts at 0: "the object is where the anchor is".
-# Its bias is no probability, and giving it the prior is a bug that you will meet in exercise 13.5.
+# Its bias is no probability, and giving it the prior is a bug that you will meet in exercise 13.6.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does one number scale everything?
@@ -521,7 +562,7 @@ for name, source in cases.items():
 show(nasnet.NasnetLevels)
 
 # %% [markdown] tags=["core"]
-# Our scenes have 128 pixels a side and digits from 14 pixels on.
+# Our scenes have 128 pixels a side, and the boxes of their digits are 5 to 56 wide and 11 to 68 high.
 # So the finest level has stride 4, not 8, and four levels are enough: P2 to P5.
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -578,6 +619,11 @@ print(rows, "rows of logits for", len(grid), "anchors")
 # %% [markdown] tags=["core"]
 # Only the count.
 # Compare the two numbers once, before you train.
+#
+# If you built `flatten`, then it was yours that counted; chapters 14 to 16 run on it too.
+
+# %% tags=["core"]
+yours()
 
 # %% [markdown] tags=["deep"]
 # **Out of Python.**
@@ -611,7 +657,7 @@ f"largest difference {gap:.1e}"
 #   There is no logit for the background.
 # - **An indent.** rwightman/efficientdet-pytorch, f9aeb96: an indent in the initialisation was wrong.
 #   Such a line runs, and layers start from values that were meant for others.
-#   Exercise 13.5 has one of the kind.
+#   Exercise 13.6 has one of the kind.
 # - **The other momentum.** toandaominh1997/EfficientDet.Pytorch#33: TensorFlow's decay 0.99 is PyTorch's momentum 0.01.
 #   With 0.99 the statistics are those of the last batch.
 # - **The wrong taps.**
@@ -642,11 +688,17 @@ f"largest difference {gap:.1e}"
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 13.1 · Predict · logits · 5 min · ●○○ · 1 point
+# ### 13.2 · Predict · logits · 5 min · ●○○ · 1 point
 #
 # D1 takes pictures of 640x640, with levels P3 to P7, nine anchors a place and 90 classes.
 # How many logits does it give for one picture?
 # On paper, then:
+#
+# <details><summary>Answer</summary>
+#
+# $80^2 + 40^2 + 20^2 + 10^2 + 5^2 = 8525$ places, $8525 \cdot 9 = 76{,}725$ anchors, and 90 logits for each: 6,905,250.
+#
+# </details>
 
 # %% tags=["core"]
 answer = ...  # your number
@@ -656,13 +708,7 @@ check("efficientdet.logits", answer)
 # solution("efficientdet.logits")
 
 # %% [markdown] tags=["core"]
-# <details><summary>Answer</summary>
-#
-# $80^2 + 40^2 + 20^2 + 10^2 + 5^2 = 8525$ places, $8525 \cdot 9 = 76{,}725$ anchors, and 90 logits for each: 6,905,250.
-#
-# </details>
-#
-# ### 13.2 · Measure · digits · 5 min · ●○○ · 1 point
+# ### 13.3 · Measure · digits · 5 min · ●○○ · 1 point
 #
 # How many parameters has D0 if it is to tell ten classes apart?
 
@@ -674,7 +720,7 @@ check("efficientdet.digits", answer)
 # solution("efficientdet.digits")
 
 # %% [markdown] tags=["core"]
-# ### 13.3 · Build · fold_levels · 20 min · ●●○ · 3 points
+# ### 13.4 · Build · fold_levels · 20 min · ●●○ · 3 points
 #
 # In use a norm is a fixed multiplication and addition for each channel,
 # and can be taken into the convolution before it.
@@ -699,14 +745,16 @@ check("efficientdet.fold_levels", fold_levels)
 # solution("efficientdet.fold_levels")
 
 # %% [markdown] tags=["core"]
-# ### 13.4 · Build · repeat_first · 15 min · ●●○ · 3 points
+# ### 13.5 · Build · repeat_first · 15 min · ●●○ · 3 points
 #
 # effdet has a switch, `head_bn_level_first`.
 # With it, the norm of level 4 in repeat 2 is called `class_net.bn_rep.4.2.running_mean`; without it,
 # and in all published files, `class_net.bn_rep.2.4.bn.running_mean`.
 # Somebody hands you a file that was saved with the switch on.
 # Write `repeat_first(names)`: a list of names in, the list of published names out, in the same order.
-# All other names stay as they are, in the list too.
+# The names of norms begin with `class_net.bn_rep.` or `box_net.bn_rep.`, and nothing stands before that.
+# Behind it come level, repeat and one word more, such as `weight` or `num_batches_tracked`.
+# All other names stay as they are, in the list too: `backbone.blocks.3.1.bn1.weight`, say.
 # A number may have more than one digit.
 
 
@@ -720,7 +768,7 @@ check("efficientdet.repeat_first", repeat_first)
 # solution("efficientdet.repeat_first")
 
 # %% [markdown] tags=["core"]
-# ### 13.5 · Build · first_biases · 15 min · ●●○ · 3 points
+# ### 13.6 · Build · first_biases · 15 min · ●●○ · 3 points
 #
 # A bug to find.
 # The function below gives the first biases of all layers of two heads: zeros, but for the last layer of the class head,
@@ -750,6 +798,8 @@ anchors.decode(broken["box.predict"][None, :4], anchor)  # should be the anchor
 # Say why, then write `first_biases(sizes, prior)` without the bug:
 # `sizes` maps the names of layers to their numbers of outputs, in any order;
 # return a dictionary from each name to its float32 tensor.
+# The layer that gets the prior is always called `class.predict`.
+# All other names get zeros, whatever they are: `class.conv0`, `box.conv1`, `box.predict` or `regress.predict`.
 
 
 # %% tags=["core"]
@@ -762,7 +812,7 @@ check("efficientdet.first_biases", first_biases)
 # solution("efficientdet.first_biases")
 
 # %% [markdown] tags=["optional"]
-# ### 13.6 · Further · 120 min · ●●● · 0 points
+# ### 13.7 · Further · 120 min · ●●● · 0 points
 #
 # [RetinaNet](https://arxiv.org/abs/1708.02002) is the older cousin: a ResNet-50, FPN with 256 channels,
 # two heads of four dense 3x3 convolutions, without norms, P3 to P7.
@@ -776,6 +826,9 @@ check("efficientdet.first_biases", first_biases)
 
 # %% tags=["core"]
 quiz("efficientdet")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

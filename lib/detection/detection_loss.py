@@ -17,13 +17,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from lib.basics import arguments
-from lib.detection.anchors import (
-    IGNORED,
-    assign,
-    flatten,
-    insist_objects,
-    insist_outputs,
-)
+from lib.detection import anchors as grid
+from lib.detection.anchors import IGNORED, insist_objects, insist_outputs
 
 
 class Loss(NamedTuple):
@@ -139,7 +134,7 @@ def detection_loss(
     """
     insist_outputs(class_outputs, box_outputs)
     arguments.tensor("anchors", anchors, "A 4")
-    codes = flatten(box_outputs, 4)  # B A 4
+    codes = grid.flatten(box_outputs, 4)  # B A 4
     if codes.shape[1] != len(anchors):
         raise ValueError(
             f"{codes.shape[1]} boxes come out and {len(anchors)} anchors are given:"
@@ -147,11 +142,11 @@ def detection_loss(
         )
     per_cell = box_outputs[0].shape[1] // 4
     classes = class_outputs[0].shape[1] // per_cell
-    logits = flatten(class_outputs, classes)  # B A K
+    logits = grid.flatten(class_outputs, classes)  # B A K
     _insist_targets(targets, len(logits), classes)
     labels, code_targets = [], []
     for objects in zip(targets.boxes, targets.labels, strict=True):
-        assignment = assign(anchors, *objects, matched, unmatched)
+        assignment = grid.assign(anchors, *objects, matched, unmatched)
         labels.append(assignment.labels)
         code_targets.append(assignment.codes)
     return loss_of_assigned(

@@ -5,11 +5,161 @@ import math
 
 import torch
 
-from lib.basics import profiling
-from lib.detection import anchors, efficientdet
+from lib.basics import data, profiling
+from lib.detection import anchors, decoding, detection_loss, detectors, efficientdet
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.exercises.comparing import difference
 
-# --- 13.1 predict
+# --- 13.1 build: the outputs of all levels, a row for each anchor
+
+
+def digits_and_their_loss() -> list:
+    """What the shipped course detector finds in two scenes, and its loss there."""
+    model = detectors.shipped("course")
+    scenes = [*detectors.scenes("test", 2)]
+    batch = data.collate(scenes)
+    grid = anchors.anchors((128, 128), model.config.anchors)
+    with torch.no_grad():
+        outputs = model(batch.images.float() / 255)
+    sizes = [(128, 128)] * 2
+    found = decoding.postprocess(*outputs, grid, sizes, threshold=0.3)
+    outputs = [[each.requires_grad_() for each in maps] for maps in outputs]
+    loss = detection_loss.detection_loss(*outputs, batch, grid)
+    loss.total.backward()
+    slopes = [each.grad for maps in outputs for each in maps]
+    # Maps that are wider than high, in half precision, as a GPU may give them.
+    wide = [torch.arange(2.0 * 8 * 6).reshape(2, 8, 2, 3).half()]
+    found = [list(each) for each in found]
+    told = [part.detach() for part in loss]
+    return [*told, *slopes, *found, anchors.flatten(wide, 4)]
+
+
+def flatten_2(outputs, size):
+    """Anchor by anchor, level by level: the numbers of one lie side by side."""
+    levels = []
+    for output in outputs:
+        pictures, channels, height, width = output.shape
+        each = output.reshape(pictures, channels // size, size, height, width)
+        each = torch.einsum("baksx->bsxak", each)  # B H W A size
+        levels.append(each.flatten(1, 3))
+    return torch.cat(levels, dim=1)
+
+
+def _joined(levels):
+    return torch.cat(levels, 1)
+
+
+def flatten_as_it_lies(outputs, size):
+    return _joined([o.reshape(len(o), -1, size) for o in outputs])
+
+
+def flatten_class_first(outputs, size):
+    """Channel k * A + a in place of a * size + k."""
+    levels = []
+    for output in outputs:
+        b, channels, h, w = output.shape
+        each = output.reshape(b, size, channels // size, h, w)
+        levels.append(each.permute(0, 3, 4, 2, 1).reshape(b, -1, size))
+    return _joined(levels)
+
+
+def flatten_anchor_by_anchor(outputs, size):
+    """All places of anchor 0, then all of anchor 1."""
+    levels = []
+    for output in outputs:
+        b, channels, h, w = output.shape
+        each = output.reshape(b, channels // size, size, h, w)
+        levels.append(each.permute(0, 1, 3, 4, 2).reshape(b, -1, size))
+    return _joined(levels)
+
+
+def flatten_column_by_column(outputs, size):
+    return _joined([o.permute(0, 3, 2, 1).reshape(len(o), -1, size) for o in outputs])
+
+
+def flatten_coarsest_first(outputs, size):
+    return anchors.flatten(outputs[::-1], size)
+
+
+def flatten_a_row_a_place(outputs, size):
+    return _joined([o.permute(0, 2, 3, 1).flatten(1, 2) for o in outputs])
+
+
+def flatten_by_level(outputs, size):
+    return [anchors.flatten([o], size) for o in outputs]
+
+
+def flatten_first_level(outputs, size):
+    return anchors.flatten(outputs[:1], size)
+
+
+def flatten_pictures_joined(outputs, size):
+    return _joined([o.permute(0, 2, 3, 1).reshape(1, -1, size) for o in outputs])
+
+
+def flatten_first_picture(outputs, size):
+    return anchors.flatten(outputs, size)[0]
+
+
+def flatten_stacked_below(outputs, size):
+    """Levels one below another in the batch's dimension, as if they were pictures."""
+    rows = [anchors.flatten([o], size) for o in outputs]
+    return torch.cat([r.reshape(-1, size) for r in rows])
+
+
+def flatten_numbers_first(outputs, size):
+    return anchors.flatten(outputs, size).mT
+
+
+def flatten_with_probabilities(outputs, size):
+    return anchors.flatten(outputs, size).sigmoid()
+
+
+def flatten_places_that_interleave(outputs, size):
+    """Channels last, then by anchor: `view` of (A, H * W) as if it were (H * W, A)."""
+    levels = []
+    for output in outputs:
+        b, channels, h, w = output.shape
+        each = output.permute(0, 2, 3, 1).reshape(b, h * w, channels // size, size)
+        levels.append(each.transpose(1, 2).reshape(b, -1, size).flip(1))
+    return _joined(levels)
+
+
+def maps_of_levels(rng, size):
+    """One to five levels of one or more pictures, square or not, large numbers too."""
+    per_anchor, per_place = rng.randint(2, 4), rng.randint(2, 3)
+    pictures = rng.randint(1, 2)
+    height, width = rng.randint(2, 3 + size), rng.randint(2, 2 + size)
+    high = rng.choice((1.0, 1.0, 1e4))
+    maps = []
+    for _ in range(rng.randint(1, 1 + size)):
+        shape = pictures, per_place * per_anchor, height, width
+        maps.append(high * tensor(rng, *shape))
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return maps, per_anchor
+
+
+def _counted(pictures, channels, height, width):
+    count = pictures * channels * height * width
+    return torch.arange(float(count)).reshape(pictures, channels, height, width)
+
+
+def _of_d0() -> tuple:
+    """The box maps of D0 for a picture of 128 pixels: five levels, nine anchors."""
+    maps = [_counted(1, 36, side, side) for side in (16, 8, 4, 2, 1)]
+    rows = [m[0, 4 * a : 4 * a + 4, y, x] for m in maps
+            for y in range(m.shape[2]) for x in range(m.shape[3])
+            for a in range(9)]  # fmt: skip
+    return (maps, 4), torch.stack(rows)[None]
+
+
+def _of_each_picture(mine, outputs, size):
+    alone = [torch.as_tensor(mine([o[i : i + 1] for o in outputs], size))
+             for i in range(len(outputs[0]))]  # fmt: skip
+    return not difference(torch.cat(alone), mine(outputs, size), 1e-6)
+
+
+# --- 13.2 predict
 
 
 def logits(classes: int = 90, name: str = "d1") -> int:
@@ -46,7 +196,7 @@ def logits_without_level_seven() -> int:
     return logits() - 5**2 * 9 * 90
 
 
-# --- 13.2 measure
+# --- 13.3 measure
 
 
 @functools.cache
@@ -82,7 +232,7 @@ def digits_in_d1() -> int:
         return profiling.parameters(efficientdet.efficientdet("d1", num_classes=10))
 
 
-# --- 13.3 build
+# --- 13.4 build
 
 
 def fold_levels(weight, bias, norms, eps):
@@ -311,7 +461,7 @@ def agrees(mine, weight, bias, norms, eps) -> bool:
     return torch.allclose(w @ x + b, y, atol=1e-4)
 
 
-# --- 13.4 build
+# --- 13.5 build
 
 
 def repeat_first(names):
@@ -512,7 +662,7 @@ def names_case(rng, size):
     return (drawn,)
 
 
-# --- 13.5 build (a bug to repair)
+# --- 13.6 build (a bug to repair)
 
 
 def first_biases(sizes, prior):
@@ -712,7 +862,70 @@ def biases_case(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="logits", number="13.1", kind="predict", minutes=5, difficulty=1, points=1,
+        name="flatten", number="13.1", kind="build", minutes=15, difficulty=2, points=3,
+        task="Maps (B, A * size, H, W) of all levels as one tensor (B, N, size): a row"
+             " for each anchor, level by level, row by row of places, the anchors of a"
+             " place next to each other; channel a * size + k is number k of anchor a.",
+        place="detection.anchors.flatten", required=True, importance=3,
+        machine="the loss of a training, and the decoding of what was found",
+        machine_case=digits_and_their_loss, milestone_calls=200,
+        reference=anchors.flatten, alternative=flatten_2,
+        wrong=(
+            Wrong(flatten_as_it_lies, "in memory the places of one channel lie side by"
+                  " side; bring the channels to the end first, with permute"),
+            Wrong(flatten_class_first, "you read channel k * A + a; all numbers of"
+                  " anchor 0 come first: channel a * size + k"),
+            Wrong(flatten_anchor_by_anchor, "the anchors of one place stand next to"
+                  " each other; you list all places of anchor 0, then all of anchor 1"),
+            Wrong(flatten_column_by_column, "places go row by row: H before W"),
+            Wrong(flatten_coarsest_first, "the levels keep the order in which they"
+                  " come, finest first"),
+            Wrong(flatten_a_row_a_place, "a row for each anchor is asked, `size`"
+                  " numbers long; yours has all anchors of a place in one row"),
+            Wrong(flatten_by_level, "one tensor is asked: torch.cat the levels along"
+                  " the anchors"),
+            Wrong(flatten_first_level, "that is the first level; all follow, one behind"
+                  " the other"),
+            Wrong(flatten_pictures_joined, "each picture keeps rows of its own: the"
+                  " first dimension stays B"),
+            Wrong(flatten_first_picture, "you give the first picture alone; the first"
+                  " dimension stays B"),
+            Wrong(flatten_stacked_below, "the pictures are gone: (B, N, size) is asked,"
+                  " so join the levels along dimension 1"),
+            Wrong(flatten_numbers_first, "the last two dimensions are exchanged: rows"
+                  " are anchors, `size` numbers in each"),
+            Wrong(flatten_with_probabilities, "logits stay logits: nothing is computed"
+                  " here"),
+            Wrong(flatten_places_that_interleave, "the order of the anchors is that of"
+                  " their places: row by row, the anchors of a place side by side, none"
+                  " turned round"),
+        ),
+        hints=(
+            "output.permute(0, 2, 3, 1) is (B, H, W, A * size): the channels of a place"
+            " lie side by side.",
+            "reshape it to (B, H * W * A, size): -1 in the middle does.",
+            "torch.cat(levels, 1) joins the levels.",
+        ),
+        cases=maps_of_levels,
+        by_hand=(
+            # Two places, two anchors, three numbers: channel c of place x is 2 c + x.
+            (([torch.arange(12.0).reshape(1, 6, 1, 2)], 3),
+             torch.tensor([[[0.0, 2, 4], [6, 8, 10], [1, 3, 5], [7, 9, 11]]])),
+            # Two places below each other, then a coarser level of one.
+            (([_counted(1, 4, 2, 1), _counted(1, 4, 1, 1) + 50], 2),
+             torch.tensor([[[0.0, 2], [4, 6], [1, 3], [5, 7], [50, 51], [52, 53]]])),
+            # Two pictures, one anchor.
+            (([_counted(2, 2, 1, 2)], 2),
+             torch.tensor([[[0.0, 2], [1, 3]], [[4.0, 6], [5, 7]]])),
+            _of_d0(),
+        ),
+        properties=(
+            Property("every picture has the same rows alone as in a batch",
+                     _of_each_picture),
+        ),
+    ),
+    Exercise(
+        name="logits", number="13.2", kind="predict", minutes=5, difficulty=1, points=1,
         task="How many logits does D1 give for one picture of 640 x 640?",
         reference=logits,
         wrong=(
@@ -734,7 +947,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="digits", number="13.2", kind="measure", minutes=5, difficulty=1, points=1,
+        name="digits", number="13.3", kind="measure", minutes=5, difficulty=1, points=1,
         task="Parameters of D0 for ten classes.",
         reference=digits,
         wrong=(
@@ -752,7 +965,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="fold_levels", number="13.3", kind="build", minutes=20, difficulty=2,
+        name="fold_levels", number="13.4", kind="build", minutes=20, difficulty=2,
         points=3,
         task="fold_levels(weight, bias, norms, eps): one 1x1 convolution, (O, I) and"
              " (O,), and a list of L norms (gain, shift, mean, variance), each (O,),"
@@ -838,11 +1051,12 @@ EXERCISES = (
         tolerance=1e-4,
     ),
     Exercise(
-        name="repeat_first", number="13.4", kind="build", minutes=15, difficulty=2,
+        name="repeat_first", number="13.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="repeat_first(names): a list of tensors' names, in which a head's norm is"
-             " class_net.bn_rep.LEVEL.REPEAT.leaf or box_net..., into the list of the"
-             " published names, bn_rep.REPEAT.LEVEL.bn.leaf; other names stay.",
+             " class_net.bn_rep.LEVEL.REPEAT.leaf or box_net.bn_rep.LEVEL.REPEAT.leaf,"
+             " into the list of the published names, class_net.bn_rep.REPEAT.LEVEL.bn"
+             ".leaf or box_net.bn_rep.REPEAT.LEVEL.bn.leaf; other names stay.",
         reference=repeat_first, alternative=repeat_first_2,
         wrong=(
             Wrong(only_bn, "every name exists now, and most tensors go to another"
@@ -898,7 +1112,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="first_biases", number="13.5", kind="build", minutes=15, difficulty=2,
+        name="first_biases", number="13.6", kind="build", minutes=15, difficulty=2,
         points=3,
         task="first_biases(sizes, prior): `sizes` maps names of layers, in any order,"
              " to numbers of outputs; a dictionary from each name to its float32 tensor"
