@@ -227,6 +227,9 @@ CALLS = {
     "basics.data.letterbox": lambda: dict(
         image=pixels(3, 30, 40), boxes=boxes(), size=32, fill=(0, 0, 0)
     ),
+    "basics.data.letterbox_geometry": lambda: dict(
+        boxes=boxes(), height=30, width=40, size=64
+    ),
     "basics.data.unletterbox": lambda: dict(boxes=boxes(), scale=0.5),
     "basics.data.hflip": lambda: dict(image=pixels(3, 30, 40), boxes=boxes()),
     "basics.data.scale_jitter": lambda: dict(

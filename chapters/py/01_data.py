@@ -13,12 +13,12 @@
 #
 # After this chapter you can
 #
-# 1. carry a box through letterbox and mirror, there and back (exercises 01.1, 01.3 and 01.5)
-# 2. read a box of a COCO file, and say how large the objects are (exercise 01.2 and quiz)
-# 3. split a data set so that its test knows nothing of its training, and show a leak where there is one (exercise 01.4)
+# 1. carry a box through letterbox and mirror, there and back (exercises 01.1, 01.2, 01.4 and 01.6)
+# 2. read a box of a COCO file, and say how large the objects are (exercise 01.3 and quiz)
+# 3. split a data set so that its test knows nothing of its training, and show a leak where there is one (exercise 01.5)
 # 4. say what a loader must refuse, and why it must say so aloud (quiz)
 #
-# | study | about 70 min (estimate) |
+# | study | about 80 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->598 MB (measured)<!-- /peak --> |
@@ -54,7 +54,18 @@ from torch.utils.data import DataLoader
 
 from lib.basics import coco, data, drawing
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    yours,
+)
 
 device = setup("01_data", seed=0)
 
@@ -65,6 +76,12 @@ device = setup("01_data", seed=0)
 #
 # Everything here is small and drawn on your machine.
 # Nothing is downloaded.
+#
+# One piece you write yourself, where the idea stands: exercise 01.1.
+# `build` checks it as `check` does.
+# Once it is right, the library itself calls *your* function: each picture that a detector sees later goes through it.
+# What you leave, the chapter does with the course's own.
+# Sections whose heading ends with *(deep)* can wait.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does a scan hold?
@@ -96,10 +113,8 @@ plots.grid(
 # Of every five scans of a class, in file order, three are for training, one for validation, one for test.
 # The rule has no chance in it, so nobody can be lucky.
 
-# %% tags=["core"]
-show(data.split_names)
-
 # %% tags=["core", "nbval-check-output"]
+show(data.split_names)
 {split: len(data.sources(split)) for split in data.SPLITS}
 
 # %% [markdown] tags=["core", "slide"]
@@ -107,50 +122,11 @@ show(data.split_names)
 #
 # A scan is too small to look at, and all scans look alike.
 # So we draw.
-# First the scan becomes a smooth hill, by doubling its size twice.
-# Doubling cuts each pixel into four.
-# Each of the four leans towards one corner: it is mixed from 9 parts of its own old pixel,
-# 3 of the neighbour on its left or right, 3 of the one above or below, and 1 of the pixel across the corner.
-# That makes 16 parts.
-# We do not divide by 16, so all numbers stay whole.
+# The pen may be thick or thin, the digit is turned and slanted, and it stands on a coloured, textured ground.
+# Behind it lies *clutter*: scraps of other digits, lines and discs, there to mislead.
+# Such a picture of one digit is a **crop**.
+# (How a scan is drawn with another pen is told at the end, for those who want to know.)
 #
-# Take a picture of two rows, (0, 16) and (0, 0).
-# Beyond its edge the picture repeats itself.
-# Look at the second pixel of the new top row.
-# Its own old pixel is 0, and so is the one above, a repeat.
-# On its right lies 16, and across the corner a repeat of that 16.
-# What comes out?
-
-# %% tags=["deep"]
-show(drawing.double)
-
-# %% tags=["core", "nbval-check-output"]
-doubled = drawing.double(torch.tensor([[0, 16], [0, 0]]).numpy())
-assert doubled[0].tolist() == [0, 64, 192, 256]  # by hand: 16 * (0, 3+1, 9+3, 16)
-doubled.tolist()
-
-# %% [markdown] tags=["core"]
-# Ink is where the hill stands above a level.
-# Lower the level, and the same scan is written with a bolder pen.
-# The hill can be turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide.
-#
-# **Break it.**
-# Raise the level, step by step.
-# What becomes of a thin stroke when the pen runs dry?
-
-# %% tags=["core", "slide"]
-hill = drawing.fields(scans.images[scan : scan + 1])[0]
-pictures = {"hill": hill * 255 // drawing.TOP}
-for level in (1300, 1900, 2500):
-    pictures[f"level {level}"] = drawing.ink(hill, level, 40) * 255 // 256
-plots.images(
-    [p.astype("uint8") for p in pictures.values()], titles=list(pictures), columns=4
-)
-
-# %% [markdown] tags=["core", "slide"]
-# ## How hard should a picture be?
-#
-# A crop is one digit on a coloured, textured ground, with clutter behind it.
 # One number, `difficulty`, makes the ink fainter and everything else stronger.
 # Where would you stop?
 # Move the slider until you begin to guess.
@@ -161,52 +137,15 @@ plots.images(
 def sheet(difficulty):
     images, _ = data.crops("train", 36, difficulty=difficulty)
     contrast = images.float().mean(1).std((1, 2)).mean()
-    says = f"In a crop, grey has a standard deviation of {contrast:.0f} (of 255)."
+    says = f"Contrast {contrast:.0f} (how far grey strays from its mean, of 255): "
+    says += "the smaller it is, the less a digit stands out."
     return plots.images(images, columns=12, says=says)
 
 
 widgets.slider(sheet, name="difficulty", values=[0.0, 0.25, 0.5, 0.75, 1.0], start=2)
 
 # %% [markdown] tags=["core"]
-# Later chapters ask which of two networks is better.
-# A good difficulty lets networks differ by more than luck does.
-# So six small networks were trained at several difficulties, three times each, with another *seed* each time:
-# the number that all chance in a run starts from.
-# The script and all its runs are in [data/ablations](../data/ablations/difficulty.py).
-# Suppose three networks reach 0.6, 0.7 and 0.8 on average, and the seeds of each scatter by 0.03.
-# The standard deviation between the networks is then 0.1, and the order is safe.
-# What if the seeds scattered by 0.1?
-
-# %% tags=["core"]
-shard = (data.FOLDER / "ablations" / "difficulty.jsonl").read_text()
-accuracy = {}
-for row in map(json.loads, shard.splitlines()):
-    networks = accuracy.setdefault(row["difficulty"], {})
-    networks.setdefault(row["architecture"], []).append(row["accuracy"])
-levels = sorted(accuracy)
-runs = [torch.tensor(list(accuracy[d].values())) for d in levels]  # 6 networks, 3 seeds
-between = [r.mean(1).std().item() for r in runs]
-within = [r.var(1).mean().sqrt().item() for r in runs]
-
-# %% tags=["core", "slide"]
-spreads = {"between architectures": between, "between seeds": within}
-plots.lines(
-    levels, spreads, x_label="difficulty", y_label="standard deviation of accuracy"
-)
-
-# %% tags=["core"]
-plots.points(
-    accuracy[data.DIFFICULTY],
-    y_label="validation accuracy",
-    x_label=f"network, at difficulty {data.DIFFICULTY}",
-)
-
-# %% [markdown] tags=["core"]
-# On the left the best networks run out of room.
-# On the right all of them sink towards guessing (0.1), and networks draw together.
-# The upper line is highest at 0.6, but there the weakest network is right in about one crop of five.
-# The default is 0.5: nearly the same spread, and the weakest still reads one crop of three.
-# Three seeds say little about a spread, so do not read more than that from the lower line.
+# The default is 0.5, and it was measured: see *How hard should a picture be?* at the end.
 #
 # **The same for everyone.**
 # No float decides a pixel, and chance comes from a generator whose bits are fixed.
@@ -309,6 +248,10 @@ pick = {
 plots.boxes(pick["image"], pick["boxes"], pick["labels"], names=scenes.names)
 
 # %% [markdown] tags=["core"]
+# Look for what has *no* box.
+# The large red shape in scene 16 could be a 1, the one in scene 9 a 2 or a 7, and scene 11 has a pale slab.
+# No box was forgotten: all of that is clutter, and the detector has to learn to leave it alone.
+#
 # COCO, a large set of annotated photographs whose file format has become the standard, stores a box as $x, y, w, h$:
 # the left top corner, width and height (*xywh*).
 # We want both corners, $x_1, y_1, x_2, y_2$ (*xyxy*).
@@ -361,19 +304,55 @@ plots.boxes(
 # The picture goes to the top left corner.
 # The rest is filled with the mean colour of many photographs:
 # a network that is fed colours minus their mean then sees zeros there.
+# Such a square is called a **letterbox**.
 # A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
 #
 # $$ b' = s\, b \tag{1.2} $$
 #
 # Our box from above, $(2, 1, 5, 3)$, becomes $(4, 2, 10, 6)$.
 
+# %% [markdown] tags=["core"]
+# ### 01.1 · Build · letterbox_geometry · 12 min · ●○○ · 4 points
+#
+# `letterbox`, through which every picture reaches the detector, asks this function where things go.
+# Write `letterbox_geometry(boxes, height, width, size)`.
+# `boxes` (N, 4) are xyxy in pixels of a picture of `height` by `width`; the square has `size` pixels a side.
+# Return three things: the boxes in the square, the scale,
+# and the pair (rows, columns) that the scaled picture takes in the square.
+# Boxes stay as exact as they are.
+# Rows and columns are rounded to the nearest whole number, and are at least 1: of a thin picture something has to stay.
+# (One half may go either way.)
+
 # %% tags=["core"]
-show(data.letterbox)
+def letterbox_geometry(boxes, height, width, size):
+    """Boxes (N, 4) in the letterbox, the scale, and (rows, columns) of the picture.
+
+    By hand: [[2, 1, 5, 3]] in a picture 4 high and 6 wide, into a square of 12,
+    gives [[4, 2, 10, 6]], 2.0 and (8, 12).
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("data.letterbox_geometry", letterbox_geometry)
+# hint("data.letterbox_geometry")
+# solution("data.letterbox_geometry")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(data.letterbox_geometry, folded=True)
+box = torch.tensor([[2.0, 1.0, 5.0, 3.0]])
+moved, scale, sides = data.letterbox_geometry(box, 4, 6, 12)
+assert scale == 2 and moved.tolist() == [[4, 2, 10, 6]] and tuple(sides) == (8, 12)  # by hand
+moved.tolist(), scale, tuple(sides)
+
+# %% [markdown] tags=["core"]
+# `letterbox` calls that function, resizes the picture and fills the rest.
+# The rows of the fill begin where it says: here row 7 is picture, row 8 is not.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+show(data.letterbox)
 tiny = torch.zeros(3, 4, 6, dtype=torch.uint8)
-square, moved, scale = data.letterbox(tiny, torch.tensor([[2.0, 1.0, 5.0, 3.0]]), 12)
-assert scale == 2 and moved.tolist() == [[4, 2, 10, 6]]  # by hand
+square, moved, scale = data.letterbox(tiny, box, 12)
 square.shape, square[0, 7].tolist(), square[0, 8].tolist()
 
 # %% [markdown] tags=["core"]
@@ -398,10 +377,13 @@ right = scenes[9].boxes + torch.tensor([128, 0, 128, 0])
 whole = torch.cat([scenes[16].boxes, right])
 fitted, inside, _ = data.letterbox(wide, whole, 256)
 stretched = wide.repeat_interleave(2, dim=1)  # every row twice
-plots.boxes(
-    {"letterbox": fitted, "stretched": stretched},
-    {"letterbox": inside, "stretched": whole * torch.tensor([1, 2, 1, 2])},
-)
+titles = ["letterbox: the lower half is fill", "stretched: no fill"]
+pictures = dict(zip(titles, [fitted, stretched], strict=True))
+places = dict(zip(titles, [inside, whole * torch.tensor([1, 2, 1, 2])], strict=True))
+used = 100 * wide.shape[1] / wide.shape[2]
+says = f"The letterbox uses {used:.0f} % of its square and keeps each digit's shape; "
+says += "stretched digits are twice as high as they should be."
+plots.boxes(pictures, places, columns=2, says=says)
 
 # %% [markdown] tags=["core"]
 # The same digit now has another shape in every photograph whose width and height have another ratio.
@@ -449,6 +431,10 @@ plots.bars(survive, y_label="read correctly in the mirror, %", x_label="digit")
 # To change pictures on purpose, so that there are more of them, is called *augmentation*.
 # It is a claim about the world: "this change does not change the answer".
 # Check the claim before you use it.
+#
+# The detectors of this course use two such claims for scenes: scale jitter, which comes next, and nothing else.
+# Others of their time also changed colours (*colour jitter*), put four pictures into one (*mosaic*),
+# mixed two pictures and their labels (*mixup*), or searched for a list of changes (*AutoAugment*).
 
 # %% [markdown] tags=["core", "slide"]
 # ## What if the camera steps back?
@@ -529,6 +515,11 @@ plots.bars(
 # Boxes cannot be stacked, for every picture has its own number of them.
 # They stay a list.
 # Eight scenes of $3 \times 128 \times 128$: what shape has the tensor, and how long is the list?
+#
+# The batch holds bytes from 0 to 255.
+# Just before the first layer they become numbers around 0: less a mean, divided by a spread.
+# That is called **normalisation**: a network learns faster from numbers of about the size of 1.
+# `training.normalise` (chapter 02) does it for the crops, a detector does it for its own pictures.
 
 # %% tags=["core", "nbval-check-output"]
 batch = next(iter(DataLoader(scenes, batch_size=8, collate_fn=data.collate)))
@@ -591,6 +582,94 @@ try:
 except ValueError as error:
     print(str(error).replace(str(data.FOLDER), "data"))
 
+# %% [markdown] tags=["deep"]
+# ## How is a digit drawn? (deep)
+#
+# First the scan becomes a smooth hill, by doubling its size twice.
+# Doubling cuts each pixel into four.
+# Each of the four leans towards one corner: it is mixed from 9 parts of its own old pixel,
+# 3 of the neighbour on its left or right, 3 of the one above or below, and 1 of the pixel across the corner.
+# That makes 16 parts.
+# We do not divide by 16, so all numbers stay whole.
+#
+# Take a picture of two rows, (0, 16) and (0, 0).
+# Beyond its edge the picture repeats itself.
+# Look at the second pixel of the new top row.
+# Its own old pixel is 0, and so is the one above, a repeat.
+# On its right lies 16, and across the corner a repeat of that 16.
+# So it is $3 \cdot 16 + 16 = 64$.
+
+# %% tags=["deep", "nbval-check-output"]
+show(drawing.double)
+doubled = drawing.double(torch.tensor([[0, 16], [0, 0]]).numpy())
+assert doubled[0].tolist() == [0, 64, 192, 256]  # by hand: 16 * (0, 3+1, 9+3, 16)
+doubled.tolist()
+
+# %% [markdown] tags=["deep"]
+# Ink is where the hill stands above a level.
+# Lower the level, and the same scan is written with a bolder pen.
+# The hill can be turned, slanted and scaled before it is cut, and the edge stays a pixel or two wide.
+#
+# **Break it.**
+# Raise the level, step by step.
+# What becomes of a thin stroke when the pen runs dry?
+
+# %% tags=["deep"]
+hill = drawing.fields(scans.images[scan : scan + 1])[0]
+pictures = {"hill": hill * 255 // drawing.TOP}
+for level in (1300, 1900, 2500):
+    pictures[f"level {level}"] = drawing.ink(hill, level, 40) * 255 // 256
+plots.images(
+    [p.astype("uint8") for p in pictures.values()], titles=list(pictures), columns=4
+)
+
+# %% [markdown] tags=["deep"]
+# ## How hard should a picture be? (deep)
+#
+# Later chapters ask which of two networks is better.
+# A good difficulty lets networks differ by more than luck does.
+# So six small networks were trained at several difficulties, three times each, with another *seed* each time:
+# the number that all chance in a run starts from.
+# The script and all its runs are in [data/ablations](../data/ablations/difficulty.py).
+# Suppose three networks reach 0.6, 0.7 and 0.8 on average, and the seeds of each scatter by 0.03.
+# The standard deviation between the networks is then 0.1, and the order is safe.
+# What if the seeds scattered by 0.1?
+
+# %% tags=["deep"]
+shard = (data.FOLDER / "ablations" / "difficulty.jsonl").read_text()
+accuracy = {}
+for row in map(json.loads, shard.splitlines()):
+    networks = accuracy.setdefault(row["difficulty"], {})
+    networks.setdefault(row["architecture"], []).append(row["accuracy"])
+levels = sorted(accuracy)
+runs = [torch.tensor(list(accuracy[d].values())) for d in levels]  # 6 networks, 3 seeds
+between = [r.mean(1).std().item() for r in runs]
+within = [r.var(1).mean().sqrt().item() for r in runs]
+spreads = {"between architectures": between, "between seeds": within}
+plots.lines(
+    levels, spreads, x_label="difficulty", y_label="standard deviation of accuracy"
+)
+
+# %% [markdown] tags=["deep"]
+# On the left the best networks run out of room.
+# On the right all of them sink towards guessing (0.1), and networks draw together.
+# Now the six networks themselves, at the difficulty that was chosen.
+# *plain* is a chain of ordinary convolutions of 3x3 or 5x5; *separable* has separable ones (chapter 03),
+# *pool* looks around almost by pooling alone, and *deep* has twice as many layers as *plain3*.
+
+# %% tags=["deep"]
+plots.points(
+    accuracy[data.DIFFICULTY],
+    y_label="validation accuracy",
+    x_label=f"network, at difficulty {data.DIFFICULTY}",
+)
+
+# %% [markdown] tags=["deep"]
+# The upper line above is highest at 0.6, but there the weakest network, *pool*, is right in 23 % of the crops.
+# At 0.5 the spread is nearly the same, and *pool* still reads 34 %.
+# So the default is 0.5.
+# Three seeds say little about a spread, so do not read more than that from the lower line.
+
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
@@ -613,6 +692,12 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# **Where do the pixels come from?**
+# From real handwriting, split by scan first, then drawn anew with other pens, colours and clutter.
+# **How do we know that the boxes are right?**
+# The generator knows which pixel is whose; each change of a picture moves its boxes by a rule that is checked by hand;
+# and a loader refuses what cannot be right.
+#
 # - Split by source, before anything is made from it.
 #   A leak makes the number better, so nobody looks for it.
 # - A difficulty is chosen by measurement: networks must differ more than seeds do.
@@ -626,7 +711,7 @@ except ValueError as error:
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 01.1 · Predict · rows_filled · 5 min · ●○○ · 1 point
+# ### 01.2 · Predict · rows_filled · 5 min · ●○○ · 1 point
 #
 # A photograph is 480 pixels high and 640 wide.
 # It goes into a letterbox of 512.
@@ -648,7 +733,7 @@ check("data.rows_filled", answer)
 # solution("data.rows_filled")
 
 # %% [markdown] tags=["core"]
-# ### 01.2 · Measure · small_digits · 10 min · ●○○ · 2 points
+# ### 01.3 · Measure · small_digits · 10 min · ●○○ · 2 points
 #
 # COCO reports small objects apart.
 # Say that a digit is small if the area of its box is below $32 \times 32$ pixels.
@@ -664,7 +749,7 @@ check("data.small_digits", answer)
 # solution("data.small_digits")
 
 # %% [markdown] tags=["core"]
-# ### 01.3 · Build · hflip_xywh · 10 min · ●○○ · 2 points
+# ### 01.4 · Build · hflip_xywh · 10 min · ●○○ · 2 points
 #
 # COCO files hold $[x, y, w, h]$.
 # Write `hflip_xywh(boxes, width)` for boxes `(N, 4)` of that form: their place in the picture mirrored left to right,
@@ -688,7 +773,7 @@ check("data.hflip_xywh", hflip_xywh)
 # solution("data.hflip_xywh")
 
 # %% [markdown] tags=["core"]
-# ### 01.4 · Build · split_by_source · 15 min · ●●○ · 3 points
+# ### 01.5 · Build · split_by_source · 15 min · ●●○ · 3 points
 #
 # You are given a list: `sources[i]` is the number of the scan that crop `i` was drawn from.
 # Write `split_by_source(sources, every)`.
@@ -712,7 +797,7 @@ check("data.split_by_source", split_by_source)
 # solution("data.split_by_source")
 
 # %% [markdown] tags=["core"]
-# ### 01.5 · Build · uncentre · 20 min · ●●● · 4 points
+# ### 01.6 · Build · uncentre · 20 min · ●●● · 4 points
 #
 # Other detectors put the photograph in the *middle* of the square, with half of the filling on either side.
 # Write `uncentre(boxes, height, width, size)`: `boxes` `(N, 4)` xyxy were found in such a square of `size` pixels,
@@ -736,7 +821,7 @@ check("data.uncentre", uncentre)
 # solution("data.uncentre")
 
 # %% [markdown] tags=["core"]
-# ### 01.6 · Further · 60 min · ●●● · 0 points
+# ### 01.7 · Further · 60 min · ●●● · 0 points
 #
 # [Simple Copy-Paste](https://arxiv.org/abs/2012.07177) makes new pictures by pasting the objects of one into another.
 # Write it for our scenes: take a digit's box from one scene, paste its pixels into a second,
@@ -750,6 +835,9 @@ check("data.uncentre", uncentre)
 
 # %% tags=["core"]
 quiz("data")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -287,13 +287,11 @@ def _check(image, boxes, size=1, fill=MEAN_COLOUR) -> None:
         arguments.whole_number("fill", colour, 0, 255)
 
 
-def _resize(image: Tensor, scale: float) -> Tensor:
-    """A picture times `scale`, antialiased; untouched if that changes nothing."""
-    height, width = image.shape[1:]
-    size = [max(1, round(height * scale)), max(1, round(width * scale))]
-    if size == [height, width]:
+def _resize(image: Tensor, rows: int, columns: int) -> Tensor:
+    """A picture of `rows` by `columns`, antialiased; untouched if it has them."""
+    if (rows, columns) == image.shape[1:]:
         return image
-    return F.resize(image, size, antialias=True)  # 3 h w
+    return F.resize(image, [rows, columns], antialias=True)  # 3 rows columns
 
 
 def _pad(image: Tensor, size: int, fill: tuple[int, int, int]) -> Tensor:
@@ -303,6 +301,26 @@ def _pad(image: Tensor, size: int, fill: tuple[int, int, int]) -> Tensor:
     height, width = image.shape[1:]
     canvas[:, :height, :width] = image
     return canvas
+
+
+@arguments.named
+def letterbox_geometry(
+    boxes: Float[Tensor, "N 4"], height: int, width: int, size: int
+) -> tuple[Float[Tensor, "N 4"], float, tuple[int, int]]:
+    """Boxes of a picture in its letterbox, the scale, and its (rows, columns) there.
+
+    A picture `height` by `width` goes to the top left of a square of `size` pixels, as
+    large as it fits. Boxes are xyxy pixels. Rows and columns are whole, and at least 1.
+
+    >>> boxes = torch.tensor([[2.0, 1.0, 5.0, 3.0]])
+    >>> letterbox_geometry(boxes, 4, 6, 12)  # three times 6 is more than 12: only twice
+    (tensor([[ 4.,  2., 10.,  6.]]), 2.0, (8, 12))
+    """
+    scale = min(size / height, size / width)  # Eq. 1.1
+    moved = boxes * scale  # N 4, Eq. 1.2
+    rows = max(1, round(height * scale))
+    columns = max(1, round(width * scale))
+    return moved, scale, (rows, columns)
 
 
 def letterbox(
@@ -326,10 +344,10 @@ def letterbox(
     """
     _check(image, boxes, size, fill)
     height, width = image.shape[1:]
-    scale = min(size / height, size / width)  # Eq. 1.1
-    resized = _resize(image, scale)  # 3 h w
+    moved, scale, sides = letterbox_geometry(boxes, height, width, size)
+    rows, columns = map(int, sides)
+    resized = _resize(image, rows, columns)  # 3 rows columns
     square = _pad(resized, size, fill)  # 3 size size
-    moved = boxes * scale  # N 4, Eq. 1.2
     return square, moved, scale
 
 
@@ -400,7 +418,8 @@ def scale_jitter(
     factor = least + (most - least) * of_scale
     fits = min(size / height, size / width)  # Eq. 1.1
     scale = factor * fits
-    resized = _resize(sample.image, scale)  # 3 h w
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    resized = _resize(sample.image, rows, columns)  # 3 rows columns
     part, corner = _random_part(resized, size, of_place)
     square = _pad(part, size, fill)  # 3 size size
 

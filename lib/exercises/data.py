@@ -3,9 +3,190 @@
 import torch
 
 from lib.basics import data
+from lib.detection import decoding, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- 01.1 predict
+# --- 01.1 build: where the boxes go in a letterbox
+
+
+def letterboxes_and_a_detector() -> list:
+    """Wide, high, thin and small pictures in their squares; what the detector sees."""
+    scenes = data.scenes("validation", 4, seed=0)
+    first, second = scenes[0], scenes[2]
+    wide = torch.cat([first.image, second.image], 2)  # 3 128 256
+    wide = wide[:, :101]  # 3 101 256: half of its rows are no whole number
+    small = wide[:, :20, :30]
+    found = []
+    for picture, side in ((wide, 96), (wide.mT, 160), (wide[:, :1], 64), (small, 64)):
+        found += data.letterbox(picture, first.boxes, side)
+    seen = decoding.detect(detectors.shipped("course"), wide, threshold=0.2)
+    return [*found, *seen]
+
+
+def geometry_by_cases(boxes, height, width, size):
+    """Another right way: the longer side fills the square."""
+    longer = max(height, width)
+    scale = size / longer
+    rows = round(height * size / longer) or 1
+    columns = round(width * size / longer) or 1
+    moved = torch.stack([side * scale for side in boxes.unbind(1)], 1)
+    return moved, scale, (rows, columns)
+
+
+def _geometry(boxes, height, width, scale):
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    return boxes * scale, scale, (rows, columns)
+
+
+def by_the_larger_scale(boxes, height, width, size):
+    return _geometry(boxes, height, width, max(size / height, size / width))
+
+
+def by_the_height(boxes, height, width, size):
+    return _geometry(boxes, height, width, size / height)
+
+
+def by_the_width(boxes, height, width, size):
+    return _geometry(boxes, height, width, size / width)
+
+
+def never_enlarged(boxes, height, width, size):
+    return _geometry(boxes, height, width, min(size / height, size / width, 1.0))
+
+
+def scale_upside_down(boxes, height, width, size):
+    scale = max(height, width) / size
+    return _geometry(boxes, height, width, scale)
+
+
+def each_side_its_own(boxes, height, width, size):
+    tall, broad = size / height, size / width
+    moved = boxes * torch.tensor([broad, tall, broad, tall])
+    return moved, min(tall, broad), (size, size)
+
+
+def boxes_left_behind(boxes, height, width, size):
+    _, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return boxes, scale, sides
+
+
+def boxes_divided(boxes, height, width, size):
+    _, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return boxes / scale, scale, sides
+
+
+def first_corner_scaled(boxes, height, width, size):
+    _, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return torch.cat([boxes[:, :2] * scale, boxes[:, 2:]], 1), scale, sides
+
+
+def boxes_to_whole_pixels(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return moved.round(), scale, sides
+
+
+def boxes_by_rounded_sides(boxes, height, width, size):
+    _, scale, (rows, columns) = data.letterbox_geometry(boxes, height, width, size)
+    x, y = columns / width, rows / height
+    return boxes * torch.tensor([x, y, x, y]), scale, (rows, columns)
+
+
+def picture_in_the_middle(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    left, top = (size - width * scale) / 2, (size - height * scale) / 2
+    return moved + torch.tensor([left, top, left, top]), scale, sides
+
+
+def boxes_y_first(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return moved[:, [1, 0, 3, 2]], scale, sides
+
+
+def corners_to_sides(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return torch.cat([moved[:, :2], moved[:, 2:] - moved[:, :2]], 1), scale, sides
+
+
+def sides_cut_down(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    near = 1e-9  # of a float that should be whole
+    rows, columns = int(height * scale + near), int(width * scale + near)
+    return moved, scale, (max(1, rows), max(1, columns))
+
+
+def sides_rounded_up(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    near = 1e-9
+    rows, columns = -int(near - height * scale), -int(near - width * scale)
+    rows += rows < height * scale - near
+    columns += columns < width * scale - near
+    return moved, scale, (rows, columns)
+
+
+def sides_not_rounded(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, (height * scale, width * scale)
+
+
+def no_row_left(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, (round(height * scale), round(width * scale))
+
+
+def columns_first(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, sides[::-1]
+
+
+def sides_of_the_square(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, (size, size)
+
+
+def sides_of_the_filling(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, (size - sides[0], size - sides[1])
+
+
+def sides_of_before(boxes, height, width, size):
+    moved, scale, _ = data.letterbox_geometry(boxes, height, width, size)
+    return moved, scale, (height, width)
+
+
+def boxes_alone(boxes, height, width, size):
+    return data.letterbox_geometry(boxes, height, width, size)[0]
+
+
+def scale_first(boxes, height, width, size):
+    moved, scale, sides = data.letterbox_geometry(boxes, height, width, size)
+    return scale, moved, sides
+
+
+def letterbox_cases(rng, size):
+    """High, wide, square and thin pictures, smaller and larger than their square."""
+    height, width = rng.randint(3, 30 * size), rng.randint(3, 30 * size)
+    square = rng.choice((32 * size, rng.randint(8, 64 * size), 512))
+    shape = rng.random()
+    if shape < 0.15:
+        width = height
+    elif shape < 0.3:  # so thin that less than half a row would be left
+        height, width = 1, 3 * square + rng.randint(0, 9)
+    elif shape < 0.45:
+        height, width = 40 * height, 40 * width
+    if rng.random() < 0.3:
+        height, width = width, height
+    while _ties(height, width, square):
+        square += 1
+    return tensor(rng, size, 4, low=0.0, high=float(width)), height, width, square
+
+
+def _ties(height, width, square) -> bool:
+    """True where a side of the picture would end in one half: rounded either way."""
+    longer = max(height, width)
+    return any(2 * side * square % (2 * longer) == longer for side in (height, width))
+
+
+# --- 01.2 predict
 
 
 def rows_filled() -> int:
@@ -15,7 +196,7 @@ def rows_filled() -> int:
     return int((square == 1).all(dim=(0, 2)).sum())
 
 
-# --- 01.2 measure
+# --- 01.3 measure
 
 
 def _sizes(scenes):
@@ -72,7 +253,7 @@ def small_digits_of_training() -> int:
     return int((width * height < 32 * 32).sum())
 
 
-# --- 01.3 build
+# --- 01.4 build
 
 
 def hflip_xywh(boxes, width):
@@ -172,7 +353,7 @@ def flip_cases(rng, size):
     return tensor(rng, size, 4, low=1.0, high=width / 2), width
 
 
-# --- 01.4 build
+# --- 01.5 build
 
 
 def split_by_source(sources, every):
@@ -317,7 +498,7 @@ def whole(mine, sources, every):
     return len(set(zip(sources, held_out, strict=True))) == len(set(sources))
 
 
-# --- 01.5 build
+# --- 01.6 build
 
 
 def uncentre(boxes, height, width, size):
@@ -482,8 +663,181 @@ def same_centre(mine, boxes, height, width, size):
 
 EXERCISES = (
     Exercise(
-        name="rows_filled",
+        name="letterbox_geometry",
         number="01.1",
+        kind="build",
+        minutes=12,
+        difficulty=1,
+        points=4,
+        task="Where the boxes of a picture lie in its letterbox: `boxes` (N, 4) xyxy"
+        " times the scale, then the scale, then (rows, columns) of the scaled picture,"
+        " rounded to whole pixels and at least 1.",
+        reference=data.letterbox_geometry,
+        alternative=geometry_by_cases,
+        place="basics.data.letterbox_geometry",
+        required=True,
+        importance=3,
+        machine="`letterbox`, through which every picture reaches the detector",
+        machine_case=letterboxes_and_a_detector,
+        milestone_calls=200,
+        wrong=(
+            *(
+                Wrong(
+                    larger,
+                    "Your scale is too large for one of the sides, and the picture"
+                    " sticks out of the square. Both have to fit: take the smaller of"
+                    " size / height and size / width.",
+                )
+                for larger in (by_the_larger_scale, by_the_height, by_the_width)
+            ),
+            Wrong(
+                never_enlarged,
+                "A small picture is enlarged too: nothing stops the scale at 1.",
+            ),
+            Wrong(
+                scale_upside_down,
+                "Your scale is upside down: it is the square's side divided by the"
+                " picture's.",
+            ),
+            Wrong(
+                each_side_its_own,
+                "You stretch width and height each by its own factor. A letterbox has"
+                " one scale for both, and fills the rest.",
+            ),
+            Wrong(
+                boxes_left_behind,
+                "The picture is scaled, and the boxes are not. They have to follow.",
+            ),
+            Wrong(
+                boxes_divided,
+                "You divide the boxes by the scale. That is the way back; into the"
+                " square they are multiplied.",
+            ),
+            Wrong(
+                first_corner_scaled,
+                "You scale the first corner alone. x2 and y2 are places in the picture"
+                " too, and move by the same factor.",
+            ),
+            Wrong(
+                boxes_to_whole_pixels,
+                "You rounded the boxes. Only rows and columns are whole; a box may end"
+                " inside a pixel.",
+            ),
+            Wrong(
+                boxes_by_rounded_sides,
+                "You scale the boxes by the rounded rows and columns. They follow the"
+                " scale itself, the same for x and y.",
+            ),
+            Wrong(
+                picture_in_the_middle,
+                "You put the picture into the middle of the square. Here it lies in"
+                " the top left corner, and boxes are not shifted.",
+            ),
+            Wrong(
+                boxes_y_first,
+                "x and y of your boxes have changed places. The order stays x1 y1 x2"
+                " y2.",
+            ),
+            Wrong(
+                corners_to_sides,
+                "Your last two numbers are width and height. The form stays x1 y1 x2"
+                " y2.",
+            ),
+            Wrong(
+                sides_cut_down,
+                "Rows and columns are cut down, as `int` or `//` does. Round to the"
+                " nearest whole number.",
+            ),
+            Wrong(
+                sides_rounded_up,
+                "Rows and columns are rounded up. Round to the nearest whole number.",
+            ),
+            Wrong(
+                sides_not_rounded,
+                "Rows and columns have a fraction. A picture has whole ones: round.",
+            ),
+            Wrong(
+                no_row_left,
+                "Of a very thin picture no row, or no column, is left. Keep one at"
+                " least.",
+            ),
+            Wrong(
+                columns_first,
+                "Rows come first, then columns: height before width.",
+            ),
+            Wrong(
+                sides_of_the_square,
+                "You return the sides of the square. How many of its rows and columns"
+                " does the picture take?",
+            ),
+            Wrong(
+                sides_of_the_filling,
+                "That is what is left over. The rows and columns of the picture are"
+                " asked.",
+            ),
+            Wrong(
+                sides_of_before,
+                "These are the sides before the scaling. They grow with the scale.",
+            ),
+            Wrong(
+                boxes_alone,
+                "You return the boxes alone. Three are asked: boxes, scale, and the"
+                " pair (rows, columns).",
+            ),
+            Wrong(
+                scale_first,
+                "The order is boxes, scale, (rows, columns).",
+            ),
+        ),
+        hints=(
+            "How much may the height grow at most, and how much the width? Both fit"
+            " only with the smaller of the two factors.",
+            "The picture lies in the top left corner, so a box is only multiplied.",
+            "rows = max(1, round(height * scale)), and columns alike.",
+        ),
+        cases=letterbox_cases,
+        by_hand=(
+            # 12 / 4 is 3, 12 / 6 is 2: only twice fits
+            (
+                (torch.tensor([[2.0, 1.0, 5.0, 3.0]]), 4, 6, 12),
+                (torch.tensor([[4.0, 2.0, 10.0, 6.0]]), 2.0, (8, 12)),
+            ),
+            # 480 x 640 into 512: 0.8, and 384 rows
+            (
+                (torch.tensor([[10.0, 20.0, 110.0, 220.0]]), 480, 640, 512),
+                (torch.tensor([[8.0, 16.0, 88.0, 176.0]]), 0.8, (384, 512)),
+            ),
+            # high: 10 / 8 is 1.25; 5 * 1.25 is 6.25, so 6 columns
+            (
+                (torch.tensor([[1.0, 2.0, 4.0, 8.0]]), 8, 5, 10),
+                (torch.tensor([[1.25, 2.5, 5.0, 10.0]]), 1.25, (10, 6)),
+            ),
+            # 1 x 100 into 20: a fifth of a row would be none
+            (
+                (torch.tensor([[50.0, 0.0, 100.0, 1.0]]), 1, 100, 20),
+                (torch.tensor([[10.0, 0.0, 20.0, 0.2]]), 0.2, (1, 20)),
+            ),
+        ),
+        properties=(
+            Property(
+                "a box around the whole picture is around the scaled one",
+                lambda mine, boxes, height, width, size: torch.allclose(
+                    mine(torch.tensor([[0.0, 0, width, height]]), height, width, size)[
+                        0
+                    ].amax(),
+                    torch.tensor(float(size)),
+                    rtol=1e-4,
+                ),
+            ),
+            Property(
+                "no boxes, (0, 4), are no boxes in the square",
+                lambda mine, boxes, *sides: mine(boxes[:0], *sides)[0].shape == (0, 4),
+            ),
+        ),
+    ),
+    Exercise(
+        name="rows_filled",
+        number="01.2",
         kind="predict",
         minutes=5,
         difficulty=1,
@@ -540,7 +894,7 @@ EXERCISES = (
     ),
     Exercise(
         name="small_digits",
-        number="01.2",
+        number="01.3",
         kind="measure",
         minutes=10,
         difficulty=1,
@@ -597,7 +951,7 @@ EXERCISES = (
     ),
     Exercise(
         name="hflip_xywh",
-        number="01.3",
+        number="01.4",
         kind="build",
         minutes=10,
         difficulty=1,
@@ -719,7 +1073,7 @@ EXERCISES = (
     ),
     Exercise(
         name="split_by_source",
-        number="01.4",
+        number="01.5",
         kind="build",
         minutes=15,
         difficulty=2,
@@ -850,7 +1204,7 @@ EXERCISES = (
     ),
     Exercise(
         name="uncentre",
-        number="01.5",
+        number="01.6",
         kind="build",
         minutes=20,
         difficulty=3,
