@@ -5,4 +5,5 @@ stages              stages that write files, gone on with after a kill; for caps
 judging             files side by side: AP, milliseconds, kilobytes; for capstone
 capstone            search, derive, scale, detect, prune, quantize, ONNX; for
                     the Makefile
+task                scenes from another day, and four budgets; for capstone
 """

@@ -157,7 +157,7 @@ def test_integers_find_the_same_objects_where_they_are_sure(driver, name):
 
     Each box of the page is a candidate here too, with that label and an IoU of 0.95.
     Of two candidates of one object whose scores are a step apart, NMS may keep the
-    other one on the other machine: after it, that is asked of 19 boxes in 20, and all
+    other one on the other machine: after it, that is asked of 9 boxes in 10, and all
     still show the same object.
     """
     images = torch.from_numpy(detectors.scenes("test", 60).images)
@@ -181,7 +181,7 @@ def test_integers_find_the_same_objects_where_they_are_sure(driver, name):
         ]
         assert {*labels} <= {each["label"] for each in found}
     assert len(overlaps) > 120 and min(overlaps) >= 0.75
-    assert sum(overlap >= 0.95 for overlap in overlaps) >= 0.95 * len(overlaps)
+    assert sum(overlap >= 0.95 for overlap in overlaps) >= 0.9 * len(overlaps)
 
 
 def best_overlap(each, answer) -> float:
