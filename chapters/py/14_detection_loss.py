@@ -13,9 +13,9 @@
 #
 # After this chapter you can
 #
-# 1. say what focal loss does to an easy answer, in one number (exercise 14.1)
-# 2. compute which anchors a detector hears, and which it does not (exercise 14.2)
-# 3. build other answers to the same imbalance (exercises 14.3 and 14.4)
+# 1. write focal loss so that it is right at any logit, and say what it does to an easy answer (exercises 14.1 and 14.2)
+# 2. compute which anchors a detector hears, and which it does not (exercise 14.3)
+# 3. build other answers to the same imbalance (exercises 14.4 and 14.5)
 # 4. put Huber loss, the normaliser and the factor 50 in their places (quiz)
 # 5. recognise a loss without prior bias, without normaliser or in half precision by its first steps (quiz)
 #
@@ -50,11 +50,24 @@ import math
 import time
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lib.basics import data, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    table,
+    yours,
+)
 from lib.detection import anchors, detection_loss
 
 device = setup("14_detection_loss", seed=0)
@@ -77,6 +90,8 @@ device = setup("14_detection_loss", seed=0)
 # Each answer is a logit $z$, and stands for the probability $p = 1 / (1 + e^{-z})$.
 # A digit makes one of the ten right answers a yes.
 # Background makes all of them no; it is no class of its own, so nobody has to learn what "nothing" looks like.
+# (The other way is one softmax over eleven classes, background being the eleventh: then a digit's probability can rise
+# only where that of "nothing" falls, and twelve thousand anchors teach mostly the eleventh class.)
 #
 # Say $z = \log 3$.
 # Then $p = 3/4$.
@@ -88,34 +103,32 @@ device = setup("14_detection_loss", seed=0)
 #    1 - p & \text{no is right} \end{cases} \tag{14.1} $$
 #
 # This is cross entropy.
-# `focal_loss` gives it, halved, with $\gamma = 0$ and $\alpha = 1/2$; what the two are for comes next.
-
-# %% tags=["core"]
-show(detection_loss.focal_loss)
+# `softplus` of $z$ is $\log(1 + e^z)$, and $-\log p$ is $\log(1 + e^{-z})$.
+# So $-\log p_t$ is the softplus of the *wrong* answer's logit: $-z$ if yes is right, $z$ if no is.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 logits = torch.tensor([math.log(3), math.log(3), 0.0])
 yes = torch.tensor([True, False, True])
-entropy = 2 * detection_loss.focal_loss(logits, yes, alpha=0.5, gamma=0)
+wrong = torch.where(yes, -logits, logits)
+entropy = F.softplus(wrong)
 by_hand = torch.tensor([math.log(4 / 3), math.log(4), math.log(2)])
 assert torch.allclose(entropy, by_hand)
 entropy
 
 # %% [markdown] tags=["core"]
-# `softplus` of the wrong answer's logit is $\log(1 + e^{z}) = -\log p_t$: the same number by a safer road.
-#
 # **Break it.**
 # Take the formula at its word, sigmoid first and logarithm after, at a logit of 200 for a question whose answer is no.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 sure = torch.tensor([200.0])
 literal = -torch.log(1 - torch.sigmoid(sure))
-ours = 2 * detection_loss.focal_loss(sure, torch.tensor([False]), alpha=0.5, gamma=0)
-literal, ours
+literal, F.softplus(sure)
 
 # %% [markdown] tags=["core"]
 # The sigmoid of 200 is 1 to the last bit of a float, and $\log 0$ is minus infinity.
 # One such anchor, in one picture, ends a training.
+#
+# So a question costs $-\log p_t$, and it is computed from the logit, never from a probability.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Why do the easy answers drown the others?
@@ -140,6 +153,41 @@ literal, ours
 # The background's factor is $0.01^{1.5} = 0.001$, that of the undecided ones $0.5^{1.5} = 0.35$.
 # Now $1230 \cdot 0.001 \cdot 0.75 = 0.92$ stands against $35 \cdot 0.35 \cdot 0.25 = 3.1$.
 # The digits are heard.
+#
+# One answer by hand: $z = 0$, yes is right, so $p_t = \tfrac12$ and the loss is
+# $\tfrac14 \cdot (\tfrac12)^{1.5} \cdot \log 2 = 0.0613$.
+#
+# ### 14.1 · Build · focal_loss · 20 min · ●●● · 4 points
+#
+# Everything that the class head learns, it learns through this function.
+# Write `focal_loss(logits, targets, alpha=0.25, gamma=1.5)` by Eq. 14.2.
+# `logits` is a tensor of any shape, `targets` one of True and False of the same shape: True where yes is right.
+# Return one number for each logit, in that shape.
+# It has to be right at logits of 200 and $-200$ as well, and so has its gradient, also if `gamma` is below 1.
+# There $1 - p_t$ may be 0, and a power of 0 has an infinite slope: $a^{\gamma} = e^{\gamma \log a}$ helps,
+# if $\log a$ is computed from the logit too.
+#
+# Once it is right, the trainings of this chapter and of chapter 16 hear *your* loss.
+# If you leave it, the chapter goes on with the course's own.
+
+
+# %% tags=["core"]
+def focal_loss(logits, targets, alpha=0.25, gamma=1.5):
+    """The focal loss of each logit, a tensor of their shape.
+
+    By hand: a logit of 0 costs 0.0613 if yes is right, and three times that if no is.
+    A logit of 200 costs 150 if no is right, and 0 if yes is.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("detection_loss.focal_loss", focal_loss)
+# hint("detection_loss.focal_loss")
+# solution("detection_loss.focal_loss")
+
+# %% tags=["core"]
+show(detection_loss.focal_loss, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 one = detection_loss.focal_loss(torch.tensor([0.0]), torch.tensor([True]))
@@ -165,6 +213,50 @@ labels = {"x_label": "probability of the right answer", "y_label": "loss, withou
 plots.lines(p, curves, says=says, **labels)
 
 # %% [markdown] tags=["core"]
+# A network does not feel a loss, it feels its *slope*: by how much the loss falls if the logit moves.
+# For cross entropy the slope is $1 - p_t$: an undecided answer pulls with 0.5, one of 0.99 with 0.01.
+# What does the factor make of that?
+
+# %% tags=["core", "slide"]
+slopes = {}
+for gamma in (0, 0.5, 1.5, 5):
+    z = torch.log(p / (1 - p)).requires_grad_()
+    (4 * detection_loss.focal_loss(z, ask, gamma=gamma)).sum().backward()
+    slopes[f"gamma {gamma}"] = -z.grad
+assert torch.allclose(slopes["gamma 0"], 1 - p, atol=1e-5)  # as said above
+heard = {name: (slope[29] / slope[58]).item() for name, slope in slopes.items()}
+says = f"An answer of {p[29]:.2f} pulls {heard['gamma 0']:.0f} times as hard as one of "
+says += f"{p[58]:.2f} with gamma 0, and {heard['gamma 1.5']:,.0f} times with 1.5."
+labels = {"x_label": "probability of the right answer", "y_label": "slope, without alpha"}
+plots.lines(p, slopes, says=says, **labels)
+
+# %% [markdown] tags=["core"]
+# With $\gamma = 1.5$ nothing is left of the pull at the right end, and what is quite wrong pulls even harder than
+# before.
+# With $\gamma = 5$ whoever is half right is no longer heard either.
+#
+# **Why has the rare class the smaller alpha?**
+# $\alpha = 0.25$ is the weight of a *yes*, and yes is the rare answer: should it not count more?
+# Without $\gamma$ it should: the paper found $\alpha = 0.75$ best there.
+# But the factor has silenced the background already, so thoroughly that the few objects would now drown *it*,
+# and with it the false alarms.
+# So the larger $\gamma$ is, the smaller the best $\alpha$: the paper's search went from 0.75 at $\gamma = 0$ to 0.5 at
+# 0.5, and to 0.25 from 1 on.
+# The two are one choice.
+# In numbers, for the answers of above:
+
+# %% tags=["core", "slide", "nbval-check-output"]
+rows = []
+for gamma in (0, 0.5, 1.5):
+    shares = []
+    for alpha in (0.25, 0.5, 0.75):
+        no = 122_350 * detection_loss.focal_loss(sure_no, half > 0, alpha, gamma)
+        digit = 50 * detection_loss.focal_loss(half, half == 0, alpha, gamma)
+        shares.append(f"{(digit / (digit + no)).item():.0%}")
+    rows.append((gamma, *shares))
+table(("digits' share of the loss: gamma", "alpha 0.25", "0.5", "0.75"), rows)
+
+# %% [markdown] tags=["core"]
 # How much of the loss belongs to the digits depends on how sure the background is by now.
 # Move $\gamma$.
 
@@ -177,8 +269,8 @@ def share_figure(gamma):
     no = 122_350 * detection_loss.focal_loss(z, z > 99, gamma=gamma)
     digit = 50 * detection_loss.focal_loss(torch.zeros(7), z < 99, gamma=gamma)
     share = 100 * digit / (digit + no)
-    says = f"gamma {gamma}: at 0.99 the digits have {share[4]:.0f}% of the loss, at "
-    says += f"0.9 {share[2]:.1f}%."
+    says = f"gamma {gamma}: where a wrong yes has 0.01 left, the digits have "
+    says += f"{share[4]:.0f}% of the loss; where it has 0.1, {share[2]:.1f}%."
     labels = {"x_label": "probability of a wrong yes", "y_label": "share of the loss, %"}
     x = [1 - s for s in sureness]
     return plots.lines(x, {"digits": share}, log_x=True, says=says, **labels)
@@ -273,6 +365,9 @@ print("Huber:  ", round(tried[detection_loss.huber_loss(errors).sum(1).argmin()]
 # Huber moves by a hundredth.
 # Near zero it is round, so that a box that is nearly right is not shaken; far away its slope is $\delta$,
 # however wrong the box is.
+#
+# Later detectors judge the box as a whole, by its overlap, in place of four codes one by one: $1 - \mathrm{GIoU}$
+# (exercise 12.4) and its successors stand where Huber stood, and exercise 14.6 tries it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## By what is it divided?
@@ -490,6 +585,10 @@ plots.lines(range(1, steps + 1), runs, says=says, **labels)
 # Try another seed in `tiny`: with some it settles, with others `fit` stops with a `NonFiniteLoss`, chapter 02's guard.
 #
 # If your own training looks like one of the upper curves, you know now where to look first.
+# If you built `focal_loss`, it was yours that these three networks heard.
+
+# %% tags=["core"]
+yours()
 
 # %% [markdown] tags=["deep"]
 # **What does the loss cost?**
@@ -527,6 +626,7 @@ print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 #   Background is no to all.
 # - Easy answers are cheap, but there are a thousand times as many.
 #   Focal loss quietens them: 0.99 costs a thousandth with $\gamma = 1.5$.
+#   With $\alpha = 0.25$ the rare answer weighs less, because $\gamma$ has raised it so far.
 # - At the start nothing is easy.
 #   So the head begins at 1 %, with a bias of -4.6.
 # - Huber loss is round near zero and straight far away.
@@ -538,7 +638,7 @@ print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 14.1 · Predict · shrunk · 5 min · ●○○ · 1 point
+# ### 14.2 · Predict · shrunk · 5 min · ●○○ · 1 point
 #
 # An anchor gives the right answer with $p = 0.99$.
 # How many times smaller does $\gamma = 1.5$ make its loss, compared with $\gamma = 0$?
@@ -557,10 +657,11 @@ check("detection_loss.shrunk", answer)
 # solution("detection_loss.shrunk")
 
 # %% [markdown] tags=["core"]
-# ### 14.2 · Measure · positives_share · 15 min · ●●○ · 2 points
+# ### 14.3 · Measure · positives_share · 15 min · ●●○ · 2 points
 #
 # A fresh head with the prior bias, eight scenes, `data.scenes("validation", 8)`,
-# and the anchors `grid` of this chapter.
+# and the anchors `grid` of this chapter:
+# `anchors.anchors((128, 128), anchors.AnchorConfig(scale=3, levels=(2, 5)))`.
 # All 10 questions of all anchors have the same logit.
 # Some answers should be yes: the object's class, at each positive anchor.
 # Which share of the class loss do these bring, between 0 and 1?
@@ -575,7 +676,7 @@ check("detection_loss.positives_share", answer)
 # solution("detection_loss.positives_share")
 
 # %% [markdown] tags=["core"]
-# ### 14.3 · Build · hard_examples · 15 min · ●●○ · 3 points
+# ### 14.4 · Build · hard_examples · 15 min · ●●○ · 3 points
 #
 # Before focal loss there was *hard example mining*, as in [SSD](https://arxiv.org/abs/1512.02325):
 # keep every positive anchor, and of the negatives only the worst, `ratio` times as many.
@@ -595,7 +696,7 @@ check("detection_loss.hard_examples", hard_examples)
 # solution("detection_loss.hard_examples")
 
 # %% [markdown] tags=["core"]
-# ### 14.4 · Build · quality_focal · 20 min · ●●● · 4 points
+# ### 14.5 · Build · quality_focal · 20 min · ●●● · 4 points
 #
 # A score of 0.9 should mean a *good box*, not only a sure class.
 # [Quality focal loss](https://arxiv.org/abs/2006.04388) asks for that:
@@ -616,7 +717,7 @@ check("detection_loss.quality_focal", quality_focal)
 # solution("detection_loss.quality_focal")
 
 # %% [markdown] tags=["optional"]
-# ### 14.5 · Further · 120 min · ●●● · 0 points
+# ### 14.6 · Further · 120 min · ●●● · 0 points
 #
 # Codes are judged one by one; boxes are judged by IoU.
 # Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.7),
@@ -629,6 +730,9 @@ check("detection_loss.quality_focal", quality_focal)
 
 # %% tags=["core"]
 quiz("detection_loss")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -20,6 +20,8 @@ from lib.basics import arguments
 from lib.detection import anchors as grid
 from lib.detection.anchors import IGNORED, insist_objects, insist_outputs
 
+Number = float | int
+
 
 class Loss(NamedTuple):
     """`total` to call backward on; the parts, and the positive anchors, to look at."""
@@ -43,11 +45,12 @@ def focal_loss(
     logits: Float[Tensor, "*N"],
     targets: Bool[Tensor, "*N"],
     alpha: float = 0.25,
-    gamma: float | int = 1.5,
+    gamma: Number = 1.5,
 ) -> Float[Tensor, "*N"]:
     """Focal loss of each logit on its own: one yes-or-no question for each class.
 
-    `alpha` weighs yes, 1 - `alpha` no; `gamma` = 0 is plain cross entropy.
+    `alpha` weighs yes, 1 - `alpha` no; `gamma` = 0 is plain cross entropy. Finite for
+    any logit, and so is its gradient. Source: arXiv 1708.02002, Eq. 5.
 
     >>> focal_loss(torch.zeros(1), torch.tensor([True]))  # 1/4 * (1/2)**1.5 * log 2
     tensor([0.0613])
@@ -61,9 +64,7 @@ def focal_loss(
 
 
 @arguments.named
-def huber_loss(
-    error: Float[Tensor, "*N"], delta: float | int = 0.1
-) -> Float[Tensor, "*N"]:
+def huber_loss(error: Float[Tensor, "*N"], delta: Number = 0.1) -> Float[Tensor, "*N"]:
     """Half the square up to `delta`, a straight line of slope `delta` beyond.
 
     >>> huber_loss(torch.tensor([0.1, 0.5]))  # 0.1**2 / 2, and 0.1 * 0.4 more
@@ -81,9 +82,9 @@ def loss_of_assigned(
     code_targets: Float[Tensor, "B A 4"],
     *,
     alpha: float = 0.25,
-    gamma: float | int = 1.5,
-    delta: float | int = 0.1,
-    box_weight: float | int = 50.0,
+    gamma: Number = 1.5,
+    delta: Number = 0.1,
+    box_weight: Number = 50.0,
 ) -> Loss:
     """The loss where it is known what each anchor should answer (`anchors.assign`).
 
@@ -124,7 +125,7 @@ def detection_loss(
     *,
     matched: float = 0.5,
     unmatched: float | None = None,
-    **constants: float | int,
+    **constants: Number,
 ) -> Loss:
     """The loss of a batch: outputs of the detector, `.boxes` and `.labels` of pictures.
 

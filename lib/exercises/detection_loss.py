@@ -7,10 +7,202 @@ import torch
 import torch.nn.functional as F
 
 from lib.basics import data
-from lib.detection import anchors, detection_loss
+from lib.detection import anchors, detection_loss, detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.exercises.comparing import difference
 
-# --- 14.1 predict
+# --- 14.1 build: focal loss, safe at any logit
+
+
+def loss_and_slopes() -> list:
+    """The loss of the shipped course detector on two scenes, and what it teaches.
+
+    Once as it is, and once by a network that is very sure: logits 40 times as large.
+    """
+    model = detectors.shipped("course")
+    batch = data.collate([*detectors.scenes("test", 2)])
+    grid = anchors.anchors((128, 128), model.config.anchors)
+    with torch.no_grad():
+        classes, codes = model(batch.images.float() / 255)
+    told = []
+    for factor, constants in ((1, {}), (40, {"alpha": 0.4, "gamma": 0.5})):
+        logits = [(factor * level).requires_grad_() for level in classes]
+        loss = detection_loss.detection_loss(logits, codes, batch, grid, **constants)
+        loss.total.backward()
+        told += [loss.total.detach(), loss.classes.detach()]
+        told += [level.grad for level in logits]
+    return told
+
+
+def focal_2(logits, targets, alpha=0.25, gamma=1.5):
+    """Both questions for every logit, from log-sigmoids; then the right one is kept."""
+    log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
+    of_yes = -alpha * torch.exp(gamma * log_not_p) * log_p
+    of_no = -(1 - alpha) * torch.exp(gamma * log_p) * log_not_p
+    return torch.where(targets, of_yes, of_no)
+
+
+def _focal(cross_entropy, p_t, targets, alpha, gamma):
+    """The formula from its parts, where these are safe."""
+    weight = torch.where(targets, alpha, 1 - alpha)
+    return weight * (1 - p_t) ** gamma * cross_entropy
+
+
+def _parts(logits, targets):
+    """Cross entropy and p_t of each logit."""
+    signed = torch.where(targets, logits, -logits)
+    return F.softplus(-signed), torch.sigmoid(signed)
+
+
+def focal_log_of_sigmoid(logits, targets, alpha=0.25, gamma=1.5):
+    p = torch.sigmoid(logits)
+    p_t = torch.where(targets, p, 1 - p)
+    return _focal(-torch.log(p_t), p_t, targets, alpha, gamma)
+
+
+def focal_clamped(logits, targets, alpha=0.25, gamma=1.5):
+    p = torch.sigmoid(logits).clamp(1e-6, 1 - 1e-6)
+    p_t = torch.where(targets, p, 1 - p)
+    return _focal(-torch.log(p_t), p_t, targets, alpha, gamma)
+
+
+def focal_eps_in_the_log(logits, targets, alpha=0.25, gamma=1.5):
+    p = torch.sigmoid(logits)
+    p_t = torch.where(targets, p, 1 - p)
+    return _focal(-torch.log(p_t + 1e-7), p_t, targets, alpha, gamma)
+
+
+def focal_exp_overflows(logits, targets, alpha=0.25, gamma=1.5):
+    """log(1 + exp(z)) written out."""
+    wrong = torch.where(targets, -logits, logits)
+    _, p_t = _parts(logits, targets)
+    return _focal(torch.log(1 + torch.exp(wrong)), p_t, targets, alpha, gamma)
+
+
+def focal_alpha_of_no(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, targets, 1 - alpha, gamma)
+
+
+def focal_alpha_for_both(logits, targets, alpha=0.25, gamma=1.5):
+    cross_entropy, p_t = _parts(logits, targets)
+    return alpha * (1 - p_t) ** gamma * cross_entropy
+
+
+def focal_no_is_whole(logits, targets, alpha=0.25, gamma=1.5):
+    cross_entropy, p_t = _parts(logits, targets)
+    weight = torch.where(targets, alpha, 1.0)
+    return weight * (1 - p_t) ** gamma * cross_entropy
+
+
+def focal_without_alpha(logits, targets, alpha=0.25, gamma=1.5):
+    return 2 * detection_loss.focal_loss(logits, targets, 0.5, gamma)
+
+
+def focal_factor_of_right(logits, targets, alpha=0.25, gamma=1.5):
+    cross_entropy, p_t = _parts(logits, targets)
+    weight = torch.where(targets, alpha, 1 - alpha)
+    return weight * p_t**gamma * cross_entropy
+
+
+def focal_factor_of_yes(logits, targets, alpha=0.25, gamma=1.5):
+    """1 - p also where no is right."""
+    cross_entropy, _ = _parts(logits, targets)
+    return _focal(cross_entropy, torch.sigmoid(logits), targets, alpha, gamma)
+
+
+def focal_targets_turned(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, ~targets, alpha, gamma)
+
+
+def focal_logits_turned(logits, targets, alpha=0.25, gamma=1.5):
+    """softplus of the right answer's logit."""
+    return detection_loss.focal_loss(-logits, targets, alpha, gamma)
+
+
+def focal_gamma_as_factor(logits, targets, alpha=0.25, gamma=1.5):
+    cross_entropy, p_t = _parts(logits, targets)
+    weight = torch.where(targets, alpha, 1 - alpha)
+    return weight * gamma * (1 - p_t) * cross_entropy
+
+
+def focal_unfocused(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, targets, alpha, 0)
+
+
+def focal_constants_of_the_paper(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, targets, 0.25, 1.5)
+
+
+def focal_of_yes_alone(logits, targets, alpha=0.25, gamma=1.5):
+    return targets * detection_loss.focal_loss(logits, targets, alpha, gamma)
+
+
+def focal_summed(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, targets, alpha, gamma).sum()
+
+
+def focal_mean(logits, targets, alpha=0.25, gamma=1.5):
+    return detection_loss.focal_loss(logits, targets, alpha, gamma).mean()
+
+
+def focal_negative(logits, targets, alpha=0.25, gamma=1.5):
+    return -detection_loss.focal_loss(logits, targets, alpha, gamma)
+
+
+def focal_sigmoid_twice(logits, targets, alpha=0.25, gamma=1.5):
+    sure = torch.sigmoid(logits)
+    cross_entropy, p_t = _parts(sure, targets)
+    return _focal(cross_entropy, p_t, targets, alpha, gamma)
+
+
+def focal_factor_detached(logits, targets, alpha=0.25, gamma=1.5):
+    cross_entropy, p_t = _parts(logits, targets)
+    return _focal(cross_entropy, p_t.detach(), targets, alpha, gamma)
+
+
+def focal_power_of_zero(logits, targets, alpha=0.25, gamma=1.5):
+    """(1 - p_t) ** gamma as it stands: at 1 - p_t = 0 its slope may be NaN."""
+    cross_entropy, p_t = _parts(logits, targets)
+    return _focal(cross_entropy, p_t, targets, alpha, gamma)
+
+
+def questions_and_answers(rng, size):
+    """A table of logits: undecided, sure, or so large that a sigmoid is 0 or 1."""
+    shape = rng.choice(((3 + size,), (2 + size, 3), (1, 4, 1 + size)))
+    reach = rng.choice((1.0, 4.0, 4.0, 30.0))
+    logits = tensor(rng, *shape, low=-reach, high=reach)
+    targets = tensor(rng, *shape, low=0, high=1) < 0.4
+    targets.reshape(-1)[0], targets.reshape(-1)[1] = True, False
+    alpha, gamma = rng.choice(((0.25, 2.0), (0.4, 1.5), (0.1, 3.0), (0.7, 1.0)))
+    if rng.random() < 0.3:  # as sure as can be, right and wrong
+        logits = 200 * logits.sign()
+        gamma = 0.5
+    return logits, targets, alpha, gamma
+
+
+BOTH = torch.tensor([True, False])
+
+
+def large_logits_by_hand(mine, logits, targets, alpha=0.25, gamma=1.5) -> bool:
+    """A wrong answer at a logit of z costs alpha_t times z; a right one nothing."""
+    z = torch.tensor([200.0, 200.0, -200.0, -200.0, 90.0, -90.0])
+    yes = torch.tensor([True, False, True, False, False, True])
+    cost = torch.as_tensor(mine(z, yes, alpha, gamma))
+    of_yes, of_no = 200 * alpha, 200 * (1 - alpha)
+    expected = [0.0, of_no, of_yes, 0.0, 90 * (1 - alpha), 90 * alpha]
+    return not difference(torch.tensor(expected), cost, 1e-4)
+
+
+def large_slopes_by_hand(mine, logits, targets, alpha=0.25, gamma=1.5) -> bool:
+    """Its slope there is alpha_t for a wrong answer, and 0 for a right one."""
+    z = torch.tensor([200.0, 200.0, -200.0, -200.0], requires_grad=True)
+    yes = torch.tensor([True, False, True, False])
+    mine(z, yes, alpha, 0.5).sum().backward()
+    expected = torch.tensor([0.0, 1 - alpha, -alpha, 0.0])
+    return not difference(expected, z.grad, 1e-4)
+
+
+# --- 14.2 predict
 
 
 def shrunk() -> int:
@@ -21,7 +213,7 @@ def shrunk() -> int:
     return round((plain / detection_loss.focal_loss(logit, yes)).item())
 
 
-# --- 14.2 measure
+# --- 14.3 measure
 
 
 @functools.cache
@@ -73,7 +265,7 @@ def one_anchor_an_object() -> float:
     return own / (own + other)
 
 
-# --- 14.3 build
+# --- 14.4 build
 
 
 def hard_examples(losses, positive, ratio):
@@ -240,7 +432,7 @@ def losses_of_anchors(rng, size):
     return losses, positive, rng.choice((1, 2, 3))
 
 
-# --- 14.4 build
+# --- 14.5 build
 
 
 def quality_focal(logits, quality, beta):
@@ -477,7 +669,88 @@ def gradient_at_large_logits(mine, logits, quality, beta) -> bool:
 
 EXERCISES = (
     Exercise(
-        name="shrunk", number="14.1", kind="predict", minutes=5, difficulty=1,
+        name="focal_loss", number="14.1", kind="build", minutes=20, difficulty=3,
+        points=4,
+        task="The focal loss of each logit by Eq. 14.2, a tensor of their shape:"
+             " `alpha` weighs yes, 1 - `alpha` no. Finite and right at logits of 200"
+             " and -200 too, and so is its gradient.",
+        place="detection.detection_loss.focal_loss", required=True, importance=3,
+        machine="the class part of the loss, in every training of a detector",
+        machine_case=loss_and_slopes, milestone_calls=3200,
+        reference=detection_loss.focal_loss, alternative=focal_2,
+        wrong=(
+            Wrong(focal_log_of_sigmoid, "at a logit of 200 the sigmoid is exactly 1,"
+                  " and the log of 0 infinite; -log p_t is softplus of the wrong"
+                  " answer's logit"),
+            Wrong(focal_clamped, "a clamped probability is finite, and wrong: at a"
+                  " logit of 200 a wrong answer costs 200, and still has a slope; use"
+                  " softplus or logsigmoid of the logit itself"),
+            Wrong(focal_eps_in_the_log, "a small number in the log is finite, and"
+                  " wrong: at a logit of 200 a wrong answer costs 200; use softplus or"
+                  " logsigmoid of the logit itself"),
+            Wrong(focal_exp_overflows, "exp(200) is infinite in float32: F.softplus(z)"
+                  " is log(1 + exp(z)) by a safe road"),
+            Wrong(focal_power_of_zero, "the loss is right, its slope is not: a power of"
+                  " 1 - p_t = 0 has an infinite slope if gamma is below 1. Take"
+                  " exp(gamma * log(1 - p_t)), with F.logsigmoid for the log"),
+            Wrong(focal_alpha_of_no, "alpha weighs yes and 1 - alpha no; yours are"
+                  " exchanged"),
+            Wrong(focal_alpha_for_both, "no has the weight 1 - alpha; you weigh both by"
+                  " alpha"),
+            Wrong(focal_no_is_whole, "no has the weight 1 - alpha, not 1"),
+            Wrong(focal_without_alpha, "alpha is missing: alpha for yes, 1 - alpha for"
+                  " no"),
+            Wrong(focal_factor_of_right, "turned round: the factor is how much the"
+                  " answer lacks, 1 - p_t, so that sure answers count little"),
+            Wrong(focal_factor_of_yes, "where no is right, p_t is 1 - p: the factor of"
+                  " a no is p to the power of gamma"),
+            Wrong(focal_targets_turned, "yes and no are exchanged in all of it"),
+            Wrong(focal_logits_turned, "the sign of the logit: for yes the wrong"
+                  " answer's logit is -z, for no it is z"),
+            Wrong(focal_gamma_as_factor, "gamma is the power of 1 - p_t, not a factor"),
+            Wrong(focal_unfocused, "that is cross entropy, weighed; the factor (1 -"
+                  " p_t) ** gamma is missing"),
+            Wrong(focal_constants_of_the_paper, "alpha and gamma are arguments; yours"
+                  " are always 0.25 and 1.5"),
+            Wrong(focal_of_yes_alone, "background costs something too: a no that is"
+                  " wrong is a false alarm"),
+            Wrong(focal_summed, "one number for each logit is asked, not their sum"),
+            Wrong(focal_mean, "one number for each logit is asked, not their mean"),
+            Wrong(focal_negative, "the sign: -log p_t is never negative"),
+            Wrong(focal_sigmoid_twice, "softplus and logsigmoid take the logit itself;"
+                  " you gave them its sigmoid"),
+            Wrong(focal_factor_detached, "the gradient has to pass through the factor"
+                  " too: no detach"),
+        ),
+        hints=(
+            "torch.where(targets, -logits, logits) is the wrong answer's logit, w."
+            " -log p_t is F.softplus(w).",
+            "log(1 - p_t) is F.logsigmoid(w), and also w - softplus(w).",
+            "(1 - p_t) ** gamma is torch.exp(gamma * log(1 - p_t)). Then"
+            " torch.where(targets, alpha, 1 - alpha).",
+        ),
+        cases=questions_and_answers,
+        by_hand=(
+            # 1/4 * (1/2)**1.5 * log 2, and three times that
+            ((torch.zeros(2), BOTH),
+             torch.tensor([0.25, 0.75]) * 0.5**1.5 * math.log(2)),
+            # p = 3/4: a yes lacks 1/4 and costs log 4/3, a no lacks 3/4, costs log 4
+            ((torch.full((2,), LN3), BOTH, 0.4, 2.0),
+             torch.tensor([0.4 * math.log(4 / 3) / 16, 0.6 * math.log(4) * 9 / 16])),
+            # gamma 0 and alpha 1/2: half the cross entropy
+            ((torch.tensor([[LN3], [-LN3]]), torch.ones(2, 1, dtype=torch.bool), 0.5,
+              0.0), torch.tensor([[math.log(4 / 3) / 2], [math.log(4) / 2]])),
+        ),
+        properties=(
+            Property("a wrong answer at a logit of 200 costs 200 times alpha_t, a right"
+                     " one nothing", large_logits_by_hand),
+            Property("with gamma 0.5 the slope at logits of 200 and -200 is alpha_t for"
+                     " a wrong answer and 0 for a right one", large_slopes_by_hand),
+        ),
+        gradient=(0,),
+    ),
+    Exercise(
+        name="shrunk", number="14.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="An anchor is right with p = 0.99. How many times smaller does gamma = 1.5"
              " make its loss?",
@@ -496,10 +769,11 @@ EXERCISES = (
         hints=("The factor is (1 - p) to the gamma.", "0.01 to the 1.5 is 0.1 cubed."),
     ),
     Exercise(
-        name="positives_share", number="14.2", kind="measure", minutes=15, difficulty=2,
+        name="positives_share", number="14.3", kind="measure", minutes=15, difficulty=2,
         points=2,
         task="Share of the class loss at the start that comes from the anchors with an"
-             " object, asked for its class.",
+             " object, asked for its class: eight scenes, and the anchors of"
+             " AnchorConfig(scale=3, levels=(2, 5)) at 128 x 128.",
         reference=positives_share, tolerance=0.005,
         wrong=(
             Wrong(positives_share_without_focus, "that is with gamma = 0"),
@@ -523,7 +797,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="hard_examples", number="14.3", kind="build", minutes=15, difficulty=2,
+        name="hard_examples", number="14.4", kind="build", minutes=15, difficulty=2,
         points=3,
         task="hard_examples(losses, positive, ratio): of losses (A,) those of all"
              " positive anchors, (A,) true or false, and of the worst negatives,"
@@ -599,7 +873,7 @@ EXERCISES = (
         gradient=(0,),
     ),
     Exercise(
-        name="quality_focal", number="14.4", kind="build", minutes=20, difficulty=3,
+        name="quality_focal", number="14.5", kind="build", minutes=20, difficulty=3,
         points=4,
         task="quality_focal(logits, quality, beta): abs(quality - p) ** beta times the"
              " cross entropy with the soft target `quality`, p the sigmoid of a logit."
