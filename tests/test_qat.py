@@ -783,3 +783,68 @@ def test_the_plan_asks_each_question_once(script):
     assert {job["model"] for job in plan} == {"plain", "course", "lite", "mbconv"}
     seeds = {j["seed"] for j in plan if j["experiment"] in ("observer", "training")}
     assert seeds == {0, 1, 2}
+
+
+# ------------------------------------------------------- maps as well; layers in floats
+
+
+def three_layers():
+    """A prepared and calibrated network, and what it was calibrated with."""
+    torch.manual_seed(1)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1)
+    )
+    x = torch.randn(4, 3, 10, 10)
+    graph = deployed.deployed(net.eval(), x)
+    return graph, qat.calibrate(qat.prepare(graph, EIGHT), [x]), x
+
+
+def test_a_map_gets_fewer_steps_over_its_range_and_no_other_does():
+    _, model, _ = three_layers()
+    name = list(qat.maps(model))[1]
+    before, after = qat.maps(model), qat.maps(qat.with_bits(model, {name: 4}))
+    for other in before:
+        a, b = before[other].qparams(), after[other].qparams()
+        steps = 15 if other == name else 255
+        assert (b.low, b.high) == (0, steps)
+        width = b.scale * steps
+        torch.testing.assert_close(width, a.scale * 255, rtol=0.07, atol=0)
+
+
+def test_the_sensitivity_of_maps_asks_each_map_alone():
+    _, model, _ = three_layers()
+    asked = []
+
+    def judge(changed):
+        bits = {name: m.scheme.bits for name, m in qat.maps(changed).items()}
+        asked.append([name for name, b in bits.items() if b != 8])
+        return float(sum(bits.values()))
+
+    table = qat.sensitivity(model, judge, [4, 2], of="maps")
+    names = list(qat.maps(model))
+    assert asked == [[name] for name in names for _ in range(2)]
+    full = 8.0 * len(names)
+    assert table == {name: {4: full - 4, 2: full - 6} for name in names}
+
+
+def test_a_layer_that_is_kept_computes_in_floats():
+    graph, _, x = three_layers()
+    first, middle, last = (n.target for n in graph.graph.nodes if n.op == "call_module")
+    model = qat.calibrate(qat.prepare(graph, EIGHT, keep_float=[middle]), [x])
+    assert list(qat.layers(model)) == [first, last]
+    assert type(model.get_submodule(middle)) is nn.Conv2d
+    assert not any(middle in name for name in qat.maps(model))
+    # By hand: layer by layer, rounded where the others round.
+    maps, at = qat.maps(model), qat.layers(model)
+    y = maps[f"after_{first}"](at[first](next(iter(maps.values()))(x)).relu())
+    y = model.get_submodule(middle)(y).relu()
+    torch.testing.assert_close(maps[f"after_{last}"](at[last](y)), model(x))
+    every = qat.prepare(graph, keep_float=[first, middle, last])
+    assert qat.layers(every) == {}
+
+
+def test_a_layer_to_keep_that_does_not_exist_is_named_with_the_nearest():
+    graph, *_ = three_layers()
+    first = next(n.target for n in graph.graph.nodes if n.op == "call_module")
+    with pytest.raises(ValueError, match=f"keep_float has .*Is it '{first}'"):
+        qat.prepare(graph, keep_float=[f"{first}x"])

@@ -640,12 +640,14 @@ CALLS = {
     "compression.qat.layers": lambda: dict(model=quantized()),
     "compression.qat.maps": lambda: dict(model=quantized()),
     "compression.qat.sensitivity": lambda: dict(
-        model=quantized(), judge=lambda model: 0.5, bits=[4]
+        model=quantized(), judge=lambda model: 0.5, bits=[4], of="maps"
     ),
     "compression.qat.Scheme": lambda: dict(
         bits=8, symmetric=True, signed=True, axis=0, learned=False
     ),
-    "compression.qat.prepare": lambda: dict(graph=graph(), bits=None, outputs=True),
+    "compression.qat.prepare": lambda: dict(
+        graph=graph(), bits=None, outputs=True, keep_float=[]
+    ),
     "compression.qat.calibrate": lambda: dict(
         model=module("compression.qat").prepare(graph()), batches=[maps(1, 3, 8, 8)]
     ),
@@ -725,9 +727,10 @@ NOT_WALKED = {
     "compression.channel_pruning.load_pruned_state": "takes what prune saved",
     "compression.channel_pruning.load": "takes what prune saved",
     "compression.channel_pruning.masked": "takes what plan gives",
-    "compression.qat.rounded_steps": "a line of FakeQuantize",
-    "compression.qat.step_gradient": "a line of FakeQuantize",
-    "compression.qat.fake_quantize": "a line of FakeQuantize",
+    "compression.rounding.straight_through": "a line of FakeQuantize",
+    "compression.rounding.rounded_steps": "a line of FakeQuantize",
+    "compression.rounding.step_gradient": "a line of FakeQuantize",
+    "compression.rounding.fake_quantize": "a line of FakeQuantize",
     "compression.integer.differences": "takes what convert gives",
     "compression.export.session": "starts onnxruntime for each call",
     "compression.export.operator_counts": "starts onnxruntime for each call",

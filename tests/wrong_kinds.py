@@ -27,6 +27,7 @@ from lib.compression import (
     integer,
     qat,
     quantize,
+    rounding,
 )
 
 torch.manual_seed(0)
@@ -120,31 +121,41 @@ GOOD = {
         "bits": 8, "symmetric": True, "signed": True, "axis": 0,
         "observer": quantize.MinMax, "learned": False,
     },
-    (qat.rounded_steps,): {
+    (rounding.rounded_steps,): {
         "x": X, "scale": SCALE, "zero": ZERO, "low": -8, "high": 7,
     },
-    (qat.fake_quantize,): {
+    (rounding.straight_through,): {
+        "x": X, "scale": SCALE, "zero": ZERO, "low": -8, "high": 7,
+    },
+    (rounding.fake_quantize,): {
         "x": X, "scale": SCALE, "zero": ZERO, "low": -8, "high": 7, "gain": 0.5,
     },
-    (qat.step_gradient,): {
+    (rounding.step_gradient,): {
         "x": STEPS, "scale": SCALE, "steps": STEPS, "inside": INSIDE,
     },
     (qat.FakeQuantize,): {"scheme": qat.WEIGHTS, "channels": 4, "name": "a map"},
     (qat.FakeQuantize(qat.ACTIVATIONS).set,): {"qparams": GRID},
     (qat.prepare,): {
         "graph": FLAT, "weights": qat.WEIGHTS, "activations": qat.ACTIVATIONS,
-        "bits": {"conv_0_0": 4}, "outputs": True,
+        "bits": {"conv_0_0": 4}, "outputs": True, "keep_float": ["conv_0_0"],
     },
     (qat.layers, qat.maps, qat.size): {"model": ROUNDS},
     (qat.calibrate,): {"model": ROUNDS, "batches": [X]},
     (qat.with_bits,): {"model": ROUNDS, "bits": {"conv_0_0": 4}},
-    (qat.sensitivity,): {"model": ROUNDS, "judge": lambda m: 0.0, "bits": [4]},
+    (qat.sensitivity,): {
+        "model": ROUNDS, "judge": lambda m: 0.0, "bits": [4], "of": "maps",
+    },
     (qat.allocate,): {"damage": DAMAGE, "sizes": SIZES, "budget": 60},
     (qat.parameter_groups,): {"model": ROUNDS, "lr": 0.1, "decay": 0.1},
     (arithmetic.fixed_point,): {"factor": 0.5},
     (arithmetic.common_step,): {"steps": [0.5, 0.1], "largest": [255, 255]},
     (arithmetic.accumulator_bound,): {"weight": W, "bias": B, "largest": 128},
     (arithmetic.rounded_shift,): {"product": Q, "shift": 2},
+    (arithmetic.to_next_map,): {
+        "sums": Q, "multiplier": torch.tensor(3), "shift": torch.tensor(2),
+        "offset": torch.tensor(0), "zero_point": torch.tensor(1),
+        "low": torch.tensor(0), "high": torch.tensor(9),
+    },
     (arithmetic.requantize,): {"accumulators": Q, "stage": STAGE, "axis": 1},
     (arithmetic.largest_magnitude,): {"grid": GRID},
     (arithmetic.bounds,): {"grid": GRID, "lower": 0.0, "upper": 6.0},

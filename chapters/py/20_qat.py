@@ -14,11 +14,11 @@
 #
 # After this chapter you can
 #
-# 1. say which weights a straight-through gradient reaches, and which not (exercise 20.1)
-# 2. train the range of an activation, and the size of a step (exercise 20.3)
+# 1. round with a straight-through gradient, and say which weights it reaches (exercises 20.1 and 20.3)
+# 2. train the size of a step, and the range of an activation (exercises 20.2 and 20.5)
 # 3. tell post-training quantization from quantization-aware training, and when the first is enough (quiz)
-# 4. spread a budget of bits over the layers of a network (exercise 20.2)
-# 5. see why a weight between two steps does not come to rest (exercise 20.4)
+# 4. spread a budget of bits over the layers of a network (exercise 20.4)
+# 5. see why a weight between two steps does not come to rest (exercise 20.6)
 #
 # | study | about 90 min (estimate) |
 # |---|---|
@@ -54,20 +54,24 @@ import torch
 from torch import nn
 
 from lib.basics import data, training
-from lib.book import plots, widgets
+from lib.book import plots
 from lib.book.notebook import (
+    build,
     check,
     guess,
     guesses,
     hint,
     measured,
     quiz,
+    restore,
     setup,
     show,
     solution,
+    submit,
     table,
+    yours,
 )
-from lib.compression import deployed, grids, qat, quantize
+from lib.compression import deployed, grids, qat, quantize, rounding
 from lib.detection import anchors, coco_eval, detection_loss, detectors
 
 device = setup("20_qat", seed=0)
@@ -76,6 +80,9 @@ device = setup("20_qat", seed=0)
 # Chapter 19 put numbers on a grid: a step $s$, a zero point $z$, integers between a lowest and a highest.
 # It looked at a tensor at a time.
 # Now a whole network is rounded, and then it is *trained* while it is rounded.
+# That is *QAT*, quantization-aware training.
+# The heart of it you write yourself, exercise 20.1.
+# Once it is right, every grid below that is not trained runs on yours.
 # Four guesses first.
 # Write a number instead of `None`.
 
@@ -131,24 +138,49 @@ w.grad.tolist()
 # $$ \frac{\partial \hat w}{\partial w} := \begin{cases} 1 & l \le \operatorname{round}(w/s) + z \le h \\
 #    0 & \text{else} \end{cases} \tag{20.2} $$
 
-# %% tags=["core"]
-show(qat.rounded_steps)
-show(qat.StraightThrough)
+# By hand: 0.69 rounds to 3 steps, which exist; 0.71 to 4, which do not.
+# Note that the *integer* is asked, and not the real number: 0.69 lies above $3 s = 0.6$, and still gets its gradient.
+#
+# ### 20.1 · Build · straight_through · 15 min · ●●○ · 3 points
+#
+# Write `straight_through(x, scale, zero, low, high)`: the value of Eq. 20.1, and for `x` the gradient of Eq. 20.2.
+# `x` is a float tensor of any shape.
+# `scale` ($s$) and `zero` ($z$, whole numbers in float32) are tensors that broadcast to it and get no gradient;
+# `low` and `high` are the integers $l$ and $h$.
+# `x.detach()` is the same values without a gradient, so `x - x.detach()` is 0 with a slope of 1.
+# `torch.round` takes a half to the even neighbour; `torch.where(inside, x, 0.0)` is 0 outside, gradient and all.
 
-# %% [markdown] tags=["core"]
-# What is said there about the step (`scale`) is for later.
-# Here are the staircase, the line whose slope is used instead, and by hand: 0.69 rounds to 3 steps, which exist;
-# 0.71 to 4, which do not.
+
+# %% tags=["core"]
+def straight_through(x, scale, zero, low, high):
+    """Onto a grid and back; the gradient of x passes where nothing was cut off.
+
+    By hand: 0.29, 0.69, 0.71 with scale 0.2, zero 0, ends -3 and 3 give 0.2, 0.6, 0.6.
+    Their gradients are 1, 1, 0.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("qat.straight_through", straight_through)
+# hint("qat.straight_through")
+# solution("qat.straight_through")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(rounding.straight_through, folded=True)
 w = torch.tensor([0.29, 0.31, 0.69, 0.71], requires_grad=True)
 staircase(w).sum().backward()
 assert w.grad.tolist() == [1, 1, 1, 0]
 w.grad.tolist()
 
+# %% [markdown] tags=["core"]
+# `staircase` called it: whoever has a grid that stays calls `rounding.straight_through`.
+# (While ours stands there, a second form of it runs, which keeps only `inside` for the way back.)
+# Here are the staircase, and the line whose slope is used instead.
+
 # %% tags=["core", "slide"]
 x = torch.linspace(-1, 1, 401)
-drawn = {"rounded": staircase(x), "what the gradient believes": x.clamp(-0.7, 0.7)}
+drawn = {"rounded": staircase(x), "believed": x.clamp(-0.7, 0.7)}
 says = f"The stairs have {len(staircase(x).unique())} treads; the line cuts through."
 plots.lines(x, drawn, x_label="weight", y_label="what the network sees", says=says)
 
@@ -179,7 +211,7 @@ plots.lines(range(60), {"real": real, "rounded": rounded, "wanted": [0.33] * 60}
 # and the rounded one jumps to and fro.
 # On average it *is* about 0.33.
 # That is a feature while training, and a nuisance at the end: whoever takes the last step takes either value.
-# A learning rate that falls to zero helps (exercise 20.4 counts the turns).
+# A learning rate that falls to zero helps (exercise 20.6 counts the turns).
 #
 # **Break it.**
 # Why keep a real weight at all?
@@ -220,10 +252,30 @@ w.item()
 #    q - z & \text{where it was cut off, } q = l \text{ or } h \end{cases} \tag{20.3} $$
 #
 # No new idea, then: the chain rule, and Eq. 20.2.
+#
+# ### 20.2 · Build · step_gradient · 10 min · ●●○ · 2 points
+#
+# Optional.
+# Write `step_gradient(x, scale, steps, inside)`: Eq. 20.3 for each value of `x`, a tensor of its shape.
+# `steps` are $q - z$, what came out of the rounding, and `inside` is True where nothing was cut off.
+
 
 # %% tags=["core"]
-show(qat.step_gradient)
+def step_gradient(x, scale, steps, inside):
+    """How fast each rounded value grows with the step.
 
+    By hand: 0.29 and 9 with scale 0.2 became 1 and 3 steps, the second one cut off: -0.45 and 3.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("qat.step_gradient", step_gradient)
+# hint("qat.step_gradient")
+# solution("qat.step_gradient")
+
+# %% tags=["core"]
+show(rounding.step_gradient, folded=True)
 learns = qat.FakeQuantize(qat.Scheme(3, axis=None, learned=True))
 learns.set(staircase.qparams())
 slopes = []
@@ -313,7 +365,8 @@ for axis in (None, 0):
 # With one grid it is gone: all zeros.
 # With a grid for each filter the integers are those before the norm.
 # That is why weights get a step for each filter.
-#
+
+# %% [markdown] tags=["deep"]
 # Training has a second trap.
 # A batch norm in training mode divides by the spread of *this batch*.
 # If the factors are folded and then rounded, the weights that are rounded change with every batch.
@@ -321,7 +374,7 @@ for axis in (None, 0):
 # We fold the first convolution of `plain` with the statistics of small batches,
 # and count integers of 4 bits that differ from those of the network as deployed.
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 pictures = detectors.scenes("train", 64)
 images = training.normalise(torch.stack([pictures[i].image for i in range(64)]))
 conv, norm = models["plain"].backbone.stages[0][0][:2]
@@ -347,7 +400,7 @@ handle.remove()
 says = f"In batches of 4, {min(moved):.0%} to {max(moved):.0%} of the integers differ."
 plots.points({"batches of 4": moved}, y_label="share of integers that differ", says=says)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # So the network would learn to live with a rounding that is not the one it will get.
 # The remedy here is the simplest one: fold first, for good, and train the network **as it is deployed**,
 # biases and all (arXiv 1712.05877 went a longer way round, for trainings from scratch).
@@ -430,8 +483,9 @@ measured("AP lost by plain with weights of 3 bits", lost["plain"]["3, 8"])
 # With 100 scenes, a change of 0.01 either way is noise.
 # The four bits from 8 to 4 together cost less than the one from 4 to 3.
 # That gap is what training has to win back.
-#
-# ### And SiLU?
+
+# %% [markdown] tags=["deep"]
+# ### And SiLU? (deep)
 #
 # A quantized EfficientNet with SiLU has become famous for its collapse: 75 % of ImageNet before, 46 % after,
 # with min-max ranges (the EfficientNet-Lite announcement).
@@ -441,20 +495,20 @@ measured("AP lost by plain with weights of 3 bits", lost["plain"]["3, 8"])
 # By hand: a range from $-0.28$ to 10, in 15 steps of 4 bits.
 # How many steps are left below zero?
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["deep", "slide", "nbval-check-output"]
 low = nn.functional.silu(torch.linspace(-5, 0, 5001)).min().item()
 for top in (2, 5, 10, 20):
     step = (top - low) / 15
     print(f"up to {top}: {round(-low / step)} of 15 steps below 0")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # None, from a range of 10 on: everything negative becomes zero, and SiLU is a ReLU.
 # With 255 steps there are seven left.
 # So the danger grows with *outliers* and with *fewer bits*.
 # How wide are the ranges here?
 # We compare the whole range with one that leaves out a value in ten thousand at each end, map by map.
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 ratios = {}
 for name, graph in flat.items():
     clipped = qat.Scheme(8, False, False, None, quantize.Percentile)
@@ -465,7 +519,7 @@ for name, graph in flat.items():
 says = ", ".join(f"{name}: up to {max(values):.1f}" for name, values in ratios.items())
 plots.points(ratios, y_label="range, over that of all but 0.01 %", says=says)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # The widest ranges are about twice as wide as what nearly all values need.
 # That costs one bit of eight, and the maps of `course` are no worse than the others.
 # More bits have to go before SiLU matters here.
@@ -483,72 +537,63 @@ def recorded(**about):
     return [r for r in record if about.items() <= r.items()]
 
 
+def lost_ap(name, **how):
+    rows = recorded(model=name, **how)
+    aps = [r["ap"] for r in rows if r["experiment"] != "training"]
+    return float_ap[name] - statistics.mean(aps)
+
+
 kinds = "plain", "lite", "course", "mbconv"
 float_ap = {r["model"]: r["ap"] for r in recorded(experiment="float")}
 print(f"{len(record)} recorded rows")
 
-# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["deep", "slide"]
 # Draws the recorded AP that is lost by the bits of the maps.
-def lost_by_maps(bits):
-    lost_ap = {}
-    for name, observer in ((n, o) for n in kinds for o in ("min-max", "mse")):
-        about = {"model": name, "observer": observer, "axis": "channel"}
-        rows = recorded(maps=bits, weights=8, **about)
-        aps = [r["ap"] for r in rows if r["experiment"] != "training"]
-        lost_ap[f"{name}, {observer}"] = round(float_ap[name] - statistics.mean(aps), 3)
-    return plots.bars(lost_ap, y_label="AP lost (recorded)")
+by_maps = {"weights": 8, "axis": "channel"}
+widths = (4, 5, 6, 8)
+falls = {
+    n: [lost_ap(n, maps=b, observer="min-max", **by_maps) for b in widths] for n in kinds
+}
+says = "Lost with maps of 4 bits: " + ", ".join(f"{n} {v[0]:.2f}" for n, v in falls.items())
+plots.lines(widths, falls, x_label="bits of the maps", y_label="AP lost (recorded)",
+            says=says + ".")  # fmt: skip
 
+# %% jupyter={"source_hidden": true} tags=["deep"]
+rows = []
+for name in kinds:
+    pairs = [(b, o) for b in (4, 6) for o in ("min-max", "mse")]
+    lost_by = [lost_ap(name, maps=b, observer=o, **by_maps) for b, o in pairs]
+    rows.append((name, *(f"{value:.3f}" for value in lost_by)))
+heads = "4 bits: whole range", "clipped (MSE)", "6 bits: whole range", "clipped (MSE)"
+table(("AP lost (recorded)", *heads), rows)
 
-widgets.slider(lost_by_maps, name="bits", values=[8, 6, 5, 4], label="bits of the maps")
-
-# %% [markdown] tags=["core"]
-# Read it in two directions.
-# With 8 bits, which of the four loses most?
-# And from 8 to 4 bits, who falls first, and does it help to clip (MSE) instead of taking the whole range?
-#
+# %% [markdown] tags=["deep"]
 # With 8 bits nobody loses much, and of SiLU there is nothing to be seen: `plain`, which has none, loses most.
-# With 6 bits everyone loses something.
 # With 4 bits `lite`, made without gates and without SiLU for this very purpose, falls least, and `course` most.
 # Clipping helps all four with 4 bits, but only `mbconv` with 6.
-# (Below 8 bits each bar is one run, so small differences say nothing.)
+# (Below 8 bits each point is one run, so small differences say nothing.)
 #
 # In the collapse that became famous, maps ran from $-168$ to 204, in a deep network trained for weeks.
 # Ours are shallow and trained for minutes.
 # Compare with the ranges in the figure above before you carry their result over, in either direction.
-#
-# All four observers of chapter 19, 8 bits everywhere, three sets of calibration pictures each:
-
-# %% tags=["deep", "slide"]
-eight = {"experiment": "observer", "weights": 8, "maps": 8, "axis": "channel"}
-groups = {}
-for r in recorded(**eight):
-    drop = float_ap[r["model"]] - r["ap"]
-    groups.setdefault(f"{r['model']}, {r['observer']}", []).append(drop)
-largest = max(groups, key=lambda key: max(groups[key]))
-says = f"At most {max(groups[largest]):.3f} lost, by {largest}, with one set of pictures."
-plots.points(groups, y_label="AP lost with 8 bits (recorded)", says=says)
-
-# %% [markdown] tags=["deep"]
-# One point stands far out: a range that fits one set of pictures can cut off what another needs.
-# Apart from it, the choice hardly matters with 8 bits.
 
 # %% [markdown] tags=["core"]
 # And the weights?
-# One grid for each filter, or one for the whole layer, with maps of 8 bits (recorded):
+# One step for each filter (**per-channel**), or one for the whole layer (**per-tensor**),
+# with maps of 8 bits (recorded):
 
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
-# Draws the recorded AP that is lost by the bits of the weights.
-def lost_by_weights(bits):
-    lost_ap = {}
-    for name, axis in ((n, a) for n in kinds for a in ("channel", "tensor")):
-        rows = recorded(model=name, weights=bits, maps=8, axis=axis, observer="min-max")
-        aps = [r["ap"] for r in rows if r["experiment"] != "training"]
-        lost_ap[f"{name}, {axis}"] = round(float_ap[name] - statistics.mean(aps), 3)
-    return plots.bars(lost_ap, y_label="AP lost (recorded)")
-
-
-how = {"values": [8, 6, 5, 4, 3, 2], "label": "bits of the weights"}
-widgets.slider(lost_by_weights, name="bits", start=3, **how)
+widths, by_weights = (2, 3, 4, 5, 6, 8), {"maps": 8, "observer": "min-max"}
+grain = {"one step a filter": "channel", "one for all": "tensor"}
+falls = {
+    f"{n}, {g}": [lost_ap(n, weights=b, axis=axis, **by_weights) for b in widths]
+    for n in ("plain", "lite") for g, axis in grain.items()
+}  # fmt: skip
+says = "Lost with weights of 4 bits: " + ", ".join(
+    f"{n} {v[2]:.2f}" for n, v in falls.items()
+)
+plots.lines(widths, falls, x_label="bits of the weights", y_label="AP lost (recorded)",
+            says=says + ".")  # fmt: skip
 
 # %% [markdown] tags=["core"]
 # Every bit that goes doubles the step, and a depthwise filter (`lite`, `course`,
@@ -673,22 +718,6 @@ print(f"{4e-3 * count:.0f} kB of floats, {qat.size(learner) / 1e3:.0f} kB with 3
 
 # %% [markdown] tags=["core"]
 # A few seconds of training win back a good part of the damage.
-# What has moved?
-# The real weights only by a little.
-# We look at each layer: how many of its integers are others than before?
-
-# %% tags=["core", "slide"]
-moved = {}
-for name, layer in qat.layers(learner).items():
-    weight = flat["plain"].get_submodule(name).weight.detach()
-    old = quantize.quantize(weight, quantize.choose_qparams(weight, 3, True, axis=0))
-    new = quantize.quantize(layer.weight.detach(), layer.weight_quantizer.qparams())
-    moved[name] = (old != new).float().mean().item()
-shares = list(moved.values())
-says = f"From {min(shares):.1%} to {max(shares):.1%} of a layer's integers have changed."
-plots.points({"layers": shares}, y_label="share of integers that changed", says=says)
-
-# %% [markdown] tags=["core"]
 # One run says little.
 # Recorded: 150 steps of 8 scenes from three seeds, with steps that stay (STE) and with learned ones (LSQ),
 # for two detectors.
@@ -709,10 +738,11 @@ def trained_rows(name):
 
 
 label = "AP minus that of real weights (recorded)"
-plots.points(trained_rows("plain"), title="plain", y_label=label)
-
-# %% tags=["core", "slide"]
-plots.points(trained_rows("lite"), title="lite", y_label=label)
+from_shipped = {
+    f"{name}, {key}": values
+    for name in ("plain", "lite") for key, values in trained_rows(name).items()
+}  # fmt: skip
+plots.points(from_shipped, y_label=label)
 
 # %% [markdown] tags=["core"]
 # Compare the trained groups with the control, not with zero.
@@ -770,7 +800,7 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 20.1 · Predict · reached · 5 min · ●○○ · 1 point
+# ### 20.3 · Predict · reached · 5 min · ●○○ · 1 point
 #
 # Eight weights, steps of 0.2, integers from $-3$ to 3, zero point 0: 0.1, $-0.59$, 0.65, 0.69, 0.71, $-0.75$,
 # 1.4 and 0.
@@ -793,7 +823,7 @@ check("qat.reached", answer)
 # solution("qat.reached")
 
 # %% [markdown] tags=["core"]
-# ### 20.2 · Measure · fewest_bits · 10 min · ●●○ · 2 points
+# ### 20.4 · Measure · fewest_bits · 10 min · ●●○ · 2 points
 #
 # Three layers, and what a scan has found.
 # What is the smallest mean of bits, in tenths, at which `allocate` does a damage of 6 or less?
@@ -812,7 +842,7 @@ check("qat.fewest_bits", answer)
 # solution("qat.fewest_bits")
 
 # %% [markdown] tags=["core"]
-# ### 20.3 · Build · pact · 20 min · ●●● · 4 points
+# ### 20.5 · Build · pact · 20 min · ●●● · 4 points
 #
 # LSQ learns a step.
 # [PACT](https://arxiv.org/abs/1805.06085), a little older, learns where a map is cut off.
@@ -833,7 +863,7 @@ check("qat.pact", pact)
 # solution("qat.pact")
 
 # %% [markdown] tags=["core"]
-# ### 20.4 · Build · oscillations · 15 min · ●●○ · 3 points
+# ### 20.6 · Build · oscillations · 15 min · ●●○ · 3 points
 #
 # Which weights do not come to rest?
 # `history` is an integer tensor (steps, weights): what each weight was rounded to after each step.
@@ -853,7 +883,7 @@ check("qat.oscillations", oscillations)
 # solution("qat.oscillations")
 
 # %% [markdown] tags=["optional"]
-# ### 20.5 · Further · 120 min · ●●● · 0 points
+# ### 20.7 · Further · 120 min · ●●● · 0 points
 #
 # Rounding to the nearest point is not always best.
 # [AdaRound](https://arxiv.org/abs/2004.10568) decides for each weight whether to go up or down, layer by layer,
@@ -865,6 +895,9 @@ check("qat.oscillations", oscillations)
 
 # %% tags=["core"]
 quiz("qat")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

@@ -13,10 +13,10 @@
 #
 # After this chapter you can
 #
-# 1. read the pairs Q and DQ in a graph, and say what a runtime computes with (exercise 22.3)
-# 2. predict the size of an int8 file from its layers (exercise 22.1)
-# 3. say where two products overflow, and what a bit less costs (exercise 22.2)
-# 4. carry a pooling window from one framework's rules to another's (exercise 22.4)
+# 1. write the pairs Q and DQ of a graph, and say what a runtime computes with (exercises 22.1 and 22.4)
+# 2. predict the size of an int8 file from its layers (exercise 22.2)
+# 3. say where two products overflow, and what a bit less costs (exercise 22.3)
+# 4. carry a pooling window from one framework's rules to another's (exercise 22.5)
 # 5. judge what somebody claims about int8 and speed (quiz)
 #
 # | study | about 80 min (estimate) |
@@ -58,18 +58,32 @@ from torch import nn
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
 from lib.book.notebook import (
+    build,
     check,
     guess,
     guesses,
     hint,
     measured,
+    milestone,
     quiz,
+    restore,
     setup,
     show,
     solution,
+    submit,
     table,
+    yours,
 )
-from lib.compression import deployed, export, grids, pooling, qat, quantize
+from lib.compression import (
+    deployed,
+    export,
+    grids,
+    integer,
+    pairs,
+    pooling,
+    qat,
+    quantize,
+)
 from lib.detection import coco_eval, decoding, detectors
 
 device = setup("22_export", seed=0)
@@ -80,6 +94,7 @@ device = setup("22_export", seed=0)
 # ONNX is such a format, and `onnxruntime` is a program that runs it.
 # Chapters 19 to 21 made the numbers small.
 # Here they are shipped, and the clock decides.
+# At the end your own quantizer, as far as you have built it, writes the int8 file.
 #
 # Guess first.
 # Replace each `None` by your number; the end of the chapter compares.
@@ -107,10 +122,8 @@ scenes = detectors.scenes("test", 100)
 images = training.normalise(torch.from_numpy(scenes.images[:5]))
 floats = export.to_onnx(model, images[:1], folder / "plain.onnx")
 
-# %% tags=["core"]
-show(export.to_onnx)
-
 # %% tags=["core", "slide", "nbval-check-output"]
+show(export.to_onnx)
 export.operator_counts(floats)
 
 # %% [markdown] tags=["core"]
@@ -165,6 +178,32 @@ except ValueError as error:
 # A pair Q, DQ is exactly what `FakeQuantize` computes in chapter 20.
 # So we write a pair wherever the trained graph rounds, with *its* step and zero point.
 # Nothing is calibrated a second time.
+#
+# ### 22.1 · Build · pair · 10 min · ●○○ · 2 points
+#
+# Write `pair(x, scale, zero, name)`: the two nodes behind a value, in order, as a list.
+# A node is a triple: the operator (`"QuantizeLinear"` or `"DequantizeLinear"`), a list of the *names* that it reads,
+# and the name of what it gives.
+# `x`, `scale` and `zero` are names, too; ONNX goes by position: what is rounded, then the step, then the zero point.
+# The integers are called `name` with `.q` behind it, the real numbers `name` with `.dq`.
+
+
+# %% tags=["core"]
+def pair(x, scale, zero, name):
+    """Q and DQ behind a value, as nodes.
+
+    By hand: pair("map", "s", "z", "7") is two nodes; the second one reads ["7.q", "s", "z"] and gives "7.dq".
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("export.pair", pair)
+# hint("export.pair")
+# solution("export.pair")
+
+# %% tags=["core"]
+show(pairs.pair, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 toy = nn.Conv2d(1, 1, 1)
@@ -182,6 +221,7 @@ toy_file = export.to_qdq_onnx(toy_fake, one, folder / "toy.onnx")
 export.operator_counts(toy_file)
 
 # %% [markdown] tags=["core"]
+# `to_qdq_onnx` called `pairs.pair` for each value that the graph rounds.
 # One convolution, and around it: Q and DQ for the input, Q and DQ for the output,
 # a DQ for the weight (stored as int8) and one for the bias (int32).
 # On paper everything between DQ and Q is float.
@@ -222,11 +262,13 @@ export.operator_counts(toy_file, optimized=True)
 show(export.to_qdq_onnx)
 
 # %% tags=["core", "slide"]
-def rounded(graph, observer=quantize.MSE):
+def rounded(graph, observer=quantize.MSE, batches=None):
     maps = qat.Scheme(symmetric=False, signed=False, axis=None, observer=observer)
     fake = qat.prepare(graph, qat.Scheme(bits=7, observer=observer), maps)
-    seen = torch.from_numpy(detectors.scenes("validation", 64).images)
-    return grids.settle(qat.calibrate(fake, training.normalise(seen).split(8)))
+    if batches is None:
+        seen = torch.from_numpy(detectors.scenes("validation", 64).images)
+        batches = training.normalise(seen).split(8)
+    return grids.settle(qat.calibrate(fake, batches))
 
 
 fake = rounded(deployed.deployed(model, images[:1]))
@@ -575,10 +617,8 @@ for name, layer in (("3x3", nn.Conv2d(64, 64, 3, 1, 1)), ("1x1", nn.Conv2d(64, 6
         seconds = export.profile(path, example)[f"conv {name}"] / 1000
         rates[f"{name}, {form}"] = profiling.macs(layer, example) / seconds / 1e9
         traffic[f"{name}, {form}"] = numbers * (4 if form == "fp32" else 1) / seconds / 1e9
-plots.bars(rates, y_label="billion multiply-adds a second, one thread")
-
-# %% tags=["core", "slide"]
-plots.bars(traffic, y_label="GB moved in a second, one thread")
+each = [(name, f"{rates[name]:.1f}", f"{traffic[name]:.1f}") for name in rates]
+table(("layer", "billion multiply-adds a second", "GB moved a second"), each)
 
 # %% [markdown] tags=["core"]
 # Dense and 1x1 layers wait for arithmetic, and gain.
@@ -622,14 +662,56 @@ plots.bars(widths, y_label="milliseconds of a 3x3 layer")
 shipped = {name: export.Network(f"detector_{name}_int8") for name in ("plain", "pruned")}
 reached = {"plain, fp32": aps["floats, file"]}
 reached |= {f"{name}, int8": score(each) for name, each in shipped.items()}
-plots.bars(reached, y_label="AP on 100 test scenes")
-
-# %% tags=["core", "slide"]
 runners = {"plain, fp32": export.Network(floats)}
 runners |= {f"{name}, int8": each for name, each in shipped.items()}
 all_times = profiling.compare(runners, picture, repeats=15)
-medians = {name: each.latency.median for name, each in all_times.items()}
-plots.bars(medians, y_label="milliseconds, one thread")
+each = [
+    (name, f"{value:.3f}", f"{all_times[name].latency.median:.2f}")
+    for name, value in reached.items()
+]
+table(("detector", "AP on 100 scenes", "milliseconds, one thread"), each)
+
+# %% [markdown] tags=["core", "slide"]
+# ## Milestone: whose quantizer wrote this file?
+#
+# The recipe of the shipped `plain` file once more: 128 validation scenes choose the grids, and the file is written.
+# Scale and zero point (chapter 19) and the pairs (22.1) are called while it is written, wherever they are yours.
+# Then onnxruntime runs it.
+# The network of chapter 21 computes the same grids in PyTorch, with its own requantization, on a few scenes.
+# `yours(load=True)` takes back what you built in other chapters.
+
+# %% tags=["core", "slide"]
+yours(load=True)
+with milestone(19, 22) as run:
+    seen = torch.from_numpy(detectors.scenes("validation", 128, seed=1).images)
+    batches = training.normalise(seen).split(32)
+    graph = deployed.deployed(model, batches[0][:1])
+    written = rounded(graph, batches=batches)
+    file = export.to_qdq_onnx(written, batches[0][:1], folder / "milestone.onnx")
+    in_integers = integer.convert(written)
+    with torch.no_grad():
+        maps_of_ours = in_integers(images[:4])[0]
+
+# %% tags=["core", "slide"]
+shipped_file = data.FOLDER / "weights" / "detector_plain_int8.onnx"
+contents = file.read_bytes(), shipped_file.read_bytes()
+other = sum(a != b for a, b in zip(*contents, strict=False))
+runner = export.Network(file)
+step = max(grid.scale.item() for grid in in_integers.outputs)
+levels = zip(runner(images[:4])[0], maps_of_ours, strict=True)
+apart = max((x - y).abs().max().item() for x, y in levels) / step
+table(
+    ("", "kB", "AP on 100 scenes"),
+    [("written just now", f"{len(contents[0]) / 1000:.1f}", f"{score(runner):.3f}"),
+     ("shipped", f"{len(contents[1]) / 1000:.1f}", f"{reached['plain, int8']:.3f}")],
+)  # fmt: skip
+print(f"{other:,} bytes differ; chapter 21's integers are {apart:.0f} steps away at most")
+
+# %% [markdown] tags=["core"]
+# One wrong zero point, and bytes differ in each of its layers.
+# On another processor a few steps may differ, too: sums of floats choose the grids,
+# and they are added in another order.
+# What was trained, found and folded in four chapters is now 250 kB that need no Python.
 
 # %% tags=["core", "slide"]
 guesses()
@@ -673,10 +755,10 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 22.1 · Predict · kilobytes · 5 min · ●○○ · 1 point
+# ### 22.2 · Predict · kilobytes · 5 min · ●○○ · 1 point
 #
 # A convolution has 64 filters over 32 channels, 3 x 3 pixels, each with a bias.
-# How many kB (of 1,000 bytes) does Eq. 22.6 give for it in int8?
+# How many kB (of 1,000 bytes) does Eq. 22.6 give for it in int8, biases and steps included?
 #
 # <details><summary>Answer</summary>
 #
@@ -692,12 +774,12 @@ check("export.kilobytes", answer)
 # solution("export.kilobytes")
 
 # %% [markdown] tags=["core"]
-# ### 22.2 · Measure · first_bits · 8 min · ●●○ · 2 points
+# ### 22.3 · Measure · first_bits · 8 min · ●●○ · 2 points
 #
 # Another kernel adds *four* products with bytes in 16 bits, where Eq. 22.5 adds two.
 # How many bits can weights have at most, if the sum must never overflow?
 # Change `bits` and look.
-# Weights are symmetric, as in chapter 19.
+# Weights are signed and symmetric, as in chapter 19 (8 bits: -127 to 127); bytes are unsigned, 0 to 255.
 
 # %% tags=["core"]
 bits = 8  # change me
@@ -710,7 +792,7 @@ check("export.first_bits", answer)
 # solution("export.first_bits")
 
 # %% [markdown] tags=["core"]
-# ### 22.3 · Build · requantize · 15 min · ●●○ · 3 points
+# ### 22.4 · Build · requantize · 15 min · ●●○ · 3 points
 #
 # The last step of Eq. 22.2.
 # `total` holds integer sums, one row for each filter (C, N); `x_scale` and `y_scale` are numbers,
@@ -730,7 +812,7 @@ check("export.requantize", requantize)
 # solution("export.requantize")
 
 # %% [markdown] tags=["core"]
-# ### 22.4 · Build · pads_behind · 15 min · ●●○ · 3 points
+# ### 22.5 · Build · pads_behind · 15 min · ●●○ · 3 points
 #
 # Eq. 22.4 needs the number of windows.
 # PyTorch's `ceil_mode` counts $\lceil (n + 2b - k) / s \rceil + 1$ of them,
@@ -749,7 +831,7 @@ check("export.pads_behind", pads_behind)
 # solution("export.pads_behind")
 
 # %% [markdown] tags=["optional"]
-# ### 22.5 · Further · 60 min · ●●● · 0 points
+# ### 22.6 · Further · 60 min · ●●● · 0 points
 #
 # The first convolution has 3 channels, and onnxruntime's fast int8 kernel wants multiples of 4.
 # Give the quantized input a fourth channel of zeros (a `Pad` behind the first Q) and the filters a fourth slice of
@@ -762,6 +844,9 @@ check("export.pads_behind", pads_behind)
 
 # %% tags=["core"]
 quiz("export")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

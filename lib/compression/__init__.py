@@ -16,11 +16,14 @@ quantize        19  grids for numbers: scale, zero point, granularity, observers
 grids               which value of a flat graph stands on which grid; for qat
 checked             layers, batches, damages, integers that are given; for qat,
                     arithmetic, integer
+rounding            onto a grid in real numbers, and its gradient; for qat
 qat             20  fake quantization, straight-through, learned steps, mixed bits
 arithmetic          operators on integers: multipliers, shifts; for integer
 integer         21  the rounding network without a real number in it
 pooling             a pool of a flat graph as an ONNX node; for operators
 operators           what ONNX calls each operator of a flat graph; for export
+pairs               Q and DQ as nodes of any graph; for qdq
 qdq                 pairs Q and DQ where a graph rounds; for export
 export          22  ONNX in floats and in integers, from our own scales
+following           one picture through four forms of a network; for 22_export
 """

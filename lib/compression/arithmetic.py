@@ -11,13 +11,13 @@ halves go to the even one, since that is how the network was trained. Chapter 21
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.basics import arguments
 from lib.compression import checked
@@ -146,6 +146,29 @@ def rounded_shift(product: Int[Tensor, "*n"], shift) -> Int[Tensor, "*n"]:
     return (product + half - 1 + odd) >> shift
 
 
+@arguments.named
+def to_next_map(
+    sums: Int[Tensor, "..."], multiplier: Int[Tensor, "..."], shift: Int[Tensor, "..."],
+    offset: Int[Tensor, "..."], zero_point: Int[Tensor, "..."],
+    low: Int[Tensor, "..."], high: Int[Tensor, "..."],
+) -> Int[Tensor, "..."]:  # fmt: skip
+    """Sums times multiplier / 2^shift, on the grid of the next map (Eq. 21.5), int32.
+
+    `sums` are whole numbers below 2^31; all others are int64 and broadcast to them.
+    `offset` counts in steps of the product, `zero_point` in those of the next map.
+
+    19661 / 2^26 is 0.000293: 32640 of it are 9.56, so 10, and zero stands at 3.
+
+    >>> stage = [torch.tensor(value) for value in (19661, 26, 0, 3, 0, 255)]
+    >>> to_next_map(torch.tensor([32640, 10**7]), *stage).tolist()
+    [13, 255]
+    """
+    product = sums.long() * multiplier  # 31 bits times 31 bits
+    steps = rounded_shift(product + offset, shift)
+    integers = steps + zero_point
+    return integers.clamp(low, high).int()  # Eq. 21.5
+
+
 class OutputStage(NamedTuple):
     """What takes accumulators to the grid of the next map (Eq. 21.5), int64.
 
@@ -174,11 +197,8 @@ def requantize(
     """
     accumulators = checked.integer_tensor("accumulators", accumulators)
     arguments.instance("stage", stage, OutputStage, "choose_output_stage makes one")
-    multiplier, shift, offset = _along(axis, accumulators, stage[:3])
-    product = accumulators.long() * multiplier  # 31 bits times 31 bits
-    steps = rounded_shift(product + offset, shift)
-    integers = steps + stage.zero_point
-    return integers.clamp(stage.low, stage.high).int()
+    of_channels = _along(axis, accumulators, stage[:3])
+    return to_next_map(accumulators, *of_channels, *stage[3:])
 
 
 def _along(axis: int, x: Tensor, values: tuple[Tensor, ...]) -> list[Tensor]:
@@ -307,10 +327,8 @@ def accumulate(
     32640
     """
     centred = _from_zero(x, zero_point)  # B C H W
-    weight = checked.integer_tensor("weight", weight).int()
     weight = _dilated(weight, dilation)  # F C k k
-    bias = _bias(bias)  # F
-    return F.conv2d(centred, weight, bias, stride, padding, 1, groups)  # B F h w
+    return F.conv2d(centred, weight, _bias(bias), stride, padding, 1, groups)  # B F h w
 
 
 def _bias(bias) -> Tensor | None:
@@ -318,7 +336,8 @@ def _bias(bias) -> Tensor | None:
 
 
 def _dilated(weight: Tensor, dilation) -> Tensor:
-    """The same filter with zeros between its taps: torch has no dilated integer one."""
+    """A filter in int32, zeros between its taps: torch has no dilated integer one."""
+    weight = checked.integer_tensor("weight", weight).int()
     rows, columns = (dilation,) * 2 if isinstance(dilation, int) else dilation
     if rows == columns == 1:
         return weight
@@ -508,30 +527,3 @@ def lookup(x: Int[Tensor, "*n"], table: Int[Tensor, " t"], low) -> Int[Tensor, "
     return checked.integer_tensor("table", table)[
         checked.integer_tensor("x", x).long() - checked.integer("low", low)
     ]
-
-
-class IntegerOperator(nn.Module):
-    """An operator of this file, and the integers it needs beside maps, as buffers."""
-
-    def __init__(self, run: Callable, stage: OutputStage | None, tensors, **settings):
-        super().__init__()
-        self.run, self.settings, self.rounds = run, settings, stage is not None
-        for name, value in tensors.items():
-            self.register_buffer(name, value.clone())
-        for name, value in stage._asdict().items() if stage else ():
-            self.register_buffer(f"to_{name}", _narrow(value))
-
-    def forward(self, *maps: Tensor) -> Tensor:
-        tensors = dict(self.named_buffers())
-        if self.rounds:  # products need all 64 bits
-            keys = [f"to_{key}" for key in OutputStage._fields]
-            tensors["stage"] = OutputStage(*(tensors.pop(k).long() for k in keys))
-        return self.run(*maps, **tensors, **self.settings)
-
-
-def _narrow(value: Tensor) -> Tensor:
-    """A copy in int8 or int32 where that holds it."""
-    for kind in (torch.int8, torch.int32):
-        if torch.equal(value.to(kind).long(), value.long()):
-            return value.to(kind, copy=True)
-    return value.clone()

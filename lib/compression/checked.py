@@ -48,6 +48,19 @@ def layer_bits(bits, names: Iterable[str]) -> dict[str, int]:
     return bits
 
 
+def layer_names(argument: str, given, names: Iterable[str]) -> set[str]:
+    """Names of layers, in any order; an unknown one is told with the nearest."""
+    names = list(names)
+    none = isinstance(given, list | tuple | set) and not given
+    given = [] if none else arguments.sequence(argument, given, "names of layers")
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1, 0.0)
+            meant = f" Is it {near[0]!r}?" if near else ""
+            raise ValueError(f"{argument} has {name!r}; no such layer.{meant}")
+    return set(given)
+
+
 def batches(model: fx.GraphModule, given) -> Iterator[Tensor]:
     """Batches of inputs for a network, one by one; a single tensor is one."""
     wanted = "a tensor of inputs"

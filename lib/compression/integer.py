@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from lib.basics import arguments
 from lib.compression import arithmetic, checked, grids, qat, quantize
+from lib.compression.arithmetic import OutputStage
 from lib.compression.quantize import QParams
 
 # Operators that only move values: integers go through them as they are.
@@ -69,6 +70,33 @@ class IntegerNetwork(nn.Module):
         return sum(buffer.nbytes for buffer in self.body.buffers())
 
 
+class IntegerOperator(nn.Module):
+    """An operator of `arithmetic`; the integers it needs beside maps are buffers."""
+
+    def __init__(self, run: Callable, stage: OutputStage | None, tensors, **settings):
+        super().__init__()
+        self.run, self.settings, self.rounds = run, settings, stage is not None
+        for name, value in tensors.items():
+            self.register_buffer(name, value.clone())
+        for name, value in stage._asdict().items() if stage else ():
+            self.register_buffer(f"to_{name}", _narrow(value))
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        tensors = dict(self.named_buffers())
+        if self.rounds:  # products need all 64 bits
+            keys = [f"to_{key}" for key in OutputStage._fields]
+            tensors["stage"] = OutputStage(*(tensors.pop(k).long() for k in keys))
+        return self.run(*maps, **tensors, **self.settings)
+
+
+def _narrow(value: Tensor) -> Tensor:
+    """A copy in int8 or int32 where that holds it."""
+    for kind in (torch.int8, torch.int32):
+        if torch.equal(value.to(kind).long(), value.long()):
+            return value.to(kind, copy=True)
+    return value.clone()
+
+
 def convert(fake_quantized: fx.GraphModule) -> IntegerNetwork:
     """The graph of `qat.prepare` in integers; the one handed in is left as it is.
 
@@ -112,7 +140,7 @@ class _Watched(fx.Interpreter):
         module = self.fetch_attr(target)
         if isinstance(module, qat.FakeQuantize):
             self.seen[target] = quantize.quantize(value, module.qparams())
-        elif isinstance(module, arithmetic.IntegerOperator):
+        elif isinstance(module, IntegerOperator):
             self.seen[target] = value
         return self.instead.get(target, value)
 
@@ -200,9 +228,7 @@ class _Converter:
     def _operator(
         self, name, run, maps, stage=None, tensors=None, **settings
     ) -> fx.Node:
-        self.parts[name] = arithmetic.IntegerOperator(
-            run, stage, tensors or {}, **settings
-        )
+        self.parts[name] = IntegerOperator(run, stage, tensors or {}, **settings)
         return self.graph.call_module(name, tuple(whole.node for whole in maps))
 
     def _rounded(self, node: fx.Node, out: QParams) -> _Whole:

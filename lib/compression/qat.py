@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lib.basics import arguments
-from lib.compression import checked, grids, quantize
+from lib.compression import checked, grids, quantize, rounding
 from lib.compression.quantize import QParams
 
 
@@ -54,100 +54,6 @@ class Scheme:
 # without VNNI (Eq. 22.5), and what is prepared by default has to be right everywhere.
 WEIGHTS = Scheme(bits=7)
 ACTIVATIONS = Scheme(symmetric=False, signed=False, axis=None)
-
-
-# ------------------------------------------------------------- rounding, and its slope
-
-
-def rounded_steps(
-    x: Tensor,
-    scale: Tensor,
-    zero: Tensor,
-    low: int,
-    high: int,
-) -> tuple[Tensor, Tensor]:
-    """Whole steps from 0 for each value, and True where nothing was cut off.
-
-    Steps of 0.2, at most 3: 0.29 is 1.45 of them, 0.31 is 1.55, 0.9 is 4.5.
-
-    >>> x, scale = torch.tensor([0.29, 0.31, 0.9]), torch.tensor(0.2)
-    >>> steps, inside = rounded_steps(x, scale, torch.tensor(0), -3, 3)
-    >>> steps.tolist(), inside.tolist()
-    ([1.0, 2.0, 3.0], [True, True, False])
-    """
-    checked.tensors(x=x, scale=scale, zero=zero)
-    checked.ends(low, high)
-    zero = zero.round().clamp(low, high)
-    q = x * (1 / scale)
-    q = q.round_().add_(zero)  # in place: maps are large
-    inside = (q >= low) & (q <= high)
-    steps = q.clamp_(low, high).sub_(zero)
-    return steps, inside
-
-
-def step_gradient(x: Tensor, scale: Tensor, steps: Tensor, inside: Tensor) -> Tensor:
-    """How fast each rounded value grows when the step does (LSQ), shaped as x.
-
-    `steps` and `inside` are what `rounded_steps` gave for x. Inside the grid it is how
-    far rounding moved x, in steps; outside, the last step itself.
-
-    0.29 is 1.45 steps of 0.2 and became 1; 9 became the last one, 3:
-
-    >>> x, steps = torch.tensor([0.29, 9.0]), torch.tensor([1.0, 3.0])
-    >>> step_gradient(x, torch.tensor(0.2), steps, torch.tensor([True, False]))
-    tensor([-0.4500,  3.0000])
-    """
-    checked.tensors(x=x, scale=scale)
-    checked.tensors(steps=steps, inside=inside)
-    unrounded = x * (1 / scale)
-    unrounded_inside = unrounded.mul_(inside)
-    return steps - unrounded_inside  # Eq. 20.3
-
-
-class StraightThrough(torch.autograd.Function):
-    """Onto the grid and back; rounding passes the gradient straight through."""
-
-    @staticmethod
-    def forward(ctx, x, scale, zero, low, high, gain):
-        steps, inside = rounded_steps(x, scale, zero, low, high)
-        learns = any(ctx.needs_input_grad[1:3])
-        kept = (x, steps) if learns else ()
-        ctx.save_for_backward(inside, scale, *kept)
-        ctx.gain = gain
-        return steps * scale  # Eq. 20.1
-
-    @staticmethod
-    def backward(ctx, grad):
-        inside, scale, *kept = ctx.saved_tensors
-        of_x = grad * inside  # Eq. 20.2
-        of_scale = of_zero = None
-        if ctx.needs_input_grad[1]:
-            slope = step_gradient(kept[0], scale, kept[1], inside)
-            total = (grad * slope).sum_to_size(scale.shape)
-            of_scale = total * ctx.gain
-        if ctx.needs_input_grad[2]:  # another zero moves what was cut off, only that
-            total = (grad * ~inside).sum_to_size(scale.shape)
-            of_zero = total * -scale * ctx.gain
-        return of_x, of_scale, of_zero, None, None, None
-
-
-def fake_quantize(
-    x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int, gain: float = 1.0
-) -> Tensor:
-    """`x` on the grid and back, in real numbers; gradients as Eq. 20.2 and 20.3 say.
-
-    `scale` and `zero` broadcast to x. `gain` multiplies their gradients (Eq. 20.4).
-
-    >>> x, scale = torch.tensor([0.29, 0.31, -9.0]), torch.tensor(0.2)
-    >>> fake_quantize(x, scale, torch.tensor(0), -3, 3)
-    tensor([ 0.2000,  0.4000, -0.6000])
-    """
-    gain = arguments.real_number("gain", gain)
-    real = arguments.real_tensor("x", x)  # half precision would round once more
-    scale = arguments.real_tensor("scale", scale)
-    zero = arguments.real_tensor("zero", zero)
-    rounded = StraightThrough.apply(real, scale, zero, low, high, gain)
-    return rounded if real is x else rounded.to(x.dtype)
 
 
 @contextmanager
@@ -232,7 +138,8 @@ class FakeQuantize(nn.Module):
             shape[self.axis] = -1
         scale = self.scale.view(shape)  # 1 C 1 1 for the channels of a map
         zero = self.zero.view(shape)
-        return fake_quantize(x, scale, zero, self.low, self.high, self.gain(x))
+        ends = self.low, self.high
+        return rounding.fake_quantize(x, scale, zero, *ends, self.gain(x))
 
     def gain(self, x: Tensor) -> float:
         """LSQ's factor on the gradient of a step that all of `x` share, or a filter."""
@@ -270,6 +177,7 @@ def prepare(
     activations: Scheme | None = ACTIVATIONS,
     bits: dict[str, int] | None = None,
     outputs: bool = True,
+    keep_float: Iterable[str] = (),
 ) -> fx.GraphModule:
     """A copy of a deployed network that rounds its weights and its maps.
 
@@ -278,8 +186,9 @@ def prepare(
     computes: after the ReLU or ReLU6 that is the only one to read it. Maxima, padding,
     resizing and slicing keep the grid they are given. `bits` are those of the weights
     of single layers; `outputs=False` leaves the results real, `activations=None` all
-    maps. Weights get 7 bits unless `weights` says otherwise (`Scheme()` has 8). Call
-    `calibrate` next. ValueError names what cannot be rounded.
+    maps. Layers named in `keep_float` stay as they are, and so does the map that each
+    of them gives. Weights get 7 bits unless `weights` says otherwise (`Scheme()` has
+    8). Call `calibrate` next. ValueError names what cannot be rounded.
     """
     hint = "deployed.deployed(model, example_input) makes one"
     checked.flat_graph("graph", graph, hint)
@@ -288,12 +197,16 @@ def prepare(
     model = copy.deepcopy(graph)
     names = [n.target for n in model.graph.nodes if n.op == "call_module"]
     bits = checked.layer_bits({} if bits is None else bits, names)
+    kept = checked.layer_names("keep_float", keep_float, names)
     for name in names:
+        if name in kept:
+            continue
         scheme = replace(weights, bits=bits.get(name, weights.bits))
         _round_weight(model.get_submodule(name), scheme, name)
     for node in grids.places(model.graph) if activations else []:
-        if outputs or all(user.op != "output" for user in node.users):
-            name = grids.name_after(node)
+        name = grids.name_after(node)
+        inside = outputs or all(user.op != "output" for user in node.users)
+        if inside and name.removeprefix("after_") not in kept:
             grids.insert(model, node, name, FakeQuantize(activations, name=name))
     model.recompile()
     return model
@@ -367,13 +280,17 @@ def _input_quantizers(model: fx.GraphModule) -> set[nn.Module]:
 
 @torch.no_grad()
 def with_bits(model: fx.GraphModule, bits: dict[str, int]) -> fx.GraphModule:
-    """A copy of a calibrated network; weights of the layers named get other bits.
+    """A copy of a calibrated network; what is named gets other bits.
 
-    Their grids are found anew, those of maps stay. ValueError for an unknown name.
+    By a layer's name its weight, whose grids are found anew; by the name of what rounds
+    a map that map, whose range stays. ValueError for an unknown name.
     """
-    checked.layer_bits(bits, _rounding_layers(model))
+    checked.layer_bits(bits, [*_rounding_layers(model), *maps(model)])
     model = copy.deepcopy(model)
     for name, number in bits.items():
+        if name in maps(model):
+            _other_steps(maps(model)[name], number)
+            continue
         layer = layers(model)[name]
         quantizer = layer.weight_quantizer
         state = quantizer.state
@@ -386,18 +303,31 @@ def with_bits(model: fx.GraphModule, bits: dict[str, int]) -> fx.GraphModule:
     return model
 
 
-def sensitivity(
-    model: fx.GraphModule, judge: Callable[[nn.Module], float], bits: Iterable[int]
-) -> dict[str, dict[int, float]]:
-    """What `judge(model)` says when the weight of one layer alone has so many bits.
+def _other_steps(quantizer: FakeQuantize, bits: int) -> None:
+    """The range of a map as it is, in steps of another number of bits."""
+    grid = quantizer.qparams()
+    ends = torch.tensor([grid.low, grid.high]) - grid.zero_point
+    how = replace(quantizer.scheme, bits=bits)
+    reals = (ends * grid.scale).tolist()
+    quantizer.set(quantize.from_range(*reals, bits, how.symmetric, how.signed))
+    quantizer.scheme = how
 
-    By layer, then by bits; all other layers are as in `model`.
+
+def sensitivity(
+    model: fx.GraphModule, judge: Callable[[nn.Module], float], bits: Iterable[int],
+    of: str = "weights",
+) -> dict[str, dict[int, float]]:  # fmt: skip
+    """What `judge(model)` says when one weight alone, or one map, has so many bits.
+
+    By name, then by bits; all others are as in `model`. `of` is "weights" or "maps".
     """
     arguments.function("judge", judge, "judge(model) -> float")
+    arguments.one_of("of", of, ("weights", "maps"))
     bits = arguments.whole_numbers("bits", bits, 2)
+    weights = _rounding_layers(model)
     return {
         name: {number: judge(with_bits(model, {name: number})) for number in bits}
-        for name in _rounding_layers(model)
+        for name in (weights if of == "weights" else maps(model))
     }
 
 

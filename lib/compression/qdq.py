@@ -10,10 +10,11 @@ Support for `export`. onnx.ai/onnx/operators, QuantizeLinear. Chapter 22.
 import math
 
 import numpy as np
+import onnx
 import torch
 from torch import fx, nn
 
-from lib.compression import grids, operators, qat, quantize
+from lib.compression import grids, operators, pairs, qat, quantize
 
 SAFE = -64, 63  # 2 * 255 * 64 still fits into 16 bits: Eq. 22.5
 
@@ -68,8 +69,9 @@ class Writer(operators.Writer):
             x = self.add("Clip", [x, *ends], node, "clip")
         pair = [self.constant(node, "scale", grid.scale)]
         pair.append(self.constant(node, "zero", grid.zero, np.uint8))
-        q = self.add("QuantizeLinear", [x, *pair], node, "q")
-        return self.add("DequantizeLinear", [q, *pair], node, "dq")
+        for kind, reads, gives in pairs.pair(x, *pair, self.tag(node)):
+            self.nodes.append(onnx.helper.make_node(kind, reads, [gives]))
+        return gives
 
     def clips(self, node: fx.Node, low, high) -> bool:
         modules = [

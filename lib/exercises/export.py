@@ -1,13 +1,132 @@
 """Exercises and quiz of chapter 22: Q and DQ, biases, pads, sizes, and two bytes."""
 
+import hashlib
 import math
+import random
+import tempfile
+from pathlib import Path
 
 import torch
+from torch import nn
 
+from lib.compression import deployed, grids, pairs, qat
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.exercises.comparing import difference
 
-# --- 22.1 predict
+# --- the machine that calls the core function
+
+
+def small_file() -> list:
+    """An int8 file of three layers: its SHA-256, and what onnxruntime makes of a ramp.
+
+    Only who writes files needs onnx, so it is imported here.
+    """
+    from lib.compression import export
+
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1)
+    ramp = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
+    with torch.no_grad():
+        graph = deployed.deployed(nn.Sequential(*layers).eval(), ramp)
+    fake = grids.settle(qat.calibrate(qat.prepare(graph), [ramp]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = export.to_qdq_onnx(fake, ramp[:1], Path(folder) / "small.onnx")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return [digest, export.Network(path)(ramp)]
+
+
+# --- 22.1 build: the pair behind a value
+
+
+def pair_2(x, scale, zero, name):
+    """Operator by operator: what one gives, the next one reads."""
+    nodes = []
+    for operator, letter in (("QuantizeLinear", "q"), ("DequantizeLinear", "dq")):
+        gives = name + "." + letter
+        nodes.append((operator, [x, scale, zero], gives))
+        x = gives
+    return nodes
+
+
+def _pair(change):
+    def slip(x, scale, zero, name):
+        return change(x, scale, zero, f"{name}.q", f"{name}.dq")
+
+    return slip
+
+
+def _named_pair(name, change):
+    slip = _pair(change)
+    slip.__name__ = name
+    return slip
+
+
+Q, DQ = "QuantizeLinear", "DequantizeLinear"
+pair_beside = _named_pair(
+    "pair_beside",
+    lambda x, s, z, q, dq: [(Q, [x, s, z], q), (DQ, [x, s, z], dq)],
+)
+pair_turned_round = _named_pair(
+    "pair_turned_round",
+    lambda x, s, z, q, dq: [(DQ, [x, s, z], dq), (Q, [dq, s, z], q)],
+)
+pair_kinds_swapped = _named_pair(
+    "pair_kinds_swapped",
+    lambda x, s, z, q, dq: [(DQ, [x, s, z], q), (Q, [q, s, z], dq)],
+)
+pair_q_alone = _named_pair("pair_q_alone", lambda x, s, z, q, dq: [(Q, [x, s, z], q)])
+pair_dq_alone = _named_pair(
+    "pair_dq_alone", lambda x, s, z, q, dq: [(DQ, [x, s, z], dq)]
+)
+pair_without_zero = _named_pair(
+    "pair_without_zero", lambda x, s, z, q, dq: [(Q, [x, s], q), (DQ, [q, s], dq)]
+)
+pair_back_without_zero = _named_pair(
+    "pair_back_without_zero",
+    lambda x, s, z, q, dq: [(Q, [x, s, z], q), (DQ, [q, s], dq)],
+)
+pair_zero_first = _named_pair(
+    "pair_zero_first",
+    lambda x, s, z, q, dq: [(Q, [x, z, s], q), (DQ, [q, z, s], dq)],
+)
+pair_grid_only = _named_pair(
+    "pair_grid_only", lambda x, s, z, q, dq: [(Q, [x, s, z], q), (DQ, [q], dq)]
+)
+pair_same_name = _named_pair(
+    "pair_same_name", lambda x, s, z, q, dq: [(Q, [x, s, z], x), (DQ, [x, s, z], dq)]
+)
+pair_numbers_first = _named_pair(
+    "pair_numbers_first",
+    lambda x, s, z, q, dq: [(Q, [s, z, x], q), (DQ, [s, z, q], dq)],
+)
+pair_reads_itself = _named_pair(
+    "pair_reads_itself",
+    lambda x, s, z, q, dq: [(Q, [x, s, z], q), (DQ, [dq, s, z], q)],
+)
+pair_behind_first = _named_pair(
+    "pair_behind_first",
+    lambda x, s, z, q, dq: [(DQ, [q, s, z], dq), (Q, [x, s, z], q)],
+)
+
+
+def pair_bare_names(x, scale, zero, name):
+    """The names of the operators for those of the values."""
+    return [(Q, [x, scale, zero], "q"), (DQ, ["q", scale, zero], "dq")]
+
+
+def pair_two_operators(x, scale, zero, name):
+    """Without what they read."""
+    return [Q, DQ]
+
+
+def names_case(rng: random.Random, size: int) -> tuple:
+    """Names as a graph may have them."""
+    x = rng.choice(("image", "conv_3", "relu.out", f"{size}.dq"))
+    k = rng.randint(0, 99)
+    return x, f"{k}.scale", f"{k}.zero", str(k)
+
+
+# --- 22.2 predict
 
 
 def kilobytes() -> float:
@@ -35,7 +154,7 @@ def kilobytes_one_tap() -> float:
     return 64 * (32 + 12) / 1000
 
 
-# --- 22.2 measure
+# --- 22.3 measure
 
 
 def first_bits() -> int:
@@ -43,7 +162,7 @@ def first_bits() -> int:
     return max(bits for bits in range(2, 9) if 4 * 255 * (2 ** (bits - 1) - 1) < 2**15)
 
 
-# --- 22.3 build
+# --- 22.4 build
 
 
 def requantize(total, x_scale, w_scale, y_scale, y_zero):
@@ -257,7 +376,7 @@ def sums(rng, size) -> tuple:
     return total.to(torch.int32), x_scale, w_scale, y_scale, zero
 
 
-# --- 22.4 build
+# --- 22.5 build
 
 
 def pads_behind(size, kernel, stride, before):
@@ -455,7 +574,56 @@ def windows(rng, size) -> tuple:
 
 EXERCISES = (
     Exercise(
-        name="kilobytes", number="22.1", kind="predict", minutes=5, difficulty=1,
+        name="pair", number="22.1", kind="build", minutes=10, difficulty=1, points=2,
+        task="The two nodes that round a value in a file, Eq. 22.1.",
+        place="compression.pairs.pair", required=True, importance=2,
+        machine="the writer of int8 files", machine_case=small_file, milestone_calls=0,
+        reference=pairs.pair, alternative=pair_2,
+        wrong=(
+            Wrong(pair_beside, "DQ reads the map itself: it has to read the integers"
+                  " that Q gives, name.q"),
+            Wrong(pair_turned_round, "turned round: first integers (Q), then real"
+                  " numbers again (DQ)"),
+            Wrong(pair_kinds_swapped, "QuantizeLinear makes integers of reals,"
+                  " DequantizeLinear reals of integers: you have one for the other"),
+            Wrong(pair_behind_first, "a graph lists a node behind those that it reads:"
+                  " Q comes first"),
+            Wrong(pair_q_alone, "Q alone gives integers, and what follows reads reals:"
+                  " DQ has to stand behind it"),
+            Wrong(pair_dq_alone, "nothing has made integers yet: Q comes first"),
+            Wrong(pair_without_zero, "without a zero point it is taken as 0: the third"
+                  " name that both read"),
+            Wrong(pair_back_without_zero, "the way back needs the zero point, too: DQ"
+                  " would take it as 0"),
+            Wrong(pair_zero_first, "first the step, then the zero point: ONNX goes by"
+                  " position"),
+            Wrong(pair_grid_only, "DQ does not know the grid of Q: it reads step and"
+                  " zero point, too"),
+            Wrong(pair_same_name, "a name is given once in a graph: the integers are"
+                  " called name.q"),
+            Wrong(pair_numbers_first, "what is rounded comes first, then step and zero"
+                  " point: ONNX goes by position"),
+            Wrong(pair_reads_itself, "Q gives name.q, which DQ reads; DQ gives"
+                  " name.dq"),
+            Wrong(pair_bare_names, "every value of a graph has a name of its own: put"
+                  " `name` and a point before q and dq"),
+            Wrong(pair_two_operators, "a node is a triple: operator, what it reads, and"
+                  " the name of what it gives"),
+        ),
+        hints=(
+            "Two triples in a list: (operator, [names it reads], name it gives).",
+            "QuantizeLinear reads x, step and zero point, and gives name.q.",
+            "DequantizeLinear reads name.q on the same grid, and gives name.dq.",
+        ),
+        cases=names_case,
+        by_hand=(
+            (("map", "step", "zero", "7"),
+             [("QuantizeLinear", ["map", "step", "zero"], "7.q"),
+              ("DequantizeLinear", ["7.q", "step", "zero"], "7.dq")]),
+        ),
+    ),
+    Exercise(
+        name="kilobytes", number="22.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="How many kB has a layer of 64 filters over 32 x 3 x 3 in int8?",
         reference=kilobytes,
@@ -475,7 +643,7 @@ EXERCISES = (
         tolerance=0.005,
     ),
     Exercise(
-        name="first_bits", number="22.2", kind="measure", minutes=8, difficulty=2,
+        name="first_bits", number="22.3", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="The most bits of weights whose four products never overflow.",
         reference=first_bits,
@@ -495,7 +663,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="requantize", number="22.3", kind="build", minutes=15, difficulty=2,
+        name="requantize", number="22.4", kind="build", minutes=15, difficulty=2,
         points=3,
         task="requantize(total, x_scale, w_scale, y_scale, y_zero): integer sums (C,"
              " N), w_scale (C,), the other scales numbers, y_zero an integer. Return"
@@ -595,7 +763,7 @@ EXERCISES = (
         tolerance=0.0,
     ),
     Exercise(
-        name="pads_behind", number="22.4", kind="build", minutes=15, difficulty=2,
+        name="pads_behind", number="22.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="pads_behind(size, kernel, stride, before): how many pads a side of `size`"
              " needs behind it, 0 or more, so that the windows of PyTorch's ceil_mode"

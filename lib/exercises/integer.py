@@ -7,11 +7,293 @@ from fractions import Fraction
 import torch
 import torch.nn.functional as F
 
-from lib.compression import arithmetic
-from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.compression import arithmetic, deployed, integer, qat
+from lib.detection import detectors
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.exercises.comparing import difference
 
-# --- 21.1 predict
+# --- the machine that calls the core functions
+
+
+@functools.cache
+def lite_in_integers():
+    """The shipped *lite* detector in integers, and two pictures on its first grid."""
+    ramp = torch.linspace(0, 1, 64)
+    picture = torch.stack([(k * ramp).sin() * ramp[:, None] for k in (9, 14, 3)])
+    pictures = torch.stack([picture, -picture])
+    with torch.no_grad():
+        graph = deployed.deployed(detectors.shipped("lite"), pictures)
+    pretending = qat.calibrate(qat.prepare(graph), [pictures])
+    network = integer.convert(pretending)
+    return network, network.integers(pictures)
+
+
+def integer_outputs() -> list:
+    """Six maps of integers: two of each level, to the bit."""
+    network, integers = lite_in_integers()
+    classes, boxes = network.body(integers)
+    return [*classes, *boxes]
+
+
+# --- 21.1 build: the sums of a convolution
+
+
+def sums_2(x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1):
+    """In double precision, which holds every integer of 53 bits."""
+    how = stride, padding, dilation, groups
+    bias = None if bias is None else bias.double()
+    return F.conv2d((x - zero_point).double(), weight.double(), bias, *how).int()
+
+
+def _sums(change):
+    """A slip: `change(x, weight, bias, zero)` gives what is convolved."""
+
+    def sums(x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1):
+        x, weight, bias = change(x.int(), weight.int(), bias, zero_point)
+        return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+
+    return sums
+
+
+def _slip(name, change):
+    slip = _sums(change)
+    slip.__name__ = name
+    return slip
+
+
+sums_zero_forgotten = _slip("sums_zero_forgotten", lambda x, w, b, z: (x, w, b))
+sums_zero_added = _slip("sums_zero_added", lambda x, w, b, z: (x + z, w, b))
+sums_turned_round = _slip("sums_turned_round", lambda x, w, b, z: (z - x, w, b))
+sums_of_weights = _slip("sums_of_weights", lambda x, w, b, z: (x, w - z, b))
+sums_of_both = _slip("sums_of_both", lambda x, w, b, z: (x - z, w - z, b))
+sums_no_bias = _slip("sums_no_bias", lambda x, w, b, z: (x - z, w, None))
+sums_flipped = _slip("sums_flipped", lambda x, w, b, z: (x - z, w.flip((2, 3)), b))
+sums_magnitudes = _slip("sums_magnitudes", lambda x, w, b, z: ((x - z).abs(), w, b))
+sums_always_128 = _slip("sums_always_128", lambda x, w, b, z: (x - 128, w, b))
+
+
+def sums_padded_first(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    """The integer 0 stands in the frame when the zero point is taken off."""
+    sides = padding if isinstance(padding, tuple) else (padding, padding)
+    framed = F.pad(x.int(), (sides[1], sides[1], sides[0], sides[0])) - zero_point
+    return F.conv2d(framed, weight.int(), bias, stride, 0, 1, groups)
+
+
+def sums_never_padded(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    return F.conv2d(x.int() - zero_point, weight.int(), bias, stride, 0, 1, groups)
+
+
+def sums_stride_forgotten(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    return F.conv2d(x.int() - zero_point, weight.int(), bias, 1, padding, 1, groups)
+
+
+def sums_off_behind(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    """The zero point is taken off each sum."""
+    how = stride, padding, 1, groups
+    return F.conv2d(x.int(), weight.int(), bias, *how) - zero_point
+
+
+def sums_in_float(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    """float32 holds every integer of 24 bits, and these sums are longer."""
+    how = stride, padding, 1, groups
+    bias = None if bias is None else bias.float()
+    return F.conv2d((x - zero_point).float(), weight.float(), bias, *how).int()
+
+
+def sums_in_sixteen(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    """Turns over at 32,767."""
+    how = stride, padding, 1, groups
+    found = F.conv2d(x.int() - zero_point, weight.int(), bias, *how)
+    return found.to(torch.int16).int()
+
+
+def convolution_case(rng, size) -> tuple:
+    """Bytes (B, C, H, W), weights (F, C / g, k, k) in int8, biases or none.
+
+    Any zero point; strides, pads and groups; the largest sums have 31 bits.
+    """
+    groups = rng.choice((1, 1, 2))
+    inputs, filters = groups * (1 + size // 2), groups * rng.randint(1, 2)
+    k, stride, padding = (
+        rng.choice((1, 3, 3)),
+        rng.choice((1, 1, 2)),
+        rng.choice((0, 1)),
+    )
+    high = 4 + size // 2
+    x = tensor(rng, rng.choice((1, 2)), inputs, high, 5, high=256.0).abs().int()
+    shape = filters, inputs // groups, k, k
+    weight = tensor(rng, *shape, low=-127.0, high=128.0).to(torch.int8)
+    most = 2.0**30 if size == 6 else 3000.0
+    bias = tensor(rng, filters, low=-most, high=most).int()
+    if rng.random() < 0.2:
+        bias = None
+    if size == 6:
+        weight = weight.abs()
+    zero_point = rng.choice((rng.randint(0, 255), rng.randint(-128, -1), 127))
+    return x, weight, bias, zero_point, stride, padding, 1, groups
+
+
+def by_hand_sums(x, weight, bias, zero_point, sums, padding=0):
+    one_row = torch.tensor([[x]]), torch.tensor([[weight]])  # 1 1 H W
+    given = *one_row, torch.tensor(bias).int(), zero_point
+    given = (*given, 1, padding) if padding else given
+    return given, torch.tensor([[sums]]).int()
+
+
+# --- 21.2 build: from the sums to the next map
+
+
+def next_map_2(sums, multiplier, shift, offset, zero_point, low, high):
+    """Quotient and rest: more than half goes up, and a half if that makes it even."""
+    product = sums.long() * multiplier + offset
+    whole = torch.div(product, 2**shift, rounding_mode="floor")
+    rest = 2 * (product - whole * 2**shift)
+    odd = whole % 2 == 1
+    up = (rest > 2**shift) | ((rest == 2**shift) & odd)
+    steps = whole + up.long()
+    return torch.minimum(torch.maximum(steps + zero_point, low), high).int()
+
+
+def half_even(product, shift):
+    """Eq. 21.4, as the chapter has it."""
+    odd = (product >> shift) & 1
+    return (product + (1 << (shift - 1)) - 1 + odd) >> shift
+
+
+def ended(steps, low, high):
+    return steps.clamp(low, high).int()
+
+
+def next_shift_alone(sums, multiplier, shift, offset, zero_point, low, high):
+    return ended(((sums.long() * multiplier + offset) >> shift) + zero_point, low, high)
+
+
+def next_half_up(sums, multiplier, shift, offset, zero_point, low, high):
+    product = sums.long() * multiplier + offset
+    return ended(((product + (1 << (shift - 1))) >> shift) + zero_point, low, high)
+
+
+def next_zero_before(sums, multiplier, shift, offset, zero_point, low, high):
+    """The zero point is added before the rounding."""
+    product = sums.long() * multiplier + offset + (zero_point << shift)
+    return ended(half_even(product, shift), low, high)
+
+
+def next_no_offset(sums, multiplier, shift, offset, zero_point, low, high):
+    return ended(half_even(sums.long() * multiplier, shift) + zero_point, low, high)
+
+
+def next_offset_behind(sums, multiplier, shift, offset, zero_point, low, high):
+    """r is added to the result, where it counts whole steps."""
+    steps = half_even(sums.long() * multiplier, shift) + offset
+    return ended(steps + zero_point, low, high)
+
+
+def next_offset_scaled(sums, multiplier, shift, offset, zero_point, low, high):
+    """r is multiplied, too."""
+    product = (sums.long() + offset) * multiplier
+    return ended(half_even(product, shift) + zero_point, low, high)
+
+
+def next_no_zero(sums, multiplier, shift, offset, zero_point, low, high):
+    return ended(half_even(sums.long() * multiplier + offset, shift), low, high)
+
+
+def next_zero_taken_off(sums, multiplier, shift, offset, zero_point, low, high):
+    steps = half_even(sums.long() * multiplier + offset, shift)
+    return ended(steps - zero_point, low, high)
+
+
+def next_not_clipped(sums, multiplier, shift, offset, zero_point, low, high):
+    return (half_even(sums.long() * multiplier + offset, shift) + zero_point).int()
+
+
+def next_clipped_before_zero(sums, multiplier, shift, offset, zero_point, low, high):
+    steps = half_even(sums.long() * multiplier + offset, shift)
+    return (steps.clamp(low, high) + zero_point).int()
+
+
+def next_wraps(sums, multiplier, shift, offset, zero_point, low, high):
+    """The product in 32 bits."""
+    product = (sums.int() * multiplier.int()).long() + offset
+    return ended(half_even(product, shift) + zero_point, low, high)
+
+
+def next_in_float(sums, multiplier, shift, offset, zero_point, low, high):
+    """A real factor in float32."""
+    steps = (sums.float() * multiplier + offset) / 2.0**shift
+    return ended(steps.round().long() + zero_point, low, high)
+
+
+def next_bytes(sums, multiplier, shift, offset, zero_point, low, high):
+    steps = half_even(sums.long() * multiplier + offset, shift)
+    return (steps + zero_point).clamp(0, 255).int()
+
+
+def next_rounded_twice(sums, multiplier, shift, offset, zero_point, low, high):
+    """First by 31 bits, then by the others."""
+    first = (shift - 1).clamp(max=31)
+    upper = half_even(sums.long() * multiplier + offset, first)
+    return ended(half_even(upper, shift - first) + zero_point, low, high)
+
+
+def next_no_multiplier(sums, multiplier, shift, offset, zero_point, low, high):
+    return ended(half_even(sums.long() + offset, shift) + zero_point, low, high)
+
+
+def next_cut_off(sums, multiplier, shift, offset, zero_point, low, high):
+    """Towards 0, as int() and C's division."""
+    product = sums.long() * multiplier + offset
+    steps = torch.div(product, 2**shift, rounding_mode="trunc")
+    return ended(steps + zero_point, low, high)
+
+
+def sums_case(rng, size) -> tuple:
+    """Sums of a map, one factor or one for each channel; every third has halves.
+
+    Short multipliers, and those of 31 bits with the longest sums of 31.
+    """
+    channels = 2 * size
+    shape = rng.choice(((channels,), (2, channels, 2, 1), (1, channels, 3, size)))
+    sides = [1] * len(shape)
+    if rng.random() < 0.6:
+        axis = 0 if len(shape) == 1 else 1
+        sides[axis] = shape[axis]
+    sides = sides if max(sides) > 1 else []
+    halves = rng.random() < 0.34
+    if halves:
+        multiplier, shift = torch.ones(sides).long(), torch.full(sides, 2)
+        offset, most = torch.zeros(sides).long(), 600.0
+    else:
+        multiplier = tensor(rng, *sides, low=2.0**30, high=2.0**31 - 300).long()
+        shift = torch.full(sides, rng.choice((38, 40, 45, 55)))
+        offset = tensor(rng, *sides, low=-(2.0**30), high=2.0**30).long()
+        # Far enough to leave the grid now and then, below 2^31.
+        most = min(2.0**31 - 300, 400.0 * 2.0 ** (int(shift.flatten()[0]) - 30))
+    low, high = rng.choice(((0, 255), (-128, 127), (3, 33)))
+    sums = tensor(rng, *shape, low=-most, high=most).int()
+    few = torch.tensor(rng.randint(low, high)), torch.tensor(low), torch.tensor(high)
+    return sums, multiplier, shift, offset, *few
+
+
+def by_hand_next(sums, stage, integers):
+    given = torch.tensor(sums), *(torch.tensor(value) for value in stage)
+    return given, torch.tensor(integers).int()
+
+
+# --- 21.3 predict
 
 
 def quarter() -> int:
@@ -19,7 +301,7 @@ def quarter() -> int:
     return round(Fraction(50, 4)) - 5
 
 
-# --- 21.2 measure
+# --- 21.4 measure
 
 
 @functools.cache
@@ -38,7 +320,7 @@ def with_bits(sums, bits):
     return arithmetic.rounded_shift(sums * multiplier, bits + 11)
 
 
-# --- 21.3 build
+# --- 21.5 build
 
 
 def fold_zero_point(weight, bias, zero_point):
@@ -187,7 +469,7 @@ def gives_the_same(mine, weight, bias, zero_point) -> bool:
     return torch.equal(arithmetic.accumulate(x, weight, folded, 0), wanted)
 
 
-# --- 21.4 build
+# --- 21.6 build
 
 
 def first_above(threshold, scale, zero_point):
@@ -367,7 +649,119 @@ def threshold_case(rng, size) -> tuple:
 
 EXERCISES = (
     Exercise(
-        name="quarter", number="21.1", kind="predict", minutes=5, difficulty=1,
+        name="accumulate", number="21.1", kind="build", minutes=10, difficulty=2,
+        points=2,
+        task="The sums of a convolution in int32, Eq. 21.1, padded with what means 0.",
+        place="compression.arithmetic.accumulate", importance=2,
+        machine="the shipped lite detector in integers",
+        machine_case=integer_outputs, milestone_calls=0,
+        reference=arithmetic.accumulate, alternative=sums_2,
+        wrong=(
+            Wrong(sums_padded_first, "the frame holds the integer 0, which does not"
+                  " mean 0: take the zero point off first, then pad"),
+            Wrong(sums_zero_forgotten, "the zero point is still in every pixel: a"
+                  " weight meets x - zero_point"),
+            Wrong(sums_zero_added, "the sign: a pixel is x - zero_point steps from 0"),
+            Wrong(sums_turned_round, "turned round: x - zero_point"),
+            Wrong(sums_of_weights, "zero_point is the one of x; that of weights is 0"),
+            Wrong(sums_of_both, "zero_point is the one of x alone; that of weights is"
+                  " 0"),
+            Wrong(sums_off_behind, "every pixel has its zero point taken off before it"
+                  " is weighted, not the sum once"),
+            Wrong(sums_no_bias, "the bias is lost: it is in the steps of the sum, so"
+                  " add it"),
+            Wrong(sums_flipped, "a layer's convolution does not turn its filters"
+                  " round"),
+            Wrong(sums_magnitudes, "a pixel below the zero point counts negative"),
+            Wrong(sums_always_128, "128 is the middle of a byte; take zero_point"),
+            Wrong(sums_never_padded, "`padding` adds a frame of zeros"),
+            Wrong(sums_stride_forgotten, "`stride` tells how far the window moves"),
+            Wrong(sums_in_float, "float32 holds integers of 24 bits; these sums can"
+                  " have 31: add in int32"),
+            Wrong(sums_in_sixteen, "these sums turn over at 32,767: add in int32"),
+        ),
+        hints=(
+            "x.int() - zero_point: what is 0 now?",
+            "Now zeros are right as padding, and F.conv2d pads with zeros.",
+            "F.conv2d takes int32 for all three; weight.int(), and the bias is int32"
+            " already.",
+        ),
+        cases=convolution_case,
+        by_hand=(
+            by_hand_sums([[250, 20, 200]], [[100, -120, 90]], [1000], 128, [[32640]]),
+            # A frame of zeros: it adds nothing, wherever zero stands.
+            by_hand_sums([[10]], [[1, 2, 3]], [0], 4, [[0, 0, 0], [18, 12, 6],
+                                                       [0, 0, 0]], padding=1),
+        ),
+        tolerance=0.0,
+        unchanged={"sums_in_float": "its sums are below 2 ** 24: float32 holds them"},
+    ),
+    Exercise(
+        name="to_next_map", number="21.2", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="Sums times a multiplier, shifted, on the grid of the next map: Eq. 21.5.",
+        place="compression.arithmetic.to_next_map", required=True, importance=3,
+        machine="the shipped lite detector in integers",
+        machine_case=integer_outputs, milestone_calls=0,
+        reference=arithmetic.to_next_map, alternative=next_map_2,
+        wrong=(
+            Wrong(next_shift_alone, "a shift alone rounds down: take the nearest, and a"
+                  " half to the even side (Eq. 21.4)"),
+            Wrong(next_half_up, "your halves go up; the network was trained with"
+                  " halves that go to the even side (Eq. 21.4)"),
+            Wrong(next_zero_before, "the zero point is added after the rounding: an odd"
+                  " one turns the even side round"),
+            Wrong(next_no_offset, "the rest of the bias, r = offset, is lost: it is"
+                  " added to the product, before the shift"),
+            Wrong(next_offset_behind, "offset counts in steps of the product: add it"
+                  " before the shift"),
+            Wrong(next_offset_scaled, "offset is in steps of the product already: the"
+                  " multiplier does not touch it"),
+            Wrong(next_no_zero, "the zero point of the next map is missing"),
+            Wrong(next_zero_taken_off, "on the way in, the zero point is added"),
+            Wrong(next_not_clipped, "the next map ends at low and high: clip"),
+            Wrong(next_clipped_before_zero, "first the zero point, then clip: low and"
+                  " high are integers of the map"),
+            Wrong(next_wraps, "31 bits times 31 bits need 62: sums.long() before you"
+                  " multiply"),
+            Wrong(next_in_float, "float32 has 24 bits, the product up to 62: stay with"
+                  " integers"),
+            Wrong(next_bytes, "the ends are low and high, not those of a byte"),
+            Wrong(next_rounded_twice, "you round twice: 11.4991 became 11.5 and then"
+                  " 12; one shift by all the bits"),
+            Wrong(next_no_multiplier, "the factor is multiplier / 2 ** shift: multiply"
+                  " first"),
+            Wrong(next_cut_off, "you cut off towards 0: take the nearest, and a half to"
+                  " the even side (Eq. 21.4)"),
+        ),
+        hints=(
+            "sums.long() * multiplier + offset: 64 bits, and still exact.",
+            "Eq. 21.4 takes that through the shift; arithmetic.rounded_shift does it.",
+            "Then the zero point, then clamp(low, high), then int32.",
+        ),
+        cases=sums_case,
+        by_hand=(
+            by_hand_next([32640, -32640, 10**6],
+                         (1_319_413_953, 42, 0, 3, 3, 33), [13, 3, 33]),
+            # Quarters: 2.5, 3.5, -1.5 and -2.5, with an odd zero point.
+            by_hand_next([10, 14, -6, -10], (1, 2, 0, 1, -128, 127), [3, 5, -1, -1]),
+            # The rest of a bias moves 2.25 over the half: 9 + 1.5 of 4 are 2.75.
+            by_hand_next([9, 9], ([2, 2], [3, 3], [0, 4], 0, 0, 255), [2, 3]),
+            # 33554434 - 33554427 = 7, and 7 / 4 = 1.75; float32 holds 24 bits.
+            by_hand_next([33554434], (1, 2, -33554427, 0, 0, 255), [2]),
+            # The sum of a real report: 11.4991, not 11.5.
+            by_hand_next([7984], (1_583_594_044, 40, 0, 0, 0, 255), [11]),
+        ),
+        tolerance=0.0,
+        unchanged={
+            "next_half_up": "none of its sums lies at a half",
+            "next_zero_before": "none of its sums lies at a half",
+            "next_in_float": "its sums are too short for float32 to matter",
+            "next_bytes": "all its maps are bytes",
+        },
+    ),
+    Exercise(
+        name="quarter", number="21.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="What does a sum of 50 become, times a quarter, with zero point -5?",
         reference=quarter,
@@ -388,7 +782,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="fewest_bits", number="21.2", kind="measure", minutes=10, difficulty=2,
+        name="fewest_bits", number="21.4", kind="measure", minutes=10, difficulty=2,
         points=2,
         task="How many bits does the multiplier for 0.00029 need, so that no sum up to"
              " 40,000 rounds wrongly?",
@@ -411,7 +805,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="fold_zero_point", number="21.3", kind="build", minutes=12, difficulty=2,
+        name="fold_zero_point", number="21.5", kind="build", minutes=12, difficulty=2,
         points=3,
         task="fold_zero_point(weight, bias, zero_point): weight (F, C, k, k) and bias"
              " (F,) of a convolution without padding, in int64. Return the bias (F,)"
@@ -487,7 +881,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="first_above", number="21.4", kind="build", minutes=12, difficulty=2,
+        name="first_above", number="21.6", kind="build", minutes=12, difficulty=2,
         points=3,
         task="first_above(threshold, scale, zero_point): the score of an integer q is"
              " the sigmoid of (q - zero_point) * scale. Return the smallest q, a whole"

@@ -1,13 +1,292 @@
 """Exercises and quiz of chapter 20: straight-through, learned ranges, bits by layer."""
 
+import functools
+
 import torch
 
-from lib.compression import qat
+from lib.compression import deployed, qat, quantize, rounding
 from lib.compression.quantize import QParams
+from lib.detection import detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.exercises.comparing import difference
 
-# --- 20.1 predict
+# --- the machines that call the core functions
+
+
+@functools.cache
+def lite_rounded(learned: bool):
+    """The shipped *lite*, its weights on calibrated grids of 4 bits; nobody trains it.
+
+    Each grid leaves out some weights, and zero stands anywhere on it. Maps stay real: a
+    map that one ulp moves over an edge would move all behind it.
+    """
+    example = torch.zeros(2, 3, 64, 64)
+    with torch.no_grad():
+        graph = deployed.deployed(detectors.shipped("lite"), example)
+    observer = functools.partial(quantize.Percentile, keep=0.9)
+    scheme = qat.Scheme(4, symmetric=False, observer=observer, learned=learned)
+    model = qat.prepare(graph, scheme, activations=None)
+    return qat.calibrate(model, [example])
+
+
+def backward_pass(learned: bool) -> list:
+    """Outputs of *lite* for two pictures, and gradients of its first and last layer."""
+    ramp = torch.linspace(0, 1, 64)
+    picture = torch.stack([(k * ramp).sin() + ramp[:, None] - 0.5 for k in (9, 14, 3)])
+    model = lite_rounded(learned)
+    classes, boxes = model(torch.stack([picture, -picture]))
+    rounding_layers = list(qat.layers(model).values())
+    wanted = [layer.weight for layer in rounding_layers]
+    if learned:
+        wanted = [layer.weight_quantizer.scale for layer in rounding_layers]
+    loss = sum(level.square().mean() for level in (*classes, *boxes))
+    gradients = torch.autograd.grad(loss, [*wanted[:2], wanted[-1]])
+    return [level.detach() for level in (*classes, *boxes)] + list(gradients)
+
+
+# --- 20.1 build: onto the grid and back, straight through
+
+
+class RoundedOnTheWay(torch.autograd.Function):
+    """The other way to write it: forward and backward by hand."""
+
+    @staticmethod
+    def forward(ctx, x, scale, zero, low, high):
+        q = torch.round(x / scale + 0.0) + zero
+        ctx.save_for_backward((low <= q) & (q <= high))
+        return scale * (q.clamp(low, high) - zero)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0], None, None, None, None
+
+
+def through_2(x, scale, zero, low, high):
+    """A function with a backward pass of its own."""
+    return RoundedOnTheWay.apply(x, scale, zero, low, high)
+
+
+def integers_of(x, scale, zero):
+    return torch.round(x / scale) + zero
+
+
+def passed(x, rounded, inside):
+    """The value of one, the gradient of the other, where it is inside."""
+    passing = torch.where(inside, x, 0.0)
+    return rounded.detach() + (passing - passing.detach())
+
+
+def through_no_gradient(x, scale, zero, low, high):
+    return (integers_of(x, scale, zero).clamp(low, high) - zero) * scale
+
+
+def through_everywhere(x, scale, zero, low, high):
+    rounded = (integers_of(x, scale, zero).clamp(low, high) - zero) * scale
+    return x + (rounded - x).detach()
+
+
+def through_inside_of_the_reals(x, scale, zero, low, high):
+    """Asks the real number, not the one it is rounded to."""
+    steps = x / scale + zero
+    rounded = (steps.round().clamp(low, high) - zero) * scale
+    return passed(x, rounded, (steps >= low) & (steps <= high))
+
+
+def through_open_ends(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    rounded = (q.clamp(low, high) - zero) * scale
+    return passed(x, rounded, (q > low) & (q < high))
+
+
+def through_upper_end_only(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, (q.clamp(low, high) - zero) * scale, q <= high)
+
+
+def through_only_outside(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, (q.clamp(low, high) - zero) * scale, (q < low) | (q > high))
+
+
+def through_where_it_moved(x, scale, zero, low, high):
+    """The gradient of what was already on the grid only."""
+    rounded = (integers_of(x, scale, zero).clamp(low, high) - zero) * scale
+    return passed(x, rounded, rounded == x)
+
+
+def through_not_clamped(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, (q - zero) * scale, (q >= low) & (q <= high))
+
+
+def through_zero_not_taken_off(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, q.clamp(low, high) * scale, (q >= low) & (q <= high))
+
+
+def through_without_zero(x, scale, zero, low, high):
+    q = torch.round(x / scale)
+    return passed(x, q.clamp(low, high) * scale, (q >= low) & (q <= high))
+
+
+def through_integers(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, q.clamp(low, high), (q >= low) & (q <= high))
+
+
+def through_steps(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, q.clamp(low, high) - zero, (q >= low) & (q <= high))
+
+
+def through_multiplied(x, scale, zero, low, high):
+    q = torch.round(x * scale) + zero
+    return passed(x, (q.clamp(low, high) - zero) / scale, (q >= low) & (q <= high))
+
+
+def through_down(x, scale, zero, low, high):
+    q = torch.floor(x / scale) + zero
+    return passed(x, (q.clamp(low, high) - zero) * scale, (q >= low) & (q <= high))
+
+
+def through_half_up(x, scale, zero, low, high):
+    q = torch.floor(x / scale + 0.5) + zero
+    return passed(x, (q.clamp(low, high) - zero) * scale, (q >= low) & (q <= high))
+
+
+def through_detached_the_wrong_one(x, scale, zero, low, high):
+    """rounded + (x - rounded).detach(): not rounded at all."""
+    rounded = (integers_of(x, scale, zero).clamp(low, high) - zero) * scale
+    return rounded + (x - rounded).detach()
+
+
+def through_gradient_in_steps(x, scale, zero, low, high):
+    """The step multiplies the values, but its inverse is lost on the way back."""
+    q = integers_of(x, scale, zero)
+    inside = (q >= low) & (q <= high)
+    return passed(x, q.clamp(low, high) - zero, inside) * scale
+
+
+def through_dropped(x, scale, zero, low, high):
+    """What is outside becomes 0."""
+    q = integers_of(x, scale, zero)
+    inside = (q >= low) & (q <= high)
+    return passed(x, torch.where(inside, (q - zero) * scale, 0.0), inside)
+
+
+def through_bytes(x, scale, zero, low, high):
+    q = integers_of(x, scale, zero)
+    return passed(x, (q.clamp(0, 255) - zero) * scale, (q >= 0) & (q <= 255))
+
+
+def grid_case(rng, size) -> tuple:
+    """Values of one to four dimensions, away from edges; a third beyond the ends.
+
+    One step for all, or one for each filter or channel. 2 to 8 bits, tiny to huge.
+    """
+    shape = ((2 * size + 3,), (size + 1, 3), (2, 3, size, 2), (size + 1, 2, 3, 3))
+    shape = shape[rng.randrange(4)]
+    bits = rng.choice((2, 3, 4, 4, 8))
+    low = rng.choice((0, -(2 ** (bits - 1)), 1 - 2 ** (bits - 1)))
+    high = low + 2**bits - 1 - (low == 1 - 2 ** (bits - 1))
+    sides = [1] * len(shape)
+    if rng.random() < 0.6:
+        axis = rng.randrange(min(2, len(shape)))
+        sides[axis] = shape[axis]
+    sides = sides if max(sides) > 1 else []
+    scale = tensor(rng, *sides, low=0.5, high=2.0) * 10.0 ** rng.choice((-3, 0, 0, 3))
+    zero = torch.full(sides, float(rng.randint(low, high)))
+    width = 1.6 * (high - low)
+    whole = tensor(rng, *shape, low=low - 0.3 * width, high=low + 0.9 * width).round()
+    between = tensor(rng, *shape, low=-0.4, high=0.4)
+    return (whole - zero + between) * scale, scale, zero, low, high
+
+
+def by_hand_through(x, scale, zero, low, high, back):
+    given = torch.tensor(x), torch.tensor(scale), torch.tensor(zero), low, high
+    return given, torch.tensor(back)
+
+
+def stays_on_the_grid(mine, x, scale, zero, low, high) -> bool:
+    """What was rounded once is not moved by rounding again."""
+    once = mine(x, scale, zero, low, high).detach()
+    return torch.allclose(mine(once, scale, zero, low, high), once, rtol=1e-4)
+
+
+# --- 20.2 build: how fast a value grows with the step
+
+
+def step_slope_2(x, scale, steps, inside):
+    """Both rows of the equation, and a choice."""
+    return torch.where(inside, steps - x / scale, steps)
+
+
+def step_slope_not_moved(x, scale, steps, inside):
+    return steps
+
+
+def step_slope_everywhere(x, scale, steps, inside):
+    return steps - x / scale
+
+
+def step_slope_turned_round(x, scale, steps, inside):
+    return torch.where(inside, x / scale - steps, steps)
+
+
+def step_slope_added(x, scale, steps, inside):
+    return torch.where(inside, steps + x / scale, steps)
+
+
+def step_slope_other_rows(x, scale, steps, inside):
+    """The two rows of the equation for each other."""
+    return torch.where(inside, steps, steps - x / scale)
+
+
+def step_slope_real_outside(x, scale, steps, inside):
+    """Outside, the value in steps instead of the last step."""
+    return torch.where(inside, steps - x / scale, x / scale)
+
+
+def step_slope_none_outside(x, scale, steps, inside):
+    return (steps - x / scale) * inside
+
+
+def step_slope_none_inside(x, scale, steps, inside):
+    return steps * ~inside
+
+
+def step_slope_not_divided(x, scale, steps, inside):
+    return torch.where(inside, steps - x, steps)
+
+
+def step_slope_times(x, scale, steps, inside):
+    return torch.where(inside, steps - x * scale, steps)
+
+
+def step_slope_in_reals(x, scale, steps, inside):
+    """Moved by rounding, in real numbers."""
+    return torch.where(inside, steps * scale - x, steps * scale)
+
+
+def step_slope_magnitude(x, scale, steps, inside):
+    return torch.where(inside, (steps - x / scale).abs(), steps.abs())
+
+
+def step_slope_summed(x, scale, steps, inside):
+    return torch.where(inside, steps - x / scale, steps).sum()
+
+
+def slope_case(rng, size) -> tuple:
+    """A weight or map, its steps on a grid up to 7, and what was not cut off."""
+    shape = ((2 * size + 3,), (size + 1, 3), (2, 3, size, 2))[rng.randrange(3)]
+    sides = rng.choice(([], [shape[0]] + [1] * (len(shape) - 1)))
+    scale = tensor(rng, *sides, low=0.5, high=2.0) * 10.0 ** rng.choice((-3, 0, 2))
+    unrounded = tensor(rng, *shape, low=-11, high=11)
+    steps = unrounded.round().clamp(-7, 7)
+    return unrounded * scale, scale, steps, unrounded.round().abs() <= 7
+
+
+# --- 20.3 predict
 
 WEIGHTS = (0.1, -0.59, 0.65, 0.69, 0.71, -0.75, 1.4, 0.0)
 
@@ -21,7 +300,7 @@ def reached() -> int:
     return int(weights.grad.count_nonzero())
 
 
-# --- 20.2 measure
+# --- 20.4 measure
 
 DAMAGE = {
     "stem": {8: 0.0, 4: 6.0, 2: 30.0},
@@ -40,7 +319,7 @@ def fewest_bits() -> float:
     return 8.0
 
 
-# --- 20.3 build
+# --- 20.5 build
 
 
 def pact(x, alpha, bits):
@@ -216,7 +495,7 @@ def pact_case(rng, size) -> tuple:
     return x, scale * tensor(rng, low=0.6, high=2.0), bits
 
 
-# --- 20.4 build
+# --- 20.6 build
 
 
 def oscillations(history):
@@ -444,8 +723,245 @@ def smaller() -> float:
 
 EXERCISES = (
     Exercise(
-        name="reached",
+        name="straight_through",
         number="20.1",
+        kind="build",
+        minutes=15,
+        difficulty=2,
+        points=3,
+        task="Onto a grid and back, Eq. 20.1, with the gradient of Eq. 20.2 for `x`.",
+        place="compression.rounding.straight_through",
+        required=True,
+        importance=3,
+        machine="the shipped lite detector, its weights rounded to four bits",
+        machine_case=functools.partial(backward_pass, False),
+        milestone_calls=0,
+        reference=rounding.straight_through,
+        alternative=through_2,
+        wrong=(
+            Wrong(
+                through_no_gradient,
+                "The values are right, but x gets no gradient: the slope of rounding is"
+                " 0. Give it a way round: + (x - x.detach()) adds nothing to a value.",
+            ),
+            Wrong(
+                through_everywhere,
+                "x gets its gradient everywhere. Where it was cut off it changes"
+                " nothing: there it has to be 0.",
+            ),
+            Wrong(
+                through_inside_of_the_reals,
+                "You ask whether the real number lies between the ends, or clip it"
+                " there before you round. Eq. 20.2 asks the integer: 3.45 steps round"
+                " to 3, and if 3 is the last one they are inside. Round first.",
+            ),
+            Wrong(
+                through_open_ends,
+                "The first and the last integer are on the grid: <= and >=.",
+            ),
+            Wrong(through_upper_end_only, "The lower end cuts off, too."),
+            Wrong(
+                through_only_outside,
+                "Turned round: the gradient passes inside and stops outside.",
+            ),
+            Wrong(
+                through_where_it_moved,
+                "The gradient passes for all that is not cut off, moved or not.",
+            ),
+            Wrong(
+                through_not_clamped,
+                "The integers end at low and high: clamp them before you go back.",
+            ),
+            Wrong(
+                through_zero_not_taken_off,
+                "On the way back the zero point comes off again: (q - zero) * scale.",
+            ),
+            Wrong(
+                through_without_zero,
+                "The zero point is added before the ends are applied: they count from"
+                " low, not from zero.",
+            ),
+            Wrong(
+                through_integers,
+                "These are the integers. Go back: (q - zero) * scale.",
+            ),
+            Wrong(
+                through_steps,
+                "These are steps. Multiply by the scale, to be back in real numbers.",
+            ),
+            Wrong(
+                through_multiplied,
+                "How many steps are in x? Divide by the scale; you multiply.",
+            ),
+            Wrong(through_down, "You round down; take the nearest, torch.round."),
+            Wrong(
+                through_half_up,
+                "At a half you go up; torch.round goes to the even neighbour.",
+            ),
+            Wrong(
+                through_detached_the_wrong_one,
+                "Turned round: that has the value of x and the gradient of rounding."
+                " The rounded one gives the value.",
+            ),
+            Wrong(
+                through_gradient_in_steps,
+                "x arrives divided by the step and leaves multiplied by it, so the two"
+                " cancel: the gradient is 1, not the step.",
+            ),
+            Wrong(
+                through_dropped,
+                "What lies outside becomes the first or the last point, not 0.",
+            ),
+            Wrong(through_bytes, "The ends are low and high, not those of a byte."),
+        ),
+        hints=(
+            "First the integers, without a thought of gradients: x.detach() / scale,"
+            " rounded, plus zero.",
+            "Which of them lie between low and high, both included? Keep that before"
+            " you clamp.",
+            "passing = torch.where(inside, x, 0.0). Then rounded + (passing -"
+            " passing.detach()): the value of the one, the gradient of the other.",
+        ),
+        cases=grid_case,
+        by_hand=(
+            by_hand_through(
+                [0.29, 0.31, 0.69, 0.71, -9.0],
+                0.2,
+                0.0,
+                -3,
+                3,
+                [0.2, 0.4, 0.6, 0.6, -0.6],
+            ),
+            # Zero is 3: 0 becomes 3 and comes back; -2 is 4 steps below, one too many.
+            by_hand_through(
+                [-0.4, 0.0, 9.0, -2.0], 0.5, 3.0, 0, 15, [-0.5, 0.0, 6.0, -1.5]
+            ),
+            # Halves, to the even neighbour; 3.5 steps would be 4.
+            by_hand_through(
+                [0.5, 1.5, 2.5, 3.5, -0.5], 1.0, 0.0, -3, 3, [0.0, 2.0, 2.0, 3.0, 0.0]
+            ),
+            # A step for each of two filters.
+            by_hand_through(
+                [[0.9, -0.4], [0.09, 0.5]],
+                [[1.0], [0.1]],
+                [[0.0], [0.0]],
+                -2,
+                1,
+                [[1.0, 0.0], [0.1, 0.1]],
+            ),
+        ),
+        properties=(
+            Property("what is on the grid already stays there", stays_on_the_grid),
+        ),
+        gradient=(0,),
+        tolerance=1e-4,
+        unchanged={"through_half_up": "no weight of it lies at a half"},
+        survivors={
+            "line 21: `0.0` -> `0.5`": "adds a number and takes the same one off",
+        },
+    ),  # fmt: skip
+    Exercise(
+        name="step_gradient",
+        number="20.2",
+        kind="build",
+        minutes=10,
+        difficulty=2,
+        points=2,
+        task="How fast each rounded value grows when the step does, Eq. 20.3.",
+        place="compression.rounding.step_gradient",
+        importance=2,
+        machine="the shipped lite detector, its weights on learned steps of four bits",
+        machine_case=functools.partial(backward_pass, True),
+        milestone_calls=0,
+        reference=rounding.step_gradient,
+        alternative=step_slope_2,
+        wrong=(
+            Wrong(
+                step_slope_not_moved,
+                "That is the slope of q s alone. Inside, x / s stands in the rounding,"
+                " and the straight-through rule lets it pass: subtract x / scale.",
+            ),
+            Wrong(
+                step_slope_everywhere,
+                "Outside, what comes out is the last step times s, whatever x is: there"
+                " nothing is subtracted.",
+            ),
+            Wrong(step_slope_turned_round, "The sign: steps minus x / scale."),
+            Wrong(
+                step_slope_added,
+                "x / scale is subtracted: a longer step holds x fewer times.",
+            ),
+            Wrong(
+                step_slope_other_rows,
+                "The two rows of Eq. 20.3 for each other:"
+                " x / scale is subtracted inside.",
+            ),
+            Wrong(
+                step_slope_real_outside,
+                "Outside it is the last step, `steps`, not how many steps x would be.",
+            ),
+            Wrong(
+                step_slope_none_outside,
+                "What is cut off has a slope, too: the last"
+                " step moves as the scale does, so many times as fast.",
+            ),
+            Wrong(
+                step_slope_none_inside,
+                "Inside it is not 0, but how far rounding moved x, in steps.",
+            ),
+            Wrong(
+                step_slope_not_divided,
+                "x is a real number: count it in steps, x / scale.",
+            ),
+            Wrong(step_slope_times, "How many steps are in x? Divide by the scale."),
+            Wrong(
+                step_slope_in_reals,
+                "That is in real numbers. The slope counts"
+                " steps: do not multiply by the scale.",
+            ),
+            Wrong(
+                step_slope_magnitude,
+                "The sign tells which way the step should move: keep it.",
+            ),
+            Wrong(
+                step_slope_summed,
+                "One slope for each value, shaped as x; the machine adds them up.",
+            ),
+        ),
+        hints=(
+            "steps * s is what comes out. If the integer stayed, how fast would it grow"
+            " with s?",
+            "Inside, x / s is in the rounding, whose slope counts as 1: that gives"
+            " -x / s.",
+            "`inside` multiplies as 1 and 0: steps - inside * x / scale.",
+        ),
+        cases=slope_case,
+        by_hand=(
+            (
+                (
+                    torch.tensor([0.29, 0.31, 9.0, -9.0]),
+                    torch.tensor(0.2),
+                    torch.tensor([1.0, 2.0, 3.0, -3.0]),
+                    torch.tensor([True, True, False, False]),
+                ),
+                torch.tensor([-0.45, 0.45, 3.0, -3.0]),
+            ),
+            # On a point of the grid: 0. Far outside: the last step.
+            (
+                (
+                    torch.tensor([[0.5, 400.0]]),
+                    torch.tensor([[0.5]]),
+                    torch.tensor([[1.0, 7.0]]),
+                    torch.tensor([[True, False]]),
+                ),
+                torch.tensor([[0.0, 7.0]]),
+            ),
+        ),
+        tolerance=1e-4,
+    ),  # fmt: skip
+    Exercise(
+        name="reached",
+        number="20.3",
         kind="predict",
         minutes=5,
         difficulty=1,
@@ -467,7 +983,7 @@ EXERCISES = (
     ),
     Exercise(
         name="fewest_bits",
-        number="20.2",
+        number="20.4",
         kind="measure",
         minutes=10,
         difficulty=2,
@@ -491,7 +1007,7 @@ EXERCISES = (
     ),
     Exercise(
         name="pact",
-        number="20.3",
+        number="20.5",
         kind="build",
         minutes=20,
         difficulty=3,
@@ -615,7 +1131,7 @@ EXERCISES = (
     ),
     Exercise(
         name="oscillations",
-        number="20.4",
+        number="20.6",
         kind="build",
         minutes=15,
         difficulty=2,
