@@ -985,8 +985,10 @@ check("bifpn.fusion_weights", answer)
 # %% [markdown] tags=["core"]
 # ### 11.4 · Measure · best_share · 15 min · ●●○ · 2 points
 #
-# Three inputs, with noise of variance 1, 2 and 4.
-# Let a `FastFusion(3)` learn for 300 steps, with `noisy` and `learn` from above.
+# Three inputs: the same clean map three times, each with noise of its own, of variance 1, 2 and 4.
+# Let a `bifpn.FastFusion(3)` learn for 300 steps to give the clean map back, with `noisy` and `learn` from above:
+# Adam with a learning rate of 0.05, and the mean squared error as the loss.
+# `learn(...)` returns the shares after each step.
 # Which share does the first input end with?
 # Two digits are enough.
 

@@ -301,12 +301,15 @@ print(anchors.box_iou(pair, other).diagonal())
 #
 # Write `encode(boxes, anchors)`: two tensors (A, 4) of xyxy come in, and box $i$ is seen from anchor $i$.
 # Return the codes, a tensor (A, 4) with rows $t_y, t_x, t_h, t_w$.
-# All sides are above 0.
+# A box without a side has no logarithm, so add `EPS`, 1e-7, to all sides before you divide.
 # Each training calls it: these numbers are what the network learns.
 # (This one, 12.3 and 12.4 are for those who want to write all of this chapter; the chapter goes on without them.)
 
 
 # %% tags=["core"]
+EPS = anchors.EPS  # 1e-7
+
+
 def encode(boxes, anchors):
     """Box i seen from anchor i: rows ty, tx, th, tw, a tensor (A, 4).
 

@@ -13,10 +13,10 @@
 #
 # After this chapter you can
 #
-# 1. match detections to objects by hand, and say which are right (exercises 16.1 and 16.3)
-# 2. draw precision over recall, and work out an average precision on paper (exercises 16.2 and 16.4)
+# 1. match detections to objects by hand, and say which are right (exercises 16.1 and 16.4)
+# 2. draw precision over recall, and work out an average precision on paper (exercises 16.2, 16.3 and 16.5)
 # 3. read the twelve numbers of COCO, and say what moves each of them (quiz)
-# 4. choose the score threshold for a product (exercise 16.5)
+# 4. choose the score threshold for a product (exercise 16.6)
 # 5. say whether one detector is better than another, with an interval, and what it does wrong (quiz)
 #
 # | study | about 105 min (estimate) |
@@ -237,7 +237,7 @@ plots.boxes(dict.fromkeys(both, sample.image), both, tags, says=says)
 again = [(G, 0.9), (G, 0.8), (G, 0.7)]
 honest = coco_eval.evaluate(*one_picture([G, [90, 90, 9, 9]], again))
 sloppy = [True, True, True]  # each of them overlaps G
-precision, _ = coco_eval.interpolated_precision(np.array(sloppy), ~np.array(sloppy), objects=2)
+precision = coco_eval.interpolated_precision(np.array(sloppy), ~np.array(sloppy), objects=2)
 round(honest.ap50, 3), precision.mean().item()
 
 # %% [markdown] tags=["core"]
@@ -264,13 +264,39 @@ round(honest.ap50, 3), precision.mean().item()
 # To have one value for each recall, COCO takes the best precision at that recall *or more*:
 #
 # $$ P(r) = \max_{r' \ge r} \text{precision}(r') \tag{16.3} $$
+#
+# ### 16.2 · Build · interpolated_precision · 20 min · ●●● · 3 points
+#
+# (For those who want to write all of this chapter; it goes on without it.)
+# Write `interpolated_precision(right, false, objects)`: $P(r)$ at the 101 recalls `RECALLS`, 0.00, 0.01, ... 1.00.
+# `right` and `false` are arrays of True and False, best score first; a detection that is neither is ignored.
+# `objects` is $N$, 1 or more.
+# A recall that is never reached has precision 0, and before the first right or false one the precision is 0 as well.
+# There may be no detection at all.
+# By hand, for the three of above: 26 times 1, 25 times 2/3, 50 times 0.
+
 
 # %% tags=["core"]
-show(coco_eval.interpolated_precision)
+RECALLS = coco_eval.RECALLS
+
+
+def interpolated_precision(right, false, objects):
+    """The best precision at each of RECALLS or more, an array of 101 numbers.
+
+    By hand: right, false, right, and 4 objects: 26 times 1, 25 times 2/3, 50 times 0.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("coco_eval.interpolated_precision", interpolated_precision)
+# hint("coco_eval.interpolated_precision")
+# solution("coco_eval.interpolated_precision")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(coco_eval.interpolated_precision, folded=True)
 right = np.array([True, False, True])
-precision, _ = coco_eval.interpolated_precision(right, ~right, objects=4)
+precision = coco_eval.interpolated_precision(right, ~right, objects=4)
 assert np.allclose(precision[[0, 25, 26, 50, 51]], [1, 1, 2 / 3, 2 / 3, 0])
 precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .51
 
@@ -287,7 +313,7 @@ precision[[0, 25, 26, 50, 51]].round(3).tolist()  # at recall 0, .25, .26, .5, .
 
 # %% tags=["core", "slide"]
 dozen = np.array([letter == "R" for letter in "RFRRFRFFFRFF"])
-stairs, _ = coco_eval.interpolated_precision(dozen, ~dozen, objects=6)
+stairs = coco_eval.interpolated_precision(dozen, ~dozen, objects=6)
 assert np.allclose(stairs[[16, 33, 50, 66, 83, 84]], [1, 3 / 4, 3 / 4, 4 / 6, 1 / 2, 0])
 hits, shown = np.cumsum(dozen), np.arange(1, 13)
 says = "Each false one moves the curve down, each right one to the right and up. "
@@ -311,7 +337,7 @@ scores = np.concatenate([each.scores.numpy() for each in results])
 right = [verdicts(*pair, least=0.85) for pair in zip(results, some, strict=True)]
 right = np.concatenate(right).astype(bool)[np.argsort(-scores, kind="stable")]
 scores, total = np.sort(scores)[::-1], sum(len(s.labels) for s in some)
-envelope, _ = coco_eval.interpolated_precision(right, ~right, total)
+envelope = coco_eval.interpolated_precision(right, ~right, total)
 hits = np.cumsum(right)
 f"{len(right)} detections, {hits[-1]} of {total} digits found"
 
@@ -339,7 +365,7 @@ widgets.slider(at_threshold, name="cut", values=cuts, start=3, label="score thre
 # Sort the list the wrong way, least sure first.
 
 # %% tags=["core", "slide"]
-backwards, _ = coco_eval.interpolated_precision(right[::-1], ~right[::-1], total)
+backwards = coco_eval.interpolated_precision(right[::-1], ~right[::-1], total)
 plots.lines(coco_eval.RECALLS, {"best first": envelope, "worst first": backwards},
             x_label="recall", y_label="precision")  # fmt: skip
 
@@ -909,10 +935,10 @@ plots.boxes(dict.fromkeys(both, picture.image),
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# 16.1 (`choose`) stands above, where the idea stands.
+# 16.1 and 16.2 (`choose`, `interpolated_precision`) stand above, where the ideas stand.
 
 # %% [markdown] tags=["core"]
-# ### 16.2 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
+# ### 16.3 · Predict · ap_on_paper · 8 min · ●●○ · 2 points
 #
 # Four objects, three detections, best first: right, false, right.
 # What is AP50, to three digits?
@@ -934,7 +960,7 @@ check("coco_eval.ap_on_paper", answer)
 # solution("coco_eval.ap_on_paper")
 
 # %% [markdown] tags=["core"]
-# ### 16.3 · Measure · largest_shift · 8 min · ●○○ · 2 points
+# ### 16.4 · Measure · largest_shift · 8 min · ●○○ · 2 points
 #
 # An object of 40 x 40 pixels is found, but the box stands some whole pixels too far to the right.
 # What is the largest shift with an AP above 0?
@@ -950,7 +976,7 @@ check("coco_eval.largest_shift", answer)
 # solution("coco_eval.largest_shift")
 
 # %% [markdown] tags=["core"]
-# ### 16.4 · Build · envelope_area · 15 min · ●●○ · 3 points
+# ### 16.5 · Build · envelope_area · 15 min · ●●○ · 3 points
 #
 # The VOC challenge (since 2010) takes the area under the curve instead of 101 points.
 # `right` is a list of True and False, best score first, and `objects` the number of objects.
@@ -969,7 +995,7 @@ check("coco_eval.envelope_area", envelope_area)
 # solution("coco_eval.envelope_area")
 
 # %% [markdown] tags=["core"]
-# ### 16.5 · Build · best_cut · 15 min · ●●○ · 3 points
+# ### 16.6 · Build · best_cut · 15 min · ●●○ · 3 points
 #
 # A product needs one threshold.
 # F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$,
@@ -990,7 +1016,7 @@ check("coco_eval.best_cut", best_cut)
 # solution("coco_eval.best_cut")
 
 # %% [markdown] tags=["optional"]
-# ### 16.6 · Further · 60 min · ●●● · 0 points
+# ### 16.7 · Further · 60 min · ●●● · 0 points
 #
 # Which digits does the shipped detector take for which?
 # `mistakes.find` knows it: `kind`, `category`, `about` and `object_category`.

@@ -26,6 +26,7 @@ AREAS = np.array([(0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10)])
 CUTS = (1, 10, 100)  # M: detections that an image may have of one class
 Matched = Bool[np.ndarray, "A T D"]
 Verdicts = Bool[np.ndarray, " D"]
+TINY = np.spacing(1)  # so that 0 / 0 is 0, as in pycocotools
 NOTHING = -1  # what a detection took that overlaps no free object enough
 _NAMES = "ap ap50 ap75 ap_small ap_medium ap_large ar1 ar10 ar100 ar_small ar_medium"
 
@@ -243,8 +244,10 @@ def _precision_recall(objects: Boxes, detections: Boxes):
         if counted == 0:
             continue
         for t in range(len(IOUS)):
-            envelope, at = interpolated_precision(right[a, t], false[a, t], counted)
-            precision[t, :, a], scores[t, :, a] = envelope, score[at]
+            verdicts = right[a, t], false[a, t]
+            precision[t, :, a] = interpolated_precision(*verdicts, counted)
+            at = np.searchsorted(np.cumsum(right[a, t]) / counted, RECALLS)
+            scores[t, :, a] = score[at]
         for m, cut in enumerate(CUTS):
             hits = right[a][:, rank < cut].sum(1)  # T
             recall[:, a, m] = hits / counted
@@ -256,28 +259,27 @@ def interpolated_precision(
     right: Verdicts,
     false: Verdicts,
     objects: int,
-) -> tuple[Float[np.ndarray, " R"], Int[np.ndarray, " R"]]:
-    """Precision at 101 recalls, and the detection at which each is reached.
+) -> Float[np.ndarray, " R"]:
+    """Precision at 101 recalls: the best there or further on; 0 if never reached.
 
     Detections stand best score first; one that is neither right nor false is ignored.
-    A recall that is never reached has precision 0, and the place D. The mean of the
-    precisions is the average precision.
+    The mean is the average precision.
 
     >>> right = np.array([True, False, True])
-    >>> precision, _ = interpolated_precision(right, ~right, objects=2)
+    >>> precision = interpolated_precision(right, ~right, objects=2)
     >>> round(precision.mean().item(), 3)  # (51 * 1 + 50 * 2 / 3) / 101
     0.835
     """
     hits = np.cumsum(right)
     misses = np.cumsum(false)
     recall = hits / objects  # Eq. 16.2
-    precision = hits / (hits + misses + np.spacing(1))  # 0 / 0 is 0
+    precision = hits / (hits + misses + TINY)
     from_right = precision[::-1]
     best = np.maximum.accumulate(from_right)
     envelope = best[::-1]  # Eq. 16.3
     at = np.searchsorted(recall, RECALLS)
     envelope = np.append(envelope, 0)  # of a recall that is never reached
-    return envelope[at], at
+    return envelope[at]
 
 
 # --------------------------------------------------------------------------- matching

@@ -112,10 +112,9 @@ class Mistakes(NamedTuple):
         each = []
         for k in np.unique(objects):
             verdicts = right[order][category[order] == k]
-            found = coco_eval.interpolated_precision(
-                verdicts, ~verdicts, int((objects == k).sum())
-            )
-            each.append(found[0].mean())
+            count = int((objects == k).sum())
+            heights = coco_eval.interpolated_precision(verdicts, ~verdicts, count)
+            each.append(heights.mean())
         return float(np.mean(each)) if each else -1.0
 
     def _mended(self, kind: str) -> Bool[np.ndarray, " D"]:

@@ -213,10 +213,11 @@ def encode_2(boxes, anchors):
     for box, anchor in zip(boxes.tolist(), anchors.tolist(), strict=True):
         x1, y1, x2, y2 = box
         a1, b1, a2, b2 = anchor
-        wide, high = a2 - a1, b2 - b1
+        wide, high = a2 - a1 + 1e-7, b2 - b1 + 1e-7
         down = ((y1 + y2) - (b1 + b2)) / 2 / high
         right = ((x1 + x2) - (a1 + a2)) / 2 / wide
-        taller, wider = math.log((y2 - y1) / high), math.log((x2 - x1) / wide)
+        taller = math.log((y2 - y1 + 1e-7) / high)
+        wider = math.log((x2 - x1 + 1e-7) / wide)
         codes.append([down, right, taller, wider])
     return torch.tensor(codes, dtype=torch.float32).reshape(-1, 4)
 
@@ -225,6 +226,12 @@ def _middles(boxes):
     """x, y, width and height, each (A,)."""
     x1, y1, x2, y2 = boxes.unbind(1)
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def _grown(boxes):
+    """The same, with EPS added to the sides."""
+    x, y, wide, high = _middles(boxes)
+    return x, y, wide + 1e-7, high + 1e-7
 
 
 def _codes(ty, tx, th, tw):
@@ -240,19 +247,19 @@ def encode_sizes_first(boxes, anchors):
 
 
 def encode_by_box(boxes, anchors):
-    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    (x, y, w, h), (xa, ya, wa, ha) = _grown(boxes), _grown(anchors)
     return _codes((y - ya) / h, (x - xa) / w, (h / ha).log(), (w / wa).log())
 
 
 def encode_corners(boxes, anchors):
     code = encode_2(boxes, anchors)
-    _, _, wa, ha = _middles(anchors)
+    _, _, wa, ha = _grown(anchors)
     shift = boxes[:, :2] - anchors[:, :2]
     return _codes(shift[:, 1] / ha, shift[:, 0] / wa, code[:, 2], code[:, 3])
 
 
 def encode_in_pixels(boxes, anchors):
-    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    (x, y, w, h), (xa, ya, wa, ha) = _grown(boxes), _grown(anchors)
     return _codes(y - ya, x - xa, (h / ha).log(), (w / wa).log())
 
 
@@ -286,12 +293,12 @@ def encode_with_variances(boxes, anchors):
 
 
 def encode_sides_exchanged(boxes, anchors):
-    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    (x, y, w, h), (xa, ya, wa, ha) = _grown(boxes), _grown(anchors)
     return _codes((y - ya) / wa, (x - xa) / ha, (h / ha).log(), (w / wa).log())
 
 
 def encode_of_xywh(boxes, anchors):
-    (x, y, w, h), (xa, ya, wa, ha) = boxes.unbind(1), anchors.unbind(1)
+    (x, y, w, h), (xa, ya, wa, ha) = ((b + 1e-7).unbind(1) for b in (boxes, anchors))
     return _codes((y - ya) / ha, (x - xa) / wa, (h / ha).log(), (w / wa).log())
 
 
@@ -299,8 +306,13 @@ def encode_other_way(boxes, anchors):
     return encode_2(anchors, boxes)
 
 
+def encode_without_eps(boxes, anchors):
+    (x, y, w, h), (xa, ya, wa, ha) = _middles(boxes), _middles(anchors)
+    return _codes((y - ya) / ha, (x - xa) / wa, (h / ha).log(), (w / wa).log())
+
+
 def boxes_and_anchors(rng, size) -> tuple:
-    """As many boxes as anchors: equal ones, thin ones, far ones, those of a picture."""
+    """As many boxes as anchors: equal ones, far ones, some without a side."""
     n = rng.choice((40, 3)) if size == 6 else size
 
     def box(far):
@@ -311,6 +323,9 @@ def boxes_and_anchors(rng, size) -> tuple:
     far = rng.choice((100, 500, 2000))
     grid = [box(far) for _ in range(n)]
     boxes = [a if rng.random() < 0.15 else box(far) for a in grid]
+    if rng.random() < 0.5:  # a line, and a point that is an anchor, too
+        boxes[0] = [3.0, 8.0, 9.0, 8.0]
+        boxes[-1] = grid[-1] = [5.0, 6.0, 5.0, 6.0]
     return torch.tensor(boxes), torch.tensor(grid)
 
 
@@ -1105,7 +1120,6 @@ def objects_and_shapes(rng, size):
     return torch.tensor(sides), torch.tensor(shapes)
 
 
-TOO_SMALL = "EPS is 1e-7 pixels, for boxes without a side; no box here is that small"
 TWO_AXES = "of a table of two axes the last is axis 1"
 OWN_FAVOURITE = "in its picture no object's best anchor fits another one better"
 ONE_THRESHOLD = "EfficientDet's rules have one threshold, so nothing lies between"
@@ -1217,6 +1231,7 @@ EXERCISES = (
         place="detection.anchors.encode", importance=2,
         machine="the targets of a training", machine_case=targets_and_votes,
         milestone_calls=16,
+        unchanged={"encode_without_eps": "the objects of a training have sides"},
         reference=anchors.encode, alternative=encode_2,
         wrong=(
             Wrong(encode_x_first, "y comes before x: the order is ty, tx, th, tw"),
@@ -1242,6 +1257,8 @@ EXERCISES = (
                   " right in its width; yours are exchanged"),
             Wrong(encode_of_xywh, "boxes are xyxy: the last two numbers are the right"
                   " and the bottom edge, no sides"),
+            Wrong(encode_without_eps, "a box without a side has no logarithm: add EPS,"
+                  " 1e-7, to all sides first"),
             Wrong(encode_other_way, "you look from the box at the anchor; asked is the"
                   " box, seen from the anchor"),
         ),
@@ -1253,10 +1270,6 @@ EXERCISES = (
         ),
         cases=boxes_and_anchors,
         survivors={
-            "line 15: `size = size + EPS` omitted": TOO_SMALL,
-            "line 16: `anchor_size = anchor_size + EPS` omitted": TOO_SMALL,
-            "line 15: `size + EPS` -> `size - EPS`": TOO_SMALL,
-            "line 16: `anchor_size + EPS` -> `anchor_size - EPS`": TOO_SMALL,
             "line 19: `-1` -> `+1`": TWO_AXES,
         },
         by_hand=(
@@ -1267,6 +1280,10 @@ EXERCISES = (
             ((torch.tensor([[1.0, 2, 4, 10], [0, 0, 30, 20]]),
               torch.tensor([[1.0, 2, 4, 10], [0, 0, 30, 10]])),
              torch.tensor([[0.0, 0, 0, 0], [0.5, 0, math.log(2), 0]])),
+            # A line, 20 high, and a point that is its own anchor.
+            ((torch.tensor([[10.0, 10, 10, 30], [5, 6, 5, 6]]),
+              torch.tensor([[0.0, 0, 20, 20], [5, 6, 5, 6]])),
+             torch.tensor([[0.5, 0, 0, math.log(1e-7 / 20)], [0, 0, 0, 0]])),
         ),
     ),
     Exercise(

@@ -202,7 +202,123 @@ def overlap_of_image(rng, size) -> tuple:
     return np.array(rows), rng.choice((0.5, 0.5, 0.55, 0.75, 0.9))
 
 
-# --- 16.2 predict
+# --- 16.2 build: precision at 101 recalls
+
+
+def interpolated_precision_2(right, false, objects):
+    """Recall by recall, by a loop over all detections."""
+    points, hits, misses = [], 0, 0
+    for ok, wrong in zip(right.tolist(), false.tolist(), strict=True):
+        hits, misses = hits + ok, misses + wrong
+        points.append((hits / objects, hits / max(hits + misses, 1)))
+    heights = []
+    for least in coco_eval.RECALLS:
+        heights.append(max((p for r, p in points if r >= least), default=0.0))
+    return np.array(heights)
+
+
+def _walked(right, false, objects):
+    """Recall and precision after each detection."""
+    hits, misses = np.cumsum(right), np.cumsum(false)
+    return hits / objects, hits / np.maximum(hits + misses, 1)
+
+
+def _read(recall, heights, side="left", beyond=0.0):
+    """Heights at 101 recalls, each where it is reached first."""
+    return np.append(heights, beyond)[np.searchsorted(recall, coco_eval.RECALLS, side)]
+
+
+def _from_right(precision):
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def precision_as_it_comes(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, precision)
+
+
+def precision_best_before(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, np.maximum.accumulate(precision))
+
+
+def precision_beyond_recall(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, _from_right(precision), side="right")
+
+
+def precision_of_found(right, false, objects):
+    return interpolated_precision_2(right, false, max(int(right.sum()), 1))
+
+
+def precision_counts_ignored(right, false, objects):
+    return interpolated_precision_2(right, ~right, objects)
+
+
+def precision_drawn_on(right, false, objects):
+    """The last height goes on to recall 1."""
+    recall, precision = _walked(right, false, objects)
+    last = precision[-1] if len(precision) else 0.0
+    return _read(recall, _from_right(precision), beyond=last)
+
+
+def precision_between_points(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    if len(recall) == 0:
+        return np.zeros(101)
+    return np.interp(coco_eval.RECALLS, recall, _from_right(precision), right=0)
+
+
+def precision_at_11(right, false, objects):
+    return interpolated_precision_2(right, false, objects)[::10]
+
+
+def precision_averaged(right, false, objects):
+    return interpolated_precision_2(right, false, objects).mean()
+
+
+def precision_worst_from_here(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, np.minimum.accumulate(precision[::-1])[::-1])
+
+
+def precision_one_height(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, np.full(len(precision), precision.max(initial=0)))
+
+
+def precision_least_sure_first(right, false, objects):
+    return interpolated_precision_2(right[::-1], false[::-1], objects)
+
+
+def precision_of_nothing_is_one(right, false, objects):
+    recall, precision = _walked(right, false, objects)
+    return _read(recall, _from_right(precision), beyond=1.0)
+
+
+def precision_is_recall(right, false, objects):
+    recall, _ = _walked(right, false, objects)
+    return _read(recall, _from_right(recall))
+
+
+def precision_false_over_all(right, false, objects):
+    hits, misses = np.cumsum(right), np.cumsum(false)
+    share = misses / np.maximum(hits + misses, 1)
+    return _read(hits / objects, _from_right(share))
+
+
+def verdicts_of_class(rng, size) -> tuple:
+    """Right, false and ignored ones; few objects or many; recalls that are met."""
+    n = rng.choice((0, 400)) if size == 6 else rng.randint(1, 4 * size)
+    kinds = [rng.choice("RRFFI") if i else rng.choice("RFI") for i in range(n)]
+    right = np.array([kind == "R" for kind in kinds], bool)
+    false = np.array([kind == "F" for kind in kinds], bool)
+    found = int(right.sum())
+    objects = rng.choice((found, found + rng.randint(0, 3), 2 * found, 100, 20, 4))
+    return right, false, max(objects, found, 1)
+
+
+# --- 16.3 predict
 
 
 def ap_on_paper() -> float:
@@ -237,7 +353,7 @@ def recall_of_three_found() -> float:
     return (51 + 50 * 2 / 3) / 101
 
 
-# --- 16.3 measure
+# --- 16.4 measure
 
 
 def largest_shift() -> int:
@@ -247,7 +363,7 @@ def largest_shift() -> int:
     return max(shifts)
 
 
-# --- 16.4 build
+# --- 16.5 build
 
 
 def envelope_area(right, objects):
@@ -501,7 +617,7 @@ def verdicts(rng, size) -> tuple:
     return right, max(1, sum(right) + rng.randint(0, 3))
 
 
-# --- 16.5 build
+# --- 16.6 build
 
 
 def best_cut(scores, right, objects):
@@ -730,6 +846,8 @@ def walk(rng, size) -> tuple:
             return args
 
 
+NO_HITS = "0 hits over any tiny number are 0"
+
 EXERCISES = (
     Exercise(
         name="choose", number="16.1", kind="build", minutes=20, difficulty=2, points=3,
@@ -801,7 +919,78 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="ap_on_paper", number="16.2", kind="predict", minutes=8, difficulty=2,
+        name="interpolated_precision", number="16.2", kind="build", minutes=20,
+        difficulty=3, points=3,
+        task="The best precision at each of 101 recalls or more, by Eq. 16.2 and 16.3;"
+             " 0 where a recall is never reached.",
+        place="detection.coco_eval.interpolated_precision", importance=3,
+        machine="the twelve numbers of COCO", machine_case=scenes_judged,
+        milestone_calls=800,
+        reference=coco_eval.interpolated_precision,
+        alternative=interpolated_precision_2,
+        wrong=(
+            Wrong(precision_as_it_comes, "that is the precision where a recall is"
+                  " reached first; take the best from there on"),
+            Wrong(precision_best_before, "you take the best so far; Eq. 16.3 takes the"
+                  " best at that recall or *more*: walk from the end"),
+            Wrong(precision_beyond_recall, "a recall that is reached exactly counts:"
+                  " recall >= r"),
+            Wrong(precision_of_found, "recall is a share of all objects, not of those"
+                  " that were found"),
+            Wrong(precision_counts_ignored, "a detection that is neither right nor"
+                  " false is ignored: count what is false, not what is not right"),
+            Wrong(precision_drawn_on, "a recall that is never reached has precision 0;"
+                  " yours goes on with the last one"),
+            Wrong(precision_between_points, "no straight lines between the points: at"
+                  " a recall the best precision from there on"),
+            Wrong(precision_at_11, "101 recalls are asked, 0.00, 0.01, ... 1.00; those"
+                  " are 11"),
+            Wrong(precision_averaged, "that is their mean, the average precision; the"
+                  " 101 numbers are asked"),
+            Wrong(precision_worst_from_here, "you take the worst from there on; take"
+                  " the best"),
+            Wrong(precision_one_height, "you take the best of all for every recall;"
+                  " only what comes from there on counts"),
+            Wrong(precision_least_sure_first, "the list begins with the best score;"
+                  " only the maximum is taken from the end"),
+            Wrong(precision_of_nothing_is_one, "a recall that is never reached has"
+                  " precision 0, not 1"),
+            Wrong(precision_is_recall, "those are recalls; precision divides the hits"
+                  " by what was said so far, right or false"),
+            Wrong(precision_false_over_all, "that is the share of the false ones;"
+                  " precision is that of the right ones"),
+        ),
+        hints=(
+            "np.cumsum(right) and np.cumsum(false) count hits and misses so far; recall"
+            " is hits / objects, precision hits / (hits + misses), 0 where both are 0.",
+            "np.maximum.accumulate(precision[::-1])[::-1] is the best from each"
+            " detection on.",
+            "np.searchsorted(recall, RECALLS) is the detection at which each recall is"
+            " reached first, D where it never is: append a 0 to the heights, then read"
+            " them there.",
+        ),
+        cases=verdicts_of_class,
+        unchanged={
+            "precision_averaged": "each of the twelve numbers is a mean of all recalls",
+        },
+        survivors={
+            "line 19: `hits + misses + TINY` -> `hits + misses - TINY`": NO_HITS,
+        },
+        by_hand=(
+            ((np.array([True, False, True]), np.array([False, True, False]), 4),
+             np.array([1.0] * 26 + [2 / 3] * 25 + [0.0] * 50)),
+            # The first is ignored: it changes nothing.
+            ((np.array([False, True, False, True]),
+              np.array([False, False, True, False]), 4),
+             np.array([1.0] * 26 + [2 / 3] * 25 + [0.0] * 50)),
+            # 1/2, then 2/3: the better one from the start.
+            ((np.array([False, True, True]), np.array([True, False, False]), 2),
+             np.array([2 / 3] * 101)),
+            ((np.zeros(0, bool), np.zeros(0, bool), 3), np.zeros(101)),
+        ),
+    ),
+    Exercise(
+        name="ap_on_paper", number="16.3", kind="predict", minutes=8, difficulty=2,
         points=2,
         task="AP50 of four objects and three detections: right, false, right.",
         reference=ap_on_paper,
@@ -831,7 +1020,7 @@ EXERCISES = (
         tolerance=1e-3,
     ),
     Exercise(
-        name="largest_shift", number="16.3", kind="measure", minutes=8, difficulty=1,
+        name="largest_shift", number="16.4", kind="measure", minutes=8, difficulty=1,
         points=2,
         task="The largest whole shift of a box of 40 pixels that still has an AP.",
         reference=largest_shift,
@@ -854,7 +1043,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="envelope_area", number="16.4", kind="build", minutes=15, difficulty=2,
+        name="envelope_area", number="16.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="envelope_area(right, objects): `right` is a list of True and False, best"
              " score first. Return the area under the envelope: a step of 1 / objects"
@@ -939,7 +1128,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="best_cut", number="16.5", kind="build", minutes=15, difficulty=2,
+        name="best_cut", number="16.6", kind="build", minutes=15, difficulty=2,
         points=3,
         task="best_cut(scores, right, objects): two lists, numbers without ties in any"
              " order and True or False for each. Return the score that is the best"
