@@ -7,6 +7,7 @@ sheet               paper in inches with boxes, words, arrows; for plots
 pyramids            feature pyramids on a grid of levels; for 11_bifpn
 architectures       a stack of cells, the whole detector; for 05_nasnet, 13_efficientdet
 mechanisms          unrolled controller, MBConv; for 08_controller, 10_efficientnet
+listings            the two programs of an article, as far as they run; for 24_frontiers
 landscapes          contour lines with paths that go down; for 02_training
 staircases          precision over recall, a mark a detection; for 16_coco_eval
 plots               the house's figures, from plain arrays; for every chapter
