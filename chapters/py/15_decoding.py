@@ -20,7 +20,7 @@
 # 4. let several boxes vote on one (exercise 15.5)
 # 5. name the mistakes that real post-processing has made (quiz)
 #
-# | study | about 80 min (estimate) |
+# | study | about 90 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.1 min (6 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->610 MB (measured)<!-- /peak --> |

@@ -19,7 +19,7 @@ WRONG = f"""def greedy(iou, scores, threshold):
 
 {ASKS}, greedy)"""
 RIGHT = WRONG.replace("in order[:place]", "in stay")
-MILESTONE = "with milestone(11, 16)"
+MILESTONE = "with milestone(10, 16)"
 
 
 def test_nms_wrong_then_right_and_the_milestone_of_chapter_16_runs_on_it(
