@@ -243,6 +243,9 @@ CALLS = {
     ),
     "basics.profiling.sizes": lambda: dict(model=cnn()),
     "basics.profiling.parameters": lambda: dict(model=cnn()),
+    "basics.profiling.grouped_conv_macs": lambda: dict(
+        c_in=4, c_out=8, kernel=3, stride=2, padding=1, groups=2, side=10
+    ),
     "basics.profiling.macs": lambda: {"model": cnn(), "*inputs": maps(1, 3, 8, 8)},
     "basics.profiling.macs_by_module": lambda: {
         "model": cnn(), "*inputs": maps(1, 3, 8, 8), "depth": 1,

@@ -14,12 +14,12 @@
 # After this chapter you can
 #
 # 1. count the parameters and multiply-adds of a convolution on paper,
-#    and check a tool against them (exercises 03.1 and 03.3)
+#    and check a tool against them (exercises 03.1 and 03.2)
 # 2. say what a latency number must come with, and read a comparison of two (quiz)
-# 3. follow the memory of a forward pass from tensor to tensor (exercises 03.2 and 03.5)
+# 3. follow the memory of a forward pass from tensor to tensor (exercises 03.3 and 03.5)
 # 4. pick networks from a Pareto front, within a budget (exercise 03.4)
 #
-# | study | about 75 min (estimate) |
+# | study | about 80 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->669 MB (measured)<!-- /peak --> |
@@ -56,7 +56,18 @@ from torch.utils import flop_counter
 
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution
+from lib.book.notebook import (
+    build,
+    check,
+    hint,
+    quiz,
+    restore,
+    setup,
+    show,
+    solution,
+    submit,
+    yours,
+)
 
 device = setup("03_profiling", seed=0)
 
@@ -69,6 +80,11 @@ device = setup("03_profiling", seed=0)
 # All measurements here run on the CPU, also where there is a GPU.
 # Your milliseconds will differ from your neighbour's.
 # Your counts will not.
+#
+# One piece you write yourself, where the idea stands: exercise 03.1.
+# Once `build` finds it right, the library counts with *your* function, here and in every later chapter.
+# What you leave, the chapter does with the course's own.
+# Sections whose heading ends with *(deep)* can wait.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How many numbers does one convolution hold?
@@ -87,10 +103,8 @@ device = setup("03_profiling", seed=0)
 # The picture's height and width are not in it.
 # The same filters slide over any picture.
 
-# %% tags=["core"]
-show(profiling.sizes)
-
 # %% tags=["core", "slide", "nbval-check-output"]
+show(profiling.sizes)
 layer = nn.Conv2d(3, 8, 3, padding=1)
 assert profiling.parameters(layer) == 224  # by hand, above
 profiling.sizes(layer)
@@ -142,10 +156,42 @@ in_file - profiling.parameters(net), profiling.sizes(net).buffers
 # $H_{out}$ and $W_{out}$ are the height and width of the *output*.
 # Biases are left out, as papers do.
 
+# %% [markdown] tags=["core"]
+# ### 03.1 · Build · grouped_conv_macs · 10 min · ●●○ · 3 points
+#
+# `macs`, which counts every network of this course, asks this function about each of its convolutions.
+# Eq. 3.2 wants to be told the size of the output, and knows no groups.
+# Write the count that starts from the input: a square filter of `kernel` pixels on a square picture of `side` pixels,
+# with `padding` pixels of zeros on each of the four sides, moving `stride` pixels at a time;
+# a place counts only if the whole filter fits.
+# With `groups` groups the input channels are divided into that many equal parts, in order, and the outputs too.
+# The outputs of the first part read the inputs of the first part only, and so on.
+# The padded picture is at least as large as the filter.
+# Count the products with padding too, and return a whole number.
+# By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
+
 # %% tags=["core"]
-show(profiling.macs)
+def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
+    """Multiply-adds of one square convolution, a whole number.
+
+    By hand: grouped_conv_macs(8, 8, 3, 1, 1, 8, 16) is 18,432: 256 places, 8 channels, 9 products.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("profiling.grouped_conv_macs", grouped_conv_macs)
+# hint("profiling.grouped_conv_macs")
+# solution("profiling.grouped_conv_macs")
+
+# %% [markdown] tags=["core"]
+# `macs` runs the network once and adds up what each of its layers takes.
+# (A convolution that is not square, and a linear layer, are counted by PyTorch's own formulas.)
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(profiling.grouped_conv_macs, folded=True)
+assert profiling.grouped_conv_macs(3, 8, 3, 1, 1, 1, 16) == 55_296  # by hand, above
+show(profiling.macs)
 x = torch.zeros(1, 3, 16, 16)
 assert profiling.macs(layer, x) == 55_296  # by hand, above
 profiling.macs(layer, x)
@@ -298,13 +344,13 @@ for kind, layer in kinds.items():
 # The *median*, the middle one of the sorted times, is 2.
 # Which of them would you expect next time?
 # Let us first measure it the way most of us have done it at least once: build a network, call it, look at the clock.
-# We call it 30 times, and we play the neighbour: one call is held up for 20 ms, as happens on a shared machine.
+# We call it 24 times, and we play the neighbour: call 20 is held up for 20 ms, as happens on a shared machine.
 
 # %% tags=["core"]
 fresh = training.small_cnn((24, 40, 56)).eval()
 picture = torch.randn(1, 3, 40, 40)
 times = []
-for call in range(30):
+for call in range(1, 25):
     begin = time.perf_counter()
     fresh(picture)
     if call == 20:
@@ -316,13 +362,15 @@ for call in range(30):
 
 # %% tags=["core", "slide"]
 first, mean, median = times[0], statistics.mean(times), statistics.median(times)
-says = f"First call {first:.2f} ms, mean {mean:.2f} ms, median {median:.2f} ms."
-plots.points({"30 calls": times}, y_label="milliseconds", log_y=True, says=says)
+late = [call for call, ms in enumerate(times, 1) if ms > 5 * median]
+says = f"First call {first:.2f} ms, mean {mean:.2f} ms, median {median:.2f} ms. "
+says += f"More than five times the median: call {', '.join(map(str, late))}."
+plots.lines(range(1, 25), {"time": times}, x_label="call", y_label="milliseconds", log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
 # The first call also allocates memory and lets the library choose its *kernels*, the routines that do the work:
 # what it takes says little about later calls.
-# The held-up call pulls the mean upwards.
+# The held-up call pulls the mean upwards, and so does any other that your machine held up by itself.
 # The median hardly moves.
 # So the rules are:
 #
@@ -336,10 +384,8 @@ plots.points({"30 calls": times}, y_label="milliseconds", log_y=True, says=says)
 #    Otherwise you time the ordering, not the cooking.
 # 5. Say how many threads.
 
-# %% tags=["core"]
-show(profiling.interleave)
-
 # %% tags=["core", "slide"]
+show(profiling.interleave)
 profiling.latency(fresh, picture, threads=1)
 
 # %% [markdown] tags=["core"]
@@ -367,7 +413,7 @@ print(f"one after the other: b/a = {late.median / alone.median:.2f}")
 # No statistics repair that afterwards.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Why is eight times less work not eight times faster?
+# ## Why is eight times less work not eight times faster? (deep)
 #
 # Four layers, all 64 channels wide on 32x32 positions: a dense 3x3, a 1x1, a depthwise 3x3, and a depthwise 7x7.
 # You know how to count them.
@@ -435,16 +481,27 @@ for groups, value in by_hand.items():
     assert abs(intensity(one, small) - value) < 1e-9
     print(f"groups {groups:2}: {value:.2f} multiply-adds a byte")
 
+# %% [markdown] tags=["deep"]
+# How fast could a layer be at best?
+# Two things limit it.
+# It cannot compute faster than the machine multiplies: a flat line.
+# It cannot compute faster than numbers arrive: bytes a second times multiply-adds a byte, a line that rises.
+# Whichever is lower is the roof, and the figure is called the **roofline**.
+# Both limits are measured here, by a product of large matrices and by a copy of the input.
+
 # %% tags=["deep", "slide"]
-per_byte = [intensity(m, x) for m in layers.values()]
-labels = {
-    "x_label": "multiply-adds a byte",
-    "y_label": "billion multiply-adds a second",
-}
-low, high = min(pace.values()), max(pace.values())
-says = f"Between {low:.1f} and {high:.1f} billion multiply-adds a second."
-plots.scatter(per_byte, list(pace.values()), names=list(layers), log_x=True, log_y=True,
-              says=says, **labels)  # fmt: skip
+wide = torch.randn(512, 512)
+limits = profiling.interleave({"multiply": lambda: wide @ wide, "copy": lambda: x.clone()})
+peak = 512**3 / limits["multiply"].median / 1e6  # 10^9 multiply-adds a second
+bandwidth = 2 * x.nbytes / limits["copy"].median / 1e6  # 10^9 bytes a second: read and written
+per_byte = {name: intensity(layer, x) for name, layer in layers.items()}
+order = sorted(layers, key=per_byte.get)
+roof = [min(peak, bandwidth * per_byte[name]) for name in order]
+reached = [pace[name] for name in order]
+share = [f"{name} {r / top:.0%}" for name, r, top in zip(order, reached, roof, strict=True)]
+says = f"From left to right, how much of the roof a layer reaches: {', '.join(share)}."
+plots.lines([per_byte[name] for name in order], {"roof": roof, "measured": reached}, log_x=True, log_y=True,
+            x_label="multiply-adds a byte", y_label="billion multiply-adds a second", says=says)  # fmt: skip
 
 # %% [markdown] tags=["deep"]
 # A layer with a low intensity waits mostly for memory, and for the fixed cost of every call.
@@ -467,13 +524,13 @@ pair = {
 }
 result = profiling.compare(pair, tiny)["separable"]
 share = profiling.macs(pair["separable"], tiny) / profiling.macs(pair["dense"], tiny)
-print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it")
+faster = "slower" if result.ratio > 1 else "faster"
+print(f"work: {share:.2f} of the dense layer's; time: {result.ratio:.2f} of it, so here it is {faster}")
 
 # %% [markdown] tags=["deep"]
 # The work shrinks to less than a fifth.
 # The time does not follow: two calls instead of one, and each has a fixed cost.
-# The separable layer can even be the slower one.
-# Is it, in your print-out?
+# The separable layer can even be the slower one: the line above says which it is on your machine.
 # Counting would never have told you.
 
 # %% [markdown] tags=["core", "slide"]
@@ -535,7 +592,7 @@ plots.bars(megabytes, y_label="megabytes")
 # activations grow with both, weights with neither.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Two threads, half the time?
+# ## Two threads, half the time? (deep)
 #
 # Two cores, two threads, half the time: that is the hope.
 # A layer is cut into two halves, each thread computes one, and **both wait until the slower one is done**.
@@ -550,8 +607,13 @@ plots.bars(megabytes, y_label="megabytes")
 # With `OMP_WAIT_POLICY=PASSIVE`, which lets a waiting thread sleep, it was 43 to 88 ms.
 # The variable is read once, when torch is imported.
 # That is why every chapter begins with `import lib`.
+#
+# A machine may also have more cores than you may use.
+# The *affinity* of a process says on which cores it may run, a *quota* how much of their time it gets.
+# `lib.cpus` reads both.
 
 # %% tags=["deep"]
+show(lib.cpus)
 print(f"CPUs this process may use: {lib.cpus()}")
 for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
     for threads in (1, 2):
@@ -578,10 +640,8 @@ for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
 #
 # Those that nobody dominates are the **Pareto front**.
 
-# %% tags=["core"]
-show(profiling.pareto_front)
-
 # %% tags=["core", "slide", "nbval-check-output"]
+show(profiling.pareto_front)
 assert profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71]) == [0, 1, 3]  # a, b, d
 profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
 
@@ -626,22 +686,29 @@ plots.scatter(million, quality, names=names, front=front, y_label=y_label,
 
 # %% [markdown] tags=["core"]
 # Does the clock agree with the count?
+# We give each network 32 pictures at once, so that work weighs more than the fixed cost of a call.
+# The whiskers hold the middle half of the times, the IQR.
 
 # %% tags=["core", "slide"]
-clock = profiling.compare(candidates, picture)
+clock = profiling.compare(candidates, torch.zeros(32, 3, 16, 16))
 ms = [clock[n].latency.median for n in names]
 by_clock = profiling.pareto_front(ms, quality)
-says = f"Dearest / cheapest: {max(million) / min(million):.0f} in multiply-adds, "
-says += f"{max(ms) / min(ms):.1f} by the clock. Front by the clock: "
-says += ", ".join(names[i] for i in by_clock) + "."
-plots.scatter(ms, quality, names=names, front=by_clock, y_label=y_label, says=says,
-              x_label="milliseconds for one picture, one thread")  # fmt: skip
+halves = {}
+for name in sorted(names, key=lambda n: clock[n].latency.median):
+    low, middle, high = statistics.quantiles(clock[name].latency.times, n=4, method="inclusive")
+    halves[name] = middle, low, high
+ranked = list(halves)
+close = [f"{a} and {b}" for a, b in zip(ranked, ranked[1:], strict=False) if halves[a][2] >= halves[b][1]]
+says = f"Dearest / cheapest: {max(million) / min(million):.0f} in multiply-adds, {max(ms) / min(ms):.1f} by the clock. "
+says += f"Front by the clock: {', '.join(names[i] for i in by_clock)}. "
+says += f"Neighbours whose whiskers overlap: {', '.join(close) or 'none'}."
+plots.intervals(halves, y_label="milliseconds for 32 pictures, one thread", says=says)
 
 # %% [markdown] tags=["core"]
 # Two prices, two pictures.
-# By the clock the networks lie closer together than in multiply-adds,
-# and some may change places when you run the cell again.
-# Networks this small spend much of their time on the fixed cost of each call.
+# Where the whiskers of two networks overlap, the clock has not told which of them is cheaper:
+# run the cell again, and they may change places.
+# A front that hangs on such a pair is not a front.
 # On a phone, with another library, the order may change again.
 # A front belongs to the price it was drawn with.
 #
@@ -649,13 +716,15 @@ plots.scatter(ms, quality, names=names, front=by_clock, y_label=y_label, says=sa
 # Draw it from a single seed each, as if the other two had never been run.
 
 # %% tags=["core"]
-for seed in range(3):
-    lucky = profiling.pareto_front(million, [scores[n][seed] for n in names])
+fronts = [profiling.pareto_front(million, [scores[n][seed] for n in names]) for seed in range(3)]
+for seed, lucky in enumerate(fronts):
     print(f"seed {seed}: {[names[i] for i in lucky]}")
+differ = len(set(map(tuple, fronts)))
+print("the same front three times" if differ == 1 else f"{differ} different fronts: the seed decides who is on it")
 
 # %% [markdown] tags=["core"]
-# If your three lines differ, you have seen noise decide who is published.
-# If they agree, the networks stand far enough apart.
+# Where the lines differ, noise decides who is published.
+# Where they agree, the networks stand far enough apart.
 # In a search they rarely do: chapter 06 measures by how much.
 #
 # **Break it.**
@@ -679,11 +748,16 @@ except ValueError as error:
 # NaN is not smaller, not larger and not equal to anything, so nobody ever beats it.
 
 # %% [markdown] tags=["optional"]
-# One number for a whole front is the *hypervolume*: the area between the front and a point that everyone beats.
-# We use it later to compare searches that each return a front.
+# One number for a whole front is the **hypervolume**: the area between the front and a point that everyone beats.
+# Its unit is price times quality, so it says little alone.
+# It is for comparing two fronts under the same point: the one with more area is better.
+# Chapter 07 compares searches by it.
 
 # %% tags=["optional"]
-profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
+dearest, worst = 2 * max(million), 0.1  # everyone is cheaper, and better than guessing
+area = profiling.hypervolume(million, quality, reference=(dearest, worst))
+most = dearest * (1 - worst)  # all right at no price
+print(f"{area:.2f} of {most:.2f} (million multiply-adds times accuracy), so {area / most:.0%} of what there could be")
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -711,6 +785,11 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# **What does a network cost?**
+# Four numbers: parameters and multiply-adds, which follow from shapes, memory, and time, which has to be measured.
+# **Why do they disagree?**
+# A filter is stored once and used at every place; and a layer that computes little for each byte waits for memory.
+#
 # - Parameters: $C_{out}(C_{in}k^2 + b)$.
 #   The picture's size is not in it.
 # - Multiply-adds: the same, times the output positions.
@@ -726,7 +805,7 @@ profiling.hypervolume(million, quality, reference=(2 * max(million), 0.1))
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 03.1 · Predict · growth · 4 min · ●○○ · 1 point
+# ### 03.2 · Predict · growth · 4 min · ●○○ · 1 point
 #
 # A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side.
 # The filter stays 3x3.
@@ -750,7 +829,7 @@ check("profiling.growth", answer)
 # solution("profiling.growth")
 
 # %% [markdown] tags=["core"]
-# ### 03.2 · Measure · outgrown · 8 min · ●●○ · 2 points
+# ### 03.3 · Measure · outgrown · 8 min · ●●○ · 2 points
 #
 # For a tiny picture the weights of `small_cnn((16, 32, 64))` take more bytes than its activations.
 # For a large one it is the other way round.
@@ -769,33 +848,6 @@ answer = ...  # the side you found
 check("profiling.outgrown", answer)
 # hint("profiling.outgrown")
 # solution("profiling.outgrown")
-
-# %% [markdown] tags=["core"]
-# ### 03.3 · Build · grouped_conv_macs · 10 min · ●●○ · 3 points
-#
-# Eq. 3.2 wants to be told the size of the output, and knows no groups.
-# Write the count that starts from the input: a square filter of `kernel` pixels on a square picture of `side` pixels,
-# with `padding` pixels of zeros on each of the four sides, moving `stride` pixels at a time;
-# a place counts only if the whole filter fits.
-# With `groups` groups the input channels are divided into that many equal parts, in order, and the outputs too.
-# The outputs of the first part read the inputs of the first part only, and so on.
-# The padded picture is at least as large as the filter.
-# Count the products with padding too, and return a whole number.
-# By hand: (3, 8, 3, 1, 1, 1, 16), in the order of the stub, is the layer above: 55,296.
-
-# %% tags=["core"]
-def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
-    """Multiply-adds of one square convolution, a whole number.
-
-    By hand: grouped_conv_macs(8, 8, 3, 1, 1, 8, 16) is 18,432: 256 places, 8 channels, 9 products.
-    """
-    # your code, in place of the dots
-    ...
-
-
-check("profiling.grouped_conv_macs", grouped_conv_macs)
-# hint("profiling.grouped_conv_macs")
-# solution("profiling.grouped_conv_macs")
 
 # %% [markdown] tags=["core"]
 # ### 03.4 · Build · best_within · 10 min · ●●○ · 3 points
@@ -861,6 +913,9 @@ check("profiling.peak_live", peak_live)
 
 # %% tags=["core"]
 quiz("profiling")
+# yours()            whose functions are at work now
+# restore()          the course's own again
+# submit()           your answers in one small file
 
 # %% [markdown] tags=["core"]
 # ## Where next

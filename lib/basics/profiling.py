@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from lib.basics import arguments, modes
 
@@ -107,8 +107,47 @@ def _one_kind_of_number(model: nn.Module, inputs: tuple) -> Iterator[None]:
 
 
 # --- multiply-adds -------------------------------------------------------------------
+@arguments.named
+def grouped_conv_macs(
+    c_in: int, c_out: int, kernel: int, stride: int, padding: int, groups: int,
+    side: int,
+) -> int:  # fmt: skip
+    """Multiply-adds of a square convolution on one square picture.
+
+    A filter of `kernel` x `kernel` moves `stride` pixels at a time over a picture of
+    `side` pixels with `padding` zeros on each of its four sides; a place counts if the
+    whole filter fits. With groups each output reads c_in / groups channels. Eq. 3.2.
+
+    >>> grouped_conv_macs(3, 8, 3, 1, 1, 1, 16)  # 16 * 16 places, 8 filters of 3 * 9
+    55296
+    >>> grouped_conv_macs(8, 8, 3, 1, 1, 8, 16)  # depthwise: 8 filters of 1 * 9
+    18432
+    """
+    places = (side + 2 * padding - kernel) // stride + 1  # along each side
+    products = (c_in // groups) * kernel * kernel  # of one output, at one place
+    return places * places * c_out * products
+
+
+def _convolution_flops(
+    x_shape, w_shape, _bias, stride, padding, dilation, transposed, _extra, groups,
+    out_shape=None, **_,
+) -> int:  # fmt: skip
+    """FLOPs of one convolution, for PyTorch's counter: two for each multiply-add."""
+    batch, c_in, *sides = x_shape
+    c_out, _, *kernels = w_shape
+    is_square = all(len(set(v)) == 1 for v in (sides, kernels, stride, padding))
+    is_plain = len(sides) == 2 and set(dilation) == {1} and not transposed
+    if not (is_square and is_plain):
+        return conv_flop_count(x_shape, w_shape, out_shape, transposed=transposed)
+    macs_of_one = grouped_conv_macs(
+        c_in, c_out, kernels[0], stride[0], padding[0], groups, sides[0]
+    )
+    return 2 * batch * int(macs_of_one)
+
+
 def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
     _tensors(inputs)
+    formulas = {torch.ops.aten.convolution: _convolution_flops}
     fast = torch.backends.mha.get_fastpath_enabled()
     # PyTorch's counter knows no formula for the fused attention kernels and would leave
     # them out without a word: a ViT-B/16 on the CPU would lose a third of its cost.
@@ -119,7 +158,7 @@ def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
             _one_kind_of_number(model, inputs),
             torch.no_grad(),
             sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
+            FlopCounterMode(display=False, custom_mapping=formulas) as counter,
         ):
             model(*inputs)
     finally:
@@ -133,7 +172,8 @@ def macs(model: nn.Module, *inputs: Tensor) -> int:
     Counts convolutions and matrix products (linear layers, attention). Leaves out
     biases, normalisation, activations, pooling, resizing and elementwise products, as
     published counts do. Padding counts as if it were picture. The model runs once, in
-    evaluation mode, and is left as it was. Source: torch.utils.flop_counter, halved.
+    evaluation mode, and is left as it was. Square convolutions are counted by
+    `grouped_conv_macs`, all else by torch.utils.flop_counter, halved.
 
     >>> layer = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2)
     >>> macs(layer, torch.zeros(1, 4, 10, 10))  # 5 * 5 places, 8 filters of 2 * 9

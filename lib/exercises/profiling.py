@@ -1,70 +1,25 @@
 """Exercises and quiz of chapter 03: what a network costs."""
 
 import torch
+import torchvision
 from torch import nn
 
 from lib.basics import profiling, training
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 
-# --- 03.1 predict
+# --- 03.1 build
 
 
-def growth() -> float:
-    """Factor on one convolution's multiply-adds: channels times 2, side times 1.5."""
-    small, large = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(32, 32, 3, padding=1)
-    before = profiling.macs(small, torch.zeros(1, 16, 16, 16))
-    return profiling.macs(large, torch.zeros(1, 32, 24, 24)) / before
-
-
-# --- 03.2 measure
-
-
-def outgrown() -> int:
-    """Smallest even side at which activations take more bytes than the weights."""
-    model = training.small_cnn((16, 32, 64))
-    side = 8
-    while _peak(model, side) <= profiling.sizes(model).bytes:
-        side += 2
-    return side
-
-
-def _peak(model: nn.Module, side: int) -> int:
-    return profiling.peak_memory(model, torch.zeros(1, 3, side, side))
-
-
-def outgrown_numbers() -> int:
-    model, side = training.small_cnn((16, 32, 64)), 8
-    while _peak(model, side) <= profiling.parameters(model):
-        side += 2
-    return side
-
-
-def outgrown_just_before() -> int:
-    return outgrown() - 2
-
-
-def outgrown_just_after() -> int:
-    return outgrown() + 2
-
-
-def outgrown_odd() -> int:
-    return outgrown() - 1
-
-
-def outgrown_bytes_of_numbers() -> int:
-    model, side = training.small_cnn((16, 32, 64)), 8
-    while _peak(model, side) / 4 <= profiling.sizes(model).bytes:
-        side += 2
-    return side
-
-
-# --- 03.3 build
-
-
-def grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups, side):
-    """Multiply-adds of one square, grouped convolution on one square picture."""
-    out = (side + 2 * padding - kernel) // stride + 1
-    return out * out * c_out * (c_in // groups) * kernel * kernel
+def counted_networks() -> list[int]:
+    """What `macs` says of MobileNetV2, of AlexNet and of a layer in three groups."""
+    found = []
+    with torch.device("meta"):
+        for name, side in (("mobilenet_v2", 224), ("alexnet", 231)):
+            network = torchvision.models.get_model(name, weights=None)
+            found.append(profiling.macs(network, torch.zeros(2, 3, side, side)))
+        layer = nn.Conv2d(6, 9, 2, stride=2, padding=1, groups=3)
+        found.append(profiling.macs(layer, torch.zeros(1, 6, 11, 11)))
+    return found
 
 
 def grouped_conv_macs_2(c_in, c_out, kernel, stride, padding, groups, side):
@@ -224,6 +179,58 @@ def grouped_cases(rng, size):
         groups,
         rng.randint(kernel, 6 + 4 * size),
     )
+
+
+# --- 03.2 predict
+
+
+def growth() -> float:
+    """Factor on one convolution's multiply-adds: channels times 2, side times 1.5."""
+    small, large = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(32, 32, 3, padding=1)
+    before = profiling.macs(small, torch.zeros(1, 16, 16, 16))
+    return profiling.macs(large, torch.zeros(1, 32, 24, 24)) / before
+
+
+# --- 03.3 measure
+
+
+def outgrown() -> int:
+    """Smallest even side at which activations take more bytes than the weights."""
+    model = training.small_cnn((16, 32, 64))
+    side = 8
+    while _peak(model, side) <= profiling.sizes(model).bytes:
+        side += 2
+    return side
+
+
+def _peak(model: nn.Module, side: int) -> int:
+    return profiling.peak_memory(model, torch.zeros(1, 3, side, side))
+
+
+def outgrown_numbers() -> int:
+    model, side = training.small_cnn((16, 32, 64)), 8
+    while _peak(model, side) <= profiling.parameters(model):
+        side += 2
+    return side
+
+
+def outgrown_just_before() -> int:
+    return outgrown() - 2
+
+
+def outgrown_just_after() -> int:
+    return outgrown() + 2
+
+
+def outgrown_odd() -> int:
+    return outgrown() - 1
+
+
+def outgrown_bytes_of_numbers() -> int:
+    model, side = training.small_cnn((16, 32, 64)), 8
+    while _peak(model, side) / 4 <= profiling.sizes(model).bytes:
+        side += 2
+    return side
 
 
 # --- 03.4 build
@@ -527,73 +534,18 @@ def live_cases(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="growth", number="03.1", kind="predict",
-        minutes=4, difficulty=1, points=1,
-        task="Twice the channels and 1.5 times the side: how many times the cost?",
-        reference=growth,
-        wrong=(
-            Wrong(3.0, "2 times 1.5: that treats the picture as a line, and the"
-                       " channels as if only the outputs had doubled. Both counts of"
-                       " channels double, and the picture grows both ways."),
-            Wrong(4.5, "The side is right: 1.5 times 1.5. Now the channels: every new"
-                       " output channel also reads twice as many input channels."),
-            Wrong(6.0, "The channels are right: 2 times 2. Now the side: the picture"
-                       " grows in height and in width."),
-            Wrong(18.0, "The channels enter twice, once as inputs and once as outputs,"
-                        " not three times."),
-            Wrong(2.25, "That is the side alone. The channels grow too."),
-            Wrong(4.0, "That is the channels alone. The picture grows too."),
-            Wrong(13.5, "One 1.5 too many: the filter stays 3x3, only the picture"
-                        " grows, in height and in width."),
-            Wrong(20.25, "The filter stays 3x3. Only the picture grows: 1.5 in height"
-                         " and 1.5 in width."),
-            Wrong(8.0, "2 times 2 is right, and then 1.5 times 1.5. 1.5 is not 2."
-                       " (Or do you mean eight times more? Nine times as many is"
-                       " written 9.)"),
-            Wrong(36.0, "Each of the four, c_in, c_out, h and w, counts once. Doubled"
-                        " channels make 2 times 2, not 4 times 4."),
-        ),
-        hints=(
-            "Write Eq. 3.2 for both layers, one under the other, and divide.",
-            "c_in and c_out both double; h and w both grow by 1.5; k stays.",
-        ),
-    ),
-    Exercise(
-        name="outgrown", number="03.2", kind="measure",
-        minutes=8, difficulty=2, points=2,
-        task="The smallest even side at which the peak of activations passes the"
-             " bytes of the weights.",
-        reference=outgrown,
-        wrong=(
-            Wrong(outgrown_numbers, "You compared bytes with a number of parameters."
-                                    " A float32 takes four bytes: use"
-                                    " sizes(model).bytes."),
-            Wrong(outgrown_just_before, "Close: at this side the weights still take"
-                                        " more. The first side above is asked."),
-            Wrong(outgrown_just_after, "Close: two less is still enough. The smallest"
-                                       " even side is asked."),
-            Wrong(outgrown_odd, "An even side is asked."),
-            Wrong(outgrown_bytes_of_numbers, "You counted the activations in numbers"
-                                             " and the weights in bytes. Both in bytes:"
-                                             " a float32 takes four."),
-            Wrong(8, "That is the side that stands in the cell. Change it until the"
-                     " activations take more than the weights."),
-        ),
-        hints=(
-            "Change `side` in the cell, run it, compare the two numbers, repeat.",
-            "The peak grows with the square of the side: two trials tell you about"
-            " where to look.",
-        ),
-    ),
-    Exercise(
-        name="grouped_conv_macs", number="03.3", kind="build",
+        name="grouped_conv_macs", number="03.1", kind="build",
         minutes=10, difficulty=2, points=3,
         task="Write `grouped_conv_macs(c_in, c_out, kernel, stride, padding, groups,"
              " side)`: the multiply-adds of one convolution, filter `kernel` by"
              " `kernel`, picture `side` by `side`, `padding` zeros on each of the four"
              " sides, `groups` equal groups of channels. The padded picture is at least"
              " as large as the filter. Return a whole number.",
-        reference=grouped_conv_macs,
+        place="basics.profiling.grouped_conv_macs", required=True, importance=3,
+        machine="`macs`, which counts every network of this course",
+        machine_case=counted_networks, milestone_calls=2000,
+        unchanged={},
+        reference=profiling.grouped_conv_macs,
         alternative=grouped_conv_macs_2,
         wrong=(
             Wrong(groups_forgotten, "Right for one group. With more, an output channel"
@@ -674,6 +626,65 @@ EXERCISES = (
                      lambda mine, c_in, c_out, kernel, stride, padding, groups, side:
                      mine(c_in, c_out, 1, 1, 0, groups, side)
                      == side * side * c_out * c_in // groups),
+        ),
+    ),
+    Exercise(
+        name="growth", number="03.2", kind="predict",
+        minutes=4, difficulty=1, points=1,
+        task="Twice the channels and 1.5 times the side: how many times the cost?",
+        reference=growth,
+        wrong=(
+            Wrong(3.0, "2 times 1.5: that treats the picture as a line, and the"
+                       " channels as if only the outputs had doubled. Both counts of"
+                       " channels double, and the picture grows both ways."),
+            Wrong(4.5, "The side is right: 1.5 times 1.5. Now the channels: every new"
+                       " output channel also reads twice as many input channels."),
+            Wrong(6.0, "The channels are right: 2 times 2. Now the side: the picture"
+                       " grows in height and in width."),
+            Wrong(18.0, "The channels enter twice, once as inputs and once as outputs,"
+                        " not three times."),
+            Wrong(2.25, "That is the side alone. The channels grow too."),
+            Wrong(4.0, "That is the channels alone. The picture grows too."),
+            Wrong(13.5, "One 1.5 too many: the filter stays 3x3, only the picture"
+                        " grows, in height and in width."),
+            Wrong(20.25, "The filter stays 3x3. Only the picture grows: 1.5 in height"
+                         " and 1.5 in width."),
+            Wrong(8.0, "2 times 2 is right, and then 1.5 times 1.5. 1.5 is not 2."
+                       " (Or do you mean eight times more? Nine times as many is"
+                       " written 9.)"),
+            Wrong(36.0, "Each of the four, c_in, c_out, h and w, counts once. Doubled"
+                        " channels make 2 times 2, not 4 times 4."),
+        ),
+        hints=(
+            "Write Eq. 3.2 for both layers, one under the other, and divide.",
+            "c_in and c_out both double; h and w both grow by 1.5; k stays.",
+        ),
+    ),
+    Exercise(
+        name="outgrown", number="03.3", kind="measure",
+        minutes=8, difficulty=2, points=2,
+        task="The smallest even side at which the peak of activations passes the"
+             " bytes of the weights.",
+        reference=outgrown,
+        wrong=(
+            Wrong(outgrown_numbers, "You compared bytes with a number of parameters."
+                                    " A float32 takes four bytes: use"
+                                    " sizes(model).bytes."),
+            Wrong(outgrown_just_before, "Close: at this side the weights still take"
+                                        " more. The first side above is asked."),
+            Wrong(outgrown_just_after, "Close: two less is still enough. The smallest"
+                                       " even side is asked."),
+            Wrong(outgrown_odd, "An even side is asked."),
+            Wrong(outgrown_bytes_of_numbers, "You counted the activations in numbers"
+                                             " and the weights in bytes. Both in bytes:"
+                                             " a float32 takes four."),
+            Wrong(8, "That is the side that stands in the cell. Change it until the"
+                     " activations take more than the weights."),
+        ),
+        hints=(
+            "Change `side` in the cell, run it, compare the two numbers, repeat.",
+            "The peak grows with the square of the side: two trials tell you about"
+            " where to look.",
         ),
     ),
     Exercise(
