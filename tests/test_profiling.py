@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.basics import profiling
 
@@ -461,3 +462,25 @@ def test_a_model_of_other_numbers_than_its_inputs_is_told_so(kind):
             way(layer, x)
     with pytest.raises(RuntimeError, match="channels"):  # another fault, its own words
         profiling.macs(layer, x[:, :2].to(kind))
+
+
+CONVOLUTIONS = {
+    "groups and stride": (nn.Conv2d(4, 8, 3, 2, 1, groups=2), (3, 4, 10, 10)),
+    "a picture that is no square": (nn.Conv2d(4, 6, 3, stride=2), (2, 4, 9, 12)),
+    "a filter that is no square": (nn.Conv2d(4, 6, (1, 7)), (2, 4, 9, 9)),
+    "a filter with holes": (nn.Conv2d(4, 6, 3, dilation=2), (2, 4, 9, 9)),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2), (2, 4, 9, 9)),
+    "padding same": (nn.Conv2d(4, 8, 3, padding="same"), (1, 4, 11, 11)),
+    "no batch": (nn.Conv2d(4, 8, 3), (4, 11, 11)),
+    "along a line": (nn.Conv1d(4, 6, 3), (2, 4, 9)),
+    "in space": (nn.Conv3d(4, 6, 3), (1, 4, 9, 9, 9)),
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_every_convolution_counts_as_pytorch_counts_it(kind):
+    """Square ones by `grouped_conv_macs`, the others by PyTorch's formula."""
+    layer, shape = CONVOLUTIONS[kind]
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.zeros(shape))
+    assert 2 * profiling.macs(layer, torch.zeros(shape)) == counter.get_total_flops()

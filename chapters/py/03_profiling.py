@@ -487,23 +487,29 @@ for groups, value in by_hand.items():
 # It cannot compute faster than the machine multiplies: a flat line.
 # It cannot compute faster than numbers arrive: bytes a second times multiply-adds a byte, a line that rises.
 # Whichever is lower is the roof, and the figure is called the **roofline**.
-# Both limits are measured here, by a product of large matrices and by a copy of the input.
+# Both limits are measured here, in turns with the layers:
+# by a product of large matrices, and by a copy of 16 MB, which is more than most caches hold.
 
 # %% tags=["deep", "slide"]
-wide = torch.randn(512, 512)
-limits = profiling.interleave({"multiply": lambda: wide @ wide, "copy": lambda: x.clone()})
-peak = 512**3 / limits["multiply"].median / 1e6  # 10^9 multiply-adds a second
-bandwidth = 2 * x.nbytes / limits["copy"].median / 1e6  # 10^9 bytes a second: read and written
+square, long = torch.randn(512, 512), torch.zeros(4 * 2**20)
+calls = {"multiply": lambda: square @ square, "copy": lambda: long.clone()}
+calls |= {name: lambda layer=layer: layer(x) for name, layer in layers.items()}
+with torch.inference_mode():
+    taken = {name: t.median for name, t in profiling.interleave(calls).items()}
+peak = 512**3 / taken["multiply"] / 1e6  # 10^9 multiply-adds a second
+bandwidth = 2 * long.nbytes / taken["copy"] / 1e6  # 10^9 bytes a second: read and written
 per_byte = {name: intensity(layer, x) for name, layer in layers.items()}
 order = sorted(layers, key=per_byte.get)
 roof = [min(peak, bandwidth * per_byte[name]) for name in order]
-reached = [pace[name] for name in order]
+reached = [work[name] / taken[name] / 1e6 for name in order]
 share = [f"{name} {r / top:.0%}" for name, r, top in zip(order, reached, roof, strict=True)]
 says = f"From left to right, how much of the roof a layer reaches: {', '.join(share)}."
 plots.lines([per_byte[name] for name in order], {"roof": roof, "measured": reached}, log_x=True, log_y=True,
             x_label="multiply-adds a byte", y_label="billion multiply-adds a second", says=says)  # fmt: skip
 
 # %% [markdown] tags=["deep"]
+# More than 100 %?
+# Then its numbers still lay in a cache, nearer than the 16 MB, or the library found a way with fewer products.
 # A layer with a low intensity waits mostly for memory, and for the fixed cost of every call.
 # A layer with a high one is held up mostly by arithmetic.
 # That is one reason why EfficientNet, full of depthwise filters, can be slower than its multiply-adds promise,

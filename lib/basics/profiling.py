@@ -71,8 +71,7 @@ def sizes(model: nn.Module) -> Sizes:
         else:
             frozen += weight.numel()
     in_buffers = sum(b.numel() for b in buffers)
-    in_bytes = sum(tensor.nbytes for tensor in tensors)
-    return Sizes(trainable, frozen, in_buffers, in_bytes)
+    return Sizes(trainable, frozen, in_buffers, sum(t.nbytes for t in tensors))
 
 
 def parameters(model: nn.Module) -> int:
@@ -129,20 +128,17 @@ def grouped_conv_macs(
 
 
 def _convolution_flops(
-    x_shape, w_shape, _bias, stride, padding, dilation, transposed, _extra, groups,
-    out_shape=None, **_,
-) -> int:  # fmt: skip
+    x, w, _bias, stride, padding, dilation, transposed, *rest, out_shape, **_
+) -> int:
     """FLOPs of one convolution, for PyTorch's counter: two for each multiply-add."""
-    batch, c_in, *sides = x_shape
-    c_out, _, *kernels = w_shape
-    is_square = all(len(set(v)) == 1 for v in (sides, kernels, stride, padding))
-    is_plain = len(sides) == 2 and set(dilation) == {1} and not transposed
-    if not (is_square and is_plain):
-        return conv_flop_count(x_shape, w_shape, out_shape, transposed=transposed)
-    macs_of_one = grouped_conv_macs(
-        c_in, c_out, kernels[0], stride[0], padding[0], groups, sides[0]
-    )
-    return 2 * batch * int(macs_of_one)
+    batch, c_in, *sides = x
+    c_out, _, *kernels = w
+    ways = sides, kernels, stride, padding, dilation
+    side, k, step, pad, spread = (way[0] for way in ways)
+    is_square = len(sides) == 2 and all(len(set(way)) == 1 for way in ways)
+    if not is_square or spread > 1 or transposed:
+        return conv_flop_count(x, w, out_shape, transposed=transposed)
+    return 2 * batch * int(grouped_conv_macs(c_in, c_out, k, step, pad, rest[-1], side))
 
 
 def _count(model: nn.Module, inputs: tuple) -> FlopCounterMode:
@@ -181,8 +177,7 @@ def macs(model: nn.Module, *inputs: Tensor) -> int:
     """
     arguments.instance("model", model, nn.Module)
     counter = _count(model, inputs)
-    flops = counter.get_total_flops()
-    return flops // 2
+    return counter.get_total_flops() // 2
 
 
 def macs_by_module(model: nn.Module, *inputs: Tensor, depth: int = 1) -> dict[str, int]:
@@ -308,8 +303,7 @@ def compare(
     yardstick = next(iter(latencies.values())).times
     result = {}
     for name, taken in latencies.items():
-        rounds = zip(taken.times, yardstick, strict=True)
-        ratios = [time / base for time, base in rounds]
+        ratios = [t / base for t, base in zip(taken.times, yardstick, strict=True)]
         result[name] = Comparison(taken, *_middle(ratios))
     return result
 
