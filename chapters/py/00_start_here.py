@@ -103,8 +103,8 @@ assert pairs == 8256  # by hand, above
 pairs**2
 
 # %% [markdown] tags=["core", "slide"]
-# To answer well in few multiplications, such a network was *searched*, *scaled*, *connected* and *shrunk*.
-# Each verb is a part of this course.
+# To answer well in few multiplications, such networks were *searched*, *scaled* and *connected*: three papers did that.
+# To *shrink* one as well is your own work, in part IV: none of the three papers does it.
 #
 # | part | chapters | what you build | the idea comes from |
 # |---|---|---|---|
@@ -124,10 +124,29 @@ pairs**2
 course.names()
 
 # %% tags=["core"]
-parts = ["data", "train", "measure", "search", "scale", "connect", "shrink", "ship"]
+parts = {"data": "data 01", "train": "train 02", "measure": "measure 03", "search": "search 04-09",
+         "scale": "scale 10", "connect": "connect 11-16", "shrink": "shrink 17-21", "ship": "ship 22"}
 order = [("data", "train"), ("train", "measure"), ("measure", "search"), ("measure", "scale"),
          ("search", "connect"), ("scale", "connect"), ("connect", "shrink"), ("shrink", "ship")]  # fmt: skip
-plots.graph(parts, order, title="What builds on what")
+plots.graph(parts, order, title="What builds on what, and in which chapters")
+
+# %% [markdown] tags=["core"]
+# ## Who is this for, and how far will you go?
+#
+# You need Python, and a first course on neural networks: you have trained one in PyTorch before,
+# and *convolution*, *loss* and *gradient* are words that you have met.
+# Chapter 02 goes through them once more.
+# You need no GPU, and nothing is downloaded.
+#
+# | you have | read |
+# |---|---|
+# | 45 minutes | this chapter |
+# | an afternoon | this one; then 11, how BiFPN connects a detector's levels, and 15, how boxes come out of it |
+# | a weekend | those, and 06 and 07 (search), 10 (scaling), 19 (quantization) |
+# | a course of 13 weeks | all of them in order, about two chapters a week |
+#
+# Every chapter starts alone, from what the course ships.
+# Sections whose heading ends with *(deep)* can be left out on a first reading.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Searched: how many cells are there to choose from?
@@ -174,7 +193,9 @@ for k in range(5):
     total *= (k + 2) ** 2 * 13**2 * 2
     counts.append(total)
 labels = {"x_label": "blocks in a cell", "y_label": "choices (log scale)"}
-plots.lines(range(1, 6), {"choices": counts}, log_y=True, **labels)
+grows = ", ".join(f"{b / a:,.0f}" for a, b in zip(counts, counts[1:], strict=False))
+says = f"Each further block multiplies the number of cells: by {grows}."
+plots.lines(range(1, 6), {"choices": counts}, log_y=True, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # **Break it.**
@@ -200,8 +221,9 @@ cell / one_block**5
 # EfficientDet comes in eight sizes, D0 to D7 (a ninth, D7x, came later).
 # One number, the *compound coefficient* $\phi$, is to set everything: how large the picture is, how deep the network,
 # and how wide.
-# A *channel* is one of the many pictures that a layer hands on.
-# The number $W$ of channels in the part that finds objects near and far is said to be
+# Inside a network a picture becomes a stack of maps, one number for each place, and each map is called a *channel*.
+# BiFPN, the part that mixes the maps for small and for large objects (chapter 11), has $W$ channels on every level.
+# $W$ is said to be
 #
 # $$ W = 64 \cdot 1.35^{\,\phi} \tag{0.2} $$
 #
@@ -244,6 +266,11 @@ def sizes(phi):
 
 
 widgets.slider(sizes, name="phi", values=range(8), start=6)
+
+# %% [markdown] tags=["core"]
+# The channels: at $\phi = 6$ they are six times those of D0.
+# The layers are then three times as many, and the side is 2.5 times as long.
+# The channels are multiplied at every step, the other two only have something added.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it true that EfficientDet is based on pruning and quantization?
@@ -293,18 +320,8 @@ print(f"{told}, {gpu_hours // 2000} times what is written")
 table(("what", "found", "verdict"), environment())
 
 # %% [markdown] tags=["core"]
-# **Why does the first cell insist on its order?**
-# Torch decides how its threads wait when it is imported.
-# On a busy machine of two cores, threads that spin while they wait can make a network ten times slower (chapter 03 has
-# the numbers).
-# `lib` asks them to sleep, and it can only do so before torch is there.
-#
-# A machine may also have more cores than you may use.
-# The *affinity* of a process says on which cores it may run, a *quota* how much of their time it gets.
-# Here is the code that reads both:
-
-# %% tags=["deep"]
-show(lib.cpus)
+# The first code cell of every chapter begins with `import lib`, before torch.
+# It decides how torch's threads wait; chapter 03 says why that matters.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How do you read a chapter?
@@ -312,9 +329,10 @@ show(lib.cpus)
 # Each idea comes in the same steps: a number by hand, an equation, the live source, a call, a figure,
 # and one thing broken on purpose.
 # `show` prints the source as it is in `lib/` now, so the page cannot fall behind the code.
+# Here is the mirror of chapter 01: the picture is turned round, and its boxes have to follow.
 
 # %% tags=["core"]
-show(plots.style)
+show(data.hflip)
 
 # %% [markdown] tags=["core"]
 # Under each figure stands what it says, in one sentence, and the picture carries a longer text for those who cannot see
@@ -322,11 +340,19 @@ show(plots.style)
 # Both are computed from the plotted numbers:
 
 # %% tags=["core"]
-figure = plots.bars({"multiply-adds": 2.5, "operations": 5.0}, y_label="EfficientDet-D0 (billions)")
+looked_at = {"all boxes": pairs**2, "EfficientDet's boxes": 3069}
+figure = plots.bars(looked_at, y_label="boxes in a picture of 128 by 128", log=True)
 print(figure.alt)
 figure
 
 # %% [markdown] tags=["core"]
+# You work on copies.
+# `make lab` copies the chapters into the folder `work/`, and you fill in their stubs there.
+# Nothing overwrites your copy.
+# In most chapters one function is yours to write *before* you see ours.
+# Once it is right, `build` puts it into the library, and the search, the detector or the integer file runs on it.
+# What you leave out, the course's own function does.
+#
 # A check reads your answer and replies in words.
 # Give it a typical slip on purpose.
 # Exercise 00.2 below will ask how many of the eight widths a *slower* growth meets within 10 %; above, 1.35 met seven.
@@ -343,8 +369,7 @@ check("start_here.widths_at_130", 7)
 # The same helps where a cell says `NameError: name 'check' is not defined`: then the kernel is a new one.
 
 # %% [markdown] tags=["optional"]
-# Three routes run through every chapter, marked on its cells: *core* is the road, *deep* the reasons, *optional* the
-# view.
+# Cells are marked too: *core* is the road, *deep* the reasons, *optional* the view.
 # Lecturers take their slides from the cells marked *slide*.
 
 # %% [markdown] tags=["core"]
@@ -365,6 +390,11 @@ check("start_here.widths_at_130", 7)
 
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
+#
+# **What will you build?**
+# A detector, each of its parts, the search for its cells, and a small integer file of it.
+# **What of all that is said is true?**
+# Less than is written: see the table of claims, each with the chapter that shows it.
 #
 # - NASNet searches for cells.
 #   EfficientNet scales a network with one number.

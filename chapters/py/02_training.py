@@ -464,7 +464,7 @@ plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
 #
 # `fit`, the training loop of this course, asks this for the rate before each step.
 # Write `warmup_cosine(step, total, warmup)`: the factor on $\eta$ in Eq. 2.4, with $s$, $T$ and $W$, all whole numbers.
-# `warmup` may be 0, `step` runs from 0 to `total`.
+# `warmup` may be 0 and is always smaller than `total`; `step` runs from 0 to `total`.
 # Return a Python number.
 
 # %% tags=["core"]
