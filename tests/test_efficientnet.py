@@ -164,6 +164,24 @@ def test_channels_by_hand(filters, width, by_hand):
     assert efficientnet.scaled_filters(filters, width) == by_hand
 
 
+@pytest.mark.parametrize(
+    "stage, scale, by_hand",
+    [
+        ((16, 1), (1.6, 2.2), (24, 3)),  # B5's first stage: 25.6 and 2.2
+        ((320, 1), (2.0, 3.1), (640, 4)),  # B7's last one: 640 and 3.1
+        ((192, 4), (2.0, 3.1), (384, 13)),  # 12.4
+        ((20, 2), (1.0, 0.5, 18), (18, 1)),  # exactly 90 % is enough
+    ],
+)
+def test_channels_and_blocks_of_a_stage_by_hand(stage, scale, by_hand):
+    assert efficientnet.scaled_stage(*stage, *scale) == by_hand
+
+
+def test_a_stage_of_broken_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"stages\[0\]: filters is 16.5"):
+        efficientnet.Config(((3, 1, 1, 16.5, 1),))
+
+
 def test_a_finer_grain_of_channels():
     assert efficientnet.scaled_filters(12, 1.26, divisor=2) == 16  # 15.12 + 1 -> 16
     assert efficientnet.scaled_filters(12, 1.26, divisor=4) == 16  # 15.12 + 2 -> 16

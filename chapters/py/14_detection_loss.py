@@ -13,13 +13,13 @@
 #
 # After this chapter you can
 #
-# 1. write focal loss so that it is right at any logit, and say what it does to an easy answer (exercises 14.1 and 14.2)
-# 2. compute which anchors a detector hears, and which it does not (exercise 14.3)
-# 3. build other answers to the same imbalance (exercises 14.4 and 14.5)
-# 4. put Huber loss, the normaliser and the factor 50 in their places (quiz)
+# 1. write focal loss so that it is right at any logit, and say what it does to an easy answer (exercises 14.1 and 14.3)
+# 2. compute which anchors a detector hears, and which it does not (exercise 14.4)
+# 3. build other answers to the same imbalance (exercises 14.5 and 14.6)
+# 4. put Huber loss, the normaliser and the factor 50 in their places (exercise 14.2, quiz)
 # 5. recognise a loss without prior bias, without normaliser or in half precision by its first steps (quiz)
 #
-# | study | about 70 min (estimate) |
+# | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (15 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->657 MB (measured)<!-- /peak --> |
@@ -237,10 +237,10 @@ plots.lines(p, slopes, says=says, **labels)
 #
 # **Why has the rare class the smaller alpha?**
 # $\alpha = 0.25$ is the weight of a *yes*, and yes is the rare answer: should it not count more?
-# Without $\gamma$ it should: the paper found $\alpha = 0.75$ best there.
+# Without $\gamma$ it should: the authors of focal loss found $\alpha = 0.75$ best there.
 # But the factor has silenced the background already, so thoroughly that the few objects would now drown *it*,
 # and with it the false alarms.
-# So the larger $\gamma$ is, the smaller the best $\alpha$: the paper's search went from 0.75 at $\gamma = 0$ to 0.5 at
+# So the larger $\gamma$ is, the smaller the best $\alpha$: their search went from 0.75 at $\gamma = 0$ to 0.5 at
 # 0.5, and to 0.25 from 1 on.
 # The two are one choice.
 # In numbers, for the answers of above:
@@ -327,9 +327,29 @@ table(("every answer", "loss of the background", "its slope for a shared bias"),
 # But beyond $\delta = 0.1$ the **Huber loss** goes on in a straight line: $0.5 \cdot 0.1^2 + 0.1 \cdot 0.4 = 0.045$.
 #
 # $$ H(e) = \tfrac12 q^2 + \delta\, (|e| - q), \qquad q = \min(|e|, \delta) \tag{14.4} $$
+#
+# ### 14.2 · Build · huber_loss · 8 min · ●○○ · 2 points
+#
+# This one is optional, and short.
+# Write `huber_loss(error, delta=0.1)` by Eq. 14.4: one number for each entry of the tensor `error`, in its shape.
+
 
 # %% tags=["core"]
-show(detection_loss.huber_loss)
+def huber_loss(error, delta=0.1):
+    """The Huber loss of each error, a tensor of their shape.
+
+    By hand: 0.05 costs 0.00125, and 0.5 and -0.5 cost 0.045.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("detection_loss.huber_loss", huber_loss)
+# hint("detection_loss.huber_loss")
+# solution("detection_loss.huber_loss")
+
+# %% tags=["core"]
+show(detection_loss.huber_loss, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 huber = detection_loss.huber_loss(torch.tensor([0.05, 0.1, 0.5, -0.5]))
@@ -367,7 +387,7 @@ print("Huber:  ", round(tried[detection_loss.huber_loss(errors).sum(1).argmin()]
 # however wrong the box is.
 #
 # Later detectors judge the box as a whole, by its overlap, in place of four codes one by one: $1 - \mathrm{GIoU}$
-# (exercise 12.4) and its successors stand where Huber stood, and exercise 14.6 tries it.
+# (exercise 12.4) and its successors stand where Huber stood, and exercise 14.7 tries it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## By what is it divided?
@@ -585,7 +605,7 @@ plots.lines(range(1, steps + 1), runs, says=says, **labels)
 # Try another seed in `tiny`: with some it settles, with others `fit` stops with a `NonFiniteLoss`, chapter 02's guard.
 #
 # If your own training looks like one of the upper curves, you know now where to look first.
-# If you built `focal_loss`, it was yours that these three networks heard.
+# If you built `focal_loss` or `huber_loss`, it was yours that these three networks heard.
 
 # %% tags=["core"]
 yours()
@@ -638,7 +658,7 @@ print(f"{spent:.0f} ms for 16 scenes, assignment and gradient included")
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 14.2 · Predict · shrunk · 5 min · ●○○ · 1 point
+# ### 14.3 · Predict · shrunk · 5 min · ●○○ · 1 point
 #
 # An anchor gives the right answer with $p = 0.99$.
 # How many times smaller does $\gamma = 1.5$ make its loss, compared with $\gamma = 0$?
@@ -657,7 +677,7 @@ check("detection_loss.shrunk", answer)
 # solution("detection_loss.shrunk")
 
 # %% [markdown] tags=["core"]
-# ### 14.3 · Measure · positives_share · 15 min · ●●○ · 2 points
+# ### 14.4 · Measure · positives_share · 15 min · ●●○ · 2 points
 #
 # A fresh head with the prior bias, eight scenes, `data.scenes("validation", 8)`,
 # and the anchors `grid` of this chapter:
@@ -676,7 +696,7 @@ check("detection_loss.positives_share", answer)
 # solution("detection_loss.positives_share")
 
 # %% [markdown] tags=["core"]
-# ### 14.4 · Build · hard_examples · 15 min · ●●○ · 3 points
+# ### 14.5 · Build · hard_examples · 15 min · ●●○ · 3 points
 #
 # Before focal loss there was *hard example mining*, as in [SSD](https://arxiv.org/abs/1512.02325):
 # keep every positive anchor, and of the negatives only the worst, `ratio` times as many.
@@ -696,7 +716,7 @@ check("detection_loss.hard_examples", hard_examples)
 # solution("detection_loss.hard_examples")
 
 # %% [markdown] tags=["core"]
-# ### 14.5 · Build · quality_focal · 20 min · ●●● · 4 points
+# ### 14.6 · Build · quality_focal · 20 min · ●●● · 4 points
 #
 # A score of 0.9 should mean a *good box*, not only a sure class.
 # [Quality focal loss](https://arxiv.org/abs/2006.04388) asks for that:
@@ -717,7 +737,7 @@ check("detection_loss.quality_focal", quality_focal)
 # solution("detection_loss.quality_focal")
 
 # %% [markdown] tags=["optional"]
-# ### 14.6 · Further · 120 min · ●●● · 0 points
+# ### 14.7 · Further · 120 min · ●●● · 0 points
 #
 # Codes are judged one by one; boxes are judged by IoU.
 # Replace Huber by $1 - \mathrm{GIoU}$ of the decoded boxes (exercise 12.7),

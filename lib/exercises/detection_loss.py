@@ -202,7 +202,106 @@ def large_slopes_by_hand(mine, logits, targets, alpha=0.25, gamma=1.5) -> bool:
     return not difference(expected, z.grad, 1e-4)
 
 
-# --- 14.2 predict
+# --- 14.2 build: Huber loss of codes
+
+
+def box_loss_and_slopes() -> list:
+    """The box part of the loss of the shipped course detector, and what it teaches."""
+    model = detectors.shipped("course")
+    batch = data.collate([*detectors.scenes("test", 2)])
+    grid = anchors.anchors((128, 128), model.config.anchors)
+    with torch.no_grad():
+        classes, codes = model(batch.images.float() / 255)
+    told = []
+    for constants in ({}, {"delta": 0.02}):
+        moved = [level.clone().requires_grad_() for level in codes]
+        loss = detection_loss.detection_loss(classes, moved, batch, grid, **constants)
+        loss.total.backward()
+        told += [loss.boxes.detach(), *(level.grad for level in moved)]
+    return told
+
+
+def huber_2(error, delta=0.1):
+    """The two cases as they are told, one beside the other."""
+    size = error.abs()
+    return torch.where(size <= delta, error**2 / 2, delta * (size - delta / 2))
+
+
+def huber_square(error, delta=0.1):
+    return 0.5 * error**2
+
+
+def huber_straight(error, delta=0.1):
+    return delta * error.abs()
+
+
+def huber_whole_square(error, delta=0.1):
+    size = error.abs()
+    square = size.clamp(max=delta)
+    return square**2 + delta * (size - square)
+
+
+def huber_twice(error, delta=0.1):
+    return 2 * huber_2(error, delta)
+
+
+def huber_that_jumps(error, delta=0.1):
+    size = error.abs()
+    return torch.where(size <= delta, error**2 / 2, delta * size)
+
+
+def huber_jumps_down(error, delta=0.1):
+    size = error.abs()
+    return torch.where(size <= delta, error**2 / 2, delta * (size - delta))
+
+
+def huber_slope_of_one(error, delta=0.1):
+    size = error.abs()
+    return torch.where(size <= delta, error**2 / 2, size - delta / 2)
+
+
+def huber_smooth(error, delta=0.1):
+    """Smooth L1 with beta = delta."""
+    return huber_2(error, delta) / delta
+
+
+def huber_of_one(error, delta=0.1):
+    return huber_2(error, 0.1)
+
+
+def huber_cut_off(error, delta=0.1):
+    return 0.5 * error.abs().clamp(max=delta) ** 2
+
+
+def huber_signed(error, delta=0.1):
+    square = error.clamp(max=delta)
+    return 0.5 * square**2 + delta * (error - square)
+
+
+def huber_of_positive(error, delta=0.1):
+    return huber_2(error.clamp(min=0), delta)
+
+
+def huber_mean(error, delta=0.1):
+    return huber_2(error, delta).mean()
+
+
+def huber_sum(error, delta=0.1):
+    return huber_2(error, delta).sum()
+
+
+def errors_of_codes(rng, size):
+    """Errors around delta, far beyond it, and exactly at it and at 0."""
+    delta = rng.choice((0.1, 0.5, 1.0, 2.0))
+    shape = rng.choice(((3 + size,), (2 + size, 4)))
+    reach = rng.choice((2.0, 2.0, 50.0))
+    errors = tensor(rng, *shape, low=-reach * delta, high=reach * delta)
+    flat = errors.reshape(-1)
+    flat[0], flat[1], flat[2] = delta / 4, -3 * delta, rng.choice((delta, 0.0))
+    return errors, delta
+
+
+# --- 14.3 predict
 
 
 def shrunk() -> int:
@@ -213,7 +312,7 @@ def shrunk() -> int:
     return round((plain / detection_loss.focal_loss(logit, yes)).item())
 
 
-# --- 14.3 measure
+# --- 14.4 measure
 
 
 @functools.cache
@@ -265,7 +364,7 @@ def one_anchor_an_object() -> float:
     return own / (own + other)
 
 
-# --- 14.4 build
+# --- 14.5 build
 
 
 def hard_examples(losses, positive, ratio):
@@ -432,7 +531,7 @@ def losses_of_anchors(rng, size):
     return losses, positive, rng.choice((1, 2, 3))
 
 
-# --- 14.5 build
+# --- 14.6 build
 
 
 def quality_focal(logits, quality, beta):
@@ -750,7 +849,64 @@ EXERCISES = (
         gradient=(0,),
     ),
     Exercise(
-        name="shrunk", number="14.2", kind="predict", minutes=5, difficulty=1,
+        name="huber_loss", number="14.2", kind="build", minutes=8, difficulty=1,
+        points=2,
+        task="The Huber loss of each error by Eq. 14.4, a tensor of their shape: half"
+             " the square up to `delta`, from there a straight line of slope `delta`.",
+        place="detection.detection_loss.huber_loss", importance=1,
+        machine="the box part of the loss, in every training of a detector",
+        machine_case=box_loss_and_slopes, milestone_calls=200,
+        unchanged={"huber_sum": "the loss adds them all up itself"},
+        reference=detection_loss.huber_loss, alternative=huber_2,
+        wrong=(
+            Wrong(huber_square, "that is half the square everywhere; beyond delta the"
+                  " line is straight"),
+            Wrong(huber_straight, "that is straight everywhere; up to delta it is half"
+                  " the square"),
+            Wrong(huber_whole_square, "*half* the square: the slope at delta is then"
+                  " delta, as that of the line"),
+            Wrong(huber_twice, "yours is twice that: *half* the square, and a slope of"
+                  " delta"),
+            Wrong(huber_that_jumps, "yours jumps at delta: the line goes on where half"
+                  " the square ends, at delta ** 2 / 2"),
+            Wrong(huber_jumps_down, "yours falls to 0 at delta: the line goes on where"
+                  " half the square ends, at delta ** 2 / 2"),
+            Wrong(huber_slope_of_one, "beyond delta the slope is delta, not 1"),
+            Wrong(huber_smooth, "that is smooth L1, Huber divided by delta; its slope"
+                  " far away is 1, here it is delta"),
+            Wrong(huber_of_one, "delta is an argument; yours is always 0.1"),
+            Wrong(huber_cut_off, "beyond delta the loss goes on rising, in a straight"
+                  " line"),
+            Wrong(huber_signed, "an error below 0 costs as much as one above: take its"
+                  " size, abs()"),
+            Wrong(huber_of_positive, "an error below 0 costs as much as one above; with"
+                  " you it is free"),
+            Wrong(huber_mean, "one number for each error is asked, not their mean"),
+            Wrong(huber_sum, "one number for each error is asked, not their sum"),
+        ),
+        hints=(
+            "size = error.abs(), and the part of it up to delta is size.clamp(max="
+            "delta).",
+            "Half the square of that part, plus delta for all that is beyond.",
+        ),
+        cases=errors_of_codes,
+        by_hand=(
+            ((torch.tensor([0.05, 0.1, 0.5, -0.5, 0.0]),),
+             torch.tensor([0.00125, 0.005, 0.045, 0.045, 0.0])),
+            ((torch.tensor([[1.0, -3.0]]), 2.0), torch.tensor([[0.5, 4.0]])),
+            ((torch.tensor([2.0, -1.0, 1000.0]), 1.0),
+             torch.tensor([1.5, 0.5, 999.5])),
+        ),
+        properties=(
+            Property("an error and its negative cost the same",
+                     lambda mine, error, delta=0.1: not difference(
+                         torch.as_tensor(mine(error, delta)), mine(-error, delta), 1e-6
+                     )),
+        ),
+        gradient=(0,),
+    ),
+    Exercise(
+        name="shrunk", number="14.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="An anchor is right with p = 0.99. How many times smaller does gamma = 1.5"
              " make its loss?",
@@ -769,7 +925,7 @@ EXERCISES = (
         hints=("The factor is (1 - p) to the gamma.", "0.01 to the 1.5 is 0.1 cubed."),
     ),
     Exercise(
-        name="positives_share", number="14.3", kind="measure", minutes=15, difficulty=2,
+        name="positives_share", number="14.4", kind="measure", minutes=15, difficulty=2,
         points=2,
         task="Share of the class loss at the start that comes from the anchors with an"
              " object, asked for its class: eight scenes, and the anchors of"
@@ -797,7 +953,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="hard_examples", number="14.4", kind="build", minutes=15, difficulty=2,
+        name="hard_examples", number="14.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="hard_examples(losses, positive, ratio): of losses (A,) those of all"
              " positive anchors, (A,) true or false, and of the worst negatives,"
@@ -873,7 +1029,7 @@ EXERCISES = (
         gradient=(0,),
     ),
     Exercise(
-        name="quality_focal", number="14.5", kind="build", minutes=20, difficulty=3,
+        name="quality_focal", number="14.6", kind="build", minutes=20, difficulty=3,
         points=4,
         task="quality_focal(logits, quality, beta): abs(quality - p) ** beta times the"
              " cross entropy with the soft target `quality`, p the sigmoid of a logit."
