@@ -87,7 +87,6 @@ def far(a: torch.Tensor, b: torch.Tensor) -> float:
 # ---------------------------------------------------------------------- Kendall's tau
 
 
-@pytest.mark.equation("9.1")
 def test_tau_by_hand():
     # Six pairs, one of them (2nd, 3rd) in the other order: (5 - 1) / 6.
     tau, *_ = one_shot.agreement([1, 3, 2, 4], [0.1, 0.2, 0.3, 0.4])

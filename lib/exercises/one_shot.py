@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
-from lib.nas import one_shot, search_space
+from lib.nas import judging, one_shot, search_space, tabular
 
 # --- mixed_operation, core
 
@@ -233,12 +233,6 @@ def decided_by_half() -> float:
 # --- regret_at, build
 
 
-def regret_at(scores, truth, k):
-    """What the best of the k highest scores lacks to the best cell of all."""
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    return max(truth) - max(truth[i] for i in order[:k])
-
-
 def regret_at_2(scores, truth, k):
     """Take the highest score away k times."""
     left = list(zip(scores, truth, strict=True))
@@ -248,6 +242,14 @@ def regret_at_2(scores, truth, k):
         left.remove(best)
         found.append(best[1])
     return max(truth) - max(found)
+
+
+def parameters_as_a_judge():
+    """Cells of the shipped table, chosen by their size: regret and interval."""
+    table = tabular.load()
+    truth = [table.query(cell, split="test") for cell in table.genotypes[::5]]
+    sizes = [float(n) for n in table.parameters[::5]]
+    return judging.regret(sizes, truth, 5, resamples=40)
 
 
 def lowest_first(scores, truth, k):
@@ -482,7 +484,7 @@ def code_cases(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="mixed_operation", number="09.1", kind="build",
+        name="mixed_operation", number="09.2", kind="build",
         minutes=12, difficulty=2, points=4,
         task="The relaxed operation: every output by its share, added up. `outputs`"
              " gives one tensor at a time, so zip them with the shares; shares are"
@@ -565,7 +567,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="steps_trained", number="09.2", kind="predict",
+        name="steps_trained", number="09.3", kind="predict",
         minutes=5, difficulty=1, points=1,
         task="In how many of 1,620 steps is one pair of block 1 on the path?",
         reference=steps_trained,
@@ -595,7 +597,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="decided", number="09.3", kind="measure",
+        name="decided", number="09.4", kind="measure",
         minutes=6, difficulty=1, points=2,
         task="The largest temperature, in steps of 0.05, at which the strongest pair"
              " has a share of at least 0.9.",
@@ -620,13 +622,16 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="regret_at", number="09.4", kind="build",
+        name="regret_at", number="09.1", kind="build",
         minutes=10, difficulty=2, points=3,
         task="Write `regret_at(scores, truth, k)` for two lists; all scores differ."
              " You train the k cells with the highest scores and keep the best of"
              " them, by `truth`. Return how much it lacks to the best of all: 0 if"
              " nothing was lost, else a positive number.",
-        reference=regret_at, alternative=regret_at_2,
+        reference=judging.regret_at, alternative=regret_at_2,
+        place="nas.judging.regret_at", importance=2,
+        machine="the comparison of judges, and its intervals",
+        machine_case=parameters_as_a_judge, milestone_calls=9000,
         wrong=(
             Wrong(lowest_first, "You took the k lowest scores. A higher score is meant"
                                 " to promise a better cell."),

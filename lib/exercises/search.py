@@ -203,7 +203,117 @@ def a_small_evolution():
     return [[str(t.genotype) for t in history.trials], history.best_so_far()]
 
 
-# --- 07.2 predict
+# --- 07.2 build, core
+
+
+def rung_after(mine, values, eta):
+    """Which trials go on, by name in the order of asking, best first."""
+    trials = [Trial(f"cell {i}", value, 1.0, 1) for i, value in enumerate(values)]
+    after = mine(list(trials), eta)
+    if not isinstance(after, list | tuple):
+        return f"a {type(after).__name__}"
+    return [t.genotype if isinstance(t, Trial) else type(t).__name__ for t in after]
+
+
+def rung_by_places(trials, eta):
+    """Another right way: take the best away, place after place."""
+    waiting, chosen = list(trials), []
+    for _ in range(len(trials) // eta):
+        best = max(waiting, key=lambda trial: trial.value)
+        waiting.remove(best)
+        chosen.append(best)
+    return chosen
+
+
+def best_ones(trials):
+    return sorted(trials, key=lambda trial: -trial.value)
+
+
+def rung_rounded_up(trials, eta):
+    return best_ones(trials)[: -(-len(trials) // eta)]
+
+
+def rung_rounded(trials, eta):
+    return best_ones(trials)[: round(len(trials) / eta)]
+
+
+def rung_of_one_at_least(trials, eta):
+    return best_ones(trials)[: max(1, len(trials) // eta)]
+
+
+def rung_of_eta(trials, eta):
+    return best_ones(trials)[:eta]
+
+
+def rung_without_an_eta_th(trials, eta):
+    return best_ones(trials)[: len(trials) - len(trials) // eta]
+
+
+def rung_of_the_worst(trials, eta):
+    worst_first = sorted(trials, key=lambda trial: trial.value)
+    return worst_first[: len(trials) // eta]
+
+
+def rung_worst_first(trials, eta):
+    best = best_ones(trials)[: len(trials) // eta]
+    return best[::-1]
+
+
+def rung_in_order_of_asking(trials, eta):
+    best = best_ones(trials)[: len(trials) // eta]
+    return [trial for trial in trials if trial in best]
+
+
+def rung_of_the_first(trials, eta):
+    return trials[: len(trials) // eta]
+
+
+def rung_of_every_eta_th(trials, eta):
+    return best_ones(trials)[::eta][: len(trials) // eta]
+
+
+def rung_last_of_equals(trials, eta):
+    ordered = sorted(trials, key=lambda trial: trial.value)
+    return ordered[::-1][: len(trials) // eta]
+
+
+def rung_above_a_bar(trials, eta):
+    places = len(trials) // eta
+    bar = best_ones(trials)[places - 1].value if places else math.inf
+    return [trial for trial in best_ones(trials) if trial.value >= bar]
+
+
+def rung_one_more(trials, eta):
+    return best_ones(trials)[: len(trials) // eta + 1]
+
+
+def rung_of_values(trials, eta):
+    return [trial.value for trial in best_ones(trials)[: len(trials) // eta]]
+
+
+def rung_best_alone(trials, eta):
+    return best_ones(trials)[0]
+
+
+def rung_cases(rng, size):
+    """One to forty trials, few levels (ties) or many, small and large values."""
+    count = rng.randint(1, 4 + 6 * size)
+    levels, scale = rng.choice((3, 1000)), rng.choice((1, 1, 10**6))
+    values = [scale * rng.randint(-levels, levels) / levels for _ in range(count)]
+    return values, rng.choice((2, 2, 3, 4, 8))
+
+
+def a_small_halving():
+    """A bracket of 20, 6 and 2 cells in a world where sep3 is slow and good."""
+
+    def evaluate(genotype, epoch):
+        return separable(genotype) * epoch + len(str(genotype.normal)) / 100
+
+    history = search.successive_halving(SMALL, evaluate, 30, 0, rungs=(1, 2, 4), eta=3)
+    return [[str(t.genotype), t.value, t.epoch] for t in history.trials]
+
+
+# --- 07.3 predict
 
 
 def draws_needed() -> int:
@@ -211,7 +321,7 @@ def draws_needed() -> int:
     return next(n for n in itertools.count(1) if 1 - 0.95**n >= 0.9)
 
 
-# --- 07.3 measure
+# --- 07.4 measure
 
 
 def separable(genotype) -> int:
@@ -251,7 +361,7 @@ def repeats_short() -> int:
     return search.regularized_evolution(SMALL, separable, 20, 0).distinct()[-1]
 
 
-# --- 07.4 build
+# --- 07.5 build
 
 
 def odds_without_return(population, size):
@@ -371,7 +481,7 @@ def odds_cases(rng, size):
     return population, rng.randint(1, population)
 
 
-# --- 07.5 build
+# --- 07.6 build
 
 
 def hyperband(epochs, eta):
@@ -560,7 +670,7 @@ def hyperband_cases(rng, size):
     return eta ** rng.randint(0, min(size + 1, 7)), eta
 
 
-# --- 07.6 build
+# --- 07.7 build
 
 
 def exclusive_areas(cost, quality, reference):
@@ -851,7 +961,62 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="draws_needed", number="07.2", kind="predict",
+        name="survivors", number="07.2", kind="build",
+        minutes=8, difficulty=1, points=2,
+        task="The next rung of successive halving: the best 1 / eta of the trials,"
+             " rounded down, best first; of equal ones the one that was asked first.",
+        reference=search.survivors, alternative=rung_by_places, probe=rung_after,
+        place="nas.search.survivors", importance=1,
+        machine="the search by successive halving",
+        machine_case=a_small_halving, milestone_calls=3,
+        unchanged={
+            "rung_of_one_at_least": "a bracket begins with so many cells that one"
+            " reaches the last rung",
+        },
+        wrong=(
+            Wrong(rung_rounded_up, "You round up. Seven trials and eta 3 leave two, not"
+                                   " three: len(trials) // eta."),
+            Wrong(rung_rounded, "You round to the nearest. Rounded down is asked:"
+                                " len(trials) // eta."),
+            Wrong(rung_of_one_at_least, "You always keep one. Where there are fewer"
+                                        " trials than eta, nobody goes on."),
+            Wrong(rung_of_eta, "You keep eta trials. One in eta goes on:"
+                               " len(trials) // eta."),
+            Wrong(rung_without_an_eta_th, "You drop one in eta. One in eta is kept."),
+            Wrong(rung_of_the_worst, "You keep the lowest values. More is better."),
+            Wrong(rung_worst_first, "The right trials, in the wrong order: the best"
+                                    " comes first."),
+            Wrong(rung_in_order_of_asking, "The right trials, in the order in which"
+                                           " they were asked. The best comes first."),
+            Wrong(rung_of_the_first, "You keep those that were asked first. Sort by"
+                                     " value before you cut."),
+            Wrong(rung_of_every_eta_th, "You take every eta-th of the sorted list. The"
+                                        " best ones stand together, at its begin."),
+            Wrong(rung_last_of_equals, "Of equal trials you put the one that was asked"
+                                       " last first. sorted(...) keeps the order of"
+                                       " equals, if you do not turn the list round."),
+            Wrong(rung_above_a_bar, "You keep all that are as good as the last one that"
+                                    " has a place. Equals beyond the places are cut."),
+            Wrong(rung_one_more, "One place too many: a slice [:n] has n."),
+            Wrong(rung_of_values, "Those are the values. The trials themselves go on."),
+            Wrong(rung_best_alone, "That is the best trial alone. A list is asked."),
+        ),
+        hints=(
+            "Three steps: sort, count the places, cut.",
+            "sorted(trials, key=lambda trial: -trial.value) puts the best first.",
+            "len(trials) // eta rounds down.",
+        ),
+        cases=rung_cases,
+        by_hand=(
+            (([0.1, 0.7, 0.4, 0.6, 0.5, 0.2, 0.3], 3), ["cell 1", "cell 3"]),
+            # Four equal ones for two places: those that were asked first.
+            (([0.5, 0.9, 0.5, 0.5, 0.5, 0.1], 2), ["cell 1", "cell 0", "cell 2"]),
+            (([0.3], 2), []),
+            (([-4.0, -2.0, -3.0, -1.0], 2), ["cell 3", "cell 1"]),
+        ),
+    ),
+    Exercise(
+        name="draws_needed", number="07.3", kind="predict",
         minutes=4, difficulty=1, points=1,
         task="Blind draws until you have a good one with 90 %, if one in twenty is.",
         reference=draws_needed,
@@ -878,7 +1043,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="repeats", number="07.3", kind="measure",
+        name="repeats", number="07.4", kind="measure",
         minutes=8, difficulty=2, points=2,
         task="Distinct cells that regularized evolution tries in 200 queries.",
         reference=repeats,
@@ -906,7 +1071,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="odds_without_return", number="07.4", kind="build",
+        name="odds_without_return", number="07.5", kind="build",
         minutes=12, difficulty=2, points=3,
         task="Write `odds_without_return(population, size)`: the list of"
              " probabilities that the best, the second best, ... of `population` cells"
@@ -982,7 +1147,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="hyperband", number="07.5", kind="build",
+        name="hyperband", number="07.6", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `hyperband(epochs, eta)`: the brackets of Hyperband as a list of"
              " pairs (cells, first rung), the boldest first. `epochs` is eta to the m."
@@ -1065,7 +1230,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="exclusive_areas", number="07.6", kind="build",
+        name="exclusive_areas", number="07.7", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `exclusive_areas(cost, quality, reference)`: how much of the"
              " hypervolume is lost without each point, a list. The front stands in"

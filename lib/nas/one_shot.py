@@ -420,7 +420,7 @@ def agreement(scores, truth, resamples: int = 1000, seed: int = 0):
         taus.append(tau)
     ends = (2.5, 97.5)  # per cent
     low, high = np.nanpercentile(taus, ends)  # NaN: one cell, drawn throughout
-    tau = _kendall(a, b)  # Eq. 9.1
+    tau = _kendall(a, b)  # Eq. 6.4
     return tau, float(low), float(high)
 
 

@@ -190,15 +190,16 @@ def _rising(rungs) -> tuple[int, ...]:
     return rungs
 
 
+@arguments.named
 def survivors(trials: Sequence[Trial], eta: int) -> list[Trial]:
     """The best 1 / eta of a rung's trials, rounded down, best first: the next rung.
+
+    Of equal trials the one that was asked first stands first.
 
     >>> rung = [Trial(None, value) for value in (0.1, 0.7, 0.4, 0.6, 0.5, 0.2, 0.3)]
     >>> [trial.value for trial in survivors(rung, eta=3)]
     [0.7, 0.6]
     """
-    eta = arguments.whole_number("eta", eta, least=2)
-    trials = _trials("trials", trials)
     best_first = sorted(trials, key=_loss)
     places = len(trials) // eta
     return best_first[:places]
