@@ -102,7 +102,9 @@ class SuperCell(nn.Module):
 
 
 @arguments.named
-def mixed_operation(shares: Sequence[Share], outputs: Iterable[Tensor]) -> Tensor:
+def mixed_operation(
+    shares: Sequence[int | float | Tensor], outputs: Iterable[Tensor]
+) -> Tensor:
     """The relaxed operation: what every pair gives, weighted by its share. Eq. 9.2
 
     `shares` are numbers, or tensors without axes; `outputs` are as many tensors of one
