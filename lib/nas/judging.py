@@ -7,13 +7,17 @@ of all: 0 if nothing was lost. Only the top of a ranking counts here.
 Chapter 09. For `one_shot`, with exercise `regret_at`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lib.basics import arguments
 
 
 @arguments.named
-def regret_at(scores: list[float], truth: list[float], k: int) -> float:
+def regret_at(
+    scores: Sequence[int | float], truth: Sequence[int | float], k: int
+) -> int | float:
     """What the best of the k cells with the highest scores lacks to the best of all.
 
     `scores` and `truth` are lists over the same cells. Of equal scores the first counts
