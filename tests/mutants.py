@@ -40,13 +40,24 @@ def _changes(node: ast.AST) -> Iterator[Callable[[ast.AST], None]]:
             yield lambda n: setattr(n, field, new)
 
 
+def _annotations(tree: ast.AST) -> set[int]:
+    """Nodes of annotations, by id: to change `int | float` changes no result."""
+    found = set()
+    for node in ast.walk(tree):
+        for field in ("annotation", "returns"):
+            if (part := getattr(node, field, None)) is not None:
+                found |= {id(inner) for inner in ast.walk(part)}
+    return found
+
+
 def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
     """Pairs (label, mutant). A label reads "line 2: `a + b` -> `a - b`"."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     nodes = list(ast.walk(tree))
     above = tree.body[0].lineno - 1  # decorators: line 1 is the one with `def`
+    words = _annotations(tree)
     for i, node in enumerate(nodes):
-        for change in _changes(node):
+        for change in _changes(node) if id(node) not in words else ():
             mutated = copy.deepcopy(tree)
             target = list(ast.walk(mutated))[i]
             change(target)

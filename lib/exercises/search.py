@@ -208,11 +208,18 @@ def a_small_evolution():
 
 def rung_after(mine, values, eta):
     """Which trials go on, by name in the order of asking, best first."""
-    trials = [Trial(f"cell {i}", value, 1.0, 1) for i, value in enumerate(values)]
+    blind, names, trials = random.Random(0), {}, []
+    for i, value in enumerate(values):
+        genotype = search_space.sample(SMALL, blind)
+        names[id(genotype)] = f"cell {i}"
+        trials.append(Trial(genotype, float(value), 1.0, 1))
     after = mine(list(trials), eta)
     if not isinstance(after, list | tuple):
         return f"a {type(after).__name__}"
-    return [t.genotype if isinstance(t, Trial) else type(t).__name__ for t in after]
+    kinds = [getattr(t, "genotype", None) for t in after]
+    return [
+        names.get(id(g), type(t).__name__) for g, t in zip(kinds, after, strict=True)
+    ]
 
 
 def rung_by_places(trials, eta):

@@ -28,11 +28,8 @@ def regret_at(
     >>> regret_at([3, 1, 2], [0.25, 1.0, 0.5], 2)
     0.5
     """
-
-    def score(cell: int) -> float:
-        return scores[cell]
-
-    best_first = sorted(range(len(scores)), key=score, reverse=True)
+    cells = range(len(scores))
+    best_first = sorted(cells, key=scores.__getitem__, reverse=True)
     trained = [truth[cell] for cell in best_first[:k]]
     return max(truth) - max(trained)  # Eq. 9.1
 
