@@ -441,10 +441,10 @@ CALLS = {
         space=task().space, evaluate=half, budget=2, seed=0,
         settings=module("nas.controller").FEW,
     ),
-    "nas.judging.regret_at": lambda: dict(
+    "nas.regrets.regret_at": lambda: dict(
         scores=[3, 1, 2], truth=[0.25, 1.0, 0.5], k=2
     ),
-    "nas.judging.regret": lambda: dict(
+    "nas.regrets.regret": lambda: dict(
         scores=[3, 1, 2], truth=[0.25, 1.0, 0.5], k=2, resamples=10, seed=0
     ),
     "nas.one_shot.Supernet": lambda: dict(

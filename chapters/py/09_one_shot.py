@@ -67,7 +67,7 @@ from lib.book.notebook import (
     table,
     yours,
 )
-from lib.nas import controller, judging, one_shot, search, search_space, tabular
+from lib.nas import controller, one_shot, regrets, search, search_space, tabular
 
 device = setup("09_one_shot", seed=0)
 
@@ -127,8 +127,8 @@ build("one_shot.regret_at", regret_at)
 # solution("one_shot.regret_at")
 
 # %% tags=["core"]
-show(judging.regret_at, folded=True)
-show(judging.regret)
+show(regrets.regret_at, folded=True)
+show(regrets.regret)
 
 # %% [markdown] tags=["core"]
 # The second listing gives the regret an interval: it draws the cells anew, with replacement, a thousand times.
@@ -188,7 +188,7 @@ def honest(cell):
 truth = [honest(cell) for cell in cells]
 full = [book.query(cell, seed=0) for cell in cells]  # validation accuracy
 dice = random.Random(1)
-rolls = [judging.regret_at([dice.random() for _ in cells], truth, 10) for _ in range(500)]
+rolls = [regrets.regret_at([dice.random() for _ in cells], truth, 10) for _ in range(500)]
 tau, low, high = one_shot.agreement(full, truth)
 print(f"one full training against the truth: tau {tau:.2f} ({low:.2f} to {high:.2f})")
 print(f"ten cells drawn blindly lose {sum(rolls) / 500:.3f} of accuracy on average")
@@ -639,7 +639,7 @@ judges = {
     "full training": full,
 }
 taus = {name: one_shot.agreement(given, truth) for name, given in judges.items()}
-lost = {name: judging.regret(given, truth, 10) for name, given in judges.items()}
+lost = {name: regrets.regret(given, truth, 10) for name, given in judges.items()}
 
 # %% tags=["core", "slide"]
 order = sorted(taus, key=lambda name: -taus[name][0])
@@ -703,9 +703,9 @@ long_runs = [row for row in record("proxies") if row["task"] == settings]
 whole = {f"{r['kind']}, seed {r['seed']}": r["scores"] for r in long_runs if "scores" in r}
 whole |= {"parameters": list(book.parameters), "multiply-adds": list(book.macs)}
 whole["full training"] = [book.query(g, seed=0) for g in book.genotypes]
-costs = {name: judging.regret_at([float(v) for v in scores], everything, 10) for name, scores in whole.items()}
+costs = {name: regrets.regret_at([float(v) for v in scores], everything, 10) for name, scores in whole.items()}
 all_taus = {name: one_shot.agreement(scores, everything, 100) for name, scores in whole.items()}
-blindly = [judging.regret_at([dice.random() for _ in everything], everything, 10) for _ in range(300)]
+blindly = [regrets.regret_at([dice.random() for _ in everything], everything, 10) for _ in range(300)]
 costs["drawn blindly"] = sum(blindly) / len(blindly)
 by_cost = sorted(costs.items(), key=lambda item: item[1])
 table(("judge, all cells", "regret after ten trainings"), [(n, f"{c:.3f}") for n, c in by_cost])

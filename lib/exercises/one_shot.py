@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
-from lib.nas import judging, one_shot, search_space, tabular
+from lib.nas import one_shot, regrets, search_space, tabular
 
 # --- mixed_operation, core
 
@@ -249,7 +249,7 @@ def parameters_as_a_judge():
     table = tabular.load()
     truth = [table.query(cell, split="test") for cell in table.genotypes[::5]]
     sizes = [float(n) for n in table.parameters[::5]]
-    return judging.regret(sizes, truth, 5, resamples=40)
+    return regrets.regret(sizes, truth, 5, resamples=40)
 
 
 def lowest_first(scores, truth, k):
@@ -628,8 +628,8 @@ EXERCISES = (
              " You train the k cells with the highest scores and keep the best of"
              " them, by `truth`. Return how much it lacks to the best of all: 0 if"
              " nothing was lost, else a positive number.",
-        reference=judging.regret_at, alternative=regret_at_2,
-        place="nas.judging.regret_at", importance=2,
+        reference=regrets.regret_at, alternative=regret_at_2,
+        place="nas.regrets.regret_at", importance=2,
         machine="the comparison of judges, and its intervals",
         machine_case=parameters_as_a_judge, milestone_calls=9000,
         wrong=(

@@ -15,6 +15,6 @@ search          07  random, evolution, local search, halving, two objectives
 controller      08  LSTM controller, REINFORCE, PPO, the exact policy gradient
 choices             what runs through a supernet: shares of pairs, states; for one_shot
 twins               copies of networks: a path of its own, one to score; for one_shot
-judging             regret after a few trainings; for 09_one_shot
+regrets             regret after a few trainings; for 09_one_shot
 one_shot        09  supernet with shared weights, relaxation, zero-cost proxies
 """
