@@ -36,6 +36,15 @@ def test_from_shipped_artefacts_the_road_holds_what_is_shipped(tmp_path):
     assert rows[3].kilobytes < rows[1].kilobytes < rows[2].kilobytes
 
 
+@pytest.mark.equation("23.1")
+def test_gains_of_stages_multiply():
+    """By hand: 2,400 kB to 800 is 3, 800 to 200 is 4; together 12, and not 7."""
+    from lib.exercises import capstone as exercise
+
+    assert (2400 / 800) * (800 / 200) == 2400 / 200 == 12
+    assert exercise.times_smaller() == pytest.approx(10.43, abs=0.005)
+
+
 def test_a_live_search_finds_a_cell_of_the_best_tenth(tmp_path):
     from lib.road import stages
 

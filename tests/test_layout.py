@@ -47,7 +47,7 @@ FRAME_NAMES = (
 FRAME = [p for p in EXERCISES if p.stem in FRAME_NAMES]
 EXERCISES = [p for p in EXERCISES if p not in FRAME]
 # Who may print: setup's one line, and what is called from a command line.
-PRINTS = ("notebook", "course", "demo", "capstone")
+PRINTS = ("notebook", "course", "demo", "capstone", "challenge")
 NO_MODULE = {"start_here", "capstone", "frontiers"}
 CHAPTERS = course.names()
 TEXTS = course.names(drafts=True)  # with those that wait for their first `make execute`

@@ -3,7 +3,8 @@
 demo                the detector in a browser, one static page; for the Makefile
 stages              stages that write files, gone on with after a kill; for capstone
 judging             files side by side: AP, milliseconds, kilobytes; for capstone
-capstone            search, derive, scale, detect, prune, quantize, ONNX; for
-                    the Makefile
-task                scenes from another day, and four budgets; for capstone
+parts               whose functions the road runs on; for 23_capstone
+task                scenes from another day, and four budgets; for 23_capstone
+challenge           entries verified on fresh seeds, a board; for 23_capstone
+capstone        23  search, derive, scale, detect, prune, quantize, ONNX
 """
