@@ -1,7 +1,6 @@
 """Exercises and quiz of chapter 03: what a network costs."""
 
 import torch
-import torchvision
 from torch import nn
 
 from lib.basics import profiling, training
@@ -12,10 +11,12 @@ from lib.exercises import Exercise, Option, Property, Question, Wrong
 
 def counted_networks() -> list[int]:
     """What `macs` says of MobileNetV2, of AlexNet and of a layer in three groups."""
+    from torchvision.models import get_model
+
     found = []
     with torch.device("meta"):
         for name, side in (("mobilenet_v2", 224), ("alexnet", 231)):
-            network = torchvision.models.get_model(name, weights=None)
+            network = get_model(name, weights=None)
             found.append(profiling.macs(network, torch.zeros(2, 3, side, side)))
         layer = nn.Conv2d(6, 9, 2, stride=2, padding=1, groups=3)
         found.append(profiling.macs(layer, torch.zeros(1, 6, 11, 11)))
