@@ -591,6 +591,8 @@ CALLS = {
     ),
     "compression.sparsity.layer_masks": lambda: dict(model=cnn(), sparsity=0.5),
     "compression.sparsity.global_masks": lambda: dict(model=cnn(), sparsity=0.5),
+    "compression.sparsity.lamp": lambda: dict(weight=maps(4, 4)),
+    "compression.sparsity.lamp_masks": lambda: dict(model=cnn(), sparsity=0.5),
     "compression.sparsity.apply": lambda: dict(
         model=cnn(), masks=module("compression.sparsity").layer_masks(cnn(), 0.5)
     ),

@@ -102,17 +102,52 @@ def global_masks(model: nn.Module, sparsity: float) -> Masks:
     layer's weights means nothing, which this comparison trusts.
     """
     weights = prunable(model)
-    flat = [weight.detach().flatten() for weight in weights.values()]
+    return _under_one_threshold(weights, sparsity)
+
+
+def _under_one_threshold(scores: dict[str, Tensor], sparsity: float) -> Masks:
+    """`magnitude_mask` of all scores as one long vector, cut into layers again."""
+    flat = [score.detach().flatten() for score in scores.values()]
     together = torch.cat(flat)
     mask = magnitude_mask(together, sparsity)  # Eq. 17.2
     # One long mask is cut where one layer ends and the next begins.
     sizes = [len(part) for part in flat]
     parts = mask.split(sizes)
     masks = {}
-    for name, part in zip(weights, parts, strict=True):
-        shape = weights[name].shape
+    for name, part in zip(scores, parts, strict=True):
+        shape = scores[name].shape
         masks[name] = part.view(shape)
     return masks
+
+
+def lamp(weight: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Each square over the sum of all squares of the layer that are at least as large.
+
+    The largest weight of a layer scores 1, whatever the layer's scale: so scores of
+    different layers compare. Among equals the first counts as the larger. A layer of
+    nothing but zeros scores NaN. arXiv 2010.07611.
+
+    >>> lamp(torch.tensor([1.0, -2.0, 2.0]))  # 1 / (4 + 4 + 1), 4 / 4, 4 / (4 + 4)
+    tensor([0.1111, 1.0000, 0.5000])
+    """
+    squares = weight.detach().flatten() ** 2
+    order = squares.argsort(descending=True, stable=True)
+    largest_first = squares[order]
+    at_least_as_large = largest_first.cumsum(0)
+    scores = torch.empty_like(squares)
+    scores[order] = largest_first / at_least_as_large  # Eq. 17.7
+    return scores.view(weight.shape)
+
+
+def lamp_masks(model: nn.Module, sparsity: float) -> Masks:
+    """One threshold over the `lamp` scores of all layers: each gets a share of its own.
+
+    The largest weight of each layer scores 1, so it is the last of its layer to go.
+    """
+    weights = prunable(model)
+    # A layer of zeros only has nothing to lose: 0 instead of 0 / 0.
+    scores = {name: lamp(weight).nan_to_num(0) for name, weight in weights.items()}
+    return _under_one_threshold(scores, sparsity)
 
 
 @torch.no_grad()
