@@ -507,3 +507,21 @@ def test_recorded_rows_are_those_of_todays_weights(script):
         assert 0 <= row["ap"] <= 1
         near = 1e-3  # a few weights of each layer by rounding; 2:4 skips one layer
         assert row["zeros"] == pytest.approx(row["sparsity"], abs=near)
+
+
+@pytest.mark.equation("17.7")
+def test_lamp_by_hand_and_who_pays():
+    weight = torch.tensor([[1.0, -2.0], [3.0, -4.0]])
+    wanted = torch.tensor([[1 / 30, 4 / 29], [9 / 25, 1.0]])
+    assert torch.allclose(sparsity.lamp(weight), wanted)
+    assert torch.allclose(sparsity.lamp(1000 * weight), wanted)  # scale falls out
+    small, large = nn.Linear(2, 1, bias=False), nn.Linear(2, 2, bias=False)
+    small.weight.data = torch.tensor([[0.02, 0.01]])  # scores 1 and 1/5
+    large.weight.data = weight
+    model = nn.Sequential(large, small)
+    # 1/30 and 4/29 are the smallest two of six, then 1/5, then 9/25.
+    masks = sparsity.lamp_masks(model, 0.5)
+    assert masks["0.weight"].tolist() == [[False, False], [True, True]]
+    assert masks["1.weight"].tolist() == [[True, False]]
+    small.weight.data.zero_()  # nothing to lose, so it goes first
+    assert not sparsity.lamp_masks(model, 1 / 3)["1.weight"].any()

@@ -14,14 +14,14 @@
 #
 # After this chapter you can
 #
-# 1. remove weights by size, in each layer or over all layers, and say where the comparison misleads (exercise 17.4)
-# 2. remove them along a schedule while the network goes on learning (exercise 17.1)
-# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.2 and
-#    17.3)
+# 1. remove weights by size, in each layer or over all layers, and say which layer pays (exercises 17.1, 17.2)
+# 2. remove them along a schedule while the network goes on learning (exercise 17.3)
+# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.4 and
+#    17.5)
 # 4. test a lottery ticket against the control that it has to beat (quiz)
 # 5. pack 2:4 weights, and say who needs them so (quiz)
 #
-# | study | about 90 min (estimate) |
+# | study | about 150 min, 110 on the core route (estimate) |
 # |---|---|
 # | run | <!-- run -->0.8 min (46 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->751 MB (measured)<!-- /peak --> |
@@ -58,6 +58,7 @@ import torch
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
 from lib.book.notebook import (
+    build,
     check,
     guess,
     guesses,
@@ -77,15 +78,20 @@ device = setup("17_sparsity", seed=0)
 # %% [markdown] tags=["core"]
 # Part IV makes the detector of chapter 16 smaller and faster.
 # The first idea is the oldest one: many weights are tiny.
-# Set them to zero, and a network with nine zeros among ten weights should be ten times smaller and ten times faster.
+# Set them to zero one by one (**unstructured pruning**; whole channels, chapter 18, are **structured** pruning),
+# and a network with nine zeros among ten weights should be ten times smaller and ten times faster.
 # Should it?
 # Each chapter of this part asks you first.
 # Write a number instead of `None`, even a wild one; at the end you see where intuition failed.
 
 # %% tags=["core", "slide"]
+# Half of each layer's weights are set to zero. Which share of its AP has a detector left?
 guess("AP left with half of the weights zero, of 1", None)  # your number, 0 to 1
+# Nine weights of ten are zero. How many times faster does the detector run?
 guess("speed-up by 90 % zeros", None)
-guess("file with 90 % zeros, zipped, of 1", None)
+# Its file is zipped. Which share of the bytes is left?
+guess("file with 90 % zeros, zipped, of 1", None)  # 0 to 1
+# One layer as a product of a sparse matrix: from which share of zeros is it faster?
 guess("a sparse product is faster from sparsity", None)  # 0 to 1
 
 # %% [markdown] tags=["core", "slide"]
@@ -100,16 +106,46 @@ guess("a sparse product is faster from sparsity", None)  # 0 to 1
 # Remove $w_i$, and the output is off by $w_i x_i$.
 # If all inputs are of the same size and know nothing of each other,
 # the squared error is the sum of the $w_i^2$ that went.
-# So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$.
+# So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$ (**magnitude pruning**).
 # With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
 #
 # $$ m_i = \begin{cases} 0 & \operatorname{rank}(|w_i|) \le \operatorname{round}(s\,n) \\
 #    1 & \text{else} \end{cases} \qquad\qquad w_i \leftarrow m_i\, w_i \tag{17.1} $$
 
+# %% [markdown] tags=["core"]
+# The inputs are not of the same size, of course.
+# The scenes can say how large they are: then $|w_i| \cdot \lVert x_i \rVert$ takes the place of $|w_i|$
+# ([Wanda](https://arxiv.org/abs/2306.11695): the norm of each input, times the magnitudes, then the mask).
+# We stay with magnitudes, for which nothing has to be run.
+#
+# Every rule of this chapter ends in this one function.
+# Write it first.
+#
+# ### 17.1 · Build · magnitude_mask · 10 min · ●○○ · 3 points
+#
+# Write `magnitude_mask(weight, sparsity)`: a tensor of bool in the shape of `weight`, which has any number of
+# dimensions.
+# False means that a weight goes.
+# `round(sparsity * n)` of the `n` go, by Python's `round`, but one always stays.
+# Among equal magnitudes the first goes first, so a threshold alone is not enough.
+
+
 # %% tags=["core"]
-show(sparsity.magnitude_mask)
+def magnitude_mask(weight, sparsity):
+    """False at the smallest magnitudes, `sparsity` of all, rounded; one always stays.
+
+    By hand: 0.5, -0.1, 0.2, -0.8 with half of them gone: True, False, False, True.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("sparsity.magnitude_mask", magnitude_mask)
+# hint("sparsity.magnitude_mask")
+# solution("sparsity.magnitude_mask")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(sparsity.magnitude_mask, folded=True)
 toy = torch.tensor([[0.5, -0.1, 0.05], [-0.4, 0.2, -0.8]])
 mask = sparsity.magnitude_mask(toy, 0.5)
 assert mask.tolist() == [[True, False, False], [True, False, True]]  # by hand
@@ -158,8 +194,9 @@ plots.lines(shares, {"AP": at_once}, **axes)
 
 # %% [markdown] tags=["core"]
 # The first zeros are nearly free, and then it falls off a cliff.
-# Errors of many layers multiply, and this detector is small:
-# its half a million weights have all been given something to do.
+# Is it too small for so many zeros?
+# Or did the zeros go to the wrong layers?
+# Keep both questions: the section after next answers them.
 #
 # **Who is to blame?**
 # Behind each convolution stands a batch norm.
@@ -208,10 +245,8 @@ plots.lines(shares, {"as trained": at_once, "statistics anew": anew}, **axes, sa
 # $$ m^l_i = \big[\, |w^l_i| > \tau \,\big], \qquad
 #    \sum_l \sum_i (1 - m^l_i) = \operatorname{round}\Big(s \sum_l n_l\Big) \tag{17.2} $$
 
-# %% tags=["core"]
-show(sparsity.global_masks)
-
 # %% tags=["core", "slide", "nbval-check-output"]
+show(sparsity.global_masks)
 linear = torch.nn.Linear
 two = torch.nn.Sequential(linear(2, 2, bias=False), linear(2, 1, bias=False))
 two[0].weight.data = torch.tensor([[1.0, -2], [3, 4]])
@@ -293,18 +328,82 @@ for word, net in {"as it was": copy.deepcopy(model), "divided": scaled}.items():
 print(f"One threshold at 30 % takes {lost:.0%} of the layer that was divided by 100.")
 table(("detector", "AP, 100 test scenes"), [(k, f"{v:.3f}") for k, v in scores.items()])
 
-# %% [markdown] tags=["core"]
-# The size of a weight means something beside its neighbours in the same layer.
-# Between layers it means nothing, until somebody makes it mean something: exercise 17.4 does.
+# %% [markdown] tags=["core", "slide"]
+# ## Who pays?
 #
-# **Ask the layers one by one.**
-# A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score.
-# It finds what must be left alone.
+# The size of a weight means something beside its neighbours in the same layer.
+# Between layers it means nothing, until somebody makes it mean something.
+# [LAMP](https://arxiv.org/abs/2010.07611) asks of each weight: of all that is at least as large in its layer,
+# how much is this one?
+#
+# $$ \operatorname{score}(w_i) = \frac{w_i^2}{\sum_{j:\, |w_j| \ge |w_i|} w_j^2} \tag{17.7} $$
+#
+# By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
+# The largest weight of every layer scores 1, whatever the scale; and in a large layer there is much to divide by.
+#
+# ### 17.2 · Build · lamp · 20 min · ●●● · 4 points
+#
+# Write `lamp(weight)`: the scores, in the shape of `weight`, a tensor of any shape, without ties.
+# A bias has one dimension, a convolution four.
 
-# %% tags=["deep"]
-show(sparsity.sensitivity)
+
+# %% tags=["core"]
+def lamp(weight):
+    """Each square over the sum of all squares of the layer that are at least as large.
+
+    By hand: 1, -2, 3, -4 give 1/30, 4/29, 9/25 and 1.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("sparsity.lamp", lamp)
+# hint("sparsity.lamp")
+# solution("sparsity.lamp")
+
+# %% tags=["core", "nbval-check-output"]
+show(sparsity.lamp, folded=True)
+by_hand = [1 / 30, 4 / 29, 9 / 25, 1.0]
+assert torch.allclose(sparsity.lamp(torch.tensor([1.0, -2, 3, -4])), torch.tensor(by_hand))
+shared = sparsity.lamp_masks(model, 0.7)
+paid = {short(k): round(1 - m.float().mean().item(), 2) for k, m in shared.items()}
+least, most = min(paid, key=paid.get), max(paid, key=paid.get)
+says = f"Of 70 % zeros, {least} gives {paid[least]:.0%} of its weights, {most} {paid[most]:.0%}."
+plots.bars(paid, y_label="share of zeros, by LAMP", says=says)
+
+# %% [markdown] tags=["core"]
+# The first layers are small and stay nearly whole; the last stage has most of the weights, and pays.
+# Does it help?
+# The same zeros, counted over the whole network, by three rules:
+
+# %% tags=["core", "slide"]
+by_lamp = [ap(pruned(model, sparsity.lamp_masks(model, s))) for s in shares]
+rules = {"each layer": at_once, "each layer, statistics anew": anew}
+rules |= {"one threshold": together, "one threshold on LAMP": by_lamp}
+i = shares.index(0.7)
+says = f"70 % zeros: AP {at_once[i]:.2f} by each layer, {anew[i]:.2f} with statistics anew, "
+says += f"{by_lamp[i]:.2f} by LAMP as trained."
+nets = [refreshed(pruned(model, sparsity.layer_masks(model, 0.7)))]
+nets += [pruned(model, sparsity.lamp_masks(model, 0.7))]
+found = [coco_eval.detections(net, scenes) for net in nets]
+apart = coco_eval.compare(scenes.coco(), *found).difference
+print(f"70 %: LAMP as trained, less each layer with statistics anew: AP {apart:+.3f}")
+plots.lines(shares, rules, x_label="share of zeros", y_label="AP, 100 test scenes", says=says)
+
+# %% [markdown] tags=["core"]
+# So the cliff was not the detector's: it was the rule's.
+# With the zeros where there is room for them, it stands much further out, and needs no new statistics to stand there.
+# The line above the figure is a paired interval (chapter 16): `coco_eval.compare` draws the pictures again and again,
+# the same ones for both detectors.
+
+# %% [markdown] tags=["deep"]
+# **Ask the layers one by one (deep).**
+# A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score.
+# It finds what must be left alone, by AP itself.
+# Does LAMP, which never looked at a picture, spare the same layers?
 
 # %% tags=["deep", "slide"]
+show(sparsity.sensitivity)
 few = detectors.scenes("validation", 40)
 
 
@@ -315,11 +414,13 @@ def quick(model):
 whole, scan = quick(model), sparsity.sensitivity(model, [0.8], quick)
 drop = {short(name): round(whole - values[0], 3) for name, values in scan.items()}
 worst = max(drop, key=drop.get)
-says = f"With 80 % zeros in {worst} alone, AP falls by {drop[worst]:.2f}."
+says = f"With 80 % zeros in {worst} alone, AP falls by {drop[worst]:.2f}; LAMP takes "
+says += f"{paid[worst]:.0%} of it. All drops add up to {sum(drop.values()):.2f}."
 plots.bars(drop, y_label="AP lost, 40 validation scenes", says=says)
 
 # %% [markdown] tags=["deep"]
-# The scan is cheap and honest, and it does not add up: layers that can each be pruned alone can still fail together.
+# The scan is cheap and honest, and it does not add up: the drops together can be more than there is to lose,
+# and layers that can each be pruned alone can still fail together.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How fast may weights go?
@@ -377,8 +478,8 @@ accuracy |= {"at once, then trained": right(cut), "along the cubic": right(slow)
 plots.bars(accuracy, y_label="accuracy, 2,000 test crops")
 
 # %% [markdown] tags=["core"]
-# With a twentieth of the weights much of the accuracy is back, and the schedule matters: the same zeros in the end,
-# the same number of steps.
+# With a twentieth of the weights much of the accuracy is back.
+# Here the schedule is ahead, with the same zeros in the end and the same number of steps; it is one seed.
 # Note what `Gradual` and the little function for `cut` do after *each* step: they put the zeros back.
 #
 # **Break it.**
@@ -396,9 +497,7 @@ assert after < 0.6
 # %% [markdown] tags=["core"]
 # The gradient of a weight does not vanish because the weight is zero.
 # And masking the gradient is not enough where there is momentum.
-# Which zeros are left, then?
-# Look at them, and you find whole filters and whole inputs: channels from which nothing comes any more,
-# so that nothing flows back.
+# Some zeros do stay: those of a channel from which nothing comes any more, so that nothing flows back.
 # Such a channel need not be there at all (chapter 18).
 #
 # **At scale.**
@@ -616,7 +715,7 @@ plots.lines(points, times, **axes, log_y=True, says=says)
 # At half the weights CSR is much *slower*, though it multiplies half as often.
 # For each value it reads a column, and fetches a row of patches from wherever that points.
 # Only when very little is left does it win.
-# Compare that share of zeros with what the detector can bear.
+# The detector can bear about as many, where the right layers pay, and not where all pay alike.
 #
 # **At scale.**
 # The whole detector, each convolution as such a product, beside the accuracy that is left.
@@ -701,7 +800,7 @@ plots.bars(scores, y_label="AP, 100 test scenes")
 # The strict pattern costs some AP more than free zeros do, before any training;
 # the table above has what 300 steps make of it.
 #
-# NVIDIA's GPUs since 2020 have instructions for 2:4 in half precision,
+# NVIDIA's GPUs since 2020 have instructions for 2:4 (in half precision, bfloat16, TF32 and int8),
 # and `sparsity.semi_structured` hands a matrix to them.
 # No CPU that we know of has, and the function says so instead of being quietly slow.
 
@@ -745,11 +844,26 @@ guesses()
 #   dense.
 #   NVIDIA/TensorRT#3849: the packed kernel is chosen only where it wins, with more than 256 channels or so.
 
+# %% [markdown] tags=["core"]
+# ## The same in the literature
+#
+# - **Optimal Brain Damage** and **Optimal Brain Surgeon** (LeCun 1990, Hassibi 1993): second derivatives of the loss
+#   say what a weight is worth; the Surgeon also moves the others, to make up for it.
+# - **[Deep Compression](https://arxiv.org/abs/1510.00149)** (Han 2015): prune, let weights share values by k-means,
+#   then give the file Huffman's code.
+# - **Iterative magnitude pruning**: a fifth goes, train, again.
+#   This is how [lottery tickets](https://arxiv.org/abs/1803.03635) were found; ours are cut once.
+# - **Late rewinding** ([2019](https://arxiv.org/abs/1903.01611), [2020](https://arxiv.org/abs/2003.02389)):
+#   in large networks one goes back to an early step of training, not to the first weights.
+# - **[SparseGPT](https://arxiv.org/abs/2301.00774)** and **[Wanda](https://arxiv.org/abs/2306.11695)** (2023):
+#   language models without new training, by second moments of the inputs, or by magnitude times input norm.
+
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
 # - The smallest magnitudes go: in each layer, or under one threshold.
 #   Between layers, sizes do not compare by themselves: one layer can pay for all.
+#   LAMP makes them compare, and the cliff moves far out: first ask who pays, then how much.
 # - Measure batch-norm statistics anew before you judge a pruned network.
 # - Remove along a cubic while training goes on, and put the zeros back after each step.
 # - A lottery ticket has to beat the same mask on other first weights.
@@ -762,7 +876,7 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 17.1 · Predict · halfway · 5 min · ●○○ · 1 point
+# ### 17.3 · Predict · halfway · 5 min · ●○○ · 1 point
 #
 # The cubic schedule goes from 0 to 0.9 in 100 steps.
 # What is the sparsity after 50?
@@ -781,7 +895,7 @@ check("sparsity.halfway", answer)
 # solution("sparsity.halfway")
 
 # %% [markdown] tags=["core"]
-# ### 17.2 · Measure · cheaper_from · 8 min · ●●○ · 2 points
+# ### 17.4 · Measure · cheaper_from · 8 min · ●●○ · 2 points
 #
 # Chapter 19 stores a weight in one byte.
 # Columns still take four.
@@ -800,7 +914,7 @@ check("sparsity.cheaper_from", answer)
 # solution("sparsity.cheaper_from")
 
 # %% [markdown] tags=["core"]
-# ### 17.3 · Build · csr_product · 15 min · ●●○ · 3 points
+# ### 17.5 · Build · csr_product · 15 min · ●●○ · 3 points
 #
 # Multiply a CSR matrix by a vector, to see what such a kernel has to do for each value.
 # All four arguments are lists: `values` and their `columns`, row after row; `starts`, one entry more than rows:
@@ -818,28 +932,8 @@ check("sparsity.csr_product", csr_product)
 # hint("sparsity.csr_product")
 # solution("sparsity.csr_product")
 
-# %% [markdown] tags=["core"]
-# ### 17.4 · Build · lamp · 20 min · ●●● · 4 points
-#
-# Make weights of different layers comparable.
-# [LAMP](https://arxiv.org/abs/2010.07611) scores a weight by its square over the sum of the squares of all weights *of
-# its layer* that are at least as large, itself included.
-# `weight` is a tensor of any shape, without ties: a bias has one dimension, a convolution four.
-# Return the scores in the same shape.
-# By hand: the weights 1, -2, 3, -4 score 1/30, 4/29, 9/25 and 1.
-# Then prune by one threshold over the scores of all layers, and compare with the figure of this chapter.
-
-# %% tags=["core"]
-def lamp(weight):
-    ...  # your code
-
-
-check("sparsity.lamp", lamp)
-# hint("sparsity.lamp")
-# solution("sparsity.lamp")
-
 # %% [markdown] tags=["optional"]
-# ### 17.5 · Further · 120 min · ●●● · 0 points
+# ### 17.6 · Further · 120 min · ●●● · 0 points
 #
 # [RigL](https://arxiv.org/abs/1911.11134) never trains the whole network: it begins with random zeros,
 # and every hundred steps it drops the smallest weights and grows those whose gradient is largest.

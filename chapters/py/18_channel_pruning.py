@@ -13,13 +13,13 @@
 #
 # After this chapter you can
 #
-# 1. find the channels that have to go together, by hand and by a trace (exercise 18.3)
-# 2. say what a smaller width does to multiply-adds (exercises 18.1, 18.2)
+# 1. find the channels that have to go together, by hand and by a trace, and take them out (exercises 18.1, 18.4)
+# 2. say what a smaller width does to multiply-adds (exercises 18.2, 18.3)
 # 3. rank channels in four ways, and say what ranking cannot know (quiz)
-# 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.4)
+# 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.5)
 # 5. say why fewer multiply-adds may bring no time (quiz)
 #
-# | study | about 80 min (estimate) |
+# | study | about 150 min, 120 on the core route (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->697 MB (measured)<!-- /peak --> |
@@ -56,6 +56,7 @@ from torch import nn
 from lib.basics import profiling, training
 from lib.book import course, plots, widgets
 from lib.book.notebook import (
+    build,
     check,
     guess,
     guesses,
@@ -74,7 +75,7 @@ device = setup("18_channel_pruning", seed=0)
 
 # %% [markdown] tags=["core"]
 # Chapter 17 set weights to zero, and the clock did not move: a zero is multiplied as any other number.
-# Here whole channels leave, so that the tensors really get smaller.
+# Here whole channels leave (**structured pruning**), so that the tensors really get smaller.
 # The hard part is not which channel to take.
 # It is what goes with it.
 #
@@ -109,6 +110,9 @@ class Residual(nn.Module):
 
 
 toy, picture = Residual(), torch.zeros(1, 3, 8, 8)
+block = ["picture", "a", "norm", "b", "sum", "c"]
+arrows = [*zip(block, block[1:], strict=False), ("norm", "sum")]
+plots.graph(block, arrows, title="The residual block")
 
 # %% [markdown] tags=["core"]
 # - Filter 2 of `a`, and its bias: that is what makes the channel.
@@ -120,12 +124,50 @@ toy, picture = Residual(), torch.zeros(1, 3, 8, 8)
 #
 # One channel, five places in four layers.
 # So we do not ask which channel of a *layer* to prune, but which *group* of places.
-# Give every place a label; whatever the network adds, filters one by one or norms makes labels the same;
-# and labels that are the same are one channel.
-# That is the old problem of union and find: each label points to an older one of its group, and the oldest, the root,
-# stands for all.
+#
+# ### 18.1 · Build · keep_places · 12 min · ●●○ · 3 points
+#
+# Somebody has listed the places.
+# Write the function that takes them out: `keep_places(tensors, kept)`.
+# `tensors` are weights, biases and statistics by name; `kept[name, dim]` lists the places that stay along one
+# dimension of one of them: 0 for filters and norms, 1 for the columns of a reader.
+# A tensor may be named for both, and one that is not named stays as it is.
+# Return a new dictionary with all names; the one that came stays as it was.
+
 
 # %% tags=["core"]
+def keep_places(tensors, kept):
+    """The same tensors with only the places that stay: `kept[name, dim]` lists them.
+
+    By hand: filters 1, 2, 3 and a reader with columns 4, 5, 6; channel 1 goes, so
+    {("conv.weight", 0): [0, 2], ("reader.weight", 1): [0, 2]} leaves 1, 3 and 4, 6.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("channel_pruning.keep_places", keep_places)
+# hint("channel_pruning.keep_places")
+# solution("channel_pruning.keep_places")
+
+# %% tags=["core"]
+show(channel_pruning.keep_places, folded=True)
+
+# %% [markdown] tags=["core"]
+# And who lists them?
+# Give every place a label: a number of its own.
+# Three rules say which labels are made the same.
+#
+# 1. **A sum** puts channel $i$ of one map on channel $i$ of the other: their labels become one.
+# 2. **A norm**, and a depthwise filter, keep a number or a filter for each channel: these get its label.
+# 3. **A convolution** reads each channel with one column of its weight: the column gets the channel's label.
+#    What it makes gets new labels, those of its filters.
+#
+# Labels that are the same are one channel.
+# That is the old problem of *union and find*: each label points to an older one of its group, and the oldest,
+# the root, stands for all.
+
+# %% tags=["deep"]
 show(coupling.UnionFind)
 
 # %% [markdown] tags=["core", "slide"]
@@ -147,20 +189,14 @@ roots
 # Four channels that can go one by one, each with five places.
 # Nobody wants to do this for a detector.
 # So let the network tell: `tracing` runs a copy of it once, on one picture.
-# PyTorch announces each operator before it works (`TorchDispatchMode`),
-# and a rule for the operator says what happens to the labels.
-# Two of the rules:
-
-# %% tags=["core"]
-show(coupling.cat)
+# PyTorch announces each operator before it works, and for each kind of operator there is such a rule:
+# a concatenation, for one, puts labels in a row.
+# (This is what [DepGraph](https://arxiv.org/abs/2301.12900) does for whole layers; here it is done for each channel.)
 
 # %% tags=["deep"]
-show(coupling.convolution)
+show(coupling.convolution)  # rule 3, with groups and depthwise filters
 
 # %% [markdown] tags=["core"]
-# A concatenation puts labels in a row.
-# A dense convolution joins the labels of its input with the columns of its weight and gives out new ones;
-# a depthwise one passes every label on.
 # The rest is looking up:
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -170,7 +206,7 @@ for group in channel_pruning.groups(toy, picture):
 # %% [markdown] tags=["core"]
 # What the tracer cannot free it refuses, with the reason: the picture's three channels are no layer's,
 # and what comes out at the end has a meaning outside.
-# Everything else goes by the same rule, whatever the code looks like that called the operators.
+# All other channels follow from the operators that ran, so it does not matter how the code is written.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who is coupled in a detector?
@@ -394,7 +430,7 @@ with torch.no_grad():
 # **And functions that are not 0 at 0?**
 # The twin's channel is 0 where it is read.
 # If a channel is switched off *before* a sigmoid, the next layer reads 0.5 and not 0.
-# That constant can be put into the next bias (exercise 18.4).
+# That constant can be put into the next bias (exercise 18.5).
 # `channel_pruning` does not do it; it leaves such a group alone and says so.
 # A gate is no obstacle: 0 times a sigmoid is 0.
 
@@ -425,21 +461,62 @@ plots.bars(scores, y_label="AP on 100 test scenes")
 # Let a few scenes run through in training mode, without any step of an optimizer, so that the norms look again.
 
 # %% tags=["core", "slide"]
-anew = copy.deepcopy(small)
-for layer in anew.modules():
-    if isinstance(layer, nn.BatchNorm2d):
-        layer.reset_running_stats()
-        layer.momentum = None  # the mean of all batches
+def looked_again(network):
+    network = copy.deepcopy(network)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean of all batches
+    with torch.no_grad():
+        for batch in looked.split(32):
+            network.train()(batch)
+    return network.eval()
+
+
 looked = training.normalise(torch.from_numpy(detectors.scenes("train", 128).images))
-with torch.no_grad():
-    for batch in looked.split(32):
-        anew.train()(batch)
-scores["norms looked again"] = score(anew.eval())
+anew = looked_again(small)
+scores["norms looked again"] = score(anew)
 plots.bars(scores, y_label="AP on 100 test scenes")
 
+# %% [markdown] tags=["core", "slide"]
+# **Which group pays?**
+# Chapter 17 had to ask this of layers.
+# Take half of *one* group, leave all others whole, and let the norms look again.
+
+# %% tags=["core"]
+def thinner(ratio):
+    return looked_again(channel_pruning.prune(model, x, ratio))
+
+
+alone = {f"{i}": score(thinner({g.name: 0.5})) for i, g in enumerate(free)}
+worst = sorted(alone, key=alone.get)[:2]
+says = "Half of one group gone, norms looked again. " + " ".join(
+    f"Group {i} ({free[int(i)].name}, {len(free[int(i)])} channels) leaves AP {alone[i]:.2f}."
+    for i in worst
+)
+plots.bars(alone, x_label="group", y_label="AP on 100 test scenes", says=says)
+
 # %% [markdown] tags=["core"]
-# The rest needs training.
-# Before that, how much hangs on the choice?
+# A few groups pay for nearly all, and they are the narrow ones on which many layers hang.
+# So leave the two worst whole, and let the others give more, until the multiply-adds are those of the even plan.
+
+# %% tags=["core", "slide"]
+others = [g.name for i, g in enumerate(free) if str(i) not in worst]
+plans = [channel_pruning.plan(model, x, dict.fromkeys(others, s / 50)) for s in range(50)]
+spared = next(p for p in plans if p.macs <= plan.macs)
+uneven = looked_again(channel_pruning.remove_channels(model, x, spared))
+found = [coco_eval.detections(network, scenes) for network in (anew, uneven)]
+apart = coco_eval.compare(scenes.coco(), *found)
+print(f"multiply-adds left: even {plan.macs / whole:.3f}, two groups whole {spared.macs / whole:.3f}")
+print(f"AP: even {apart.a:.3f}; two groups whole {apart.b:.3f}; apart {apart.difference:+.3f}")
+
+# %% [markdown] tags=["core"]
+# The same work is left, and much more of the AP.
+# Asking this automatically, with a latency to meet, is what [AMC](https://arxiv.org/abs/1802.03494) and
+# [NetAdapt](https://arxiv.org/abs/1804.03230) do.
+#
+# The rest needs training (**fine-tuning**).
+# Before that, how much hangs on the choice *within* a group?
 # `data/ablations/channel_pruning.py` recorded the AP with fresh statistics and no training, for several shares.
 # "random" draws the channels by lot.
 # The line is the mean of three seeds, each with its own 200 test scenes, the shade goes from the lowest to the highest.
@@ -464,7 +541,9 @@ plots.lines(ratios, mean, band=band, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
 # While little goes, the size of the weights chooses best, and the scale of the norms is no better than the lot.
-# When 30 % goes, no way is far from any other: the damage of many channels is not the sum of the damages of each.
+# That says nothing against [Network Slimming](https://arxiv.org/abs/1708.06519), where it comes from:
+# there the network is trained with an L1 penalty on the scales, and this one was not.
+# When 30 % goes, all ways end low: the same share goes from every group, and two groups cannot pay it.
 #
 # Now 300 steps of training, for the widths of the network that this course ships.
 # Its channels were chosen in three ways; "scratch" has the same widths and random weights.
@@ -477,8 +556,8 @@ for row in (row for row in rows if row["question"] == "tuned"):
 plots.points(tuned, y_label="AP after 300 steps, recorded")
 
 # %% [markdown] tags=["core"]
-# The three choices end close together: even a lottery is nearly as good.
-# What was learned before counts, not who was picked.
+# The three choices end close together: channels drawn by lot are only a little behind, though with every seed.
+# What was learned before counts more than who was picked.
 # "scratch" says what it saves: after 300 steps a network that knew nothing is far behind.
 # It does not say that it would stay behind.
 # [Liu and others](https://arxiv.org/abs/1810.05270) gave such networks as much training as the large one had,
@@ -489,6 +568,7 @@ plots.points(tuned, y_label="AP after 300 steps, recorded")
 #
 # `data/weights/prune.py` made the shipped one.
 # Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and then it was trained again.
+# The common width of BiFPN and heads, which cannot pay, stayed whole.
 # All its widths are multiples of 16.
 
 # %% tags=["core", "slide"]
@@ -606,6 +686,8 @@ widgets.slider(recorded, name="share", values=values, start=3, label="share that
 #
 # - A channel is a group of places in many tensors.
 #   A trace with union and find tells which.
+# - Ask each group alone what it can give.
+#   An even share lets the narrow groups ruin the network.
 # - Multiply-adds fall with the square of the width, and are known before anything is cut.
 # - Size of weights, scale of norms, slope of the loss: cheap rankings, and training evens much of it out.
 # - A pruned network is its masked twin.
@@ -621,7 +703,7 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 18.1 · Predict · share_left · 5 min · ●○○ · 1 point
+# ### 18.2 · Predict · share_left · 5 min · ●○○ · 1 point
 #
 # Three 1x1 convolutions in a row: 3 channels come in, 4, 8 and 2 come out, the 2 are the network's output.
 # Half of the channels go wherever they can.
@@ -642,7 +724,7 @@ check("channel_pruning.share_left", answer)
 # solution("channel_pruning.share_left")
 
 # %% [markdown] tags=["core"]
-# ### 18.2 · Measure · smallest_share · 8 min · ●○○ · 2 points
+# ### 18.3 · Measure · smallest_share · 8 min · ●○○ · 2 points
 #
 # The classifier of chapter 02.
 # Which is the smallest share of channels that leaves at most half of the multiply-adds?
@@ -660,7 +742,7 @@ check("channel_pruning.smallest_share", answer)
 # solution("channel_pruning.smallest_share")
 
 # %% [markdown] tags=["core"]
-# ### 18.3 · Build · places · 12 min · ●●○ · 3 points
+# ### 18.4 · Build · places · 12 min · ●●○ · 3 points
 #
 # Maps with `sizes[i]` channels are concatenated, in order.
 # `kept[i]` lists the channels of part `i` that stay, in rising order; it may be empty.
@@ -677,7 +759,7 @@ check("channel_pruning.places", places)
 # solution("channel_pruning.places")
 
 # %% [markdown] tags=["core"]
-# ### 18.4 · Build · folded · 18 min · ●●● · 4 points
+# ### 18.5 · Build · folded · 18 min · ●●● · 4 points
 #
 # Channels that were switched off before a sigmoid arrive as one `constant` at every pixel.
 # `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels.
@@ -696,7 +778,7 @@ check("channel_pruning.folded", folded)
 # solution("channel_pruning.folded")
 
 # %% [markdown] tags=["optional"]
-# ### 18.5 · Further · 90 min · ●●● · 0 points
+# ### 18.6 · Further · 90 min · ●●● · 0 points
 #
 # [Molchanov and others](https://arxiv.org/abs/1906.10771) rank all channels of a network together and remove a few at a
 # time, with training in between.

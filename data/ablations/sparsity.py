@@ -63,7 +63,7 @@ SETTINGS = {
 
 
 def pattern(model, scope, share):
-    """Masks of a kind: "layer", "global", "lamp", or "2:4" where the channels allow it."""
+    """Masks: "layer", "global", "lamp", or "2:4" where the channels allow it."""
     if scope == "2:4":
         weights = sparsity.prunable(model).items()
         return {k: sparsity.nm_mask(w) for k, w in weights if w.shape[1] % 4 == 0}

@@ -59,6 +59,11 @@ def _insist_on_share(sparsity: float) -> None:
         raise ValueError(f"sparsity is {sparsity!r}: the share of zeros, 0 <= it < 1")
 
 
+def _insist_on_both(weight: Tensor, sparsity: float) -> None:
+    _insist_on_share(sparsity)
+    _insist_on_numbers(weight)
+
+
 def share_of_zeros(model: nn.Module) -> float:
     """The share of prunable weights that are exactly zero."""
     flat = [weight.detach().flatten() for weight in prunable(model).values()]
@@ -76,8 +81,7 @@ def magnitude_mask(weight: Float[Tensor, "*n"], sparsity: float) -> Bool[Tensor,
     >>> magnitude_mask(weight, 0.5)  # half of the four: 0.1 and 0.2 are the smallest
     tensor([ True, False, False,  True])
     """
-    _insist_on_share(sparsity)
-    _insist_on_numbers(weight)
+    _insist_on_both(weight, sparsity)
     magnitude = weight.detach().abs().flatten()
     count = len(magnitude)
     pruned = round(sparsity * count)
@@ -120,6 +124,7 @@ def _under_one_threshold(scores: dict[str, Tensor], sparsity: float) -> Masks:
     return masks
 
 
+@arguments.named
 def lamp(weight: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Each square over the sum of all squares of the layer that are at least as large.
 

@@ -7,10 +7,212 @@ from torch import nn
 
 from lib.basics import profiling, training
 from lib.compression import channel_pruning
+from lib.detection import detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.exercises.comparing import difference
 
-# --- 18.1 predict
+# --- the machine that calls the core function
+
+
+@functools.cache
+def plain_plan():
+    """The shipped *plain* detector, an example, and a plan; nobody changes them."""
+    model, x = detectors.shipped("plain"), torch.zeros(1, 3, 64, 64)
+    return model, x, channel_pruning.plan(model, x, 0.3)
+
+
+def thinner_detector() -> list:
+    """*Plain* without three channels of ten: its outputs on a picture of waves."""
+    model, x, plan = plain_plan()
+    small = channel_pruning.remove_channels(model, x, plan)
+    ramp = torch.linspace(0, 1, 64)
+    colours = [(9 * ramp).sin(), (14 * ramp).cos(), ramp]
+    picture = torch.stack([2 * c * ramp[:, None] - 0.5 for c in colours])[None]
+    with torch.no_grad():
+        classes, boxes = small(picture)  # B A*K H W and B A*4 H W a level
+    return [*classes, *boxes]
+
+
+# --- 18.1 build: the same channels of every tensor
+
+
+def keep_places_2(tensors, kept):
+    """Tensor by tensor, place by place, with `unbind` and `stack`."""
+    smaller = {}
+    for name, values in tensors.items():
+        for dim in range(values.dim()):
+            if (name, dim) in kept:
+                slices = values.unbind(dim)
+                values = torch.stack([slices[i] for i in kept[name, dim]], dim)
+        smaller[name] = values
+    return smaller
+
+
+def taken(tensors, kept, choose):
+    """As it should be but for `choose(name, tensor, dim, places)`."""
+    smaller = dict(tensors)
+    for (name, dim), places in kept.items():
+        smaller[name] = choose(name, smaller[name], dim, places)
+    return smaller
+
+
+def take(tensor, dim, places):
+    return tensor.index_select(dim, torch.tensor(places, device=tensor.device))
+
+
+def keep_filters_only(tensors, kept):
+    return taken(tensors, {k: v for k, v in kept.items() if k[1] == 0},
+                 lambda _, t, dim, at: take(t, dim, at))  # fmt: skip
+
+
+def keep_columns_only(tensors, kept):
+    return taken(tensors, {k: v for k, v in kept.items() if k[1] == 1},
+                 lambda _, t, dim, at: take(t, dim, at))  # fmt: skip
+
+
+def keep_norms_whole(tensors, kept):
+    """Scale, shift and statistics have one dimension; they are left as they are."""
+
+    def choose(name, tensor, dim, places):
+        return take(tensor, dim, places) if tensor.dim() > 1 else tensor
+
+    return taken(tensors, kept, choose)
+
+
+def keep_first_ones(tensors, kept):
+    """As many as stay, but the first ones."""
+    return taken(tensors, kept, lambda _, t, dim, at: t.narrow(dim, 0, len(at)))
+
+
+def keep_last_ones(tensors, kept):
+    return taken(
+        tensors, kept,
+        lambda _, t, dim, at: t.narrow(dim, t.shape[dim] - len(at), len(at)),
+    )  # fmt: skip
+
+
+def keep_first_statistics(tensors, kept):
+    """Half a norm: scale and shift of those that stay, statistics of the first."""
+
+    def choose(name, tensor, dim, places):
+        if "running" in name:
+            return tensor[: len(places)]
+        return take(tensor, dim, places)
+
+    return taken(tensors, kept, choose)
+
+
+def keep_the_removed(tensors, kept):
+    def choose(name, tensor, dim, places):
+        return take(tensor, dim, sorted(set(range(tensor.shape[dim])) - set(places)))
+
+    return taken(tensors, kept, choose)
+
+
+def keep_as_zeros(tensors, kept):
+    """All sizes as before: what goes is 0."""
+
+    def choose(name, tensor, dim, places):
+        stays = torch.zeros(tensor.shape[dim])
+        stays[places] = 1
+        return tensor * stays.view(-1, *[1] * (tensor.dim() - 1 - dim))
+
+    return taken(tensors, kept, choose)
+
+
+def keep_listed_only(tensors, kept):
+    """Tensors that lose nothing are lost altogether."""
+    names = {name for name, _ in kept}
+    smaller = keep_places_2(tensors, kept)
+    return {name: tensor for name, tensor in smaller.items() if name in names}
+
+
+def keep_last_side(tensors, kept):
+    """Each time from the whole tensor: of two dimensions the last one counts."""
+    smaller = dict(tensors)
+    for (name, dim), places in kept.items():
+        smaller[name] = take(tensors[name], dim, places)
+    return smaller
+
+
+def keep_rows_always(tensors, kept):
+    """`tensor[places]`, whichever dimension is asked."""
+
+    def choose(name, tensor, dim, places):
+        return take(tensor, 0, [place for place in places if place < len(tensor)])
+
+    return taken(tensors, kept, choose)
+
+
+def keep_last_dimension(tensors, kept):
+    def choose(name, tensor, dim, places):
+        most = tensor.shape[-1]
+        return take(tensor, -1, [place for place in places if place < most])
+
+    return taken(tensors, kept, choose)
+
+
+def keep_counted_from_one(tensors, kept):
+    def choose(name, tensor, dim, places):
+        return take(tensor, dim, [(p - 1) % tensor.shape[dim] for p in places])
+
+    return taken(tensors, kept, choose)
+
+
+def keep_backwards(tensors, kept):
+    return taken(tensors, kept, lambda _, t, dim, at: take(t, dim, at[::-1]))
+
+
+def network_of_tensors(rng, size):
+    """A layer, its norm, one in the middle with both sides, and a reader."""
+    inputs, width, outputs = size + 1, size + 3, rng.randint(1, size + 1)
+    taps = rng.choice((1, 3))
+    shapes = {
+        "a.weight": (width, inputs, taps, taps), "a.bias": (width,),
+        "norm.weight": (width,), "norm.bias": (width,),
+        "norm.running_mean": (width,), "norm.running_var": (width,),
+        "b.weight": (width, width, taps, taps), "depth.weight": (width, 1, 3, 3),
+        "c.weight": (outputs, width, 1, 1), "c.bias": (outputs,),
+        "linear.weight": (outputs, 2 * width),
+    }  # fmt: skip
+    scale = 10.0 ** rng.choice((-3, 0, 0, 4))
+    tensors = {name: scale * tensor(rng, *shape) for name, shape in shapes.items()}
+    stay = sorted(rng.sample(range(width), rng.choice((1, width // 2, width - 1))))
+    kept = {(name, 0): stay for name, shape in shapes.items() if shape[0] == width}
+    kept = {key: stay for key in kept if not key[0].startswith("c.")}
+    kept |= {("b.weight", 1): stay, ("c.weight", 1): stay}
+    kept["linear.weight", 1] = stay + [width + place for place in stay]
+    if rng.random() < 0.2:
+        kept = {key: list(range(tensors[key[0]].shape[key[1]])) for key in kept}
+    return tensors, kept
+
+
+def three_tensors():
+    """A filter bank, its norm and its reader; channel 1 of three goes, by hand."""
+    tensors = {
+        "conv.weight": torch.tensor([[1.0], [2.0], [3.0]]),
+        "norm.running_mean": torch.tensor([0.1, 0.2, 0.3]),
+        "reader.weight": torch.tensor([[4.0, 5.0, 6.0]]),
+        "reader.bias": torch.tensor([7.0]),
+    }
+    kept = {("conv.weight", 0): [0, 2], ("norm.running_mean", 0): [0, 2]}
+    kept["reader.weight", 1] = [0, 2]
+    wanted = tensors | {
+        "conv.weight": torch.tensor([[1.0], [3.0]]),
+        "norm.running_mean": torch.tensor([0.1, 0.3]),
+        "reader.weight": torch.tensor([[4.0, 6.0]]),
+    }
+    return (tensors, kept), wanted
+
+
+def both_sides():
+    """One matrix that loses a row and a column."""
+    nine = {"w": torch.arange(9.0).view(3, 3)}
+    kept = {("w", 0): [1, 2], ("w", 1): [0, 2]}
+    return (nine, kept), {"w": torch.tensor([[3.0, 5.0], [6.0, 8.0]])}
+
+
+# --- 18.2 predict
 
 
 def toy() -> nn.Sequential:
@@ -25,7 +227,7 @@ def share_left() -> float:
     return channel_pruning.plan(toy(), x, 0.5).macs / profiling.macs(toy(), x)
 
 
-# --- 18.2 measure
+# --- 18.3 measure
 
 
 @functools.cache
@@ -37,7 +239,7 @@ def smallest_share() -> float:
     return next(s for s in shares if channel_pruning.plan(model, x, s).macs <= half)
 
 
-# --- 18.3 build
+# --- 18.4 build
 
 
 def places(kept, sizes):
@@ -212,7 +414,7 @@ def parts(rng, size) -> tuple:
     return kept, sizes
 
 
-# --- 18.4 build
+# --- 18.5 build
 
 
 def folded(weight, bias, gone, constant):
@@ -401,7 +603,64 @@ def same_sums(mine, weight, bias, gone, constant) -> bool:
 
 EXERCISES = (
     Exercise(
-        name="share_left", number="18.1", kind="predict", minutes=5, difficulty=1,
+        name="keep_places", number="18.1", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="keep_places(tensors, kept): the same tensors, by name, with only the"
+             " places that stay; kept[name, dim] lists them for one dimension of one.",
+        place="compression.channel_pruning.keep_places", required=True, importance=3,
+        machine="the shipped plain detector, thinner by three channels of ten",
+        machine_case=thinner_detector, milestone_calls=1,
+        reference=channel_pruning.keep_places, alternative=keep_places_2,
+        wrong=(
+            Wrong(keep_filters_only, "readers keep the columns of channels that are"
+                  " gone: cut dimension 1 as well, where `kept` says so"),
+            Wrong(keep_columns_only, "the filters are all there still: cut dimension 0"
+                  " as well, where `kept` says so"),
+            Wrong(keep_norms_whole, "a norm has one dimension, and loses the same"
+                  " places: scale, shift, mean and variance"),
+            Wrong(keep_first_ones, "as many as stay, but the first ones: take the"
+                  " places that `kept` lists"),
+            Wrong(keep_last_ones, "as many as stay, but the last ones: take the places"
+                  " that `kept` lists"),
+            Wrong(keep_first_statistics, "half a norm: its mean and variance are those"
+                  " of other channels; take the same places of all four"),
+            Wrong(keep_the_removed, "turned over: `kept` lists what stays"),
+            Wrong(keep_as_zeros, "that is the masked twin, of full size; take the"
+                  " places out"),
+            Wrong(keep_listed_only, "tensors that lose nothing are missing: begin with"
+                  " all of them, dict(tensors)"),
+            Wrong(keep_last_side, "a tensor can lose on both sides: cut what is already"
+                  " cut, not the whole tensor again"),
+            Wrong(keep_rows_always, "you cut dimension 0 each time; `kept` says which"
+                  " dimension: index_select(dim, ...)"),
+            Wrong(keep_last_dimension, "you cut the last dimension each time; `kept`"
+                  " says which: index_select(dim, ...)"),
+            Wrong(keep_counted_from_one, "places are counted from 0"),
+            Wrong(keep_backwards, "the channels that stay keep their order"),
+        ),
+        hints=(
+            "Begin with smaller = dict(tensors): the one that came stays as it is.",
+            "for (name, dim), places in kept.items(): one tensor, one dimension each.",
+            "tensor.index_select(dim, torch.tensor(places)) takes places of a dimension"
+            "; take them of smaller[name], which may be cut already.",
+        ),
+        cases=network_of_tensors,
+        by_hand=(three_tensors(), both_sides()),
+        properties=(
+            Property(
+                "if nothing goes, nothing changes",
+                lambda mine, tensors, kept: not difference(
+                    dict(tensors), mine(tensors, {}), 0.0
+                ),
+            ),
+        ),
+        unchanged={
+            "keep_as_zeros": "a pruned network equals its masked twin, by Eq. 18.6",
+            "keep_listed_only": "what is not named stays as it is in the copy",
+        },
+    ),
+    Exercise(
+        name="share_left", number="18.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Multiply-adds left, as a share, when half of the channels go.",
         reference=share_left,
@@ -429,7 +688,7 @@ EXERCISES = (
         tolerance=1e-4,  # 0.3667 is as good as 22 / 60
     ),
     Exercise(
-        name="smallest_share", number="18.2", kind="measure", minutes=8, difficulty=1,
+        name="smallest_share", number="18.3", kind="measure", minutes=8, difficulty=1,
         points=2,
         task="The smallest share of channels, in hundredths, that halves the"
              " multiply-adds of `training.small_cnn`.",
@@ -452,7 +711,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="places", number="18.3", kind="build", minutes=12, difficulty=2, points=3,
+        name="places", number="18.4", kind="build", minutes=12, difficulty=2, points=3,
         task="places(kept, sizes): maps with sizes[i] channels are concatenated, in"
              " order; kept[i] lists, in rising order, the channels of part i that stay."
              " Return the list of the columns of the concatenation that stay.",
@@ -518,7 +777,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="folded", number="18.4", kind="build", minutes=18, difficulty=3, points=4,
+        name="folded", number="18.5", kind="build", minutes=18, difficulty=3, points=4,
         task="folded(weight, bias, gone, constant): a convolution without padding,"
              " (out, in, h, w) and (out,), whose input channels `gone`, a list, are"
              " `constant` at every pixel. Return the pair of the weight without them"

@@ -1,14 +1,200 @@
 """Exercises and quiz of chapter 17: masks, schedules, and what a zero is worth."""
 
+import functools
 import math
 
 import torch
 
 from lib.compression import sparsity
-from lib.exercises import Exercise, Option, Property, Question, Wrong
+from lib.detection import detectors
+from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 from lib.exercises.comparing import difference
 
-# --- 17.1 predict
+# --- the machine that calls the core functions
+
+
+@functools.cache
+def plain_detector():
+    """The shipped *plain* detector; nobody changes it."""
+    return detectors.shipped("plain")
+
+
+def waves() -> torch.Tensor:
+    """1 3 64 64, the same at every call: a picture of waves."""
+    ramp = torch.linspace(0, 1, 64)
+    colours = [(9 * ramp).sin(), (14 * ramp).cos(), ramp]
+    return torch.stack([2 * c * ramp[:, None] - 0.5 for c in colours])[None]
+
+
+def answers_with(masks) -> list:
+    """Outputs of the detector without the weights that the masks leave out."""
+    model = sparsity.rewind(plain_detector(), plain_detector().state_dict(), masks)
+    with torch.no_grad():
+        classes, boxes = model(waves())  # B A*K H W and B A*4 H W a level
+    return [*classes, *boxes]
+
+
+def half_pruned_detector() -> list:
+    """Half of each layer of *plain* goes; then once more, among zeros that are equal.
+
+    And masks of nearly everything, by layer and under one threshold.
+    """
+    half = sparsity.layer_masks(plain_detector(), 0.5)
+    thin = sparsity.rewind(plain_detector(), plain_detector().state_dict(), half)
+    choices = [half, sparsity.layer_masks(thin, 0.3)]
+    choices += [sparsity.layer_masks(thin, 0.9999), sparsity.global_masks(thin, 0.8)]
+    kept = [mask.long().sum((0, 2, 3)) for masks in choices for mask in masks.values()]
+    return answers_with(half) + kept
+
+
+def lamp_pruned_detector() -> list:
+    """*Plain* with seven zeros of ten, under one threshold over the scores."""
+    masks = sparsity.lamp_masks(plain_detector(), 0.7)
+    return answers_with(masks) + [mask.long().sum() for mask in masks.values()]
+
+
+# --- 17.1 build: the mask of the smallest magnitudes
+
+
+def mask_2(weight, sparsity):
+    """Number by number, by Python's own sorting."""
+    sizes = [abs(value) for value in weight.flatten().tolist()]
+    goes = min(round(sparsity * len(sizes)), len(sizes) - 1)
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    gone = set(order[:goes])
+    stays = [i not in gone for i in range(len(sizes))]
+    return torch.tensor(stays).view(weight.shape)
+
+
+def mask_of(scores, pruned):
+    """As it should be, of scores and a number: what is wrong below begins here."""
+    flat = scores.detach().flatten()
+    mask = torch.ones_like(flat, dtype=torch.bool)
+    mask[flat.argsort(stable=True)[:pruned]] = False
+    return mask.view(scores.shape)
+
+
+def how_many(weight, sparsity):
+    return min(round(sparsity * weight.numel()), weight.numel() - 1)
+
+
+def mask_turned_over(weight, sparsity):
+    return ~mask_of(weight.abs(), how_many(weight, sparsity))
+
+
+def mask_largest_go(weight, sparsity):
+    return mask_of(-weight.abs(), how_many(weight, sparsity))
+
+
+def mask_with_signs(weight, sparsity):
+    return mask_of(weight, how_many(weight, sparsity))
+
+
+def mask_rounded_down(weight, sparsity):
+    pruned = int(sparsity * weight.numel())
+    return mask_of(weight.abs(), min(pruned, weight.numel() - 1))
+
+
+def mask_rounded_up(weight, sparsity):
+    pruned = math.ceil(sparsity * weight.numel())
+    return mask_of(weight.abs(), min(pruned, weight.numel() - 1))
+
+
+def mask_all_may_go(weight, sparsity):
+    return mask_of(weight.abs(), round(sparsity * weight.numel()))
+
+
+def mask_flat(weight, sparsity):
+    return mask_of(weight.abs(), how_many(weight, sparsity)).flatten()
+
+
+def mask_row_by_row(weight, sparsity):
+    """Each filter loses the same share; a vector is one row."""
+    rows = weight.reshape(len(weight), -1) if weight.dim() > 1 else weight[None]
+    masks = [mask_of(row.abs(), how_many(row, sparsity)) for row in rows]
+    return torch.stack(masks).view(weight.shape)
+
+
+def mask_above_threshold(weight, sparsity):
+    """All that equal the threshold go with it."""
+    size = weight.detach().abs()
+    pruned = how_many(weight, sparsity)
+    if pruned == 0:
+        return torch.ones_like(size, dtype=torch.bool)
+    return size > size.flatten().sort().values[pruned - 1]
+
+
+def mask_from_threshold(weight, sparsity):
+    """All that equal the smallest that stays, stay with it."""
+    size = weight.detach().abs()
+    return size >= size.flatten().sort().values[how_many(weight, sparsity)]
+
+
+def mask_above_quantile(weight, sparsity):
+    """At a sparsity of 0 the smallest goes all the same; and ties go together."""
+    size = weight.detach().abs().flatten().sort().values
+    place = sparsity * (len(size) - 1)
+    low = int(place)
+    high = min(low + 1, len(size) - 1)
+    quantile = size[low] + (place - low) * (size[high] - size[low])
+    return weight.detach().abs() > quantile
+
+
+def mask_of_what_stays(weight, sparsity):
+    """`sparsity` taken for the share that stays."""
+    return mask_of(weight.abs(), how_many(weight, 1 - sparsity))
+
+
+def mask_times_weight(weight, sparsity):
+    mask = mask_of(weight.abs(), how_many(weight, sparsity))
+    return weight.detach() * mask
+
+
+def mask_of_the_largest(weight, sparsity):
+    """A threshold at this share of the largest magnitude."""
+    size = weight.detach().abs()
+    return size >= sparsity * size.max()
+
+
+def mask_at_the_number(weight, sparsity):
+    """`sparsity` itself is the threshold."""
+    return weight.detach().abs() >= sparsity
+
+
+def mask_unsorted(weight, sparsity):
+    """The first ones go, whatever their size."""
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[: how_many(weight, sparsity)] = False
+    return mask.view(weight.shape)
+
+
+def mask_order_for_rank(weight, sparsity):
+    """`order` says who is at each place, not at which place each one is."""
+    order = weight.detach().abs().flatten().argsort(stable=True)
+    return (order >= how_many(weight, sparsity)).view(weight.shape)
+
+
+def mask_last_equal_first(weight, sparsity):
+    size = weight.detach().abs().flatten().flip(0)
+    return mask_of(size, how_many(weight, sparsity)).flip(0).view(weight.shape)
+
+
+def mask_places(weight, sparsity):
+    """Where those stand that stay."""
+    return mask_of(weight.abs(), how_many(weight, sparsity)).flatten().nonzero()[:, 0]
+
+
+def mask_case(rng, size):
+    """One to four dimensions, equal magnitudes and both signs, tiny to huge weights."""
+    shapes = (size + 1,), (size, 3), (2, size, 2), (size, 3, 3, 3)
+    weight = tensor(rng, *shapes[rng.randrange(4)], low=-2.0, high=2.0)
+    if rng.random() < 0.4:
+        weight = weight.round()  # many are equal, some are 0
+    share = rng.choice((0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.9999))
+    return weight * 10.0 ** rng.choice((-4, 0, 0, 4)), share
+
+
+# --- 17.3 predict
 
 
 def halfway() -> float:
@@ -16,7 +202,7 @@ def halfway() -> float:
     return sparsity.cubic(50, 0, 100, 0.9)
 
 
-# --- 17.2 measure
+# --- 17.4 measure
 
 
 def cheaper_from() -> float:
@@ -30,7 +216,7 @@ def cheaper_from() -> float:
     return 1.0
 
 
-# --- 17.3 build
+# --- 17.5 build
 
 
 def csr_product(values, columns, starts, x):
@@ -272,16 +458,7 @@ def csr_case(rng, size) -> tuple:
     return values, columns, starts, [rng.randint(1, 9) / 4 for _ in range(width)]
 
 
-# --- 17.4 build
-
-
-def lamp(weight):
-    """Each square over the squares of all that are at least as large."""
-    squares = weight.flatten() ** 2
-    order = squares.argsort(descending=True)
-    scores = torch.empty_like(squares)
-    scores[order] = squares[order] / squares[order].cumsum(0)
-    return scores.view(weight.shape)
+# --- 17.2 build: LAMP's scores
 
 
 def lamp_2(weight):
@@ -505,131 +682,98 @@ def distinct(rng, size) -> tuple:
 
 EXERCISES = (
     Exercise(
-        name="halfway", number="17.1", kind="predict", minutes=5, difficulty=1,
-        points=1,
-        task="The sparsity of the cubic schedule to 0.9, after half of its steps.",
-        reference=halfway,
-        wrong=(
-            Wrong(0.45, "half of the goal would be a straight line; this one is fast"
-                  " at first"),
-            Wrong(0.1125, "that is what is left to do: an eighth of 0.9"),
-            Wrong(0.675, "that is a square; the schedule has a cube"),
-            Wrong(0.875, "that is the share of the way; the way goes to 0.9"),
-            Wrong(lambda: 0.9 * (1 - 0.5**4), "that is the fourth power; the schedule"
-                  " has a cube"),
-            Wrong(lambda: 100 * halfway(), "a share lies between 0 and 1: divide by"
-                  " 100"),
-        ),
-        hints=(
-            "How much of the time is left? That share, to the third power, of 0.9 is"
-            " what is still to be removed.",
-            "0.9 minus 0.9 times (1/2) to the third.",
-        ),
-    ),
-    Exercise(
-        name="cheaper_from", number="17.2", kind="measure", minutes=8, difficulty=2,
-        points=2,
-        task="The smallest sparsity, in hundredths, at which the CSR form of 128 x 128"
-             " weights of one byte is smaller than the dense one.",
-        reference=cheaper_from,
-        wrong=(
-            Wrong(0.51, "that is for values of 4 bytes, as large as their column; these"
-                  " have one byte"),
-            Wrong(0.8, "almost: at 0.80 the pairs take as much as the dense bytes, and"
-                  " the row starts come on top"),
-            Wrong(lambda: 100 * cheaper_from(), "a share lies between 0 and 1: divide"
-                  " by 100"),
-            Wrong(lambda: cheaper_from() + 0.01, "one hundredth less is smaller than"
-                  " dense already"),
-            Wrong(0.19, "that is the share that is left; give the share of zeros"),
-            Wrong(0.5, "a pair has one byte and a column of four: five bytes for one"),
-        ),
-        hints=(
-            "A pair is now 1 + 4 bytes, and there are 129 row starts of 4 bytes.",
-            "Dense is 16,384 bytes. How many pairs fit into what the row starts leave?",
-        ),
-    ),
-    Exercise(
-        name="csr_product", number="17.3", kind="build", minutes=15, difficulty=2,
+        name="magnitude_mask", number="17.1", kind="build", minutes=10, difficulty=1,
         points=3,
-        task="csr_product(values, columns, starts, x): a CSR matrix times the vector x."
-             " All four are lists; row i owns the values from starts[i] up to, and not"
-             " including, starts[i + 1]. Return a list of floats, one for each row.",
-        reference=csr_product, alternative=csr_product_2,
+        task="magnitude_mask(weight, sparsity): False at the smallest magnitudes of a"
+             " tensor of any shape, `sparsity` of all, by Eq. 17.1; one always stays.",
+        place="compression.sparsity.magnitude_mask", required=True, importance=3,
+        machine="the shipped plain detector, pruned layer by layer and at once",
+        machine_case=half_pruned_detector, milestone_calls=19,
+        reference=sparsity.magnitude_mask, alternative=mask_2,
         wrong=(
-            Wrong(csr_product_by_place, "you take x in the order of the values; the"
-                  " entry of x that a value meets stands in `columns`"),
-            Wrong(csr_product_no_empty_rows, "a row without values still has a product:"
-                  " 0.0"),
-            Wrong(csr_product_first_row_lost, "the first row is missing: row i goes"
-                  " from starts[i] to starts[i + 1]"),
-            Wrong(csr_product_one_too_many, "a row ends before starts[i + 1]; you take"
-                  " one value of the next row as well"),
-            Wrong(csr_product_transposed, "you multiply by the transposed matrix: sums"
-                  " run over the columns of a row"),
-            Wrong(csr_product_by_place_in_row, "you number the values of a row 0, 1, 2;"
-                  " where each stands in its row is in `columns`"),
-            Wrong(csr_product_by_row, "you take the entry of x of the row; a value"
-                  " meets the entry of its column"),
-            Wrong(csr_product_running_total, "the total goes on from row to row; each"
-                  " row begins again at 0.0"),
-            Wrong(csr_product_row_sums, "those are the sums of the rows; each value is"
-                  " to be multiplied by its entry of x"),
-            Wrong(csr_product_last_lost, "the last value of each row is missing: range"
-                  " leaves its end out by itself"),
-            Wrong(csr_product_last_row_lost, "the last row is missing: `starts` has one"
-                  " entry more than there are rows"),
-            Wrong(csr_product_counted_from_one, "columns count from 0 already"),
-            Wrong(csr_product_starts_are_counts, "`starts` says where rows begin, not"
-                  " how many values they have"),
-            Wrong(csr_product_of_columns, "you multiply the columns' numbers; the"
-                  " product is values[k] * x[columns[k]]"),
-            Wrong(csr_product_x_sums, "the values are missing: values[k] * x[columns"
-                  "[k]]"),
-            Wrong(csr_product_one_value, "a row may have several values, or none: go"
-                  " from starts[i] up to starts[i + 1]"),
-            Wrong(csr_product_dense, "that is the matrix; multiply it by x"),
-            Wrong(csr_product_of_all, "one number for each row is asked, not the sum of"
-                  " all"),
-            Wrong(csr_product_products, "these are the single products; add up those of"
-                  " each row"),
-            Wrong(csr_product_averaged, "a product adds up, it takes no mean"),
-            Wrong(csr_product_to_the_end, "a row ends before starts[i + 1]; yours goes"
-                  " on to the end of all values"),
-            Wrong(csr_product_begins_late, "the first value of each row is missing:"
-                  " starts[i] belongs to it"),
-            Wrong(csr_product_last_kept, "a row keeps only its last product: add them"
-                  " up, +="),
+            Wrong(mask_turned_over, "turned over: True says that a weight stays"),
+            Wrong(mask_largest_go, "the largest go; asked are the smallest magnitudes:"
+                  " sort them from the smallest"),
+            Wrong(mask_with_signs, "-0.8 is a large weight: take the magnitude, abs(),"
+                  " before you sort"),
+            Wrong(mask_rounded_down, "how many go is rounded to the nearest:"
+                  " round(sparsity * n), not int()"),
+            Wrong(mask_rounded_up, "how many go is rounded to the nearest:"
+                  " round(sparsity * n), not up"),
+            Wrong(mask_all_may_go, "nothing is left of a small layer: one weight always"
+                  " stays, so at most n - 1 go"),
+            Wrong(mask_flat, "right, and flat: give the mask the shape of the weights,"
+                  " .view(weight.shape)"),
+            Wrong(mask_row_by_row, "you go row by row; all weights of the tensor are"
+                  " compared with each other: flatten first"),
+            Wrong(mask_above_threshold, "where magnitudes are equal, your threshold"
+                  " takes all of them, and too many go: count them by their order"),
+            Wrong(mask_from_threshold, "where magnitudes are equal, your threshold"
+                  " leaves all of them, and too few go: count them by their order"),
+            Wrong(mask_above_quantile, "a quantile lies between two weights or on one:"
+                  " at 0 the smallest goes all the same. Count instead: the first"
+                  " round(sparsity * n) of the order"),
+            Wrong(mask_of_what_stays, "`sparsity` is the share of zeros; you took it"
+                  " for the share that stays"),
+            Wrong(mask_times_weight, "these are the weights that stay; return the mask:"
+                  " True or False for each"),
+            Wrong(mask_of_the_largest, "`sparsity` is a share of the number of weights,"
+                  " not of the largest magnitude"),
+            Wrong(mask_at_the_number, "`sparsity` is no threshold: it says how many go,"
+                  " not how small they are"),
+            Wrong(mask_unsorted, "the first ones go, whatever their size: sort the"
+                  " magnitudes"),
+            Wrong(mask_order_for_rank, "argsort says which weight is at each place of"
+                  " the order, not at which place each weight is: mask[order[:pruned]]"
+                  " = False"),
+            Wrong(mask_last_equal_first, "among equal magnitudes the first goes first:"
+                  " argsort(stable=True)"),
+            Wrong(mask_places, "these are the places of those that stay; return True or"
+                  " False for each weight"),
         ),
         hints=(
-            "Row i owns the values from starts[i] up to, not including, starts[i + 1].",
-            "For each k of them the product is values[k] * x[columns[k]].",
-            "Begin each row with total = 0.0, so that an empty row gives 0.0.",
+            "weight.abs().flatten() are the magnitudes, one after the other. How many"
+            " of them go?",
+            "argsort(stable=True) lists their places, the smallest magnitude first.",
+            "Begin with a mask of True, and set mask[order[:pruned]] = False; pruned is"
+            " at most n - 1. At last, view(weight.shape).",
         ),
-        cases=csr_case,
+        cases=mask_case,
         by_hand=(
-            (([2.0, 3.0, 5.0], [0, 2, 1], [0, 2, 2, 3], [1.0, 10.0, 100.0]),
-             [302.0, 0.0, 50.0]),
-            (([4.0], [1], [0, 0, 1], [7.0, 0.5]), [0.0, 2.0]),
-            # Two columns, three rows, two values each in the first two: 8, 7 and 9.
-            (([2.0, 3.0, 5.0, 1.0, 3.0], [0, 1, 0, 1, 1], [0, 2, 4, 5], [1.0, 2.0]),
-             [8.0, 7.0, 6.0]),
+            ((torch.tensor([[0.5, -0.1, 0.05], [-0.4, 0.2, -0.8]]), 0.5),
+             torch.tensor([[True, False, False], [True, False, True]])),
+            # 2.5 of five is 2, to the even one; 1.5 of three is 2 as well.
+            ((torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0]), 0.5),
+             torch.tensor([True, True, True, False, False])),
+            ((torch.tensor([3.0, -2.0, 1.0]), 0.5),
+             torch.tensor([True, False, False])),
+            ((torch.tensor([1.0, -1.0, 1.0, 1.0]), 0.5),
+             torch.tensor([False, False, True, True])),
+            ((torch.tensor([0.3, 0.1, 0.2]), 0.0), torch.tensor([True, True, True])),
+            ((torch.tensor([0.3, 0.1]), 0.999), torch.tensor([True, False])),
         ),
         properties=(
             Property(
-                "a matrix of nothing but zeros gives zeros",
-                lambda mine, *args: not difference(
-                    [0.0, 0.0], mine([], [], [0, 0, 0], [1.0, 2.0]), 1e-9
+                "weights a thousand times as large have the same mask",
+                lambda mine, w, s: not difference(
+                    torch.as_tensor(mine(w, s)), torch.as_tensor(mine(1000 * w, s)), 0.0
                 ),
             ),
         ),
+        survivors={
+            "line 10: `_insist_on_both(weight, sparsity)` omitted": "it refuses what no"
+            " case holds: NaN, or a share outside 0 to 1",
+        },
     ),
     Exercise(
-        name="lamp", number="17.4", kind="build", minutes=20, difficulty=3, points=4,
+        name="lamp", number="17.2", kind="build", minutes=20, difficulty=3, points=4,
         task="lamp(weight): for a tensor of any shape, without ties, each weight's"
              " square over the sum of the squares of all weights that are at least as"
              " large, itself included; a tensor of the same shape.",
-        reference=lamp, alternative=lamp_2,
+        place="compression.sparsity.lamp", importance=2,
+        machine="the shipped plain detector, pruned under one threshold over scores",
+        machine_case=lamp_pruned_detector, milestone_calls=19,
+        reference=sparsity.lamp, alternative=lamp_2,
         wrong=(
             Wrong(lamp_not_squared, "magnitudes, not squares"),
             Wrong(lamp_over_all, "you divide by the sum over all; the sum runs over"
@@ -700,6 +844,126 @@ EXERCISES = (
                 "a layer a hundred times larger has the same scores",
                 lambda mine, w: not difference(
                     torch.as_tensor(mine(w)), mine(100 * w), 1e-4
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="halfway", number="17.3", kind="predict", minutes=5, difficulty=1,
+        points=1,
+        task="The sparsity of the cubic schedule to 0.9, after half of its steps.",
+        reference=halfway,
+        wrong=(
+            Wrong(0.45, "half of the goal would be a straight line; this one is fast"
+                  " at first"),
+            Wrong(0.1125, "that is what is left to do: an eighth of 0.9"),
+            Wrong(0.675, "that is a square; the schedule has a cube"),
+            Wrong(0.875, "that is the share of the way; the way goes to 0.9"),
+            Wrong(lambda: 0.9 * (1 - 0.5**4), "that is the fourth power; the schedule"
+                  " has a cube"),
+            Wrong(lambda: 100 * halfway(), "a share lies between 0 and 1: divide by"
+                  " 100"),
+        ),
+        hints=(
+            "How much of the time is left? That share, to the third power, of 0.9 is"
+            " what is still to be removed.",
+            "0.9 minus 0.9 times (1/2) to the third.",
+        ),
+    ),
+    Exercise(
+        name="cheaper_from", number="17.4", kind="measure", minutes=8, difficulty=2,
+        points=2,
+        task="The smallest sparsity, in hundredths, at which the CSR form of 128 x 128"
+             " weights of one byte is smaller than the dense one.",
+        reference=cheaper_from,
+        wrong=(
+            Wrong(0.51, "that is for values of 4 bytes, as large as their column; these"
+                  " have one byte"),
+            Wrong(0.8, "almost: at 0.80 the pairs take as much as the dense bytes, and"
+                  " the row starts come on top"),
+            Wrong(lambda: 100 * cheaper_from(), "a share lies between 0 and 1: divide"
+                  " by 100"),
+            Wrong(lambda: cheaper_from() + 0.01, "one hundredth less is smaller than"
+                  " dense already"),
+            Wrong(0.19, "that is the share that is left; give the share of zeros"),
+            Wrong(0.5, "a pair has one byte and a column of four: five bytes for one"),
+        ),
+        hints=(
+            "A pair is now 1 + 4 bytes, and there are 129 row starts of 4 bytes.",
+            "Dense is 16,384 bytes. How many pairs fit into what the row starts leave?",
+        ),
+    ),
+    Exercise(
+        name="csr_product", number="17.5", kind="build", minutes=15, difficulty=2,
+        points=3,
+        task="csr_product(values, columns, starts, x): a CSR matrix times the vector x."
+             " All four are lists; row i owns the values from starts[i] up to, and not"
+             " including, starts[i + 1]. Return a list of floats, one for each row.",
+        reference=csr_product, alternative=csr_product_2,
+        wrong=(
+            Wrong(csr_product_by_place, "you take x in the order of the values; the"
+                  " entry of x that a value meets stands in `columns`"),
+            Wrong(csr_product_no_empty_rows, "a row without values still has a product:"
+                  " 0.0"),
+            Wrong(csr_product_first_row_lost, "the first row is missing: row i goes"
+                  " from starts[i] to starts[i + 1]"),
+            Wrong(csr_product_one_too_many, "a row ends before starts[i + 1]; you take"
+                  " one value of the next row as well"),
+            Wrong(csr_product_transposed, "you multiply by the transposed matrix: sums"
+                  " run over the columns of a row"),
+            Wrong(csr_product_by_place_in_row, "you number the values of a row 0, 1, 2;"
+                  " where each stands in its row is in `columns`"),
+            Wrong(csr_product_by_row, "you take the entry of x of the row; a value"
+                  " meets the entry of its column"),
+            Wrong(csr_product_running_total, "the total goes on from row to row; each"
+                  " row begins again at 0.0"),
+            Wrong(csr_product_row_sums, "those are the sums of the rows; each value is"
+                  " to be multiplied by its entry of x"),
+            Wrong(csr_product_last_lost, "the last value of each row is missing: range"
+                  " leaves its end out by itself"),
+            Wrong(csr_product_last_row_lost, "the last row is missing: `starts` has one"
+                  " entry more than there are rows"),
+            Wrong(csr_product_counted_from_one, "columns count from 0 already"),
+            Wrong(csr_product_starts_are_counts, "`starts` says where rows begin, not"
+                  " how many values they have"),
+            Wrong(csr_product_of_columns, "you multiply the columns' numbers; the"
+                  " product is values[k] * x[columns[k]]"),
+            Wrong(csr_product_x_sums, "the values are missing: values[k] * x[columns"
+                  "[k]]"),
+            Wrong(csr_product_one_value, "a row may have several values, or none: go"
+                  " from starts[i] up to starts[i + 1]"),
+            Wrong(csr_product_dense, "that is the matrix; multiply it by x"),
+            Wrong(csr_product_of_all, "one number for each row is asked, not the sum of"
+                  " all"),
+            Wrong(csr_product_products, "these are the single products; add up those of"
+                  " each row"),
+            Wrong(csr_product_averaged, "a product adds up, it takes no mean"),
+            Wrong(csr_product_to_the_end, "a row ends before starts[i + 1]; yours goes"
+                  " on to the end of all values"),
+            Wrong(csr_product_begins_late, "the first value of each row is missing:"
+                  " starts[i] belongs to it"),
+            Wrong(csr_product_last_kept, "a row keeps only its last product: add them"
+                  " up, +="),
+        ),
+        hints=(
+            "Row i owns the values from starts[i] up to, not including, starts[i + 1].",
+            "For each k of them the product is values[k] * x[columns[k]].",
+            "Begin each row with total = 0.0, so that an empty row gives 0.0.",
+        ),
+        cases=csr_case,
+        by_hand=(
+            (([2.0, 3.0, 5.0], [0, 2, 1], [0, 2, 2, 3], [1.0, 10.0, 100.0]),
+             [302.0, 0.0, 50.0]),
+            (([4.0], [1], [0, 0, 1], [7.0, 0.5]), [0.0, 2.0]),
+            # Two columns, three rows, two values each in the first two: 8, 7 and 9.
+            (([2.0, 3.0, 5.0, 1.0, 3.0], [0, 1, 0, 1, 1], [0, 2, 4, 5], [1.0, 2.0]),
+             [8.0, 7.0, 6.0]),
+        ),
+        properties=(
+            Property(
+                "a matrix of nothing but zeros gives zeros",
+                lambda mine, *args: not difference(
+                    [0.0, 0.0], mine([], [], [0, 0, 0], [1.0, 2.0]), 1e-9
                 ),
             ),
         ),
