@@ -749,7 +749,8 @@ yours()
 # - The price grows with depth, and with the squares of width and resolution.
 # - Compound scaling shares each doubling of the price.
 #   Its exponents are the result of a small grid.
-# - Deeper, wider or sharper? On photographs all three: two points above any one of them, at the same price.
+# - Deeper, wider or sharper?
+#   On photographs all three: two points above any one of them, at the same price.
 # - On small digits, width alone did as well as all three together;
 #   depth alone and resolution alone did worse than no scaling.
 # - Rounding is part of the network: multiples of 8, never below 90 %, blocks rounded up.
