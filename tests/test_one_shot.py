@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from lib.basics import training
-from lib.nas import genotypes, nasnet, one_shot, search_space, tabular
+from lib.nas import genotypes, nasnet, one_shot, regrets, search_space, tabular
 from lib.nas.search_space import SMALL, Space
 
 TINY = {"cells": 1, "filters": 4, "stem_filters": 4}
@@ -122,6 +122,12 @@ def test_rankings_that_do_not_fit_are_refused(scores, truth):
         ValueError, match="as many are needed, 3 or more|scores is .* finite numbers"
     ):
         one_shot.agreement(scores, truth)
+
+
+@pytest.mark.equation("9.1")
+def test_regret_by_hand():
+    """Two trainings: the cells with 0.25 and 0.5 are tried, the best has 1.0."""
+    assert regrets.regret_at([3, 1, 2], [0.25, 1.0, 0.5], 2) == 0.5
 
 
 # ------------------------------------------------------------------------ the supernet

@@ -7,7 +7,6 @@ import pytest
 from lib.nas import regrets
 
 
-@pytest.mark.equation("9.1")
 def test_regret_by_hand():
     scores, truth = [3, 1, 2], [0.25, 1.0, 0.5]
     lost = [regrets.regret_at(scores, truth, k) for k in (1, 2, 3)]

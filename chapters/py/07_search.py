@@ -284,8 +284,7 @@ def pressure(tournament):
     return plots.lines(np.arange(1, 21), {"parent": q}, says=says, **labels)
 
 
-sizes = [1, 2, 3, 5, 8, 12, 20]
-widgets.slider(pressure, name="tournament", values=sizes, start=3)
+widgets.slider(pressure, name="tournament", values=[1, 2, 3, 5, 8, 12, 20], start=3)
 
 # %% [markdown] tags=["core"]
 # Now the whole cycle, with three cells, oldest first, that measured 0.9, 0.2 and 0.5.
