@@ -25,7 +25,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
-.PHONY: demo capstone
+.PHONY: demo capstone claims
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -43,6 +43,7 @@ help:
 	@echo "make browser-test       a learner in JupyterLab, in headless Chromium"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
+	@echo "make claims             published numbers beside computed ones: chapters/CLAIMS.md"
 	@echo "make proof              the numbers behind the exercises, into chapters/PROOF.md"
 	@echo "make bench              speed, as ratios, on this machine"
 	@echo "make author             JupyterLab on the paired originals in chapters/"
@@ -138,6 +139,9 @@ execute: setup-all
 LIVE ?= search
 capstone: setup-lab
 	@$(RUN) -m lib.road.capstone --live $(LIVE)
+
+claims: setup-lab
+	@$(RUN) -m lib.road.claims
 
 # onnxruntime-web comes from the npm registry; its SHA-512 is pinned in lib/road/demo.py.
 demo: setup-lab
