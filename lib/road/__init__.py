@@ -7,8 +7,5 @@ parts               whose functions the road runs on; for 23_capstone
 task                scenes from another day, and four budgets; for 23_capstone
 challenge           entries verified on fresh seeds, a board; for 23_capstone
 capstone        23  search, derive, scale, detect, prune, quantize, ONNX
-capstone            search, derive, scale, detect, prune, quantize, ONNX; for
-                    the Makefile
-task                scenes from another day, and four budgets; for capstone
 claims              published numbers beside computed ones; for the Makefile
 """

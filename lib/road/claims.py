@@ -33,8 +33,8 @@ class Claim(NamedTuple):
     """A published number, how to compute it, and why the two part, if they do."""
 
     what: str
-    published: float
-    compute: Callable[[], float]
+    published: float | int
+    compute: Callable[[], float | int]
     unit: str
     chapter: str
     source: str
@@ -221,7 +221,7 @@ multiply-adds (chapter 03).
 """
 
 
-def _number(value: float) -> str:
+def _number(value: float | int) -> str:
     """Four digits at least, whole numbers whole."""
     if value >= 1e6:
         return f"{value:.4g}"
