@@ -367,11 +367,12 @@ widgets.slider(at_threshold, name="cut", values=cuts, start=3, label="score thre
 
 # %% tags=["core", "slide"]
 backwards = coco_eval.interpolated_precision(right[::-1], ~right[::-1], total)
+says = f"The mean height, AP, falls from {envelope.mean():.2f} to {backwards.mean():.2f}."
 plots.lines(coco_eval.RECALLS, {"best first": envelope, "worst first": backwards},
-            x_label="recall", y_label="precision")  # fmt: skip
+            x_label="recall", y_label="precision", says=says)  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# The same boxes, and the curve is gone.
+# The same boxes, and nearly all of the curve is gone.
 # Average precision is about *order*.
 # Add 10 to all scores, or square them: nothing changes.
 # A detector can be good by AP and still have scores that mean nothing as probabilities.
@@ -432,7 +433,8 @@ truth, results = scenes.coco(), coco_eval.detections(model, scenes)
 cuts = [0.001, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 cleaned = [[d for d in results if d["score"] >= cut] for cut in cuts]
 aps = [coco_eval.evaluate(truth, some).ap for some in cleaned]
-plots.lines(cuts, {"AP": aps}, x_label="detections below this are dropped", y_label="AP")
+says = f"AP falls from {aps[0]:.3f} to {aps[-1]:.3f}, the more is dropped."
+plots.lines(cuts, {"AP": aps}, x_label="detections below this are dropped", y_label="AP", says=says)
 
 # %% [markdown] tags=["core"]
 # It only falls.
@@ -492,7 +494,8 @@ by_iou = {}
 for place, size in ((1, "small"), (2, "medium")):
     part = curves.precision[..., place]  # overlaps, recalls, classes
     by_iou[size] = [float(p[p > -1].mean()) for p in part]
-plots.lines(coco_eval.IOUS, by_iou, x_label="least IoU", y_label="AP")
+says = "; ".join(f"{size}: AP {a[0]:.2f} at an IoU of 0.5, {a[-1]:.2f} at 0.95" for size, a in by_iou.items())
+plots.lines(coco_eval.IOUS, by_iou, x_label="least IoU", y_label="AP", says=f"{says}.")
 
 # %% [markdown] tags=["core"]
 # At 0.95 hardly anything is left: a digit of 20 pixels may then be off by half a pixel, in one direction only,
