@@ -256,8 +256,8 @@ def _precision_recall(objects: Boxes, detections: Boxes):
 
 @arguments.named
 def interpolated_precision(
-    right: Verdicts,
-    false: Verdicts,
+    right: Bool[np.ndarray, " D"],
+    false: Bool[np.ndarray, " D"],
     objects: int,
 ) -> Float[np.ndarray, " R"]:
     """Precision at 101 recalls: the best there or further on; 0 if never reached.

@@ -162,7 +162,7 @@ def soft_nms(
     scores: Float[Tensor, " N"],
     labels: Int64[Tensor, " N"],
     keep: int = KEEP,
-) -> Kept:
+) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
     """Soft-NMS in each class: rows in the order they were chosen, and their scores.
 
     Each choice lowers the scores of its class by overlap. Chosen scores only fall, so
