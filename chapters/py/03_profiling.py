@@ -21,8 +21,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->669 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->673 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

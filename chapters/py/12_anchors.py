@@ -21,8 +21,8 @@
 #
 # | study | about 105 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->775 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (11 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->765 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 110 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (19 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->706 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->687 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
