@@ -21,8 +21,8 @@
 #
 # | study | about 95 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.7 min (42 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->651 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.7 min (40 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->649 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
