@@ -274,3 +274,20 @@ def test_a_label_beyond_the_classes_is_named(beyond):
         training.fit(model, (pictures, labels), loss, steps=1, batch_size=3)
     with pytest.raises(ValueError, match=f"labels hold {beyond}: .* 3 classes, from 0"):
         training.accuracy(model, pictures, labels)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_tensor_that_does_not_broadcast_is_named(device):
+    """By hand: sides 3 and 1 broadcast, 3 and 2 do not."""
+
+    @arguments.named
+    def scaled(
+        x: Float[Tensor, "..."], scale: Float[Tensor, "..."]
+    ) -> Float[Tensor, "..."]:
+        return x * scale
+
+    x = torch.ones(2, 3, device=device)
+    assert scaled(x, torch.ones(2, 1, device=device)).shape == (2, 3)
+    told = r"scale is a Tensor of shape \(2,\).* broadcasts with x, of shape \(2, 3\)"
+    with pytest.raises(ValueError, match=told):
+        scaled(x, torch.ones(2, device=device))

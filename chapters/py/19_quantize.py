@@ -19,7 +19,7 @@
 # 4. fold a norm into the layer after or before it (exercise 19.5)
 # 5. choose a granularity for a layer, and say what it costs in the file (quiz)
 #
-# | study | about 105 min (estimate) |
+# | study | about 135 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->867 MB (measured)<!-- /peak --> |

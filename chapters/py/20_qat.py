@@ -20,7 +20,7 @@
 # 4. spread a budget of bits over the layers of a network (exercise 20.4)
 # 5. see why a weight between two steps does not come to rest (exercise 20.6)
 #
-# | study | about 90 min (estimate) |
+# | study | about 130 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.7 min (40 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->956 MB (measured)<!-- /peak --> |

@@ -18,7 +18,7 @@
 # 3. move a zero point into a bias, and a threshold into an integer (exercises 21.5, 21.6)
 # 4. say when an accumulator overflows (quiz)
 #
-# | study | about 85 min (estimate) |
+# | study | about 135 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->989 MB (measured)<!-- /peak --> |
@@ -120,6 +120,12 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # By hand: $b = 0.06 / 0.00006 = 1000$, and $a = 1000 + 100 \cdot 122 + 120 \cdot 108 + 90 \cdot 72 = 32640$.
 # Times 0.00006 that is 1.9584.
 # Nothing was lost, because nothing was rounded.
+#
+# Give the weights the zero point 10, and the same filter is stored as 110, -110, 100.
+# Their products alone add up to $110 \cdot 122 + 110 \cdot 108 + 100 \cdot 72 = 32500$, which is too much.
+# Ten times the sum of the inputs has to go: $32500 - 10 \cdot (122 - 108 + 72) = 31640$, and the bias makes it 32640.
+# So each place of the picture pays for one more sum, of all its inputs, and each filter for one more product there.
+# With zero point 0 this is saved.
 
 # %% tags=["core"]
 show(arithmetic.sum_of_products)

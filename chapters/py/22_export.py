@@ -19,7 +19,7 @@
 # 4. carry a pooling window from one framework's rules to another's (exercise 22.5)
 # 5. judge what somebody claims about int8 and speed (quiz)
 #
-# | study | about 80 min (estimate) |
+# | study | about 130 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.4 min (24 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->993 MB (measured)<!-- /peak --> |
@@ -302,10 +302,10 @@ full = detectors.shipped("course")
 full_fake = rounded(deployed.deployed(full, images[:1]))
 full_integers = export.to_qdq_onnx(full_fake, images[:1], folder / "course_int8.onnx")
 left = export.operator_counts(full_integers, optimized=True)
-pairs = ("QuantizeLinear", "DequantizeLinear")
-stay = {kind: left[kind] for kind in ("QLinearConv", *pairs, "Mul", "Sigmoid")}
+both = ("QuantizeLinear", "DequantizeLinear")
+stay = {kind: left[kind] for kind in ("QLinearConv", *both, "Mul", "Sigmoid")}
 says = "course keeps {} Q and {} DQ; plain keeps {} and {}."
-says = says.format(*(n[kind] for n in (left, after) for kind in pairs))
+says = says.format(*(n[kind] for n in (left, after) for kind in both))
 plots.bars(stay, y_label="nodes after fusion, course", says=says)
 
 # %% [markdown] tags=["core"]

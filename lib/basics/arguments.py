@@ -274,6 +274,8 @@ def labels(labels: Tensor, classes: int) -> None:
 
 # What torch says of a tensor of places that points beyond another one.
 PAST = r"index (-?\d+) is out of bounds for dimension \d+ with size (\d+)"
+# And of two tensors whose sides differ where neither is 1, on the meta device too.
+APART = r"must match the size of tensor|broadcast"
 
 
 def named(function: Callable) -> Callable:
@@ -309,12 +311,28 @@ def _blame(function, args: tuple, kwargs: dict, error: Exception) -> None:
         told = isinstance(error, ValueError) and re.search(rf"\b{name}\b", f"{error}")
         if name in kinds and not told and not _fits(value, kinds[name], sides):
             raise refuse(name, value, _told(kinds[name])) from error
+    if re.search(APART, f"{error}"):
+        _blame_shapes(given, kinds, error)
     if past := re.search(PAST, f"{error}"):
         index, size = map(int, past.groups())
         for name, value in given.items():
             if isinstance(value, Tensor) and index in value.detach().cpu():
                 told = f"{name}: {index} is none of the {size} that there are, 0 to"
                 raise ValueError(f"{told} {size - 1}") from error
+
+
+def _blame_shapes(given: dict, kinds: dict, error: Exception) -> None:
+    """ValueError for the first tensor of any shape that does not broadcast."""
+    before: dict[str, tuple[int, ...]] = {}
+    for name, value in given.items():
+        if getattr(kinds.get(name), "dim_str", "") != "...":
+            continue
+        for other, shape in before.items():
+            sides = zip(reversed(value.shape), reversed(shape), strict=False)
+            if any(a != b and 1 not in (a, b) for a, b in sides):
+                wanted = f"a tensor that broadcasts with {other}, of shape {shape}"
+                raise refuse(name, value, wanted) from error
+        before[name] = tuple(value.shape)
 
 
 def _fits(value: Any, kind: Any, sides: dict[str, int]) -> bool:
