@@ -22,6 +22,15 @@ def alone(text: str) -> dict:
 # Each: cells of a notebook that define `f`, an argument, and f of it by hand.
 ANSWERS = {
     "a plain function": (["def f(x):\n    return x + 1"], 2, 3),
+    "a name for several types": (
+        [
+            "from torch import Tensor",
+            "Number = int | float | Tensor | None",
+            "def f(x: Number) -> Number:\n    return 2 * x if isinstance(x, Number) else 0",
+        ],
+        1.5,
+        3.0,
+    ),
     "an import": (["import math", "def f(x):\n    return math.sqrt(x)"], 9, 3.0),
     "an import with another name": (
         ["from math import sqrt as root", "def f(x):\n    return root(x)"], 9, 3.0

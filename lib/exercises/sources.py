@@ -73,8 +73,19 @@ class _File:
             self.definition(name, value)
         elif isinstance(value, functools.partial):
             self.partial(name, value)
+        elif isinstance(value, types.UnionType):
+            self.union(name, value)
         else:
             self.parts.append(f"{name} = {literal(name, value, self.imports)}")
+
+    def union(self, name: str, value: types.UnionType) -> None:
+        """Write a name for several types, as signatures use it: Number = int | float."""
+        kinds = []
+        for kind in value.__args__:
+            kinds.append("None" if kind is types.NoneType else kind.__name__)
+            if kind.__module__ != "builtins":
+                self.bind(kind.__name__, kind)
+        self.parts.append(f"{name} = {' | '.join(kinds)}")
 
     def partial(self, name: str, value: functools.partial) -> None:
         self.bind(f"_{name}_of", value.func)
