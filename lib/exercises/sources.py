@@ -78,8 +78,8 @@ class _File:
         else:
             self.parts.append(f"{name} = {literal(name, value, self.imports)}")
 
-    def union(self, name: str, value: types.UnionType) -> None:
-        """Write a name for several types, as signatures use it: Number = int | float."""
+    def union(self, name: str, value) -> None:
+        """Write a name for several types, as signatures use it: `Number`."""
         kinds = []
         for kind in value.__args__:
             kinds.append("None" if kind is types.NoneType else kind.__name__)
