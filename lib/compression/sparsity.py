@@ -129,14 +129,13 @@ def lamp(weight: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Each square over the sum of all squares of the layer that are at least as large.
 
     The largest weight of a layer scores 1, whatever the layer's scale: so scores of
-    different layers compare. Among equals the first counts as the larger. A layer of
-    nothing but zeros scores NaN. arXiv 2010.07611.
+    different layers compare. A layer of nothing but zeros scores NaN. 2010.07611.
 
-    >>> lamp(torch.tensor([1.0, -2.0, 2.0]))  # 1 / (4 + 4 + 1), 4 / 4, 4 / (4 + 4)
-    tensor([0.1111, 1.0000, 0.5000])
+    >>> lamp(torch.tensor([1.0, -2.0, 3.0]))  # 1 / (9 + 4 + 1), 4 / (9 + 4), 9 / 9
+    tensor([0.0714, 0.3077, 1.0000])
     """
     squares = weight.detach().flatten() ** 2
-    order = squares.argsort(descending=True, stable=True)
+    order = squares.argsort(descending=True)
     largest_first = squares[order]
     at_least_as_large = largest_first.cumsum(0)
     scores = torch.empty_like(squares)

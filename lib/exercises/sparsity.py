@@ -773,6 +773,10 @@ EXERCISES = (
         place="compression.sparsity.lamp", importance=2,
         machine="the shipped plain detector, pruned under one threshold over scores",
         machine_case=lamp_pruned_detector, milestone_calls=19,
+        unchanged={
+            "lamp_root": "a root keeps the order of all scores",
+            "lamp_without_itself": "s / (1 - s) keeps the order of all scores s",
+        },
         reference=sparsity.lamp, alternative=lamp_2,
         wrong=(
             Wrong(lamp_not_squared, "magnitudes, not squares"),
