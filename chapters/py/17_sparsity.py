@@ -21,7 +21,7 @@
 # 4. test a lottery ticket against the control that it has to beat (quiz)
 # 5. pack 2:4 weights, and say who needs them so (quiz)
 #
-# | study | about 150 min, 110 on the core route (estimate) |
+# | study | about 150 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.8 min (46 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->751 MB (measured)<!-- /peak --> |
@@ -847,7 +847,7 @@ guesses()
 #   NVIDIA/TensorRT#3849: the packed kernel is chosen only where it wins, with more than 256 channels or so.
 
 # %% [markdown] tags=["core"]
-# ## The same in the literature
+# **The same in the literature.**
 #
 # - **Optimal Brain Damage** and **Optimal Brain Surgeon** (LeCun 1990, Hassibi 1993): second derivatives of the loss
 #   say what a weight is worth; the Surgeon also moves the others, to make up for it.
