@@ -512,7 +512,7 @@ print(f"AP: even {apart.a:.3f}; two groups whole {apart.b:.3f}; apart {apart.dif
 
 # %% [markdown] tags=["core"]
 # The same work is left, and much more of the AP.
-# The two groups were chosen on the test scenes that also judge, so the gain is a little too high:
+# The two groups were chosen on the test scenes that also judge, so the gain may be too high:
 # in earnest, choose on validation scenes.
 # Asking this automatically, with a latency to meet, is what [AMC](https://arxiv.org/abs/1802.03494) and
 # [NetAdapt](https://arxiv.org/abs/1804.03230) do.
