@@ -650,7 +650,8 @@ quiz("frontiers")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Back to [chapter 00](00_start_here.ipynb): read its table of claims again, and say for each row what you have measured.
+# Back to [chapter 00](00_start_here.ipynb): read its table of claims again.
+# Say for each row what you have measured.
 # Or take a paper of the list below, and ask of it what this course asks: a number by hand, a comparison with seeds, and
 # one thing broken on purpose.
 
