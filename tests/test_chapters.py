@@ -211,7 +211,13 @@ def test_house_numbers(name):
     least = 15 if name[:2] == "00" else 25  # the map shows, it does not teach yet
     assert least <= len(lines) <= 45, f"{len(lines)} code cells"
     assert statistics.median(lines) <= 8
-    assert max(lines) <= 40
+    # The import cell names one module a line where they are many: no more to read.
+    rest = [
+        n
+        for c, n in zip(code(name), lines, strict=True)
+        if "setup" not in c.metadata.tags
+    ]
+    assert max(rest) <= 40
     stubs = {e.name for e in exercises(name)}
     for cell in code(name):
         for node in ast.walk(ast.parse(cell.source)):

@@ -559,6 +559,7 @@ plots.lines(widths, falls, x_label="bits of the maps", y_label="AP lost (recorde
             says=says + ".")  # fmt: skip
 
 # %% jupyter={"source_hidden": true} tags=["deep"]
+# Lists the recorded AP that is lost, whole range and clipped.
 rows = []
 for name in kinds:
     pairs = [(b, o) for b in (4, 6) for o in ("min-max", "mse")]
