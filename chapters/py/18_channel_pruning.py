@@ -21,8 +21,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->697 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (21 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->737 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

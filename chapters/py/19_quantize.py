@@ -21,8 +21,8 @@
 #
 # | study | about 135 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (12 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->867 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->930 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

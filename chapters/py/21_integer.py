@@ -20,8 +20,8 @@
 #
 # | study | about 135 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->989 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->982 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 130 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.4 min (24 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->993 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (25 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1133 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
