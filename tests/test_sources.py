@@ -31,6 +31,11 @@ ANSWERS = {
         1.5,
         3.0,
     ),
+    "a name for a type with parts": (
+        ["Row = tuple[int, list[str]]", "def f(x: Row) -> int:\n    return x[0]"],
+        (4, ["a"]),
+        4,
+    ),
     "an import": (["import math", "def f(x):\n    return math.sqrt(x)"], 9, 3.0),
     "an import with another name": (
         ["from math import sqrt as root", "def f(x):\n    return root(x)"], 9, 3.0

@@ -75,6 +75,8 @@ class _File:
             self.partial(name, value)
         elif isinstance(value, types.UnionType):
             self.union(name, value)
+        elif isinstance(value, types.GenericAlias):  # list[int]: annotations only
+            self.parts.append(f"{name} = object")
         else:
             self.parts.append(f"{name} = {literal(name, value, self.imports)}")
 
