@@ -584,6 +584,7 @@ table(("AP lost (recorded)", *heads), rows)
 # with maps of 8 bits (recorded):
 
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# Draws the recorded AP that is lost by the bits of the weights.
 widths, by_weights = (2, 3, 4, 5, 6, 8), {"maps": 8, "observer": "min-max"}
 grain = {"one step a filter": "channel", "one for all": "tensor"}
 falls = {

@@ -22,7 +22,8 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -261,6 +262,15 @@ def real_numbers(name: str, value: Any) -> Tensor:
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise refuse(name, value, "a number or a tensor of numbers") from error
     return real_tensor(name, value).to(torch.float32)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """A ValueError of what is done inside begins with the argument's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def labels(labels: Tensor, classes: int) -> None:

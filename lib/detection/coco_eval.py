@@ -147,9 +147,9 @@ def compare(
     for both. f"{it.difference:+.3f}" is a text such as "+0.008 [+0.005, +0.012]".
     Takes about a second for 200 scenes. ValueError where there is no object.
     """
-    draws = arguments.whole_number("draws", draws, least=2)
+    draws = arguments.whole_number("draws", draws, 2, 10**6)
     seed = arguments.seed(seed, least=0)
-    both = [_rows(ground_truth, a), _rows(ground_truth, b)]
+    both = [_rows(ground_truth, a, "a"), _rows(ground_truth, b, "b")]
     if not any(len(rows.objects) for rows in both[0]):
         raise ValueError("ground_truth has no object that counts: there is no AP")
     times = redrawing.draw(len(ground_truth["images"]), draws, seed)
@@ -157,14 +157,15 @@ def compare(
     return redrawing.Comparison(*map(redrawing.estimate, (of_a, of_b, of_b - of_a)))
 
 
-def _rows(ground_truth, detections) -> list[redrawing.Rows]:
+def _rows(ground_truth, detections, name: str = "a") -> list[redrawing.Rows]:
     """Verdicts of each class on objects of all sizes, to be drawn again."""
+    with arguments.about(name):
+        pairs, _ = _by_class(ground_truth, detections)
     classes = []
-    for objects, found in _by_class(ground_truth, detections)[0]:
+    for objects, found in pairs:
         judged = _judge(objects, found)
-        counted = objects.image[~judged.left_out[:, 0]]
-        rows = judged.detections.image, judged.right[0], judged.false[0], counted
-        classes.append(redrawing.Rows(*rows))
+        rows = judged.detections.image, judged.right[0], judged.false[0]
+        classes.append(redrawing.Rows(*rows, objects.image[~judged.left_out[:, 0]]))
     return classes
 
 
