@@ -112,7 +112,8 @@ architectures.detector(128, levels, highlight=parts.highlight())
 # A live `detect` or `prune` trains for `STEPS` batches only.
 # Its detector is then a beginner beside the shipped one, which has seen 3,200 to 4,200 batches.
 
-# %% tags=["core"]
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell. Which stages are done here, and where.
 LIVE = ["search", "quantize"]  # or list(capstone.STAGES): all seven
 STEPS = 60
 folder = tempfile.mkdtemp()  # make capstone uses build/capstone
@@ -132,7 +133,8 @@ show(capstone.quantize_stage)
 #
 # Now all seven, in order.
 
-# %% tags=["core", "slide"]
+# %% tags=["core", "slide", "catch-up"]
+# Catch-up: runs after the set-up cell; the whole road, mostly from what ships.
 road = capstone.walk(LIVE, folder, STEPS, say=print)
 
 # %% [markdown] tags=["core"]
@@ -171,7 +173,7 @@ str(capstone.cell_of(road))
 # Four files, the same test scenes, and one run in which all are timed in turns.
 # The interval of the difference is over the scenes, which both files have seen (chapter 16).
 
-# %% tags=["core", "slide", "catch-up"]
+# %% tags=["core", "slide"]
 rows = capstone.arrived(road, scenes=100)
 table(judging.COLUMNS, [judging.cells(row) for row in rows])
 
