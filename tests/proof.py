@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 
 from lib.book import course, publish
-from lib.exercises import building, core, every, grading, places
+from lib.exercises import building, core, deadline, every, grading, places
 from tests import held_out
 from tests.mutants import mutants
 
@@ -52,7 +52,7 @@ def forced(identifier: str) -> Forced:
 def _changes(exercise, answer, own) -> bool:
     try:
         run = building.run_machine(exercise, answer, lambda: 0.0)
-    except Exception:  # the machine stops: that is a change
+    except (Exception, deadline.OutOfTime):  # it stops, or has no end: a change
         return True
     return grading.difference(own, run.value, exercise.tolerance) is not None
 
