@@ -48,8 +48,14 @@ def half_pruned_detector() -> list:
 
 
 def lamp_pruned_detector() -> list:
-    """*Plain* with seven zeros of ten, under one threshold over the scores."""
-    masks = sparsity.lamp_masks(plain_detector(), 0.7)
+    """*Plain* with seven zeros of ten behind its backbone, under one threshold.
+
+    The backbone stays whole: an answer that asks each weight of all others would take
+    minutes for its 147,456 in one layer.
+    """
+    model = plain_detector()
+    parts = {name: getattr(model, name) for name in ("fpn", "class_head", "box_head")}
+    masks = sparsity.lamp_masks(torch.nn.ModuleDict(parts), 0.7)
     return answers_with(masks) + [mask.long().sum() for mask in masks.values()]
 
 
@@ -771,11 +777,13 @@ EXERCISES = (
              " square over the sum of the squares of all weights that are at least as"
              " large, itself included; a tensor of the same shape.",
         place="compression.sparsity.lamp", importance=2,
-        machine="the shipped plain detector, pruned under one threshold over scores",
+        machine="the shipped plain detector, its pyramid and heads pruned under one"
+                " threshold over scores",
         machine_case=lamp_pruned_detector, milestone_calls=19,
         unchanged={
             "lamp_root": "a root keeps the order of all scores",
             "lamp_without_itself": "s / (1 - s) keeps the order of all scores s",
+            "lamp_without_itself_cut": "the same order, the largest weight last",
         },
         reference=sparsity.lamp, alternative=lamp_2,
         wrong=(
