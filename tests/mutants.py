@@ -1,4 +1,4 @@
-"""Mutants of a function: one operator, comparison, constant, axis or line changed."""
+"""Mutants of a function: an operator, comparison, constant, slice or line changed."""
 
 import ast
 import copy
@@ -34,6 +34,8 @@ def _changes(node: ast.AST) -> Iterator[Callable[[ast.AST], None]]:
                                     else n.value + 1)  # fmt: skip
         elif isinstance(node.value, float):
             yield lambda n: setattr(n, "value", n.value * 2 + 0.5)
+    elif isinstance(node, ast.Slice) and (node.lower is None) != (node.upper is None):
+        yield lambda n: vars(n).update(lower=n.upper, upper=n.lower)  # [:n] to [n:]
     elif isinstance(node, ast.Attribute | ast.Name):
         field = "attr" if isinstance(node, ast.Attribute) else "id"
         if new := _TWIN.get(getattr(node, field)):

@@ -1132,7 +1132,7 @@ EXERCISES = (
              " numbers, 0 where neither box has an area.",
         place="detection.anchors.box_iou", required=True, importance=3,
         machine="the targets of a training, and soft-NMS",
-        machine_case=targets_and_votes, milestone_calls=600,
+        machine_case=targets_and_votes, milestone_calls=4419,
         unchanged={"iou_nan_without_area": NO_AREA},
         reference=anchors.box_iou, alternative=box_iou_2,
         wrong=(

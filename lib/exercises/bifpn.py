@@ -571,7 +571,7 @@ EXERCISES = (
         task="The table of FPN's nodes, for any number of levels.",
         place="detection.bifpn.fpn", importance=1,
         machine="every neck of this library", machine_case=pyramids_built,
-        milestone_calls=4,
+        milestone_calls=1,
         reference=bifpn.fpn, alternative=fpn_2,
         wrong=(
             Wrong(fpn_as_a_list, "the nodes are right; put them into a table:"
@@ -620,7 +620,7 @@ EXERCISES = (
         points=3, task="The fused map of a node, by Eq. 11.7.",
         place="detection.bifpn.fast_fusion", required=True, importance=3,
         machine="the shipped course detector", machine_case=course_detector,
-        milestone_calls=80,
+        milestone_calls=48,
         unchanged={
             "fusion_divided_before_clipping": POSITIVE,
             "fusion_without_clipping": POSITIVE,

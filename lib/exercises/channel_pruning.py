@@ -609,7 +609,7 @@ EXERCISES = (
              " places that stay; kept[name, dim] lists them for one dimension of one.",
         place="compression.channel_pruning.keep_places", required=True, importance=3,
         machine="the shipped plain detector, thinner by three channels of ten",
-        machine_case=thinner_detector, milestone_calls=1,
+        machine_case=thinner_detector, milestone_calls=12,
         reference=channel_pruning.keep_places, alternative=keep_places_2,
         wrong=(
             Wrong(keep_filters_only, "readers keep the columns of channels that are"

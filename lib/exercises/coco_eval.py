@@ -855,7 +855,7 @@ EXERCISES = (
              " numbers, -1 for nothing.",
         place="detection.coco_eval.choose", required=True, importance=3,
         machine="the twelve numbers of COCO", machine_case=scenes_judged,
-        milestone_calls=9600,
+        milestone_calls=9640,
         reference=coco_eval.choose, alternative=choose_2,
         wrong=(
             Wrong(choose_taken_ones_too, "an object is taken twice: each can be found"
@@ -925,7 +925,7 @@ EXERCISES = (
              " 0 where a recall is never reached.",
         place="detection.coco_eval.interpolated_precision", importance=3,
         machine="the twelve numbers of COCO", machine_case=scenes_judged,
-        milestone_calls=800,
+        milestone_calls=620,
         reference=coco_eval.interpolated_precision,
         alternative=interpolated_precision_2,
         wrong=(

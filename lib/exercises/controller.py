@@ -509,7 +509,7 @@ EXERCISES = (
         probe=with_gradients,
         place="nas.controller.sequence_log_prob", importance=2,
         machine="the controller, when it draws cells and when it learns",
-        machine_case=learning_by_ppo, milestone_calls=1800,
+        machine_case=learning_by_ppo, milestone_calls=170,
         unchanged={
             "logarithm_of_the_product": "a row of the small space has ten decisions,"
             " and their product is far from the smallest float",
@@ -590,7 +590,7 @@ EXERCISES = (
         alternative=weights_first,
         place="nas.controller.reinforce_objective", required=True, importance=3,
         machine="the controller's search, set to REINFORCE",
-        machine_case=learning_by_reinforce, milestone_calls=600,
+        machine_case=learning_by_reinforce, milestone_calls=10,
         unchanged={
             "ratio_form": "its gradient is the same, and only the gradient moves the"
             " weights",
@@ -682,7 +682,7 @@ EXERCISES = (
         alternative=worse_of_two,
         place="nas.controller.ppo_loss", importance=2,
         machine="the controller's search with several passes over a batch",
-        machine_case=learning_by_ppo, milestone_calls=3000,
+        machine_case=learning_by_ppo, milestone_calls=100,
         wrong=(
             Wrong(objective_not_loss, "The sign: that is the objective, which should"
                                       " rise. A loss is asked, which an optimizer makes"

@@ -679,7 +679,7 @@ EXERCISES = (
         importance=3,
         machine="`letterbox`, through which every picture reaches the detector",
         machine_case=letterboxes_and_a_detector,
-        milestone_calls=200,
+        milestone_calls=81,
         wrong=(
             *(
                 Wrong(

@@ -775,7 +775,7 @@ EXERCISES = (
              " and -200 too, and so is its gradient.",
         place="detection.detection_loss.focal_loss", required=True, importance=3,
         machine="the class part of the loss, in every training of a detector",
-        machine_case=loss_and_slopes, milestone_calls=3200,
+        machine_case=loss_and_slopes, milestone_calls=16,
         reference=detection_loss.focal_loss, alternative=focal_2,
         wrong=(
             Wrong(focal_log_of_sigmoid, "at a logit of 200 the sigmoid is exactly 1,"
@@ -855,7 +855,7 @@ EXERCISES = (
              " the square up to `delta`, from there a straight line of slope `delta`.",
         place="detection.detection_loss.huber_loss", importance=1,
         machine="the box part of the loss, in every training of a detector",
-        machine_case=box_loss_and_slopes, milestone_calls=200,
+        machine_case=box_loss_and_slopes, milestone_calls=1,
         unchanged={"huber_sum": "the loss adds them all up itself"},
         reference=detection_loss.huber_loss, alternative=huber_2,
         wrong=(

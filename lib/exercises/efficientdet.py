@@ -868,7 +868,7 @@ EXERCISES = (
              " place next to each other; channel a * size + k is number k of anchor a.",
         place="detection.anchors.flatten", required=True, importance=3,
         machine="the loss of a training, and the decoding of what was found",
-        machine_case=digits_and_their_loss, milestone_calls=200,
+        machine_case=digits_and_their_loss, milestone_calls=7,
         reference=anchors.flatten, alternative=flatten_2,
         wrong=(
             Wrong(flatten_as_it_lies, "in memory the places of one channel lie side by"

@@ -577,7 +577,7 @@ EXERCISES = (
         name="pair", number="22.1", kind="build", minutes=10, difficulty=1, points=2,
         task="The two nodes that round a value in a file, Eq. 22.1.",
         place="compression.pairs.pair", required=True, importance=2,
-        machine="the writer of int8 files", machine_case=small_file, milestone_calls=0,
+        machine="the writer of int8 files", machine_case=small_file, milestone_calls=39,
         reference=pairs.pair, alternative=pair_2,
         wrong=(
             Wrong(pair_beside, "DQ reads the map itself: it has to read the integers"

@@ -206,11 +206,12 @@ def match(cost):
     `cost[i][j]` of object i and prediction j, at least as many predictions as objects.
     """
     predictions = range(len(cost[0]))
+    choices = itertools.permutations(predictions, len(cost))
 
     def total(chosen):
-        return sum(row[j] for row, j in zip(cost, chosen, strict=True))
+        return sum(cost[i][j] for i, j in enumerate(chosen))
 
-    return list(min(itertools.permutations(predictions, len(cost)), key=total))
+    return list(min(choices, key=total))
 
 
 def match_by_search(cost):
@@ -500,10 +501,6 @@ EXERCISES = (
             "min(..., key=the sum of the costs).",
         ),
         cases=_cost_case,
-        survivors={
-            "line 9: `True` -> `False`": "a choice has as many numbers as the cost has"
-            " rows, so nothing is cut",
-        },
         by_hand=(
             (([[1, 2], [1, 9]],), [1, 0]),
             (([[5]],), [0]),

@@ -492,7 +492,7 @@ EXERCISES = (
         reference=one_shot.mixed_operation, alternative=all_at_once, probe=mixed,
         place="nas.one_shot.mixed_operation", required=True, importance=3,
         machine="the supernet that DARTS trains, in each block of each cell",
-        machine_case=a_step_of_darts, milestone_calls=2000,
+        machine_case=a_step_of_darts, milestone_calls=2111,
         wrong=(
             Wrong(shares_as_numbers, "What comes out is right, but the slopes of the"
                                      " shares are lost, and alpha never moves. Look for"
@@ -631,7 +631,7 @@ EXERCISES = (
         reference=regrets.regret_at, alternative=regret_at_2,
         place="nas.regrets.regret_at", importance=2,
         machine="the comparison of judges, and its intervals",
-        machine_case=parameters_as_a_judge, milestone_calls=9000,
+        machine_case=parameters_as_a_judge, milestone_calls=8820,
         wrong=(
             Wrong(lowest_first, "You took the k lowest scores. A higher score is meant"
                                 " to promise a better cell."),

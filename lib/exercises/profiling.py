@@ -544,7 +544,7 @@ EXERCISES = (
              " as large as the filter. Return a whole number.",
         place="basics.profiling.grouped_conv_macs", required=True, importance=3,
         machine="`macs`, which counts every network of this course",
-        machine_case=counted_networks, milestone_calls=2000,
+        machine_case=counted_networks, milestone_calls=217,
         unchanged={},
         reference=profiling.grouped_conv_macs,
         alternative=grouped_conv_macs_2,

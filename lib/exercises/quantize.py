@@ -586,7 +586,7 @@ EXERCISES = (
              " 19.3 and 19.4.",
         place="compression.quantize.scale_and_zero_point", required=True, importance=3,
         machine="the shipped lite detector, rounded to eight bits",
-        machine_case=rounded_detector, milestone_calls=93,
+        machine_case=rounded_detector, milestone_calls=192,
         reference=quantize.scale_and_zero_point, alternative=grid_2,
         wrong=(
             Wrong(grid_not_widened, "you take the range as it is: widen it until zero"

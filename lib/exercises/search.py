@@ -888,7 +888,7 @@ EXERCISES = (
         probe=cycles_run,
         place="nas.search.evolution_cycle", required=True, importance=3,
         machine="the search by regularized evolution",
-        machine_case=a_small_evolution, milestone_calls=5400,
+        machine_case=a_small_evolution, milestone_calls=180,
         wrong=(
             *(Wrong(f, "You let the worst die. Then a cell that was lucky once lives"
                        " for ever. Here age decides: the oldest dies, alive[0], however"

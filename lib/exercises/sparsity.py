@@ -694,7 +694,7 @@ EXERCISES = (
              " tensor of any shape, `sparsity` of all, by Eq. 17.1; one always stays.",
         place="compression.sparsity.magnitude_mask", required=True, importance=3,
         machine="the shipped plain detector, pruned layer by layer and at once",
-        machine_case=half_pruned_detector, milestone_calls=19,
+        machine_case=half_pruned_detector, milestone_calls=559,
         reference=sparsity.magnitude_mask, alternative=mask_2,
         wrong=(
             Wrong(mask_turned_over, "turned over: True says that a weight stays"),
@@ -779,7 +779,7 @@ EXERCISES = (
         place="compression.sparsity.lamp", importance=2,
         machine="the shipped plain detector, its pyramid and heads pruned under one"
                 " threshold over scores",
-        machine_case=lamp_pruned_detector, milestone_calls=19,
+        machine_case=lamp_pruned_detector, milestone_calls=191,
         unchanged={
             "lamp_root": "a root keeps the order of all scores",
             "lamp_without_itself": "s / (1 - s) keeps the order of all scores s",

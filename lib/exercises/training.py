@@ -529,7 +529,7 @@ EXERCISES = (
         probe=steps_taken,
         place="basics.training.training_step", required=True, importance=3,
         machine="`fit`, the loop that trains every network of this course",
-        machine_case=a_run_of_fit, milestone_calls=1104,
+        machine_case=a_run_of_fit, milestone_calls=1664,
         unchanged={
             "cleared_after": "a run that nobody breaks off begins with empty gradients,"
             " so clearing behind the step is clearing before the next",
@@ -599,7 +599,7 @@ EXERCISES = (
         alternative=cosine_in_one,
         place="basics.training.warmup_cosine", importance=1,
         machine="`fit`, which asks for the rate before each step",
-        machine_case=a_run_of_fit, milestone_calls=1104,
+        machine_case=a_run_of_fit, milestone_calls=1664,
         tolerance=1e-6,
         wrong=(
             Wrong(warmup_not_taken_off, "this is the slip of google/automl: the steps"

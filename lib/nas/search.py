@@ -200,14 +200,9 @@ def survivors(trials: Sequence[Trial], eta: int) -> list[Trial]:
     >>> [trial.value for trial in survivors(rung, eta=3)]
     [0.7, 0.6]
     """
-    best_first = sorted(trials, key=_loss)
+    best_first = sorted(trials, key=lambda trial: -trial.value)
     places = len(trials) // eta
     return best_first[:places]
-
-
-def _loss(trial: Trial) -> float:
-    """What is least for the best trial."""
-    return -trial.value
 
 
 def successive_halving(
