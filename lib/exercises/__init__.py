@@ -77,8 +77,9 @@ class Exercise:
     `lib`. `required` marks the one that its chapter is about; `importance` is 1 to 3.
     `machine` says in words what calls it, and `machine_case()` runs that once, as it
     calls the place, and returns what is compared (None: nothing). `milestone_calls`
-    is how often the chapter with its part's milestone calls it, or else its own one. `unchanged` maps the name of a wrong answer to
-    the reason why the machine does not notice it.
+    is how often the chapter with its part's milestone calls it, or else its own one.
+    `unchanged` maps the name of a wrong answer to the reason why the machine does not
+    notice it.
     """
 
     name: str
