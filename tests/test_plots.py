@@ -234,6 +234,29 @@ def test_a_picture_is_drawn_as_it_is_seen(tmp_path):
         plots.boxes(tmp_path / "nobody.png", [])
 
 
+def test_a_drawing_is_stored_with_256_colours_and_looks_the_same():
+    x = np.linspace(0, 6, 50)
+    figure = plots.lines(x, {"sine": np.sin(x), "cosine": np.cos(x)}, **AXES)
+    file = io.BytesIO()
+    with matplotlib.rc_context(plots.STYLE):  # as matplotlib itself writes it
+        figure._canvas.savefig(file, dpi=144)
+    with Image.open(file) as image:
+        whole = np.asarray(image.convert("RGB"), dtype=int)
+    with Image.open(io.BytesIO(figure.png())) as image:
+        assert image.mode == "P"
+        off = np.abs(np.asarray(image.convert("RGB"), dtype=int) - whole)
+    assert off.mean() < 0.05 and (off > 16).mean() < 0.001
+    assert len(figure.png()) < len(file.getvalue()) / 2
+
+
+def test_a_small_photograph_keeps_its_colours():
+    noise = np.random.default_rng(0).integers(0, 256, (1, 3, 48, 48), dtype=np.uint8)
+    figure = plots.images(noise)
+    with Image.open(io.BytesIO(figure.png())) as image:
+        assert len(figure.png()) <= 60_000 and image.mode == "RGBA"
+        assert len(image.getcolors(1 << 20)) > 2048
+
+
 def test_a_large_noisy_picture_is_stored_with_256_colours():
     noise = np.random.default_rng(0).integers(0, 256, (4, 3, 64, 64), dtype=np.uint8)
     with Image.open(io.BytesIO(plots.images(noise).png())) as image:

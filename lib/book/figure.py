@@ -27,7 +27,8 @@ PALETTE += ("#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vPX*"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 DPI, SHOWN = 144, 96  # dots drawn and CSS pixels shown for each inch
-BYTES = 60_000  # a larger PNG is stored with 256 colours
+# A PNG of few colours, as lines and bars are, or a large one is stored with 256.
+FEW_COLOURS, BYTES = 2048, 60_000
 INK, FAINT = "#222222", "#DDDDDD"
 HALO = withStroke(linewidth=3, foreground="white")
 # Where a point's label may stand, the best place first: right, left, above, below.
@@ -134,11 +135,16 @@ def number(value) -> str:
 
 
 def _small(png: bytes) -> bytes:
-    """The same PNG, or, if it is large, one with the 256 colours nearest to its own."""
-    if len(png) <= BYTES:
-        return png
+    """The same PNG, or, by the rule above, one with the 256 colours nearest to its own.
+
+    A drawing has hardly more than 256: what is off by a shade is where lines cross.
+    """
     with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=0)
+        opaque = picture.convert("RGB")
+    drawn = opaque.getcolors(FEW_COLOURS) is not None  # None where there are more
+    if not drawn and len(png) <= BYTES:
+        return png
+    few = opaque.quantize(256, Image.Quantize.MEDIANCUT, dither=0)
     file = io.BytesIO()
     few.save(file, "png", optimize=True)
     return min(png, file.getvalue(), key=len)
