@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from lib.basics import profiling, training
@@ -561,6 +563,26 @@ def test_tau_by_hand():
 
 
 @pytest.mark.equation("6.5")
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_kendall_as_it_is_read_is_scipys(levels):
+    rng = np.random.default_rng(levels)
+    a, b = rng.integers(levels, size=(2, 60)) / 8
+    expected = scipy.stats.kendalltau(a, b).statistic
+    assert tabular.kendall(a.tolist(), b.tolist()) == pytest.approx(expected, abs=1e-12)
+    assert tabular.tau(a, b) == expected
+
+
+def test_a_ranking_of_equal_values_is_refused_and_its_tau_is_nan(monkeypatch):
+    with pytest.raises(ValueError, match="b is one value throughout"):
+        tabular.kendall([1.0, 2.0], [3.0, 3.0])
+    with pytest.raises(ValueError, match="a and b are 2 and 3 numbers"):
+        tabular.kendall([1.0, 2.0], [1.0, 2.0, 3.0])
+    both = np.arange(3.0), np.ones(3)
+    assert math.isnan(tabular.tau(*both))
+    monkeypatch.setattr(tabular, "kendall", lambda a, b: 0.5)  # somebody's own
+    assert math.isnan(tabular.tau(*both)) and tabular.tau(both[0], both[0]) == 0.5
+
+
 def test_foresight_is_against_the_other_seeds():
     rng = np.random.default_rng(0)
     told, final = rng.integers(0, 9, (2, 12, 3)) / 8  # with ties

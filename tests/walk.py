@@ -365,6 +365,13 @@ CALLS = {
         self=table(), genotype=found(), seed=0, epoch=1, split="test"
     ),
     "nas.tabular.spread": lambda: dict(accuracy=np.eye(3)),
+    "nas.cells.cell_forward": lambda: dict(
+        cell=found().normal,
+        current=torch.ones(1, 1, 2, 2), previous=torch.ones(1, 1, 2, 2),
+        operations=[nn.Identity()] * 4,
+    ),
+    "nas.tabular.kendall": lambda: dict(a=[1.0, 2.0, 2.0], b=[1.0, 2.0, 3.0]),
+    "nas.tabular.tau": lambda: dict(a=np.arange(3.0), b=np.arange(3.0)),
     "nas.tabular.foresight": lambda: dict(told=np.eye(3), final=np.eye(3)),
     "nas.search.random_search": lambda: dict(
         space=space(), evaluate=half, budget=3, seed=0

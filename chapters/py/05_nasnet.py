@@ -14,11 +14,11 @@
 #
 # After this chapter you can
 #
-# 1. follow a picture through a cell: calibration, blocks, concatenation (quiz)
-# 2. say how many channels a stack of cells ends with (exercise 05.1)
-# 3. halve a picture, and say which pixels were looked at (exercise 05.2)
-# 4. pad and average as the released network does, and as its ports do not (exercise 05.3)
-# 5. find the cells of a stack that nobody reads (exercise 05.4)
+# 1. run a cell from its genotype: blocks, states, output (exercise 05.1)
+# 2. say how many channels a stack of cells ends with (exercise 05.2)
+# 3. halve a picture, and say which pixels were looked at (exercise 05.3)
+# 4. pad and average as the released network does, and as its ports do not (exercise 05.4)
+# 5. find the cells of a stack that nobody reads (exercise 05.5)
 #
 # | study | about 80 min (estimate) |
 # |---|---|
@@ -55,7 +55,7 @@ import torch
 
 from lib.basics import data, profiling, training
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import build, check, hint, quiz, setup, show, solution, table
 from lib.nas import cells, nasnet, search_space
 
 device = setup("05_nasnet", seed=0)
@@ -93,7 +93,38 @@ device = setup("05_nasnet", seed=0)
 # If $x_{i-1}$ has $F$ channels already, and the right size, it passes as it is: $h_1 = x_{i-1}$.
 # That is why its $-1$ survived.
 
+# %% [markdown] tags=["core"]
+# ### 05.1 · Build · cell_forward · 15 min · ●●○ · 4 points
+#
+# This is the heart of every network of this chapter: the forward of a cell, read from its genotype.
+# Write `cell_forward(cell, current, previous, operations)`: the list of its output states.
+# `cell.blocks` are triples `(left, right, combination)`; `left.input` and `right.input` are numbers of states.
+# `current` is state 0 and `previous` is state 1, both calibrated already.
+# `operations` are functions of a tensor, two a block, the left one first; call each once, in this order.
+# `combination` is `"add"`, or else the channels are joined, `torch.cat` with `dim=1`, the left ones first.
+# `cell.output` are the numbers of the states that leave the cell.
+
 # %% tags=["core"]
+def cell_forward(cell, current, previous, operations):
+    """The output states of a cell, each (B, C, H, W), in the order of cell.output.
+
+    By hand: max3(0)+identity(1) of (2, 5) and (1, 3) is one state, (5 + 1, 5 + 3).
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("nasnet.cell_forward", cell_forward)
+# hint("nasnet.cell_forward")
+# solution("nasnet.cell_forward")
+
+# %% [markdown] tags=["core"]
+# The machine around it calibrates the two inputs, calls your function, and joins the output states.
+# An operation in it does more than its layers: it takes the ReLU of its state, and may be dropped (below).
+# Your function needs to know nothing of that.
+
+# %% tags=["core"]
+show(cells.cell_forward, folded=True)
 show(cells.NASNetCell)
 
 # %% tags=["core", "slide"]
@@ -664,7 +695,7 @@ print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} h
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 05.1 · Predict · last_channels · 5 min · ●○○ · 1 point
+# ### 05.2 · Predict · last_channels · 5 min · ●○○ · 1 point
 #
 # AmoebaNet-A's cells, in the mobile stack: $N = 4$, $F = 44$.
 # How many channels reach the classifier?
@@ -686,7 +717,7 @@ check("nasnet.last_channels", answer)
 # solution("nasnet.last_channels")
 
 # %% [markdown] tags=["core"]
-# ### 05.2 · Measure · unseen · 10 min · ●●○ · 2 points
+# ### 05.3 · Measure · unseen · 10 min · ●●○ · 2 points
 #
 # Seven is odd.
 # How many of the 49 pixels of a 7x7 picture does a factorized reduction never look at?
@@ -700,7 +731,7 @@ check("nasnet.unseen", answer)
 # solution("nasnet.unseen")
 
 # %% [markdown] tags=["core"]
-# ### 05.3 · Build · same_average · 20 min · ●●○ · 3 points
+# ### 05.4 · Build · same_average · 20 min · ●●○ · 3 points
 #
 # Write the average pool of the released network: `same_average(x, kernel, stride)` for pictures `x` of shape (B, C,
 # side, side), with the padding of Eq. 5.3, which does not count.
@@ -724,7 +755,7 @@ check("nasnet.same_average", same_average)
 # solution("nasnet.same_average")
 
 # %% [markdown] tags=["core"]
-# ### 05.4 · Build · alive · 15 min · ●●○ · 3 points
+# ### 05.5 · Build · alive · 15 min · ●●○ · 3 points
 #
 # Nothing forces a cell to read both of its inputs.
 # Write `alive(reads, cells)` for a stack of `cells` cells, with the numbers 0 (lowest) to `cells - 1` (last).
@@ -751,7 +782,7 @@ check("nasnet.alive", alive)
 # solution("nasnet.alive")
 
 # %% [markdown] tags=["optional"]
-# ### 05.5 · Further · 120 min · ●●● · 0 points
+# ### 05.6 · Further · 120 min · ●●● · 0 points
 #
 # [PNASNet-5](https://arxiv.org/abs/1712.00559) has one cell for both kinds,
 # and stands in `search_space` as `PNASNET_5`.

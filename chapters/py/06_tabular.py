@@ -14,10 +14,10 @@
 #
 # After this chapter you can
 #
-# 1. build a table that survives a kill at any moment, and say what a torn shard still holds (exercise 06.1)
+# 1. build a table that survives a kill at any moment, and say what a torn shard still holds (exercise 06.2)
 # 2. ask a table for an accuracy of one seed, one epoch, one split, and say which of them a search may see (quiz)
 # 3. tell a difference between cells from a difference between seeds (quiz)
-# 4. rank cells by a cheap number and say how good the ranking is (exercises 06.2 and 06.3)
+# 4. rank cells by a cheap number and say how good the ranking is (exercises 06.1 and 06.3)
 # 5. say exactly how good blind search would be (exercise 06.4)
 #
 # | study | about 90 min (estimate) |
@@ -57,10 +57,9 @@ import tempfile
 import time
 
 import numpy as np
-from scipy import stats
 
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution, table
+from lib.book.notebook import build, check, hint, quiz, setup, show, solution, table
 from lib.nas import search_space, tabular
 
 device = setup("06_tabular", seed=0)
@@ -414,19 +413,63 @@ table(("from seed 0, not 1", "points of test accuracy", "standard error"), rows)
 # Four cells, ranked 1 2 3 4 by one training and 2 1 3 4 by another.
 # There are six pairs of cells.
 # Five stand in the same order both times, one does not: $(5 - 1) / 6 = 0.67$.
-# That is Kendall's tau.
-# With $P$ pairs in the same order and $Q$ in the other one:
+# That is **Kendall's tau**.
 #
-# $$ \tau = \frac{P - Q}{P + Q} \tag{6.4} $$
+# What if two values are equal?
+# Take the lists (1, 2, 2) and (1, 2, 3).
+# The first two pairs stand in the same order; the pair (2, 2) has no order, so it counts 0: the sum is 2.
+# Of three pairs, 2 differ in the first list and 3 in the second, and we divide by the root of both:
+# $2 / \sqrt{2 \cdot 3} = 0.816$.
+# With $P$ pairs in the same order, $Q$ in the other one, $n_a$ pairs that differ in list a and $n_b$ in list b:
 #
-# as long as no two values are equal.
+# $$ \tau = \frac{P - Q}{\sqrt{n_a\, n_b}} \tag{6.4} $$
+#
 # Then 1 is the same ranking, 0 is none, -1 the reverse.
+# The literature calls this form *tau-b*; SciPy computes it too, and all of this course does.
+# Another form, *tau-a*, divides by all pairs, and so cannot reach 1 where there are equal values.
+# Without equal values the two are the same, since then $n_a = n_b = P + Q$.
+
+# %% [markdown] tags=["core"]
+# ### 06.1 · Build · kendall · 15 min · ●●○ · 3 points
 #
-# Take a signal $x_{cs}$ of one training, say its accuracy after the first epoch.
-# How well does it tell the ranking?
+# All rankings of this chapter are judged by it, so build it.
+# Write `kendall(a, b)`, Eq. 6.4, for two lists of equal length, at least three long.
+# Each pair of places counts 1 if both lists put it in the same order, -1 if they put it in opposite orders,
+# and 0 if it is equal in at least one list.
+# Neither list holds one value only.
+
+# %% tags=["core"]
+def kendall(a, b):
+    """The sum over all pairs, divided by the root of (pairs that differ in a) times (pairs that differ in b).
+
+    By hand: kendall([1, 2, 2], [1, 2, 3]) is 2 / sqrt(2 * 3) = 0.816.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("tabular.kendall", kendall)
+# hint("tabular.kendall")
+# solution("tabular.kendall")
+
+# %% [markdown] tags=["core"]
+# Now ask what one training knows.
+# Take the column of seed 0, one number a cell, as a signal.
 # The ranking has to come from **other** trainings: a signal must not be praised for sharing the luck of its own seed.
-# So we set seed $s$ against the mean over the other seeds, and average ($x_{\cdot s}$ is the whole column of seed $s$,
-# one number a cell):
+# So set it against the mean of seeds 1 and 2.
+
+# %% tags=["core", "slide"]
+show(tabular.kendall, folded=True)
+others = final[:, 1:].mean(1)
+one = tabular.tau(final[:, 0], others)
+says = f"Seed 0 against the mean of the other seeds: tau {one:.2f}."
+plots.scatter(final[:, 0], others, x_label="test accuracy, seed 0", y_label="mean of the other seeds", says=says)
+
+# %% [markdown] tags=["core"]
+# That was one column.
+# In general there is a signal $x_{cs}$ of each training, say its accuracy after the first epoch.
+# Write $x_{\cdot s}$ for the whole column of seed $s$.
+# Set each column against the mean of the *other* columns of the accuracy $a$, and average the $S$ taus:
 #
 # $$ F = \frac{1}{S} \sum_s \tau\left(x_{\cdot s},\ \frac{1}{S - 1} \sum_{t \ne s} a_{\cdot t}\right) \tag{6.5} $$
 #
@@ -445,21 +488,14 @@ toy = np.array([[2, 2], [1, 1], [3, 3], [4, 4]])
 assert abs(tabular.foresight(told, toy) - 4 / 6) < 1e-9  # by hand
 print(f"{tabular.foresight(told, toy):.3f}")
 
-# %% tags=["core", "slide"]
-ceiling = tabular.foresight(final, final)
-says = f"One training against the mean of the two others: tau {ceiling:.2f} on average."
-plots.scatter(
-    final[:, 0], final[:, 1:].mean(1), x_label="test accuracy, seed 0",
-    y_label="mean of seeds 1 and 2", says=says,
-)  # fmt: skip
-
 # %% [markdown] tags=["core"]
 # **Break it.**
 # Forget the word *other*: rank by the mean of all three seeds, the signal's own among them.
 # And then look only where a search ends up, at the best tenth.
 
 # %% tags=["core"]
-own = [stats.kendalltau(final[:, s], final.mean(1)).statistic for s in range(3)]
+ceiling = tabular.foresight(final, final)
+own = [tabular.tau(seed, final.mean(1)) for seed in final.T]
 top = validation[:, :, -1].mean(1).argsort()[-len(order) // 10 :]  # not by test
 print(f"ceiling {ceiling:.2f}; with its own seed in the mean {np.mean(own):.2f}")
 print(f"among the best tenth {tabular.foresight(final[top], final[top]):.2f}")
@@ -623,7 +659,7 @@ plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy"
 #   Query: one seed; judge: the mean, on test.
 # - Cells have to lie further apart than seeds, $\sigma_\text{cells}$ against $\bar\sigma_\text{seeds}$,
 #   or the ranking is luck.
-# - Kendall's tau counts pairs.
+# - Kendall's tau counts pairs; tau-b takes equal values into account.
 #   The noise ceiling is what a whole training reaches; compare every proxy with it.
 # - The winner's own number is too good.
 
@@ -631,7 +667,7 @@ plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy"
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 06.1 · Predict · left_over · 4 min · ●○○ · 1 point
+# ### 06.2 · Predict · left_over · 4 min · ●○○ · 1 point
 #
 # Five cells, three seeds.
 # A build was killed twice.
@@ -655,11 +691,11 @@ check("tabular.left_over", answer)
 # solution("tabular.left_over")
 
 # %% [markdown] tags=["core"]
-# ### 06.2 · Measure · macs_tau · 10 min · ●●○ · 2 points
+# ### 06.3 · Measure · macs_tau · 10 min · ●●○ · 2 points
 #
 # How far does counting get you?
 # Compute Kendall's tau between the multiply-adds of all cells and their **mean test accuracy** after the last epoch.
-# `stats.kendalltau(a, b).statistic` gives it.
+# `tabular.tau(a, b)` gives it.
 # Then look at the figure of the multiply-adds again: would you have guessed that number?
 
 # %% tags=["core"]
@@ -667,30 +703,6 @@ answer = ...  # your number
 check("tabular.macs_tau", answer)
 # hint("tabular.macs_tau")
 # solution("tabular.macs_tau")
-
-# %% [markdown] tags=["core"]
-# ### 06.3 · Build · kendall · 15 min · ●●○ · 3 points
-#
-# Write Kendall's tau yourself.
-# `a` and `b` are lists of equal length, at least three long.
-# Each pair of cells counts 1 if both lists put it in the same order, -1 if they put it in opposite orders,
-# and 0 if it is equal in at least one list.
-# Return the sum divided by the number of all pairs, those that count 0 among them.
-# (Where no values are equal, Eq. 6.4 is the same.)
-
-# %% tags=["core"]
-def kendall(a, b):
-    """The sum over all pairs, divided by the number of all pairs.
-
-    By hand: kendall([1, 2, 2], [1, 2, 3]) is 2 / 3, since the last two of the first list are equal.
-    """
-    # your code, in place of the dots
-    ...
-
-
-check("tabular.kendall", kendall)
-# hint("tabular.kendall")
-# solution("tabular.kendall")
 
 # %% [markdown] tags=["core"]
 # ### 06.4 · Build · expected_best · 20 min · ●●● · 4 points

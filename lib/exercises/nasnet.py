@@ -1,6 +1,7 @@
 """Exercises and quiz of chapter 05: from a genotype to a network."""
 
 import math
+import random
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,245 @@ from lib.nas import cells, nasnet, search_space
 
 AMOEBANET_A = search_space.AMOEBANET_A
 
-# --- 05.1 predict
+# --- 05.1 build, core
+
+
+def cell_run(mine, text, shape, scale):
+    """The output states of a cell, and the order in which operations are called.
+
+    `current` is scale times 1, 2, 3, ..., and `previous` ten times that. Operation k,
+    from 0, multiplies the first channels by k + 1; an identity gives its input as it
+    is. All are made here, so that an answer meets only functions.
+    """
+    cell = search_space.cell_from_text(text)
+    current = scale * torch.arange(1.0, math.prod(shape) + 1).reshape(shape)
+    pairs = [pair for block in cell.blocks for pair in block[:2]]
+    order = []
+
+    def operation(k, name):
+        def run(x):
+            order.append(k)
+            narrow = x if x.shape[1] == shape[1] else x[:, : shape[1]]
+            return narrow if name == "identity" else (k + 1) * narrow
+
+        return run
+
+    operations = [operation(k, pair.operation) for k, pair in enumerate(pairs)]
+    outputs = mine(cell, current, 10 * current, operations)
+    return {"outputs": outputs, "operations called": order}
+
+
+def cell_forward_2(cell, current, previous, operations):
+    """Another right way: operations by number, states by name."""
+    states = {0: current, 1: previous}
+    for k in range(len(cell.blocks)):
+        left, right, combination = cell.blocks[k]
+        results = (
+            operations[2 * k](states[left.input]),
+            operations[2 * k + 1](states[right.input]),
+        )
+        add = combination == "add"
+        states[k + 2] = sum(results) if add else torch.cat(results, 1)
+    return [states[i] for i in cell.output]
+
+
+def _cell_with(cell, states, operations, number, combine, reads=None):
+    """Runs the blocks with a slip in one of its parts."""
+    for k, (left, right, combination) in enumerate(cell.blocks):
+        first, second = reads(states, left, right) if reads else (
+            states[left.input], states[right.input],
+        )  # fmt: skip
+        i, j = number(k)
+        states.append(combine(operations[i](first), operations[j](second), combination))
+    return states
+
+
+def _numbers(k):
+    return 2 * k, 2 * k + 1
+
+
+def _combine(a, b, combination):
+    return a + b if combination == "add" else torch.cat([a, b], 1)
+
+
+def _chosen(cell, states):
+    return [states[i] for i in cell.output]
+
+
+def cell_inputs_swapped(cell, current, previous, operations):
+    states = _cell_with(cell, [previous, current], operations, _numbers, _combine)
+    return _chosen(cell, states)
+
+
+def cell_both_read_left(cell, current, previous, operations):
+    def reads(states, left, right):
+        return states[left.input], states[left.input]
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, _combine, reads)
+    return _chosen(cell, s)
+
+
+def cell_as_a_chain(cell, current, previous, operations):
+    def reads(states, left, right):
+        return states[-1], states[-2]
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, _combine, reads)
+    return _chosen(cell, s)
+
+
+def cell_inputs_only(cell, current, previous, operations):
+    def reads(states, left, right):
+        return states[left.input % 2], states[right.input % 2]
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, _combine, reads)
+    return _chosen(cell, s)
+
+
+def cell_always_added(cell, current, previous, operations):
+    def combine(a, b, combination):
+        wide = max(a.shape[1], b.shape[1])
+        return (a + b).expand(-1, wide, -1, -1)
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_always_joined(cell, current, previous, operations):
+    def combine(a, b, combination):
+        return torch.cat([a, b], 1)
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_joined_the_other_way(cell, current, previous, operations):
+    def combine(a, b, combination):
+        return _combine(b, a, combination)
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_joined_along_the_batch(cell, current, previous, operations):
+    def combine(a, b, combination):
+        return a + b if combination == "add" else torch.cat([a, b])
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_averaged(cell, current, previous, operations):
+    def combine(a, b, combination):
+        return (a + b) / 2 if combination == "add" else torch.cat([a, b], 1)
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_added_in_place(cell, current, previous, operations):
+    def combine(a, b, combination):
+        if combination == "add":
+            a += b
+            return a
+        return torch.cat([a, b], 1)
+
+    s = _cell_with(cell, [current, previous], operations, _numbers, combine)
+    return _chosen(cell, s)
+
+
+def cell_first_two_operations(cell, current, previous, operations):
+    def number(k):
+        return 0, 1
+
+    s = _cell_with(cell, [current, previous], operations, number, _combine)
+    return _chosen(cell, s)
+
+
+def cell_right_operation_first(cell, current, previous, operations):
+    def number(k):
+        return 2 * k + 1, 2 * k
+
+    s = _cell_with(cell, [current, previous], operations, number, _combine)
+    return _chosen(cell, s)
+
+
+def cell_lefts_then_rights(cell, current, previous, operations):
+    def number(k):
+        return k, k + len(cell.blocks)
+
+    s = _cell_with(cell, [current, previous], operations, number, _combine)
+    return _chosen(cell, s)
+
+
+def cell_overlapping_operations(cell, current, previous, operations):
+    def number(k):
+        return k, k + 1
+
+    s = _cell_with(cell, [current, previous], operations, number, _combine)
+    return _chosen(cell, s)
+
+
+def _states(cell, current, previous, operations):
+    return _cell_with(cell, [current, previous], operations, _numbers, _combine)
+
+
+def cell_last_state(cell, current, previous, operations):
+    return [_states(cell, current, previous, operations)[-1]]
+
+
+def cell_all_blocks(cell, current, previous, operations):
+    return _states(cell, current, previous, operations)[2:]
+
+
+def cell_all_states(cell, current, previous, operations):
+    return _states(cell, current, previous, operations)
+
+
+def cell_unread_states(cell, current, previous, operations):
+    states = _states(cell, current, previous, operations)
+    return [states[i] for i in search_space.unused(cell.blocks)]
+
+
+def cell_outputs_as_blocks(cell, current, previous, operations):
+    blocks = _states(cell, current, previous, operations)[2:]
+    return [blocks[i % len(blocks)] for i in cell.output]
+
+
+def cell_outputs_joined(cell, current, previous, operations):
+    states = _states(cell, current, previous, operations)
+    return torch.cat([states[i] for i in cell.output], 1)
+
+
+def cell_cases(rng, size):
+    """One to five blocks, adding or joining; outputs by the rule, and others."""
+    blocks = []
+    for k in range(rng.choice((size, 1 + size // 2, 5))):
+        names = rng.choices(("identity", "max3", "sep3", "sep5"), k=2)
+        sides = [f"{name}({rng.randrange(k + 2)})" for name in names]
+        blocks.append(rng.choice("++&").join(sides))
+    text = " | ".join(blocks)
+    cell = search_space.cell_from_text(text)
+    if rng.random() < 0.4:  # the released cells pass on a state that is read as well
+        more = sorted({*cell.output, rng.randrange(len(blocks) + 2)})
+        text += " -> " + " ".join(map(str, more))
+    shape = rng.choice(((1, 1, 1, 2), (2, 3, 2, 2), (3, 2, 1, 1), (1, 4, 3, 2)))
+    return text, shape, rng.choice((1, 1, 0.25, -1, 10_000))
+
+
+def small_networks():
+    """Logits of NASNet-A's cells, and of a drawn genotype that joins, small ones."""
+    drawn = search_space.sample(search_space.FULL, random.Random(0))
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    logits = []
+    with torch.no_grad():
+        for genotype in (search_space.NASNET_A, drawn):
+            torch.manual_seed(0)
+            model = nasnet.network(genotype, cells=1, filters=4).eval()
+            logits.append(model(images))
+    return logits
+
+
+# --- 05.2 predict
 
 
 def last_channels() -> int:
@@ -36,7 +275,7 @@ def channels_of_all_blocks() -> int:
     return 5 * 4 * 44
 
 
-# --- 05.2 measure
+# --- 05.3 measure
 
 
 def seen(module: torch.nn.Module) -> torch.Tensor:
@@ -61,7 +300,7 @@ def pixels_seen() -> int:
     return 49 - unseen()
 
 
-# --- 05.3 build
+# --- 05.4 build
 
 
 def same_average(x, kernel, stride):
@@ -171,7 +410,7 @@ def average_maximum(x, kernel, stride):
     return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
 
 
-# --- 05.4 build
+# --- 05.5 build
 
 
 def alive(reads, cells):
@@ -338,7 +577,94 @@ def alive_states(reads, cells):
 
 EXERCISES = (
     Exercise(
-        name="last_channels", number="05.1", kind="predict", minutes=5, difficulty=1,
+        name="cell_forward", number="05.1", kind="build", minutes=15, difficulty=2,
+        points=4,
+        task="Run the blocks of a cell with the operations that are given: the list of"
+             " its output states.",
+        reference=cells.cell_forward, alternative=cell_forward_2, probe=cell_run,
+        place="nas.cells.cell_forward", required=True, importance=3,
+        machine="the networks of all genotypes, NASNet-A's among them",
+        machine_case=small_networks, milestone_calls=1200,
+        survivors={
+            "line 17: `_insist_on_two_a_block(cell, operations)` omitted": "every case"
+            " has two operations a block",
+        },
+        wrong=(
+            Wrong(cell_inputs_swapped, "The two inputs have changed places: state 0 is"
+                  " `current`, state 1 is `previous`."),
+            Wrong(cell_both_read_left, "Both operations of a block read the left input."
+                  " The right one reads states[right.input]."),
+            Wrong(cell_as_a_chain, "Your blocks form a chain: each reads the newest"
+                  " states. A block reads the two states that its pairs name."),
+            Wrong(cell_inputs_only, "Your blocks read the two inputs of the cell only."
+                  " A block may read what an earlier block wrote: keep all states in a"
+                  " list."),
+            Wrong(cell_always_added, "You add always. Where `combination` is not"
+                  ' "add", the two results are joined along the channels, torch.cat'
+                  " with dim=1."),
+            Wrong(cell_always_joined, "You join always. Where `combination` is"
+                  ' "add", the two results are added.'),
+            Wrong(cell_joined_the_other_way, "You put the right result in front. The"
+                  " channels of the left one come first."),
+            Wrong(cell_joined_along_the_batch, "torch.cat without dim joins along the"
+                  " batch: more pictures. Channels are dim=1."),
+            Wrong(cell_averaged, "You take the mean of the two results. Eq. 5.1 has"
+                  " their sum."),
+            Wrong(cell_added_in_place, "`a += b` writes into the tensor `a`, and after"
+                  " an identity that is the state itself: others still read it. Write"
+                  " a + b."),
+            Wrong(cell_first_two_operations, "Every block takes the first two"
+                  " operations. Block k has numbers 2 k and 2 k + 1."),
+            Wrong(cell_right_operation_first, "The two operations of a block have"
+                  " changed places: the left pair's comes first."),
+            Wrong(cell_lefts_then_rights, "You take all left operations first and then"
+                  " all right ones. In `operations` they come block by block."),
+            Wrong(cell_overlapping_operations, "Block k takes operations k and k + 1,"
+                  " so neighbours share one. There are two a block: 2 k and 2 k + 1."),
+            Wrong(cell_last_state, "You give the last state only. All states in"
+                  " `cell.output` are asked."),
+            Wrong(cell_all_blocks, "You give what every block wrote. Only the states in"
+                  " `cell.output` leave the cell."),
+            Wrong(cell_all_states, "You give all states, the inputs too. Only those in"
+                  " `cell.output` leave the cell."),
+            Wrong(cell_unread_states, "You give the states that no block reads. That is"
+                  " the paper's rule; the released cells pass on more: take"
+                  " `cell.output`."),
+            Wrong(cell_outputs_as_blocks, "`cell.output` holds numbers of states. State"
+                  " 2 is what the first block wrote."),
+            Wrong(cell_outputs_joined, "A list of the output states is asked. The"
+                  " machine joins them itself, once each has its right size."),
+        ),
+        hints=(
+            "Begin with states = [current, previous]. Each block appends one state.",
+            "for left, right, combination in cell.blocks: the left side reads"
+            " states[left.input].",
+            "rest = iter(operations), and next(rest) is the next operation: the left"
+            " one, then the right one.",
+        ),
+        cases=cell_cases,
+        by_hand=(
+            # operation 0 multiplies by 1, operation 1 is an identity: 1 + 10, 2 + 20
+            (("max3(0)+identity(1)", (1, 1, 1, 2), 1),
+             {"outputs": [torch.tensor([[[[11.0, 22.0]]]])],
+              "operations called": [0, 1]}),
+            # 1 + 2 * 10 = 21; then 3 * 21 + 1 = 64
+            (("sep3(0)+max3(1) | sep3(2)+identity(0)", (1, 1, 1, 1), 1),
+             {"outputs": [torch.tensor([[[[64.0]]]])],
+              "operations called": [0, 1, 2, 3]}),
+            # joined: 1, then 20; and state 1 leaves the cell as it came
+            (("sep3(0)&max3(1) -> 1 2", (1, 1, 1, 1), 1),
+             {"outputs": [torch.tensor([[[[10.0]]]]),
+                          torch.tensor([[[[1.0]], [[20.0]]]])],
+              "operations called": [0, 1]}),
+            # 1 + 1 = 2, and the state itself stays 1: then 3 * 1 + 4 * 10 = 43
+            (("identity(0)+identity(0) | sep3(0)+sep3(1)", (1, 1, 1, 1), 1),
+             {"outputs": [torch.tensor([[[[2.0]]]]), torch.tensor([[[[43.0]]]])],
+              "operations called": [0, 1, 2, 3]}),
+        ),
+    ),
+    Exercise(
+        name="last_channels", number="05.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="AmoebaNet-A's cells, four in a stack, F = 44: channels before the"
              " classifier.",
@@ -369,7 +695,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="unseen", number="05.2", kind="measure", minutes=10, difficulty=2,
+        name="unseen", number="05.3", kind="measure", minutes=10, difficulty=2,
         points=2,
         task="Pixels of a 7 x 7 picture that a factorized reduction never looks at.",
         reference=unseen,
@@ -390,7 +716,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="same_average", number="05.3", kind="build", minutes=20, difficulty=2,
+        name="same_average", number="05.4", kind="build", minutes=20, difficulty=2,
         points=3,
         task="Write `same_average(x, kernel, stride)`: average pooling of pictures"
              " `x` (B, C, side, side) with the padding of Eq. 5.3, an odd pixel behind."
@@ -469,7 +795,7 @@ EXERCISES = (
         gradient=(0,),
     ),
     Exercise(
-        name="alive", number="05.4", kind="build", minutes=15, difficulty=2, points=3,
+        name="alive", number="05.5", kind="build", minutes=15, difficulty=2, points=3,
         task="Write `alive(reads, cells)`. A stack has `cells` cells, numbered from 0"
              " at the bottom. Every cell reads the same states: `reads` is a list of 0"
              " and 1; for cell i state 0 is the output of cell i - 1, state 1 that of"

@@ -7,12 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from scipy import stats
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong
 from lib.nas import search_space, shards, tabular
 
-# --- 06.1 predict
+# --- 06.2 predict
 
 CUT = tabular.Task(train=8, validation=4, test=4, epochs=1, batch=8, size=8, seeds=3)
 
@@ -33,7 +34,7 @@ def left_over() -> int:
         return len(units) - len(tabular.read_shards(CUT, folder))
 
 
-# --- 06.2 measure
+# --- 06.3 measure
 
 
 def _tau(price: str, split: str) -> float:
@@ -98,28 +99,67 @@ def macs_pearson() -> float:
     return float(stats.pearsonr(table.macs, final).statistic)
 
 
-# --- 06.3 build
-
-
-def kendall(a, b):
-    """Pairs in the same order less pairs in the other, as a share of all pairs."""
-    total, pairs = 0, 0
-    for i in range(len(a)):
-        for j in range(i):
-            product = (a[i] - a[j]) * (b[i] - b[j])
-            total += (product > 0) - (product < 0)
-            pairs += 1
-    return total / pairs
+# --- 06.1 build, core
 
 
 def kendall_2(a, b):
-    """Compare each pair by its order in the one list and in the other."""
+    """The cosine between the orders of all pairs in the one list and in the other."""
+    pairs = list(itertools.combinations(range(len(a)), 2))
+    x = np.array([np.sign(a[i] - a[j]) for i, j in pairs])
+    y = np.array([np.sign(b[i] - b[j]) for i, j in pairs])
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
-    def order(x, y):
-        return 0 if x == y else (1 if x < y else -1)
 
+def kendall_tau_a(a, b):
+    """Another form of the literature: equal pairs stay among those divided by."""
     both = list(itertools.combinations(zip(a, b, strict=True), 2))
-    return sum(order(p[0], q[0]) * order(p[1], q[1]) for p, q in both) / len(both)
+    return sum(_order(p[0], q[0]) * _order(p[1], q[1]) for p, q in both) / len(both)
+
+
+def _order(x, y):
+    return 0 if x == y else (1 if x < y else -1)
+
+
+def _counted(a, b):
+    """Pairs in the same order, in the other, and of each list those that differ."""
+    same = other = in_a = in_b = 0
+    for p, q in itertools.combinations(zip(a, b, strict=True), 2):
+        x, y = _order(p[0], q[0]), _order(p[1], q[1])
+        same, other = same + (x * y > 0), other + (x * y < 0)
+        in_a, in_b = in_a + (x != 0), in_b + (y != 0)
+    return same, other, in_a, in_b
+
+
+def kendall_without_root(a, b):
+    same, other, in_a, in_b = _counted(a, b)
+    return (same - other) / (in_a * in_b)
+
+
+def kendall_differ_in_a(a, b):
+    same, other, in_a, _ = _counted(a, b)
+    return (same - other) / in_a
+
+
+def kendall_differ_in_b(a, b):
+    same, other, _, in_b = _counted(a, b)
+    return (same - other) / in_b
+
+
+def kendall_arithmetic_mean(a, b):
+    same, other, in_a, in_b = _counted(a, b)
+    return 2 * (same - other) / (in_a + in_b)
+
+
+def kendall_differ_in_either(a, b):
+    both = itertools.combinations(zip(a, b, strict=True), 2)
+    pairs = sum(p[0] != q[0] or p[1] != q[1] for p, q in both)
+    same, other, _, _ = _counted(a, b)
+    return (same - other) / pairs if pairs else 0.0
+
+
+def kendall_root_of_sum(a, b):
+    same, other, in_a, in_b = _counted(a, b)
+    return (same - other) / math.sqrt(in_a + in_b)
 
 
 def kendall_share(a, b):
@@ -178,22 +218,6 @@ def kendall_ties_left_out(a, b):
             same += product > 0
             opposite += product < 0
     return (same - opposite) / (same + opposite) if same + opposite else 0.0
-
-
-def kendall_ties_of_one_left_out(a, b):
-    total, pairs = 0, 0
-    for i in range(len(a)):
-        for j in range(i):
-            if a[i] == a[j]:
-                continue
-            product = (a[i] - a[j]) * (b[i] - b[j])
-            total += (product > 0) - (product < 0)
-            pairs += 1
-    return total / pairs if pairs else 0.0
-
-
-def kendall_tau_b(a, b):
-    return float(stats.kendalltau(a, b).statistic)
 
 
 def kendall_neighbours(a, b):
@@ -330,10 +354,22 @@ def kendall_pearson(a, b):
 
 
 def two_lists(rng, size):
-    """Two lists of one length; few levels, so that some values are equal."""
+    """Two lists of one length; few levels, so that some values are equal, never all."""
     n, levels = rng.randint(3, 4 + min(size, 8)), rng.choice((4, 10, 40))
     unit = rng.choice((1 / 40, 1 / 40, 10**6))
-    return tuple([rng.randrange(levels) * unit for _ in range(n)] for _ in "ab")
+    a, b = ([rng.randrange(levels) * unit for _ in range(n)] for _ in "ab")
+    a[-1], b[-1] = a[0] + unit, b[0] + rng.choice((-1, 1)) * unit
+    return a, b
+
+
+def a_small_foresight():
+    """What the first epoch, and the multiply-adds, tell of the ranking of 40 cells."""
+    table = tabular.load()
+    accuracy = table.accuracy["test"][:40]
+    counted = np.repeat(table.macs[:40, None], table.seeds, axis=1)
+    final = accuracy[:, :, -1]
+    early = tabular.foresight(accuracy[:, :, 0], final)
+    return [early, tabular.foresight(final, final), tabular.foresight(counted, final)]
 
 
 # --- 06.4 build
@@ -554,7 +590,7 @@ def fits_a_table(mine, values, n):
 
 EXERCISES = (
     Exercise(
-        name="left_over", number="06.1", kind="predict", minutes=4, difficulty=1,
+        name="left_over", number="06.2", kind="predict", minutes=4, difficulty=1,
         points=1,
         task="Five cells, three seeds; shards of 6.5 and of 3.5 rows. What is left?",
         reference=left_over,
@@ -578,7 +614,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="macs_tau", number="06.2", kind="measure", minutes=10, difficulty=2,
+        name="macs_tau", number="06.3", kind="measure", minutes=10, difficulty=2,
         points=2,
         task="Kendall's tau of multiply-adds with mean test accuracy, last epoch.",
         reference=macs_tau,
@@ -609,13 +645,25 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="kendall", number="06.3", kind="build", minutes=15, difficulty=2,
+        name="kendall", number="06.1", kind="build", minutes=15, difficulty=2,
         points=3,
-        task="Write `kendall(a, b)` for two lists of equal length, at least three."
-             " Each pair of places counts 1 if both lists put it in the same order, -1"
-             " if in opposite orders, 0 if it is equal in at least one list. Return the"
-             " sum divided by the number of all pairs, the equal ones too.",
-        reference=kendall, alternative=kendall_2,
+        task="Write `kendall(a, b)`, tau-b, for two lists of equal length, at least"
+             " three. Each pair of places counts 1 if both lists put it in the same"
+             " order, -1 if in opposite orders, 0 if it is equal in at least one list."
+             " Return the sum divided by the root of (pairs that differ in `a`) times"
+             " (pairs that differ in `b`).",
+        reference=tabular.kendall, alternative=kendall_2,
+        place="nas.tabular.kendall", required=True, importance=3,
+        machine="the course's judge of rankings, the noise ceiling in it",
+        machine_case=a_small_foresight, milestone_calls=24,
+        survivors={
+            "line 15: `_insist_on_rankings(a, b)` omitted": "no case asks for lists"
+            " that rank nothing",
+        },
+        unchanged={
+            "kendall_arithmetic_mean": "the two counts of the table are so near each"
+            " other that both means agree to five places",
+        },
         wrong=(
             Wrong(kendall_share, "you give the share of pairs in the same order; those"
                   " in the other order have to be taken off"),
@@ -628,23 +676,37 @@ EXERCISES = (
               for f in (kendall_same_comparison, kendall_greater_comparison)),
             Wrong(kendall_equal_in_both, "a pair that is equal in both lists counts 0,"
                   " as one that is equal in one list"),
-            Wrong(kendall_ties_left_out, "you divide by the pairs that are in an order,"
-                  " as (P - Q) / (P + Q) does; equal pairs count 0, but stay among the"
-                  " pairs: divide by all n (n - 1) / 2"),
-            Wrong(kendall_ties_of_one_left_out, "you leave out the pairs that are equal"
-                  " in `a`; they count 0, and stay among those you divide by"),
-            Wrong(kendall_tau_b, "that is tau-b, as SciPy has it by default: it divides"
-                  " by less where some are equal. Here divide by all pairs"),
+            Wrong(kendall_ties_left_out, "you divide by the pairs that differ in both"
+                  " lists, P + Q: that is Goodman and Kruskal's gamma. A pair that is"
+                  " equal in `b` alone is still one that differs in `a`"),
+            Wrong(kendall_tau_a, "that is tau-a: it divides by all pairs. With ties it"
+                  " cannot reach 1. Here divide by the root of (pairs that differ in a)"
+                  " times (pairs that differ in b)"),
+            Wrong(kendall_without_root, "the root is missing: divide by the square root"
+                  " of the product"),
+            Wrong(kendall_differ_in_a, "you divide by the pairs that differ in `a`;"
+                  " those that differ in `b` count as much: take the root of the"
+                  " product of both"),
+            Wrong(kendall_differ_in_b, "you divide by the pairs that differ in `b`;"
+                  " those that differ in `a` count as much: take the root of the"
+                  " product of both"),
+            Wrong(kendall_arithmetic_mean, "you divide by half the sum of the two"
+                  " counts; tau-b has the root of their product"),
+            Wrong(kendall_root_of_sum, "under the root the two counts are multiplied,"
+                  " not added"),
+            Wrong(kendall_differ_in_either, "you divide by the pairs that differ in at"
+                  " least one list; count those that differ in `a`, and those that"
+                  " differ in `b`, and take the root of the product"),
             *(Wrong(f, "you compare neighbours only; every pair of cells counts,"
                     " however far apart they stand")
               for f in (kendall_neighbours, kendall_neighbours_of_all)),
             Wrong(kendall_squares, "you divide by n squared; there are n (n - 1) / 2"
-                  " pairs of different cells"),
+                  " pairs, and only those that differ count below"),
             *(Wrong(f, "you divide by more than n (n - 1) / 2; a cell makes no pair"
                     " with itself")
               for f in (kendall_all_pairs, kendall_with_itself)),
             Wrong(kendall_ratio, "you divide one kind of pair by the other; take the"
-                  " difference, and divide by all pairs"),
+                  " difference, and divide by the root of the two counts"),
             Wrong(kendall_last_left_out, "your loops end before the last cell; range(n)"
                   " ends at n - 1 by itself"),
             Wrong(kendall_by_length, "you divide by the number of cells; there are"
@@ -653,9 +715,9 @@ EXERCISES = (
                   " n (n - 1), which counts it twice: divide by half of that"),
             Wrong(kendall_each_pair_twice, "your loops meet each pair twice, (i, j) and"
                   " (j, i): let j run below i, or divide by n (n - 1)"),
-            Wrong(kendall_sum, "that is the sum; divide it by the number of pairs"),
+            Wrong(kendall_sum, "that is the sum; divide it by the root of both counts"),
             Wrong(kendall_sum_turned, "that is the sum, with its sign turned: pairs in"
-                  " the same order count 1. And divide by the number of pairs"),
+                  " the same order count 1. And divide by the root of the two counts"),
             Wrong(kendall_products, "you add the products up; only their sign counts:"
                   " 1, -1 or 0 for each pair"),
             Wrong(kendall_same_place, "you compare the two lists place by place; take"
@@ -668,18 +730,21 @@ EXERCISES = (
         hints=(
             "Two loops give all pairs i > j. When are they in the same order in both?",
             "The product (a[i] - a[j]) * (b[i] - b[j]) is positive then.",
-            "Add 1, -1 or 0 for each pair; divide by the number of pairs.",
+            "Three counts: the sum of 1, -1 or 0; those with a[i] != a[j]; those"
+            " with b[i] != b[j]. The sum, divided by math.sqrt of the product.",
         ),
         cases=two_lists,
         by_hand=(
             (([1, 2, 3, 4], [2, 1, 3, 4]), 4 / 6),
             (([1, 2, 3], [3, 2, 1]), -1.0),
-            (([1, 2, 2], [1, 2, 3]), 2 / 3),
-            # equal in both; then 0, 1, 1, 1, -1: one of six pairs is left over
-            (([1, 1, 2, 3], [4, 4, 4, 5]), 3 / 6),
-            (([1, 2, 3, 3], [20, 10, 20, 20]), 1 / 6),  # -1 0 0 1 1 and equal in both
-            # -1 0 0 1, -1 -1 -1, 1 1, -1
-            (([0.8, 0.2, 0.8, 0.4, 0.6], [7, 9, 8, 7, 6]), -2 / 10),
+            (([1, 2, 2], [1, 2, 3]), 2 / math.sqrt(2 * 3)),
+            (([1, 2, 2], [4, 7, 7]), 1.0),  # the same ties in both: no pair is against
+            # equal in both; then 0 1 0 1 1; a has 5 pairs that differ, b has 3
+            (([1, 1, 2, 3], [4, 4, 4, 5]), 3 / math.sqrt(5 * 3)),
+            # -1 0 0 1 1 and equal in both; 5 pairs differ in a, 3 in b
+            (([1, 2, 3, 3], [20, 10, 20, 20]), 1 / math.sqrt(5 * 3)),
+            # -1 0 0 1, -1 -1 -1, 1 1, -1; of 10 pairs 9 differ in a, 9 in b
+            (([0.8, 0.2, 0.8, 0.4, 0.6], [7, 9, 8, 7, 6]), -2 / 9),
         ),
         properties=(
             Property(
@@ -691,8 +756,8 @@ EXERCISES = (
                 lambda mine, a, b: abs(mine(a, [-x for x in b]) + mine(a, b)) < 1e-9,
             ),
             Property(
-                "a list of equal values puts no pair in an order, so the sum is 0",
-                lambda mine, a, b: mine([5] * len(b), b) == 0 == mine(a, [5] * len(a)),
+                "a list against itself gives 1, ties or not",
+                lambda mine, a, b: abs(mine(a, list(a)) - 1) < 1e-9,
             ),
         ),
     ),

@@ -9,6 +9,7 @@ released. Chapter 05. Support for `nasnet`, which stacks the cells.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -226,6 +227,46 @@ def reads_raw(name: str, layers: nn.Module) -> bool:
     return name[:3] in ("avg", "max") or isinstance(layers, nn.Identity)
 
 
+@arguments.named
+def cell_forward(
+    cell: genotypes.Cell, current: Tensor, previous: Tensor, operations: list,
+) -> list[Tensor]:  # fmt: skip
+    """Run the blocks of a cell: its output states, in the order of `cell.output`.
+
+    State 0 is `current`, h_i; state 1 is `previous`, h_{i-1}; each block writes one
+    more (B, C, H', W'). `operations` are two a block, the left one first, to be called
+    in this order, once each. Source: Zoph and others, arXiv 1707.07012, section 3.
+
+    The largest of 2 and 5 is 5; to it, 1 and 3 are added:
+
+    >>> cell = genotypes.cell_from_text("max3(0)+identity(1)")
+    >>> h0, h1 = torch.tensor([[[[2.0, 5.0]]]]), torch.tensor([[[[1.0, 3.0]]]])
+    >>> cell_forward(cell, h0, h1, [Pool("max", 3), nn.Identity()])
+    [tensor([[[[6., 8.]]]])]
+    """
+    _insist_on_two_a_block(cell, operations)
+    states = [current, previous]
+    rest = iter(operations)
+    for left, right, combination in cell.blocks:
+        a = next(rest)(states[left.input])  # B F H' W'
+        b = next(rest)(states[right.input])  # B F H' W'
+        if combination == "add":
+            state = a + b  # B F H' W', Eq. 5.1
+        else:
+            state = torch.cat([a, b], dim=1)  # B 2F H' W'
+        states.append(state)
+    return [states[number] for number in cell.output]
+
+
+def _insist_on_two_a_block(cell: genotypes.Cell, operations: list) -> None:
+    """ValueError unless there are two operations for each block, all to be called."""
+    for k, run in enumerate(operations):
+        arguments.function(f"operations[{k}]", run, "operation(x) -> tensor")
+    if len(operations) != 2 * len(cell.blocks):
+        told = f"operations are {len(operations)} for {len(cell.blocks)} blocks"
+        raise ValueError(f"{told}: two a block are needed")
+
+
 class NASNetCell(nn.Module):
     """One cell with F filters: `forward(h_i, h_{i-1})` gives `channels` channels.
 
@@ -266,14 +307,12 @@ class NASNetCell(nn.Module):
             previous = self.previous(F.relu(previous))  # B F H W
         if self.current is not None:
             current = self.current(F.relu(current))  # B F H W
-        states = [current, previous]
         rectified: dict[int, Tensor] = {}  # the ReLU of a state, computed once
-        operations = iter(self.operations)
-        for left, right, combination in self.cell.blocks:
-            branches = []
-            for state, name in (left, right):
-                layers = next(operations)
-                x = states[state]
+
+        def path(layers: nn.Module, state: int, name: str) -> Callable:
+            """An operation of the cell as a function of the state that it reads."""
+
+            def run(x: Tensor) -> Tensor:
                 if not reads_raw(name, layers):
                     if state not in rectified:
                         rectified[state] = F.relu(x)
@@ -281,10 +320,16 @@ class NASNetCell(nn.Module):
                 x = layers(x)  # B F H' W', half of H W in a reduction cell
                 if keep is not None and name != "identity":
                     x = drop_path(x, keep)
-                branches.append(x)
-            states.append(_combined(*branches, combination))  # B F H' W', or B 2F H' W'
-        pairs = zip(self.outputs, self.cell.output, strict=True)
-        outputs = [fit(states[state]) for fit, state in pairs]  # each B F H' W'
+                return x
+
+            return run
+
+        pairs = [pair for block in self.cell.blocks for pair in block[:2]]
+        both = zip(self.operations, pairs, strict=True)
+        operations = [path(layers, *pair) for layers, pair in both]
+        outputs = cell_forward(self.cell, current, previous, operations)
+        fits = zip(self.outputs, outputs, strict=True)
+        outputs = [fit(state) for fit, state in fits]  # each B F H' W'
         return torch.cat(outputs, dim=1)  # B channels H' W'
 
 
@@ -305,13 +350,6 @@ def _calibration(
     elif 1 in read and previous not in (None, filters):
         of_previous = ConvNorm(previous, filters)
     return of_current, of_previous
-
-
-def _combined(left: Tensor, right: Tensor, combination: str) -> Tensor:
-    """The two branches of a block in one state."""
-    if combination == "add":
-        return left + right
-    return torch.cat([left, right], dim=1)
 
 
 def _fitted(width: int, filters: int, large: bool) -> nn.Module:
