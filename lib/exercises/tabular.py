@@ -657,7 +657,7 @@ EXERCISES = (
         machine="the course's judge of rankings, the noise ceiling in it",
         machine_case=a_small_foresight, milestone_calls=24,
         survivors={
-            "line 15: `_insist_on_rankings(a, b)` omitted": "no case asks for lists"
+            "line 15: `shards.insist_on_rankings(a, b)` omitted": "no case asks for lists"
             " that rank nothing",
         },
         unchanged={

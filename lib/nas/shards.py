@@ -8,6 +8,8 @@ import json
 import zlib
 from pathlib import Path
 
+import numpy as np
+
 from lib.basics import arguments
 from lib.nas import search_space
 
@@ -86,3 +88,55 @@ def row_of(task, line: bytes, version: int) -> dict | str:
 def _cut(line: bytes) -> str:
     """A line as a message shows it."""
     return repr(line) if len(line) <= 200 else f"{line[:200]!r} ..."
+
+
+def column(rows: list[dict], name: str) -> np.ndarray:
+    """What all rows say under one name, in their order."""
+    return np.array([row[name] for row in rows])
+
+
+def answers(accuracy: np.ndarray) -> dict[int | None, list]:
+    """Accuracies (cells, seeds, epochs) by seed; None: the mean over seeds.
+
+    In plain lists, since a query of one number is faster in them.
+    """
+    answers: dict[int | None, list] = {None: accuracy.mean(1).tolist()}
+    for seed in range(accuracy.shape[1]):
+        answers[seed] = accuracy[:, seed].tolist()
+    return answers
+
+
+def insist_on_there(table, split, seed, epoch) -> None:
+    """ValueError unless a table has the split, the seed and the epoch."""
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; it is one of {SPLITS}")
+    seeds, epochs = table.seeds, table.epochs
+    if not _is_one_of(seed, range(seeds)):
+        raise ValueError(f"seed is {seed!r}; it is 0 to {seeds - 1}, or None")
+    if not _is_one_of(epoch, range(1, epochs + 1)):
+        raise ValueError(f"epoch is {epoch!r}; it is 1 to {epochs}, or None")
+
+
+def _is_one_of(number, allowed: range) -> bool:
+    """True for None and for a whole number of the range; True itself is none."""
+    if number is None or type(number) is int:
+        return number is None or number in allowed
+    try:
+        return arguments.whole_number("", number) in allowed
+    except ValueError:
+        return False
+
+
+def new_row(text: str, seed: int, right: dict[str, list[int]], seconds: float) -> dict:
+    """A line of a shard: right answers of each split, seconds, a checksum."""
+    row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
+    return row | {"crc": checksum(row)}
+
+
+def insist_on_rankings(a: list, b: list) -> None:
+    """ValueError unless both are as many numbers, and neither is one value only."""
+    for name, values in (("a", a), ("b", b)):
+        if len(set(arguments.real_array(name, values, 1))) < 2:
+            raise ValueError(f"{name} is one value throughout: it ranks nothing")
+    if len(a) != len(b):
+        raise ValueError(f"a and b are {len(a)} and {len(b)} numbers, not as many")

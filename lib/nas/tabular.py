@@ -26,7 +26,7 @@ import lib
 from lib.basics import arguments, data, memory, plain, shipped, training
 from lib.nas import nasnet, replicas, search_space, shards
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
-from lib.nas.shards import FORMAT, SPLITS, checksum
+from lib.nas.shards import FORMAT, SPLITS
 
 
 def newest(folder: str | Path) -> Path:
@@ -159,13 +159,7 @@ def measure(task: Task, text: str, seed: int) -> dict:
         seed=drawn, every=10**9, progress=False,
     )  # fmt: skip
     seconds = time.process_time() - began
-    return _row(text, seed, right, seconds)
-
-
-def _row(text: str, seed: int, right: dict[str, list[int]], seconds: float) -> dict:
-    """A line of a shard: right answers of each split, seconds, a checksum."""
-    row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
-    return row | {"crc": checksum(row)}
+    return shards.new_row(text, seed, right, seconds)
 
 
 def measure_side_by_side(task: Task, text: str) -> list[dict]:
@@ -192,7 +186,7 @@ def measure_side_by_side(task: Task, text: str) -> list[dict]:
         epochs=task.epochs, batch_size=task.batch, lr=task.lr,
     )  # fmt: skip
     seconds = (time.process_time() - began) / task.seeds
-    return [_row(text, seed, one, seconds) for seed, one in enumerate(right)]
+    return [shards.new_row(text, seed, one, seconds) for seed, one in enumerate(right)]
 
 
 def header(task: Task) -> dict:
@@ -292,18 +286,18 @@ class Table:
             genotype = search_space.from_text(row["cell"])
             self.genotypes.append(genotype)
             self._row[genotype] = i
-        self.parameters = _column(rows, "parameters")
-        self.macs = _column(rows, "macs")
+        self.parameters = shards.column(rows, "parameters")
+        self.macs = shards.column(rows, "macs")
         timed = [row for row in rows if "latency" in row]
-        self.latency = _column(timed, "latency") if timed else None
+        self.latency = shards.column(timed, "latency") if timed else None
         self.accuracy: dict[str, np.ndarray] = {}
         self._answers: dict[str, dict] = {}
         for split in SPLITS:
-            right = _column(rows, split)  # counts
+            right = shards.column(rows, split)  # counts
             pictures = getattr(task, split)
             accuracy = right / pictures  # Eq. 6.1
             self.accuracy[split] = accuracy
-            self._answers[split] = _answers(accuracy)
+            self._answers[split] = shards.answers(accuracy)
 
     def __len__(self) -> int:
         return len(self.genotypes)
@@ -328,50 +322,13 @@ class Table:
         Without a seed, the mean over seeds. ValueError for what is not there.
         """
         row = self.index(genotype)
-        _insist_on_there(self, split, seed, epoch)
+        shards.insist_on_there(self, split, seed, epoch)
         if epoch is None:
             epoch = self.epochs
         by_seed = self._answers[split]
         by_row = by_seed[seed]
         curve = by_row[row]
         return curve[int(epoch) - 1]
-
-
-def _column(rows: list[dict], name: str) -> np.ndarray:
-    """What all rows say under one name, in their order."""
-    return np.array([row[name] for row in rows])
-
-
-def _answers(accuracy: np.ndarray) -> dict[int | None, list]:
-    """Accuracies (cells, seeds, epochs) by seed; None: the mean over seeds.
-
-    In plain lists, since a query of one number is faster in them.
-    """
-    answers: dict[int | None, list] = {None: accuracy.mean(1).tolist()}
-    for seed in range(accuracy.shape[1]):
-        answers[seed] = accuracy[:, seed].tolist()
-    return answers
-
-
-def _insist_on_there(table: Table, split, seed, epoch) -> None:
-    """ValueError unless a table has the split, the seed and the epoch."""
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; it is one of {SPLITS}")
-    seeds, epochs = table.seeds, table.epochs
-    if not _is_one_of(seed, range(seeds)):
-        raise ValueError(f"seed is {seed!r}; it is 0 to {seeds - 1}, or None")
-    if not _is_one_of(epoch, range(1, epochs + 1)):
-        raise ValueError(f"epoch is {epoch!r}; it is 1 to {epochs}, or None")
-
-
-def _is_one_of(number, allowed: range) -> bool:
-    """True for None and for a whole number of the range; True itself is none."""
-    if number is None or type(number) is int:
-        return number is None or number in allowed
-    try:
-        return arguments.whole_number("", number) in allowed
-    except ValueError:
-        return False
 
 
 def load(path: str | Path = SHIPPED) -> Table:
@@ -430,7 +387,7 @@ def kendall(a: list, b: list) -> float:
     >>> round(kendall([1, 2, 2], [1, 2, 3]), 4)
     0.8165
     """
-    _insist_on_rankings(a, b)
+    shards.insist_on_rankings(a, b)
     agreement, differ_in_a, differ_in_b = 0, 0, 0
     for i in range(len(a)):
         for j in range(i):
@@ -440,15 +397,6 @@ def kendall(a: list, b: list) -> float:
             differ_in_a += abs(order_in_a)
             differ_in_b += abs(order_in_b)
     return agreement / math.sqrt(differ_in_a * differ_in_b)  # Eq. 6.4
-
-
-def _insist_on_rankings(a: list, b: list) -> None:
-    """ValueError unless both are as many numbers, and neither is one value only."""
-    for name, values in (("a", a), ("b", b)):
-        if len(set(arguments.real_array(name, values, 1))) < 2:
-            raise ValueError(f"{name} is one value throughout: it ranks nothing")
-    if len(a) != len(b):
-        raise ValueError(f"a and b are {len(a)} and {len(b)} numbers, not as many")
 
 
 def tau(a: np.ndarray, b: np.ndarray) -> float:
