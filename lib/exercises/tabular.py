@@ -657,8 +657,8 @@ EXERCISES = (
         machine="the course's judge of rankings, the noise ceiling in it",
         machine_case=a_small_foresight, milestone_calls=24,
         survivors={
-            "line 15: `shards.insist_on_rankings(a, b)` omitted": "no case asks for lists"
-            " that rank nothing",
+            "line 15: `shards.insist_on_rankings(a, b)` omitted": "no case asks for"
+            " lists that rank nothing",
         },
         unchanged={
             "kendall_arithmetic_mean": "the two counts of the table are so near each"
