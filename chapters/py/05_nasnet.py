@@ -20,7 +20,7 @@
 # 4. pad and average as the released network does, and as its ports do not (exercise 05.4)
 # 5. find the cells of a stack that nobody reads (exercise 05.5)
 #
-# | study | about 80 min (estimate) |
+# | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->726 MB (measured)<!-- /peak --> |

@@ -433,7 +433,7 @@ table(("from seed 0, not 1", "points of test accuracy", "standard error"), rows)
 # ### 06.1 · Build · kendall · 15 min · ●●○ · 3 points
 #
 # All rankings of this chapter are judged by it, so build it.
-# Write `kendall(a, b)`, Eq. 6.4, for two lists of equal length, at least three long.
+# Write `kendall(a, b)`, the tau-b of Eq. 6.4, for two lists of equal length, at least three long.
 # Each pair of places counts 1 if both lists put it in the same order, -1 if they put it in opposite orders,
 # and 0 if it is equal in at least one list.
 # Neither list holds one value only.
