@@ -17,10 +17,10 @@
 # 1. round with a straight-through gradient, and say which weights it reaches (exercises 20.1 and 20.3)
 # 2. train the size of a step, and the range of an activation (exercises 20.2 and 20.5)
 # 3. tell post-training quantization from quantization-aware training, and when the first is enough (quiz)
-# 4. spread a budget of bits over the layers of a network (exercise 20.4)
+# 4. find the layer that hurts, and spread a budget of bits over a network (exercise 20.4)
 # 5. see why a weight between two steps does not come to rest (exercise 20.6)
 #
-# | study | about 130 min (estimate) |
+# | study | about 130 min (estimate); the core, without the parts that are marked *(deep)*, about 65 |
 # |---|---|
 # | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->1004 MB (measured)<!-- /peak --> |
@@ -85,6 +85,7 @@ device = setup("20_qat", seed=0)
 # Once it is right, every grid below that is not trained runs on yours.
 # Four guesses first.
 # Write a number instead of `None`.
+# What is marked *(deep)* can wait for a second reading.
 
 # %% tags=["core", "slide"]
 guess("AP lost by plain with 8 bits everywhere", None)  # 0 to 1
@@ -229,9 +230,20 @@ w.item()
 # It never moved.
 # The first update is $0.05 \cdot 0.66 = 0.033$, less than half a step, and is rounded away, sixty times.
 # The real weight is where small updates add up.
+#
+# So much for one weight.
+# From here on there are three detectors of part III, flat, with their norms folded, and 64 pictures to look at.
 
-# %% [markdown] tags=["core", "slide"]
-# ## How long should a step be?
+# %% tags=["core", "catch-up"]
+# Catch-up: runs after the set-up cell and the catch-up cells above it.
+models = {name: detectors.shipped(name) for name in ("plain", "course", "lite")}
+flat = {n: deployed.deployed(m, torch.zeros(2, 3, 128, 128)) for n, m in models.items()}
+pictures = detectors.scenes("train", 64)
+images = training.normalise(torch.stack([pictures[i].image for i in range(64)]))
+batches = images.split(16)
+
+# %% [markdown] tags=["deep", "slide"]
+# ## How long should a step be? (deep)
 #
 # A long step rounds coarsely, a short one cuts off what is large.
 # Chapter 19 searched for the best length.
@@ -251,8 +263,6 @@ w.item()
 # $$ \frac{\partial \hat w}{\partial s} = \begin{cases} (q - z) - w/s & \text{inside} \\
 #    q - z & \text{where it was cut off, } q = l \text{ or } h \end{cases} \tag{20.3} $$
 #
-# No new idea, then: the chain rule, and Eq. 20.2.
-#
 # ### 20.2 · Build · step_gradient · 10 min · ●●○ · 2 points
 #
 # Optional.
@@ -260,7 +270,7 @@ w.item()
 # `steps` are $q - z$, what came out of the rounding, and `inside` is True where nothing was cut off.
 
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def step_gradient(x, scale, steps, inside):
     """How fast each rounded value grows with the step.
 
@@ -274,7 +284,7 @@ build("qat.step_gradient", step_gradient)
 # hint("qat.step_gradient")
 # solution("qat.step_gradient")
 
-# %% tags=["core"]
+# %% tags=["deep"]
 show(rounding.step_gradient, folded=True)
 learns = qat.FakeQuantize(qat.Scheme(3, axis=None, learned=True))
 learns.set(staircase.qparams())
@@ -286,11 +296,11 @@ for value in (0.29, 0.31, 9.0):
 assert all(abs(a - b) < 1e-4 for a, b in zip(slopes, (-0.45, 0.45, 3.0), strict=True))
 [round(slope, 3) for slope in slopes]
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Near an edge the slope is large, on a point of the grid it is 0:
 # a longer step would move those points away that are met exactly.
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 x = torch.linspace(-1, 1, 401)
 q = (staircase(x) / 0.2).round()
 inside = (x / 0.2).round().abs() <= 3
@@ -298,29 +308,25 @@ says = "Between -0.7 and 0.7 a saw between -0.5 and 0.5; outside 3 and -3."
 drawn = {"slope of the step": q - torch.where(inside, x / 0.2, 0.0)}
 plots.lines(x, drawn, x_label="weight", y_label="slope", says=says)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # One step is shared by thousands of weights, and all their slopes add up.
-# LSQ divides, so that a step moves in proportion to itself as weights do: for $N$ values that share the step,
+# A step would run away from its weights.
+# LSQ multiplies the gradient of a step that $N$ values share by
 #
 # $$ g = \frac{1}{\sqrt{N h}} \tag{20.4} $$
 #
-# is a factor on the gradient.
+# With it an update moves a step by about the same share of its size as it moves a weight.
 # By hand for 36 weights on a grid up to 7: $1 / \sqrt{252} = 0.063$.
 # Does it find the best step?
 # We take one layer of the detector, 4 bits, and let only $s$ learn, from the squared error of rounding.
 
-# %% tags=["core", "catch-up"]
-# Catch-up: runs after the set-up cell and the catch-up cells above it.
+# %% tags=["deep", "slide"]
 four = qat.FakeQuantize(qat.Scheme(4, axis=None))
 assert abs(four.gain(torch.zeros(36)) - 252**-0.5) < 1e-9
-models = {name: detectors.shipped(name) for name in ("plain", "course", "lite")}
-flat = {n: deployed.deployed(m, torch.zeros(2, 3, 128, 128)) for n, m in models.items()}
 name = next(n for n in dict(flat["plain"].named_modules()) if "stages_2_1_first" in n)
 weights = flat["plain"].get_submodule(name).weight.detach().flatten()
 lsq = qat.FakeQuantize(qat.Scheme(4, axis=None, learned=True))
 lsq.set(quantize.choose_qparams(weights, 4, symmetric=True))
-
-# %% tags=["core", "slide"]
 first, optimizer = lsq.scale.item(), torch.optim.Adam(qat.parameter_groups(lsq, 0.02))
 for _ in range(120):
     optimizer.zero_grad()
@@ -335,17 +341,16 @@ best, learned = tried[errors.index(min(errors))], lsq.scale.item()
 says = f"Min-max: {first:.4f}. Least error: {best:.4f}. Learned (LSQ): {learned:.4f}."
 plots.lines(tried, {"error": errors}, x_label="step", y_label="squared error", says=says)
 
-# %% [markdown] tags=["core"]
-# Largest weights are rare, so min-max wastes steps on them.
-# LSQ gives them up, without a search.
-# And in a network it does not follow the error of rounding but the loss, which is what we care about.
+# %% [markdown] tags=["deep"]
+# The largest weights are rare, and min-max wastes steps on them; LSQ gives them up, without a search.
+# In a network it follows the loss and not the error of rounding.
 #
 # Two traps.
 # A step can be thrown below zero by one large update: our module lifts it back above.
 # And Adam divides every gradient by its usual size, so the factor $g$ does nearly nothing there:
 # it would move a step of 0.01 as fast as a weight of 1.
 # So `qat.parameter_groups` gives every step a rate in proportion to its own size.
-# *LSQ+* also learns the zero point of an asymmetric grid, which matters for SiLU below.
+# *LSQ+* also learns the zero point of an asymmetric grid.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which weights are rounded?
@@ -367,16 +372,14 @@ for axis in (None, 0):
 # That is why weights get a step for each filter.
 
 # %% [markdown] tags=["deep"]
-# Training has a second trap.
+# **Folded with which statistics? (deep)**
 # A batch norm in training mode divides by the spread of *this batch*.
-# If the factors are folded and then rounded, the weights that are rounded change with every batch.
+# If its factors are folded and then rounded, the weights that are rounded change with every batch.
 # How much?
 # We fold the first convolution of `plain` with the statistics of small batches,
 # and count integers of 4 bits that differ from those of the network as deployed.
 
 # %% tags=["deep", "slide"]
-pictures = detectors.scenes("train", 64)
-images = training.normalise(torch.stack([pictures[i].image for i in range(64)]))
 conv, norm = models["plain"].backbone.stages[0][0][:2]
 seen = {}
 handle = norm.register_forward_hook(lambda _, inputs, __: seen.update(x=inputs[0]))
@@ -402,10 +405,8 @@ plots.points({"batches of 4": moved}, y_label="share of integers that differ", s
 
 # %% [markdown] tags=["deep"]
 # So the network would learn to live with a rounding that is not the one it will get.
-# The remedy here is the simplest one: fold first, for good, and train the network **as it is deployed**,
-# biases and all (arXiv 1712.05877 went a longer way round, for trainings from scratch).
-# `deployed.deployed` gives that network, one convolution for each use: a head runs on three levels with three norms,
-# so it becomes three.
+# The simplest remedy: fold first, for good, and train the network **as it is deployed**.
+# (arXiv 1712.05877 went a longer way round, for trainings from scratch.)
 
 # %% [markdown] tags=["core", "slide"]
 # ## Where in a network is something rounded?
@@ -428,13 +429,8 @@ for name, network in prepared.items():
     print(name, len(qat.layers(network)), "layers,", len(qat.maps(network)), "maps")
 
 # %% [markdown] tags=["core"]
-# Biases stay real here.
-# A device adds them to its sums as whole steps $s_x s_w$, in 32 bits.
-# These steps are so small that training need not know them.
-# Chapter 22 moves each bias to the nearest one at the very end (`grids.settle`);
-# chapter 21 finds a place for what is left over.
-
-# %% [markdown] tags=["core"]
+# Biases stay real here: a device has them in 32 bits, in steps so small that training need not know them.
+#
 # **Break it.**
 # Nobody has told these networks a range yet.
 
@@ -446,21 +442,20 @@ except ValueError as error:
 
 # %% [markdown] tags=["core"]
 # `calibrate` runs a few batches in real numbers, and each module watches.
-# 64 pictures are enough.
-# That is *post-training quantization*: no label, no gradient, a second of work.
+# That is **post-training quantization**: no label, no gradient, a second of work.
 
 # %% tags=["core"]
 show(qat.calibrate)
 
 # %% tags=["core", "slide"]
-batches = images.split(16)
 for network in prepared.values():
     qat.calibrate(network, batches)
 scenes = detectors.scenes("test", 100)
+truth = scenes.coco()
 
 
 def ap(model):
-    return coco_eval.evaluate(scenes.coco(), coco_eval.detections(model, scenes))[0]
+    return coco_eval.evaluate(truth, coco_eval.detections(model, scenes)).ap
 
 
 def all_at(network, bits):
@@ -468,19 +463,22 @@ def all_at(network, bits):
 
 
 # %% tags=["core", "slide"]
-rows, lost = [], {}
+rows, less = [], {}
 for name, network in prepared.items():
-    tries = {"8, 8": network, "4, 8": all_at(network, 4), "3, 8": all_at(network, 3)}
-    before, now = ap(models[name]), {bits: ap(each) for bits, each in tries.items()}
-    lost[name] = {bits: before - value for bits, value in now.items()}
-    rows.append((name, f"{before:.3f}", *(f"{value:.3f}" for value in now.values())))
-table(("AP on 100 scenes", "real", "8 bits", "weights of 4", "weights of 3"), rows)
-measured("AP lost by plain with 8 bits everywhere", lost["plain"]["8, 8"])
-measured("AP lost by plain with weights of 3 bits", lost["plain"]["3, 8"])
+    real = coco_eval.detections(models[name], scenes)
+    for bits in (8, 4, 3):
+        fewer = network if bits == 8 else all_at(network, bits)
+        it = coco_eval.compare(truth, real, coco_eval.detections(fewer, scenes))
+        less[name, bits] = it.difference
+    told = (f"{less[name, bits]:+.3f}" for bits in (8, 4, 3))
+    rows.append((name, f"{it.a.value:.3f}", *told))
+table(("AP on 100 scenes", "real", "8 bits less real", "weights of 4", "weights of 3"), rows)
+measured("AP lost by plain with 8 bits everywhere", -less["plain", 8].value)
+measured("AP lost by plain with weights of 3 bits", -less["plain", 3].value)
 
 # %% [markdown] tags=["core"]
+# In brackets stand the paired intervals of chapter 16: both detectors saw the same scenes, drawn again and again.
 # Eight bits cost hardly anything.
-# With 100 scenes, a change of 0.01 either way is noise.
 # The four bits from 8 to 4 together cost less than the one from 4 to 3.
 # That gap is what training has to win back.
 
@@ -505,8 +503,7 @@ for top in (2, 5, 10, 20):
 # None, from a range of 10 on: everything negative becomes zero, and SiLU is a ReLU.
 # With 255 steps there are seven left.
 # So the danger grows with *outliers* and with *fewer bits*.
-# How wide are the ranges here?
-# We compare the whole range with one that leaves out a value in ten thousand at each end, map by map.
+# How wide are the ranges here, against ranges that leave out a value in ten thousand at each end?
 
 # %% tags=["deep", "slide"]
 ratios = {}
@@ -520,8 +517,7 @@ says = ", ".join(f"{name}: up to {max(values):.1f}" for name, values in ratios.i
 plots.points(ratios, y_label="range, over that of all but 0.01 %", says=says)
 
 # %% [markdown] tags=["deep"]
-# The widest ranges are about twice as wide as what nearly all values need.
-# That costs one bit of eight, and the maps of `course` are no worse than the others.
+# The widest ranges are about twice as wide as what nearly all values need: one bit of eight.
 # More bits have to go before SiLU matters here.
 # That has been recorded, for a fourth detector too: `mbconv`, with EfficientNet's own blocks,
 # SiLU and squeeze-excite (`python data/ablations/quantization.py`, about 20 minutes).
@@ -569,21 +565,19 @@ heads = "4 bits: whole range", "clipped (MSE)", "6 bits: whole range", "clipped 
 table(("AP lost (recorded)", *heads), rows)
 
 # %% [markdown] tags=["deep"]
-# With 8 bits nobody loses much, and of SiLU there is nothing to be seen: `plain`, which has none, loses most.
-# With 4 bits `lite`, made without gates and without SiLU for this very purpose, falls least, and `course` most.
+# With 8 bits of SiLU there is nothing to be seen.
+# With 4 bits `lite`, made without gates and SiLU for this very purpose, falls least, and `course` most.
 # Clipping helps all four with 4 bits, but only `mbconv` with 6.
 # (Below 8 bits each point is one run, so small differences say nothing.)
-#
 # In the collapse that became famous, maps ran from $-168$ to 204, in a deep network trained for weeks.
-# Ours are shallow and trained for minutes.
-# Compare with the ranges in the figure above before you carry their result over, in either direction.
+# Compare with the ranges of ours above before you carry a result over, in either direction.
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # And the weights?
 # One step for each filter (**per-channel**), or one for the whole layer (**per-tensor**),
 # with maps of 8 bits (recorded):
 
-# %% jupyter={"source_hidden": true} tags=["core", "slide"]
+# %% jupyter={"source_hidden": true} tags=["deep", "slide"]
 # Draws the recorded AP that is lost by the bits of the weights.
 widths, by_weights = (2, 3, 4, 5, 6, 8), {"maps": 8, "observer": "min-max"}
 grain = {"one step a filter": "channel", "one for all": "tensor"}
@@ -597,22 +591,26 @@ says = "Lost with weights of 4 bits: " + ", ".join(
 plots.lines(widths, falls, x_label="bits of the weights", y_label="AP lost (recorded)",
             says=says + ".")  # fmt: skip
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Every bit that goes doubles the step, and a depthwise filter (`lite`, `course`,
 # `mbconv`) has only nine weights to average the errors over.
 # That is where a grid for each filter matters most.
 
 # %% [markdown] tags=["core", "slide"]
-# ## Which layers need their bits?
+# ## Which layer hurts?
 #
-# Not all layers suffer alike.
-# A *sensitivity scan* asks one layer at a time: give its weight few bits, leave the others at eight,
-# and look at the loss.
-# 27 layers, two choices of bits, 16 pictures.
+# It is the question that users of onnxruntime, OpenVINO and TensorRT ask most: the score fell, whose fault is it?
+# A *sensitivity scan* asks one at a time.
+# Give one weight few bits, leave everything else at eight, and look at the loss.
+# Then the same with one map.
+# 27 layers, 33 maps, 16 validation scenes.
+# Before the next cell: with four bits, is it a weight or a map that hurts most?
 
-# %% tags=["core"]
+# %% tags=["core", "slide"]
 places = anchors.anchors((128, 128), models["plain"].config.anchors)
 sharp = {"delta": 0.02, "box_weight": 250}  # as the shipped detectors were trained
+some = detectors.scenes("validation", 16)
+judge_on = data.collate([some[i] for i in range(16)])
 
 
 def loss_of(model, batch):
@@ -620,25 +618,79 @@ def loss_of(model, batch):
     return detection_loss.detection_loss(*outputs, batch, places, **sharp).total, {}
 
 
-# %% tags=["core", "slide"]
-some = detectors.scenes("validation", 16)
-judge_on = data.collate([some[i] for i in range(16)])
-plain = prepared["plain"]
-with torch.no_grad():
-    base = loss_of(plain, judge_on)[0].item()
-    scan = qat.sensitivity(plain, lambda m: loss_of(m, judge_on)[0].item(), (2, 4))
-damage = {n: {8: 0.0} | {b: v - base for b, v in row.items()} for n, row in scan.items()}
-worst = sorted(damage, key=lambda n: -damage[n][2])[:8]
-suffer = sum(row[2] > 0.1 * base for row in damage.values())
+def judge(model):
+    with torch.no_grad():
+        return loss_of(model, judge_on)[0].item()
+
+
+plain, damage = prepared["plain"], {}
+base = judge(plain)
+for of in ("weights", "maps"):
+    scan = qat.sensitivity(plain, judge, (2, 4) if of == "weights" else (4,), of=of)
+    damage[of] = {n: {8: 0.0} | {b: v - base for b, v in row.items()} for n, row in scan.items()}
+suffer = sum(row[2] > 0.1 * base for row in damage["weights"].values())  # by a tenth or more
 measured("layers of plain that suffer from 2 bits, of 27", suffer)
-short = {n.replace("conv_", "", 1).replace("backbone_", ""): n for n in worst}
-shares = {n: damage[whole][2] / base for n, whole in short.items()}
-plots.bars(shares, y_label="loss with 2 bits in this layer, more than before (share)")
+
+# %% tags=["core", "slide"]
+worst = {}
+for of, rows in damage.items():
+    for name in sorted(rows, key=lambda n: -rows[n][4])[:5]:
+        short = name.replace("after_", "").replace("backbone_", "").replace("conv_", "", 1)
+        worst[f"{of[:-1]} {short}"] = rows[name][4] / base
+first, second = list(worst)[5:7]
+says = f"Worst are two maps: {first} adds {worst[first]:.0%} to the loss, {second} {worst[second]:.0%}."
+plots.bars(worst, y_label="growth of the loss when this alone has 4 bits", says=says)
 
 # %% [markdown] tags=["core"]
-# "Suffer" means here: the loss grows by more than a tenth.
-# Now spend a budget.
-# All layers begin with eight bits.
+# No weight comes near those two maps.
+# They are what the box head gives for two levels: how far the edges of a box move.
+# Sixteen values for a distance, and every box is a little out of place.
+#
+# What does one do with a layer that hurts?
+# Leave it alone: `keep_float` names layers that stay in real numbers, each with the map that it gives.
+# That is **mixed precision** (`nodes_to_exclude` in onnxruntime, `ignored_scope` in NNCF).
+# It costs: 32 bits for each of its weights, and a way out of the integers and back.
+# So few layers should do.
+# We give all weights *and* all maps of `plain` four bits, and leave 0, 1, 2 or 4 layers real:
+# those whose weight and map did most damage together.
+# The control: as many layers, drawn by lot, twice.
+
+# %% tags=["core", "slide"]
+def four_bits(keep):
+    maps = qat.Scheme(4, symmetric=False, signed=False, axis=None)
+    prepared_4 = qat.prepare(flat["plain"], qat.Scheme(4), maps, keep_float=keep)
+    return coco_eval.detections(qat.calibrate(prepared_4, batches), scenes)
+
+
+names = list(damage["weights"])
+hurts = {n: damage["weights"][n][4] + damage["maps"][f"after_{n}"][4] for n in names}
+orders = {"by the scan": sorted(names, key=lambda n: -hurts[n])}
+chance = torch.Generator().manual_seed(0)
+for i in (1, 2):
+    lots = torch.randperm(len(names), generator=chance).tolist()
+    orders[f"by lot, {i}"] = [names[k] for k in lots]
+counts, none_kept = (0, 1, 2, 4), four_bits([])
+found = {how: [none_kept] + [four_bits(o[:k]) for k in counts[1:]] for how, o in orders.items()}
+
+# %% tags=["core", "slide"]
+real = coco_eval.detections(models["plain"], scenes)
+scores = {k: [coco_eval.evaluate(truth, each) for each in row] for k, row in found.items()}
+print("left real:", *orders["by the scan"][:2])
+print(f"nothing left real: AP at an overlap of one half {scores['by the scan'][0].ap50:.3f}")
+it = coco_eval.compare(truth, real, found["by the scan"][2])
+says = f"Two real layers chosen by the scan: AP {it.b.value:.3f}, {it.difference:+.3f} against real numbers."
+curves = {how: [each.ap for each in row] for how, row in scores.items()}
+curves["real numbers"] = [it.a.value] * len(counts)
+plots.lines(counts, curves, x_label="layers left real, of 27", y_label="AP on 100 scenes", says=says)
+
+# %% [markdown] tags=["core"]
+# With four bits everywhere AP is halved, while AP at an overlap of one half hardly falls:
+# digits are found, and their boxes sit badly.
+# The scan names two layers, and with them real, more than half of the loss is gone.
+#
+# Where a device knows other numbers of bits, a layer need not stay real.
+# Then there is a budget of bits to spend.
+# All layers begin with the most bits.
 # Again and again, make the cut that does least damage for each bit it saves.
 # With $D_k(b)$ the damage of layer $k$ at $b$ bits and $n_k$ its weights, the price of a cut from $b$ to $b'$ is
 #
@@ -657,76 +709,77 @@ assert qat.allocate(toy, {"A": 10, "B": 20}, 239) == {"A": 4, "B": 8}
 qat.allocate(toy, {"A": 10, "B": 20}, 239)
 
 # %% [markdown] tags=["core"]
-# Is it worth the trouble?
-# Four bits for every layer, against bits of 2, 4 and 8 that are *four on average*.
-# And against the same budget spent at random, which is the comparison that matters.
+# Weights of 2, 4 and 8 bits, *four on average*, and maps of eight:
+# chosen by the scan, chosen with damages thrown by dice, and four bits everywhere.
 
 # %% tags=["core", "slide"]
 sizes = {n: layer.weight.numel() for n, layer in qat.layers(plain).items()}
-budget = 4 * sum(sizes.values())
-chosen = qat.allocate(damage, sizes, budget)
-chance = torch.Generator().manual_seed(0)
-luck = {n: {8: 0.0} for n in sizes}
-for row in luck.values():
+dice = {n: {8: 0.0} for n in sizes}
+for row in dice.values():
     row |= {bits: torch.rand((), generator=chance).item() / bits for bits in (2, 4)}
-mixed = {"real": models["plain"], "4 everywhere": all_at(plain, 4)}
-mixed["by the scan"] = qat.with_bits(plain, chosen)
-mixed["at random"] = qat.with_bits(plain, qat.allocate(luck, sizes, budget))
-rows = [(name, f"{ap(model):.3f}") for name, model in mixed.items()]
-print("layers at 2, 4 and 8 bits:", *(list(chosen.values()).count(b) for b in (2, 4, 8)))
-table(("four bits on average", "AP"), rows)
+ways = {"by the scan": damage["weights"], "by dice": dice}
+ways = {k: qat.allocate(each, sizes, 4 * sum(sizes.values())) for k, each in ways.items()}
+mixed = {"4 everywhere": all_at(plain, 4)} | {k: qat.with_bits(plain, b) for k, b in ways.items()}
+less = {k: coco_eval.compare(truth, real, coco_eval.detections(m, scenes)) for k, m in mixed.items()}
+print("layers at 2, 4 and 8 bits:", *(list(ways["by the scan"].values()).count(b) for b in (2, 4, 8)))
+whiskers = {k: (v.difference.value, v.difference.low, v.difference.high) for k, v in less.items()}
+plots.intervals(whiskers, y_label="AP less that of real numbers, 95 %")
 
 # %% [markdown] tags=["core"]
-# The scan has looked at 16 pictures and at one layer at a time,
+# The scan has looked at 16 pictures and at one tensor at a time,
 # and damages are added as if they did not know of each other.
 # It is cheap advice, not an optimum: measure what it proposes.
-# A device must also be able to use such bits.
-# Eight and four are common, three is not.
+# A device must also be able to use such bits: eight and four are common, three is not.
+# (Chapters 17 and 18 asked the same question of zeros and of channels.
+# HAQ and HAWQ, below, answer it with a search and with second derivatives.)
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can training win it back?
 #
 # Weights of 3 bits: seven values.
-# We start from the shipped weights, calibrate, and train 60 steps of 8 scenes with the straight-through gradient and
-# learned steps.
+# We start from the shipped weights, calibrate, and train 60 steps of 8 scenes.
+# Weights learn by the straight-through gradient; the size of each step is learned as well (LSQ, Eq. 20.3).
 # The learning rate is small: the network is nearly right.
+# That is **quantization-aware training** as it is mostly done, a short **fine-tuning**.
 
 # %% tags=["core", "slide"]
 QUICK = True  # False: 300 steps
 steps = 60 if QUICK else 300
 learner = qat.prepare(flat["plain"], qat.Scheme(3, learned=True))
 qat.calibrate(learner, batches)
-rounded_only = ap(learner)
+rounded_only = coco_eval.detections(learner, scenes)
 lessons = detectors.scenes("train", 8 * steps)
 optimizer = torch.optim.AdamW(qat.parameter_groups(learner, lr=3e-4))
 history = training.fit(
     learner, lessons, loss_of, steps=steps, batch_size=8, optimizer=optimizer, clip=10.0,
     collate=data.collate,
 )  # fmt: skip
-trained = ap(learner)
 
 # %% tags=["core", "slide"]
-real = ap(models["plain"])
+it = coco_eval.compare(truth, rounded_only, coco_eval.detections(learner, scenes))
+rounded_only, trained = it.a.value, it.b.value
+real = coco_eval.evaluate(truth, real).ap
 won = (trained - rounded_only) / (real - rounded_only)
 measured("share of that loss which 60 steps of training win back", won)
+count = sum(p.numel() for p in flat["plain"].parameters())
+print(f"{4e-3 * count:.0f} kB of floats, {qat.size(learner) / 1e3:.0f} kB with 3 bits")
+print(f"AP won by training: {it.difference:+.3f}")
 smooth = [statistics.mean(history.loss[max(0, i - 9) : i + 1]) for i in range(steps)]
 says = f"AP: {real:.3f} real, {rounded_only:.3f} rounded, {trained:.3f} trained."
 how = {"x_label": "step", "y_label": "loss, mean of 10 steps", "says": says}
 plots.lines(range(steps), {"loss": smooth}, **how)
 
-# %% tags=["core"]
-count = sum(p.numel() for p in flat["plain"].parameters())
-print(f"{4e-3 * count:.0f} kB of floats, {qat.size(learner) / 1e3:.0f} kB with 3 bits")
-
 # %% [markdown] tags=["core"]
 # A few seconds of training win back a good part of the damage.
+
+# %% [markdown] tags=["deep"]
+# **Is it the method's own merit? (deep)**
 # One run says little.
 # Recorded: 150 steps of 8 scenes from three seeds, with steps that stay (STE) and with learned ones (LSQ),
 # for two detectors.
 # "More training" is the control: the same steps without any rounding.
-# Whatever it wins is not a merit of the method.
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 def trained_rows(name):
     groups = {"real weights": [0.0]}
     for r in recorded(experiment="training", model=name):
@@ -746,11 +799,9 @@ from_shipped = {
 }  # fmt: skip
 plots.points(from_shipped, y_label=label)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Compare the trained groups with the control, not with zero.
-# The control wins nothing: at this rate more training makes the finished `plain` even a little worse.
-# So what is won back here is the method's own.
-#
+# The control wins nothing, so what is won back here is the method's own.
 # And does it pay to learn the step?
 # For `plain` the points of STE and LSQ overlap, at 4 bits and at 3: no difference seen.
 # For `lite` at 4 bits all three of LSQ lie above all three of STE.
@@ -793,7 +844,7 @@ plots.points(from_shipped, y_label=label)
 # - Fold batch norms first, and train what is deployed.
 #   One step for each filter.
 # - Eight bits: calibrate, done.
-#   Four and fewer: a scan for the layers that suffer, and a short training.
+#   Four and fewer: a scan for what hurts, that in real numbers or more bits, and a short training.
 
 # %% tags=["core"]
 guesses()
@@ -804,10 +855,11 @@ guesses()
 # %% [markdown] tags=["core"]
 # ### 20.3 · Predict · reached · 5 min · ●○○ · 1 point
 #
-# Eight weights, steps of 0.2, integers from $-3$ to 3, zero point 0: 0.1, $-0.59$, 0.65, 0.69, 0.71, $-0.75$,
-# 1.4 and 0.
-# The gradient at the rounded weights is 1 everywhere.
-# How many of the eight real weights get a gradient that is not 0?
+# Eight real weights: 0.1, $-0.59$, 0.65, 0.69, 0.71, $-0.75$, 1.4 and 0.
+# The grid is symmetric: steps of 0.2, integers from $-3$ to 3, zero point 0.
+# The gradient that arrives is 1 everywhere.
+# By Eq. 20.2, how many of the eight get a gradient that is not 0?
+# (It asks the integer *before* it is clamped: the weight in steps, rounded.)
 #
 # <details><summary>Answer</summary>
 #
@@ -843,7 +895,7 @@ check("qat.fewest_bits", answer)
 # hint("qat.fewest_bits")
 # solution("qat.fewest_bits")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # ### 20.5 · Build · pact · 20 min · ●●● · 4 points
 #
 # LSQ learns a step.
@@ -855,7 +907,7 @@ check("qat.fewest_bits", answer)
 # `x` is a tensor of any shape, `alpha` a tensor with one number, `bits` an integer.
 # By hand: $-1, 0.4, 0.6, 5$ with $\alpha = 1.5$ and 2 bits give $0, 0.5, 0.5, 1.5$.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def pact(x, alpha, bits):
     ...  # your code
 
@@ -864,7 +916,7 @@ check("qat.pact", pact)
 # hint("qat.pact")
 # solution("qat.pact")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # ### 20.6 · Build · oscillations · 15 min · ●●○ · 3 points
 #
 # Which weights do not come to rest?
@@ -875,7 +927,7 @@ check("qat.pact", pact)
 # ([arXiv 2203.11086](https://arxiv.org/abs/2203.11086) freezes those that turn too often.)
 # By hand: $0, 1, 1, 0$ turns once, $0, 1, 2, 3$ never, $0, -1, 0, -1$ twice.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def oscillations(history):
     ...  # your code
 
@@ -906,7 +958,7 @@ quiz("qat")
 #
 # Everything here was still computed in real numbers.
 # Chapter 21 takes them away: the same network, in integers only.
-# Before that, chapter 19 has the grids and observers, and chapter 17 removes weights instead of bits.
+# In a library the same road is called PT2E (`prepare_qat_pt2e` in torchao); chapter 22 runs what is installed.
 
 # %% [markdown] tags=["core"]
 # ## References
@@ -922,6 +974,9 @@ quiz("qat")
 # - Esser and others: [Learned step size quantization](https://arxiv.org/abs/1902.08153), 2020.
 # - Bhalgat and others: [LSQ+](https://arxiv.org/abs/2004.09576), 2020.
 #   A learned zero point, for SiLU.
+# - Wang and others: [HAQ](https://arxiv.org/abs/1811.08886), 2019; Dong and others:
+#   [HAWQ](https://arxiv.org/abs/1905.03696), 2019.
+#   Mixed precision by a search, and by second derivatives.
 # - Nagel and others: [Overcoming oscillations in quantization-aware training](https://arxiv.org/abs/2203.11086), 2022.
 # - Nagel and others: [A white paper on neural network quantization](https://arxiv.org/abs/2106.08295), 2021.
 #   EfficientDet-D1 among others.
