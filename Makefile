@@ -25,7 +25,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
-.PHONY: demo capstone claims
+.PHONY: demo capstone claims symbols
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -44,6 +44,7 @@ help:
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
 	@echo "make claims             published numbers beside computed ones: chapters/CLAIMS.md"
+	@echo "make symbols            the symbols of the equations: chapters/SYMBOLS.md"
 	@echo "make proof              the numbers behind the exercises, into chapters/PROOF.md"
 	@echo "make bench              speed, as ratios, on this machine"
 	@echo "make author             JupyterLab on the paired originals in chapters/"
@@ -142,6 +143,9 @@ capstone: setup-lab
 
 claims: setup-lab
 	@$(RUN) -m lib.road.claims
+
+symbols: setup-lab
+	@$(RUN) -m lib.road.symbols
 
 # onnxruntime-web comes from the npm registry; its SHA-512 is pinned in lib/road/demo.py.
 demo: setup-lab

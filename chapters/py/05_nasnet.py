@@ -90,6 +90,7 @@ device = setup("05_nasnet", seed=0)
 # $$ h_0 = N\big(W_0 * \max(0, x_i)\big), \qquad h_1 = N\big(W_1 * \max(0, x_{i-1})\big), \qquad
 #    h_{k+2} = f_k(h_{a_k}) + g_k(h_{b_k}) \tag{5.1} $$
 #
+# $k$ is the number of the block, $W_0$ and $W_1$ are the 1x1 convolutions.
 # If $x_{i-1}$ has $F$ channels already, and the right size, it passes as it is: $h_1 = x_{i-1}$.
 # That is why its $-1$ survived.
 
@@ -170,7 +171,7 @@ with torch.no_grad():
 # A separable one filters each channel alone, $9 \cdot 4 = 36$, and then mixes the channels with a 1x1,
 # $4 \cdot 4 = 16$.
 # NASNet does that **twice**: $2 \cdot (36 + 16) = 104$.
-# For $C$ channels in, $F$ out, and a kernel of $k$,
+# For $C$ channels in, $F$ out, and a kernel of side $k$, the number of weights $n$ is
 #
 # $$ n = k^2 C + C F + k^2 F + F^2 \tag{5.2} $$
 #
@@ -344,7 +345,7 @@ plots.grid(maps, says=says)
 #
 # Stack $N$ normal cells, then a reduction cell, $N$ normal cells, another reduction, $N$ normal cells.
 # At each reduction the side is halved and $F$ is doubled.
-# A cell concatenates its $n$ output states, $F$ channels each, so the stack ends with
+# A cell concatenates its $n$ output states, $F$ channels each, so the number of channels $C$ at the end is
 #
 # $$ C = n \cdot 4 F \tag{5.5} $$
 #

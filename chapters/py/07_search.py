@@ -93,7 +93,7 @@ device = setup("07_search", seed=0)
 #
 # One draw misses with probability 0.99, a hundred in a row with $0.99^{100} = 0.366$.
 # So you have one with probability 0.634.
-# In general, if a share $p$ of the draws is good, then among $n$ draws there is at least one with probability
+# In general, if a share $p$ of the draws is good, then $P_n$, the probability of at least one among $n$ draws, is
 #
 # $$ P_n = 1 - (1 - p)^n \tag{7.1} $$
 #
@@ -654,7 +654,7 @@ for budget in (160, 800):
 # Cell $a$ has accuracy 0.80 at 80 ms, cell $b$ 0.84 at 160 ms.
 # Which one do you want?
 # It depends on your phone.
-# [MnasNet](https://arxiv.org/abs/1807.11626) makes one number of both, with a target price $T$:
+# [MnasNet](https://arxiv.org/abs/1807.11626) makes one number $r$ of both, with a target price $T$ and an exponent $w$:
 #
 # $$ r = \text{acc} \cdot \left( \frac{\text{price}}{T} \right)^{w}, \qquad
 #    w = \begin{cases} \alpha & \text{price} \le T \\ \beta & \text{else} \end{cases} \tag{7.6} $$
@@ -678,7 +678,7 @@ round(a, 4), round(b, 4)
 # An earlier front wins.
 # Inside a front, the point with more *room* around it wins, so that the front stays spread out
 # (the literature's **crowding distance**).
-# With the front sorted by objective $m$,
+# With the front sorted by objective $m$, and $i$ for the place in it,
 #
 # $$ \text{room}_i = \sum_m \frac{f_m(i+1) - f_m(i-1)}{f_m^{\max} - f_m^{\min}}, \qquad \text{the two ends: } \infty
 #    \tag{7.7} $$

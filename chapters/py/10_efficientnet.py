@@ -108,7 +108,7 @@ print(round(search.mnasnet_reward(0.77, 800e6, target), 4), "at 800 million")
 # What would a dense 3x3 from 144 to 144 channels cost?
 # $9 \cdot 144 \cdot 144 = 186{,}624$.
 #
-# With $C$ channels in, $F$ out, a kernel of $k$, and an expansion of $e$:
+# With $C$ channels in, $F$ out, a kernel of $k$, and an expansion of $e$, the number of weights $n$ is
 #
 # $$ n = C \cdot eC + k^2 \cdot eC + eC \cdot F + \underbrace{2\, eC\, h + eC + h}_{\text{the gate}} , \qquad h = C / 4
 #    \tag{10.1} $$
@@ -222,7 +222,7 @@ plots.lines(x, curves, x_label="x", y_label="activation", says=says)
 #
 # $$ g = \sigma\big(W_2\, a(W_1 \bar x + b_1) + b_2\big), \qquad y_c = g_c\, x_c \tag{10.3} $$
 #
-# with $\bar x$ the means, $a$ the activation, $\sigma$ the sigmoid.
+# with $\bar x$ the means, $a$ the activation, $\sigma$ the sigmoid, and $c$ a channel.
 # Squeeze with $W_1 = (1, 1)$ and $b_1 = -1$: $2 + 3 - 1 = 4$; here $a$ is a ReLU, and 4 stays.
 # Excite with $W_2 = (1, -1)$ and $b_2 = (0, 1)$: the logits are 4 and $-3$, the gates $0.982$ and $0.047$.
 # So the first channel becomes $(0, 3.928)$, the second $(0.142, 0.142)$.

@@ -149,7 +149,7 @@ for side in (512, 320, 300):
 #
 # for stride $t$ and window $k$ if $H < h$.
 # Padding is minus infinity and goes where chapter 05 put it: half in front, an odd pixel behind.
-# If $H > h$,
+# If $H > h$, pixel $i$ of the output $y$ is one of the input $x$:
 #
 # $$ y_i = x_{\lfloor i h / H \rfloor} \tag{11.3} $$
 
@@ -217,7 +217,7 @@ plots.lines(range(4), both, says=says, **labels)
 # $P_3$ is $(1, 2, 3, 4) + (110, 110, 120, 120) = (111, 112, 123, 124)$.
 # This is FPN, 2016:
 #
-# $$ P_l^{out} = f_l\big(P_l + R(P_{l+1}^{out})\big), \qquad P_{max}^{out} = f_{max}(P_{max}) \tag{11.4} $$
+# $$ P_l^{out} = f_l\big(P_l + R(P_{l+1}^{out})\big), \qquad P_{\max}^{out} = f_{\max}(P_{\max}) \tag{11.4} $$
 #
 # with $R$ for resampling, *max* for the coarsest level, and $f_l$ for a small convolution,
 # which we leave out for the moment.
@@ -363,9 +363,9 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 # By hand: $P_4^{out} = (10 + 110 + 123,\; 20 + 120 + 124) = (243, 264)$, and $P_5^{out} = 100 + 264 = 364$.
 #
 # $$ P_l^{out} = f_l'\big(P_l + P_l^{td} + R(P_{l-1}^{out})\big), \qquad
-#    P_{max}^{out} = f_{max}'\big(P_{max} + R(P_{max-1}^{out})\big) \tag{11.6} $$
+#    P_{\max}^{out} = f_{\max}'\big(P_{\max} + R(P_{\max-1}^{out})\big) \tag{11.6} $$
 #
-# The way down is Eq. 11.4 as before, but it begins with $P_{max}$ itself.
+# The way down is Eq. 11.4 as before, but it begins with $P_{\max}$ itself.
 # The finest level has one node only, on the way down, and that is its output.
 
 # %% tags=["core"]
@@ -453,7 +453,7 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 # The weighted mean is $(1 \cdot 2 + 3 \cdot 6) / (1 + 3) = 5$.
 # For a mean the weights must not be negative.
 # The paper clips them, and guards the division.
-# With $O$ for the fused map:
+# With $O$ for the fused map and $x_i$ for its inputs:
 #
 # $$ O = \sum_i \frac{w_i}{\epsilon + \sum_j w_j}\, x_i, \qquad w_i \leftarrow \max(0, w_i), \qquad \epsilon = 10^{-4}
 #    \tag{11.7} $$

@@ -112,7 +112,7 @@ len(places), len(places) * classes
 # $(32^2 + 16^2 + 8^2) \cdot 2 = 2688$ anchors, and 26,880 scores, for five digits.
 # D0 gives 4.4 million.
 #
-# A score is the sigmoid of a logit $z$, for each class $k$ and anchor $a$ on its own:
+# A score is the sigmoid $\sigma$ of a logit $z$, for each class $k$ and anchor $a$ on its own:
 #
 # $$ p_{a,k} = \sigma(z_{a,k}) = \frac{1}{1 + e^{-z_{a,k}}} \tag{15.1} $$
 #

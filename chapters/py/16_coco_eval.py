@@ -257,9 +257,9 @@ round(honest.ap50, 3), precision.mean().item()
 # After two: 1 of 2, 1 of 4.
 # After three: 2 of 3, 2 of 4.
 #
-# $$ \text{precision} = \frac{TP}{TP + FP}, \qquad \text{recall} = \frac{TP}{N} \tag{16.2} $$
+# $$ \text{precision} = \frac{\mathrm{TP}}{\mathrm{TP} + \mathrm{FP}}, \qquad \text{recall} = \frac{\mathrm{TP}}{N} \tag{16.2} $$
 #
-# $TP$ counts right detections so far, $FP$ false ones, $N$ is the number of objects.
+# $\mathrm{TP}$ counts right detections so far, $\mathrm{FP}$ false ones, $N$ is the number of objects.
 # Recall only grows as we walk down the list.
 # Precision jumps about: 1, 1/2, 2/3.
 # To have one value for each recall, COCO takes the best precision at that recall *or more*:
@@ -1005,8 +1005,8 @@ check("coco_eval.envelope_area", envelope_area)
 # ### 16.6 · Build · best_cut · 15 min · ●●○ · 3 points
 #
 # A product needs one threshold.
-# F1 weighs both mistakes alike: $F_1 = 2\,TP / (\text{shown} + N)$,
-# where a detection is shown if its score is at least the threshold, $TP$ of those are right,
+# F1 weighs both mistakes alike: $F_1 = 2\,\mathrm{TP} / (\text{shown} + N)$,
+# where a detection is shown if its score is at least the threshold, $\mathrm{TP}$ of those are right,
 # and $N$ is the number of objects.
 # `scores` (a list of one or more, no ties, in any order) and `right` (a list of True and False) belong together.
 # Return the score that is the best threshold; of equally good ones the highest.

@@ -112,7 +112,8 @@ guess("bytes of all integers, one byte a weight being 1", None)
 #
 # $$ a_f = b_f + \sum_{c,i,j} w_{f,c,i,j} \, (x_{c,i,j} - z_x) \tag{21.1} $$
 #
-# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$.
+# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$;
+# $c$ goes through the channels, $i$ and $j$ through rows and columns of the window.
 # The bias has to be in the steps of this sum, which are those of input times weight:
 #
 # $$ b_f = \mathrm{round}\left( \frac{\beta_f}{s_x \, s_{w,f}} \right) \tag{21.2} $$
@@ -451,7 +452,8 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 # An integer 13 of one map and an integer 30 of another: their steps are 0.5 and 0.125, their zero points 10 and 20.
 # Real numbers: 1.5 and 1.25, together 2.75.
 # The integers $3$ and $10$ must not be added as they are.
-# First to a common step, finer than both, with as many bits $k$ as int32 leaves:
+# First each map $i$ goes to a common step by a whole factor $w_i$.
+# The step is finer than both, with as many bits $k$ as int32 leaves:
 #
 # $$ a = \sum_i w_i \, (x_i - z_i), \qquad w_i = \mathrm{round}\left( 2^k \frac{c_i s_i}{\max_j |c_j s_j|} \right)
 #    \tag{21.8} $$

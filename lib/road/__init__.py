@@ -8,4 +8,5 @@ task                scenes from another day, and four budgets; for 23_capstone
 challenge           entries verified on fresh seeds, a board; for 23_capstone
 capstone        23  search, derive, scale, detect, prune, quantize, ONNX
 claims              published numbers beside computed ones; for the Makefile
+symbols             symbols of the numbered equations; for the Makefile
 """
