@@ -432,6 +432,29 @@ def test_an_answer_without_a_class_is_no_function():
     assert "a function is asked" in grading.grade(TOY, Hidden()).message
 
 
+class Compares:
+    def __eq__(self, other):
+        raise KeyboardInterrupt
+
+    __hash__ = None
+
+
+class Hides:
+    def __getattribute__(self, name):
+        raise SystemExit(3)
+
+
+class Shows:
+    def __repr__(self):
+        raise GeneratorExit
+
+
+@pytest.mark.parametrize("kind", [Compares, Hides, Shows])
+def test_a_value_that_raises_where_it_is_looked_at_is_refused(kind):
+    result = grading.grade(TOY, lambda x: kind())
+    assert result.status == "refused"
+
+
 def test_a_check_gives_settings_back(tmp_path):
     def careless(x):
         os.chdir(tmp_path)
@@ -444,6 +467,10 @@ def test_a_check_gives_settings_back(tmp_path):
         np.seterr(all="raise")
         warnings.simplefilter("ignore")
         gc.disable()
+        os.environ["A_NAME_OF_ITS_OWN"] = "1"
+        del os.environ["PATH"]
+        sys.stderr = sys.excepthook = None
+        np.set_printoptions(precision=1)
         return x
 
     def settings():
@@ -452,6 +479,7 @@ def test_a_check_gives_settings_back(tmp_path):
             torch.get_num_threads(), torch.get_default_device(),
             torch.is_anomaly_enabled(), torch.are_deterministic_algorithms_enabled(),
             np.geterr(), list(warnings.filters), gc.isenabled(),
+            dict(os.environ), sys.stderr, sys.excepthook, np.get_printoptions(),
         )  # fmt: skip
 
     before = settings()

@@ -13,10 +13,13 @@ import functools
 import math
 import sys
 import time
+import traceback
 import types
+from pathlib import Path
 
 import torch
 
+import lib
 from lib.exercises import Exercise, Wrong
 from lib.exercises.comparing import as_asked, difference, short
 from lib.exercises.deadline import OutOfTime, within
@@ -61,11 +64,29 @@ def grade(exercise: Exercise, mine, seconds: float = SECONDS) -> Result:
     until = time.monotonic() + seconds / 2  # later nothing is tried for the words
     try:
         with given_back(), contextlib.redirect_stdout(FirstPrints(sys.stdout)):
-            result = within(seconds, lambda: _graded(exercise, mine, met, until))
+            result = within(seconds, lambda: _met(exercise, mine, met, until))
     except OutOfTime as late:
         result = Result("refused", _late(seconds, met, late.left_behind))
     message = _cut(result.message) + _note(exercise, mine)
     return dataclasses.replace(result, message=message)
+
+
+def _met(exercise: Exercise, mine, met: list[tuple], until: float) -> Result:
+    """The result, also of a value that raises where it is only looked at."""
+    try:
+        return _graded(exercise, mine, met, until)
+    except OutOfTime:
+        raise
+    except BaseException as error:  # of its __eq__, __repr__, __getattr__
+        innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+        if Path(innermost).is_relative_to(lib.ROOT / "lib"):
+            raise  # a fault of ours
+        kind = type(error).__name__
+        return Result(
+            "refused",
+            f"what your function returns raises {kind} when it is looked at, to compare"
+            " or to show it; return plain numbers, lists or tensors",
+        )
 
 
 def _graded(exercise: Exercise, mine, met: list[tuple], until: float) -> Result:

@@ -58,10 +58,18 @@ def given_back():
         (os.getcwd, os.chdir),
         (sys.getrecursionlimit, sys.setrecursionlimit),
         (_import_path, lambda path: operator.setitem(sys.path, slice(None), path)),
+        (os.environ.copy, _put_environment_back),
+        (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
+        (lambda: sys.excepthook, lambda hook: setattr(sys, "excepthook", hook)),
         (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     ]
     before = [read() for read, _ in settings]
-    with undisturbed(), warnings.catch_warnings(), np.errstate():
+    with (
+        undisturbed(),
+        warnings.catch_warnings(),
+        np.errstate(),
+        np.printoptions(),
+    ):
         try:
             yield
         finally:
@@ -72,6 +80,12 @@ def given_back():
 
 def _import_path() -> list[str]:
     return list(sys.path)
+
+
+def _put_environment_back(before: dict[str, str]) -> None:
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 def _reads(read, value) -> bool:
