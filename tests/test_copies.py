@@ -60,6 +60,20 @@ def test_copies_are_made_once_and_never_overwritten(toy):  # noqa: F811
     assert "6 * 9" in copy.read_text()
 
 
+def test_pages_lie_beside_the_copies_and_follow_until_they_are_edited(toy):  # noqa: F811
+    page, copy = toy / "chapters" / "GLOSSARY.md", toy / "work" / "GLOSSARY.md"
+    page.write_text("one", encoding="utf-8")
+    copies.copy_missing()
+    assert copy.read_text() == "one"
+    page.write_text("two", encoding="utf-8")
+    assert [line[:6] for line in copies.update()] == ["01_toy", "02_toy"]
+    assert copy.read_text() == "two"
+    copy.write_text("two, and a note of mine", encoding="utf-8")
+    page.write_text("three", encoding="utf-8")
+    copies.update()
+    assert copy.read_text() == "two, and a note of mine"
+
+
 def test_update_leaves_alone_what_is_up_to_date(toy):  # noqa: F811
     assert all("new; `make lab` copies it" in line for line in copies.update())
     copies.copy_missing()

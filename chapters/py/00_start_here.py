@@ -86,7 +86,7 @@ plots.boxes(scene.image, scene.boxes, scene.labels)
 # %% [markdown] tags=["core"]
 # The strokes are real handwriting.
 # The boxes are the answer that we want.
-# The faint scraps are clutter, cut from other digits to mislead: no box for them.
+# The faint scraps are [clutter](GLOSSARY.md#clutter), cut from other digits to mislead: no box for them.
 # Before you read on, guess: if the program tried every possible box with whole-pixel corners in this picture of 128 by
 # 128, how many would it try?
 #
@@ -152,8 +152,8 @@ plots.graph(parts, order, title="What builds on what, and in which chapters")
 # ## Searched: how many cells are there to choose from?
 #
 # The authors of NASNet did not draw their network by hand.
-# It is a stack of small *cells*, each made of five *blocks*, and a second network, the *controller*,
-# chooses the blocks by trial and error.
+# It is a stack of small [*cells*](GLOSSARY.md#cell), each made of five [*blocks*](GLOSSARY.md#block),
+# and a second network, the [*controller*](GLOSSARY.md#controller), chooses the blocks by trial and error.
 # Here is the smallest such stack, from below.
 # Each cell reads what the two cells before it have made: one arrow comes straight up, one goes around.
 
@@ -219,9 +219,11 @@ cell / one_block**5
 # ## Scaled: does the paper's formula give the paper's table?
 #
 # EfficientDet comes in eight sizes, D0 to D7 (a ninth, D7x, came later).
-# One number, the *compound coefficient* $\phi$, is to set everything: how large the picture is, how deep the network,
+# One number, the [*compound coefficient*](GLOSSARY.md#compound-coefficient) $\phi$, is to set everything: how large
+# the picture is, how deep the network,
 # and how wide.
-# Inside a network a picture becomes a stack of maps, one number for each place, and each map is called a *channel*.
+# Inside a network a picture becomes a stack of maps, one number for each place, and each map is called a
+# [*channel*](GLOSSARY.md#channel).
 # BiFPN, the part that mixes the maps for small and for large objects (chapter 11), has $W$ channels on every level.
 # $W$ is said to be
 #
@@ -346,6 +348,10 @@ print(figure.alt)
 figure
 
 # %% [markdown] tags=["core"]
+# A word that is linked like [*cell*](GLOSSARY.md#cell) stands in the [glossary](GLOSSARY.md),
+# beside the word that papers use.
+# What each symbol of the numbered equations means stands on [a page of its own](SYMBOLS.md).
+#
 # You work on copies.
 # `make lab` copies the chapters into the folder `work/`, and you fill in their stubs there.
 # Nothing overwrites your copy.

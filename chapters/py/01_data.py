@@ -124,7 +124,7 @@ show(data.split_names)
 # So we draw.
 # The pen may be thick or thin, the digit is turned and slanted, and it stands on a coloured, textured ground.
 # Behind it lies *clutter*: scraps of other digits, lines and discs, there to mislead.
-# Such a picture of one digit is a **crop**.
+# Such a picture of one digit is a [**crop**](GLOSSARY.md#crop).
 # (How a scan is drawn with another pen is told at the end, for those who want to know.)
 #
 # One number, `difficulty`, makes the ink fainter and everything else stronger.
@@ -304,7 +304,7 @@ plots.boxes(
 # The picture goes to the top left corner.
 # The rest is filled with the mean colour of many photographs:
 # a network that is fed colours minus their mean then sees zeros there.
-# Such a square is called a **letterbox**.
+# Such a square is called a [**letterbox**](GLOSSARY.md#letterbox).
 # A box $b = (x_1, y_1, x_2, y_2)$ only needs the scale:
 #
 # $$ b' = s\, b \tag{1.2} $$
@@ -428,7 +428,7 @@ plots.bars(survive, y_label="read correctly in the mirror, %", x_label="digit")
 # A zero is a zero in the mirror.
 # A 3 is not.
 # For cats and cars a mirror is free data; for digits, letters and traffic signs it is wrong labels.
-# To change pictures on purpose, so that there are more of them, is called *augmentation*.
+# To change pictures on purpose, so that there are more of them, is called [*augmentation*](GLOSSARY.md#augmentation).
 # It is a claim about the world: "this change does not change the answer".
 # Check the claim before you use it.
 #
@@ -440,7 +440,7 @@ plots.bars(survive, y_label="read correctly in the mirror, %", x_label="digit")
 # ## What if the camera steps back?
 #
 # A detector must find things near and far.
-# Scale jitter resizes each picture by a random factor, then cuts or fills it to a square.
+# [Scale jitter](GLOSSARY.md#scale-jitter) resizes each picture by a random factor, then cuts or fills it to a square.
 # Sometimes the cut takes most of an object away.
 # Is it still an object?
 # By hand: the cut begins at 0, and a box reaches from $-6$ to $4$.

@@ -191,7 +191,7 @@ says = f"The middle number depends on {one}, {two} and {three} pixels across."
 plots.grid(counts, says=says)
 
 # %% [markdown] tags=["core"]
-# The patch that a number depends on is its **receptive field**: 3, 5, 7 pixels across.
+# The patch that a number depends on is its [**receptive field**](GLOSSARY.md#receptive-field): 3, 5, 7 pixels across.
 # The middle counts more than the rim.
 # Exercise 02.5 asks for a rule that also handles strides.
 #
@@ -222,7 +222,7 @@ tuple(logits.shape), sum(p.numel() for p in model.parameters())
 # %% [markdown] tags=["core", "slide"]
 # ## How wrong is an answer?
 #
-# The ten numbers are called **logits**.
+# The ten numbers are called [**logits**](GLOSSARY.md#logits).
 # A **loss** turns them and the true class into one number that says how wrong they are.
 #
 # Take three classes with logits $0, \ln 2, \ln 5$.
@@ -233,7 +233,7 @@ tuple(logits.shape), sum(p.numel() for p in model.parameters())
 # It got 5/8; all of it would have been perfect.
 # The loss is the surprise, $-\ln \frac{5}{8} = 0.470$.
 # Its unit, with the natural logarithm, is the *nat*.
-# This loss is called **cross-entropy**.
+# This loss is called [**cross-entropy**](GLOSSARY.md#cross-entropy).
 #
 # $$ L = -\ln p_t, \qquad p_t = \frac{e^{z_t}}{\sum_{c} e^{z_c}} \tag{2.2} $$
 #
@@ -301,7 +301,7 @@ theta.grad
 # %% [markdown] tags=["core", "slide"]
 # A step against the gradient goes down as steeply as it can.
 # In a long narrow valley that is mostly *across* the valley, and only a little *along* it, where the bottom lies.
-# **Momentum** remembers earlier steps: what goes to and fro cancels, what goes on adds up.
+# [**Momentum**](GLOSSARY.md#momentum) remembers earlier steps: what goes to and fro cancels, what goes on adds up.
 # In Nesterov's form
 #
 # $$ v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta\, (g + \mu v) \tag{2.3} $$
@@ -447,7 +447,7 @@ plots.lines(range(60), {"loss": losses}, x_label="step", y_label="loss (nats)")
 #
 # Early on the weights are random and the gradient turns with every step: begin small.
 # At the end the steps must shrink, or the weights keep jumping about the bottom.
-# So: up along a line for $W$ steps, the **warm-up**, then down along a cosine until step $T$.
+# So: up along a line for $W$ steps, the [**warm-up**](GLOSSARY.md#warm-up), then down along a cosine until step $T$.
 # $\eta$ is the largest rate, $\eta_s$ that of step $s$, and $s$ counts from 0.
 # Such a rule is called a **learning rate schedule**.
 #
@@ -604,7 +604,8 @@ plots.points(scores, y_label="accuracy", says=says)
 #
 # In the middle of training the steps are large and the weights jump about.
 # Their average jumps less.
-# It is an **exponential moving average**, EMA: what lies further back counts less and less.
+# It is an [**exponential moving average**](GLOSSARY.md#average-of-the-weights), EMA: what lies further back counts
+# less and less.
 # It is kept on the side, and training does not notice:
 #
 # $$ \bar\theta \leftarrow d\, \bar\theta + (1 - d)\, \theta, \qquad d = \min\!\left(D,\; \frac{1 + n}{10 + n}\right)

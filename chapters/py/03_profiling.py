@@ -149,7 +149,7 @@ in_file - profiling.parameters(net), profiling.sizes(net).buffers
 # Padding keeps the size, so there are $16 \cdot 16 = 256$ positions.
 # At each one, 8 filters multiply 27 numbers and add them up: $256 \cdot 8 \cdot 27 = 55{,}296$ times "multiply,
 # then add".
-# We call that pair one *multiply-add*.
+# We call that pair one [*multiply-add*](GLOSSARY.md#multiply-add).
 #
 # $$ M = H_{out}\, W_{out}\, C_{out}\, C_{in}\, k^2 \tag{3.2} $$
 #
@@ -390,7 +390,7 @@ profiling.latency(fresh, picture, threads=1)
 
 # %% [markdown] tags=["core"]
 # `interleave` holds one more rule, the one people forget.
-# To compare two networks, time them **in turns**.
+# To compare two networks, time them [**in turns**](GLOSSARY.md#in-turns).
 # A machine that slows down for a second then slows both, and the *ratio* survives.
 # `profiling.compare` does that.
 # It takes one ratio in each round, and the median of these.
@@ -458,7 +458,8 @@ plots.scatter(
 # %% [markdown] tags=["deep"]
 # Arithmetic needs numbers to work on.
 # They have to come from memory, and the results have to go back.
-# Divide the work by that traffic and you have the *arithmetic intensity*, in multiply-adds a byte:
+# Divide the work by that traffic and you have the [*arithmetic intensity*](GLOSSARY.md#arithmetic-intensity), in
+# multiply-adds a byte:
 #
 # $$ I = \frac{M}{\text{bytes of input} + \text{bytes of weights} + \text{bytes of output}} \tag{3.4} $$
 #
@@ -486,7 +487,7 @@ for groups, value in by_hand.items():
 # Two things limit it.
 # It cannot compute faster than the machine multiplies: a flat line.
 # It cannot compute faster than numbers arrive: bytes a second times multiply-adds a byte, a line that rises.
-# Whichever is lower is the roof, and the figure is called the **roofline**.
+# Whichever is lower is the roof, and the figure is called the [**roofline**](GLOSSARY.md#roofline).
 # Both limits are measured here, in turns with the layers:
 # by a product of large matrices, and by a copy of 16 MB, which is more than most caches hold.
 
@@ -637,14 +638,14 @@ for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
 # Four networks, as (cost, accuracy in %): $a = (1, 60)$, $b = (2, 70)$, $c = (3, 65)$, $d = (4, 71)$.
 # Is there one that nobody should ever use?
 #
-# $c$ costs more than $b$ and is worse: $b$ *dominates* it.
+# $c$ costs more than $b$ and is worse: $b$ [*dominates*](GLOSSARY.md#dominates) it.
 # Between the other three there is no such verdict.
 # $d$ is one point better than $b$, at twice the price.
 # In symbols, $i$ with cost $c_i$ and quality $q_i$ dominates $j$ if
 #
 # $$ c_i \le c_j, \quad q_i \ge q_j, \quad \text{and at least one of the two is strict.} \tag{3.6} $$
 #
-# Those that nobody dominates are the **Pareto front**.
+# Those that nobody dominates are the [**Pareto front**](GLOSSARY.md#pareto-front).
 
 # %% tags=["core", "slide", "nbval-check-output"]
 show(profiling.pareto_front)

@@ -146,7 +146,7 @@ for text in (
 # ## How does a controller name a cell?
 #
 # A search does not type text.
-# It makes decisions, one after the other, and each is a number: a *token*.
+# It makes decisions, one after the other, and each is a number: a [*token*](GLOSSARY.md#token).
 # The paper's order for a block is: first input, second input, first operation, second operation, combination.
 #
 # By hand, with the operations (identity, max3, sep3) numbered 0, 1, 2, and addition alone as combination 0.
@@ -248,7 +248,7 @@ print(f"{years / 1e9:.0f} billion years, for one of the two cells")
 # `identity(0)+sep3(1)` and `sep3(1)+identity(0)`: other tokens, same sum.
 # Two changes of a sequence do not change the cell:
 #
-# - **swap** the two pairs of a block,
+# - [**swap**](GLOSSARY.md#swap) the two pairs of a block,
 # - **renumber**: list the blocks in another order in which each still reads earlier ones only.
 #
 # For one block there is only the swap.
@@ -270,7 +270,8 @@ for c in search_space.enumerate_cells(two):
     print(c)
 
 # %% [markdown] tags=["core"]
-# To compare cells with more blocks we write each in one agreed way, its **canonical form**.
+# To compare cells with more blocks we write each in one agreed way, its
+# [**canonical form**](GLOSSARY.md#canonical-form).
 # Sort the pairs inside each block.
 # Then list the blocks: of those whose inputs are numbered already, take the smallest.
 # If several are equal, try each, since their readers may differ.
@@ -333,7 +334,7 @@ print("a and c:", shortcut(a) == shortcut(c), " a and b:", shortcut(a) == shortc
 # For five blocks and 13 operations no list will do.
 # Burnside's lemma counts without listing: the number of different things is the average, over all symmetries,
 # of the things that a symmetry leaves as they are.
-# First list the **wirings**: cells without names on them.
+# First list the [**wirings**](GLOSSARY.md#wiring): cells without names on them.
 # For each wiring $w$ let $S_w$ be the renumberings that map it to itself.
 # Then
 #
@@ -573,7 +574,7 @@ plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 # %% [markdown] tags=["core"]
 # NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5.
 # So do all order the same few dishes because these are best, or because little else was on offer?
-# Chapter 07 shows how to ask: put a blind draw beside every search.
+# Chapter 07 shows how to ask: put a [blind draw](GLOSSARY.md#blind-draw) beside every search.
 #
 # Equality of values also finds differences between copies.
 # The DARTS repository, which compares with AmoebaNet-A, has this list of its normal cell;

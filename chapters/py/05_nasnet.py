@@ -82,7 +82,7 @@ device = setup("05_nasnet", seed=0)
 # The cell has one block, `max3(0)+identity(1)`.
 # What comes out?
 # One thing first: $x_i$ may have any number of channels, and the cell works with $F$.
-# So it begins with a **calibration**: ReLU, 1x1 convolution to $F$ channels, batch norm $N$.
+# So it begins with a [**calibration**](GLOSSARY.md#calibration): ReLU, 1x1 convolution to $F$ channels, batch norm $N$.
 # Our 1x1 weight is 1, so only the ReLU shows: $h_0 = (0, 2; 0, 1)$.
 # Every 3x3 window sees the whole of such a small picture, so the maximum is 2 everywhere.
 # Add $x_{i-1}$: $(6, 2; 3, 1)$.
@@ -295,7 +295,8 @@ f"{(one - other).abs().max() / one.abs().max():.1%} of the largest logit"
 # does it look at?
 # 0, 2, 8 and 10.
 # Three of four pixels are never seen.
-# A **factorized reduction** has two such convolutions with $F/2$ filters each; the second is shifted by one pixel,
+# A [**factorized reduction**](GLOSSARY.md#factorized-reduction) has two such convolutions with $F/2$ filters each; the
+# second is shifted by one pixel,
 # down and right, and looks at 5, 7, 13 and 15.
 # With $x[i, j]$ the pixel in row $i$, column $j$,
 #
@@ -483,7 +484,7 @@ widgets.sliders(
 # ## How does a network learn not to lean on one path?
 #
 # A cell has ten paths, one for each operation.
-# **Drop path** switches a path off, for one picture of the batch, with probability $1 - q$,
+# [**Drop path**](GLOSSARY.md#drop-path) switches a path off, for one picture of the batch, with probability $1 - q$,
 # and multiplies by $1/q$ if it is kept.
 # Take $q = 0.5$ and four pictures whose path carries a 3.
 # If pictures 1 and 3 are dropped, the path carries 0, 6, 0, 6.

@@ -80,7 +80,7 @@ device = setup("06_tabular", seed=0)
 # How many steps is that?
 # $1024 / 64 = 16$ an epoch, 64 in all.
 # After every epoch we count how many of 1,000 validation crops it gets right, and how many of 1,000 test crops.
-# With $r$ right answers of $n$:
+# With $r$ right answers of $n$, the accuracy $a$ is
 #
 # $$ a = \frac{r}{n} \tag{6.1} $$
 #
@@ -475,7 +475,8 @@ plots.scatter(final[:, 0], others, x_label="test accuracy, seed 0", y_label="mea
 #
 # Now the trick.
 # Use as signal the *whole* training, $x = a$.
-# What comes out is the **noise ceiling**: what a full training, another seed, knows about the ranking.
+# What comes out is the [**noise ceiling**](GLOSSARY.md#noise-ceiling): what a full training, another seed, knows about
+# the ranking.
 # A cheaper signal that is as noisy may come up to it, or a hair above by chance.
 # To pass it clearly, a signal would need less noise than a training and as much knowledge.
 

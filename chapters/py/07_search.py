@@ -189,7 +189,7 @@ plots.lines(n, curves, x_label="draws", y_label=y_label, says=says)
 #    \tag{7.2} $$
 #
 # for $n$ cells.
-# The more you look at, the luckier the winner: the **winner's curse**.
+# The more you look at, the luckier the winner: the [**winner's curse**](GLOSSARY.md#winners-curse).
 # So there are two rules here.
 # A search **sees** the validation accuracy of one training, its seed drawn at each question.
 # It is **judged** by the mean test accuracy of the cell it names.
@@ -242,10 +242,11 @@ for budget in (1, 10, 100):
 # %% [markdown] tags=["core", "slide"]
 # ## What if the best have children?
 #
-# A blind search learns nothing from its answers.
+# A [blind search](GLOSSARY.md#blind-search) learns nothing from its answers.
 # Evolution does.
-# [Regularized evolution](https://arxiv.org/abs/1802.01548) keeps a **population** of the last $P$ cells.
-# Each cycle it draws $S$ of them, the **tournament**.
+# [Regularized evolution](https://arxiv.org/abs/1802.01548) keeps a [**population**](GLOSSARY.md#population) of the
+# last $P$ cells.
+# Each cycle it draws $S$ of them, the [**tournament**](GLOSSARY.md#tournament).
 # The best of these is the parent, a mutation of it is the child, the child joins, and **the oldest dies**.
 # That is all.
 #
@@ -403,7 +404,7 @@ print("the oldest dies:", direct_children(None), "of 30")
 #    \text{interval: the middle 95 % of } \bar d^{*} \tag{7.4} $$
 #
 # If the interval contains 0, these seeds do not tell the two apart.
-# Then we say so: **a tie**.
+# Then we say so: [**a tie**](GLOSSARY.md#tie).
 
 # %% tags=["core"]
 show(search.paired_interval)
@@ -528,7 +529,7 @@ widgets.slider(grown, name="population", values=sizes, start=3, label=label)
 # If a cell looks hopeless after the first, why pay for the other three?
 # **Successive halving** trains many cells for a little while, keeps the best half, trains those on for as long again,
 # and so on.
-# The epochs at which it cuts are its **rungs**.
+# The epochs at which it cuts are its [**rungs**](GLOSSARY.md#rung).
 #
 # Eight cells, rungs at epochs 1, 2 and 4, keep one in $\eta = 2$.
 # Eight train for 1 epoch, four for 1 more, two for 2 more: $8 + 4 + 4 = 16$ epochs.
@@ -676,7 +677,8 @@ round(a, 4), round(b, 4)
 # **NSGA-II** evolves a whole front.
 # Sort the population into fronts: nothing dominates the first, nothing but the first the second, and so on.
 # An earlier front wins.
-# Inside a front, the point with more *room* around it wins, so that the front stays spread out
+# Inside a front, the point with more [*room*](GLOSSARY.md#room-on-a-front) around it wins, so that the front stays
+# spread out
 # (the literature's **crowding distance**).
 # With the front sorted by objective $m$, and $i$ for the place in it,
 #

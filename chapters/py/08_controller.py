@@ -107,7 +107,7 @@ device = setup("08_controller", seed=0)
 #
 # $$ \log \pi_\theta(a) = \sum_{t=1}^{T} \log \pi_\theta(a_t \mid a_1, \dots, a_{t-1}) \tag{8.1} $$
 #
-# $\pi_\theta$ is called the **policy**.
+# $\pi_\theta$ is called the [**policy**](GLOSSARY.md#policy).
 # Each factor is a softmax over the options of one decision.
 
 # %% [markdown] tags=["core"]
@@ -287,7 +287,8 @@ plots.lines(steps, curves, x_label="length of the step", y_label="expected rewar
 # Back to A and B, even odds, and one sample.
 # What does it say about $\theta_A$?
 #
-# The **score** $\partial \log \pi / \partial \theta_A$ is $1 - p_A = 1/2$ if A was drawn, and $-p_A = -1/2$ if B was.
+# The [**score**](GLOSSARY.md#score-of-a-sample) $\partial \log \pi / \partial \theta_A$ is $1 - p_A = 1/2$ if A was
+# drawn, and $-p_A = -1/2$ if B was.
 # Times the reward:
 #
 # | drawn | reward | score | estimate | with 0.7 subtracted |
@@ -300,7 +301,8 @@ plots.lines(steps, curves, x_label="length of the step", y_label="expected rewar
 # One says "up, strongly", the other "down, strongly".
 # Now subtract 0.7 from both rewards.
 # **Each sample alone gives the exact answer.**
-# In symbols, with a **baseline** $b$, the number that is subtracted, and $n$ samples $a_1, \dots, a_n$:
+# In symbols, with a [**baseline**](GLOSSARY.md#baseline) $b$, the number that is subtracted, and $n$ samples
+# $a_1, \dots, a_n$:
 #
 # $$ \hat g = \frac{1}{n} \sum_{i=1}^{n} \big(R(a_i) - b\big)\, \nabla \log \pi_\theta(a_i) \tag{8.3} $$
 #
@@ -456,7 +458,7 @@ print([round(g, 3) for g in estimates_of_two], "mean", round(mean, 3))
 # Twenty trainings for one step is expensive.
 # Why not take five steps on the same twenty?
 # After the first step the samples are no longer the policy's own: some have become likelier, some rarer.
-# The **ratio** $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean:
+# The [**ratio**](GLOSSARY.md#ratio) $\rho = \pi_\theta(a) / \pi_{old}(a)$ says how much, and it corrects the mean:
 # each sample counts $\rho$ times (**importance sampling**).
 # But with a ratio of 10, one lucky sample counts more than all the others together.
 #
@@ -523,7 +525,8 @@ plots.lines(ratios, objective, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # NASNet's controller is trained this way, with batches of 20.
-# The paper adds a small bonus for the **entropy**, the number of nats by which the policy is still undecided:
+# The paper adds a small bonus for the [**entropy**](GLOSSARY.md#entropy), the number of nats by which the policy is
+# still undecided:
 #
 # $$ H = -\sum_a \pi_\theta(a) \log \pi_\theta(a) = \mathbb{E}_a \Big[ -\sum_t \sum_k \pi(k \mid a_{<t}) \log \pi(k
 #    \mid a_{<t}) \Big] \tag{8.6} $$

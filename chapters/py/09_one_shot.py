@@ -80,7 +80,7 @@ device = setup("09_one_shot", seed=0)
 # - **relax** the choice: make it a number, and let the gradient choose
 # - **skip** the training: look at the untrained network and guess
 #
-# Each of them is a **judge**: it gives every cell a score, and trains none.
+# Each of them is a [**judge**](GLOSSARY.md#judge): it gives every cell a score, and trains none.
 # In the end somebody trains the cells that the judge names, a few of them, and keeps the best.
 # So the question is not whether a judge is right, but what it costs to trust it.
 # Chapter 06 left us the truth for a small space, so the bill can be made.
@@ -98,7 +98,7 @@ device = setup("09_one_shot", seed=0)
 # How much did the judge cost you?
 #
 # You hold 0.5, and 1.0 was there: 0.5 is lost.
-# With scores $s_i$, true accuracies $t_i$ and $k$ trainings, the **regret** is
+# With scores $s_i$, true accuracies $t_i$ and $k$ trainings, the [**regret**](GLOSSARY.md#regret) is
 #
 # $$ r_k = \max_i t_i - \max_{i \,\in\, \text{top } k \text{ by } s} t_i \tag{9.1} $$
 #
@@ -199,11 +199,12 @@ print(f"ten cells drawn blindly lose {sum(rolls) / 500:.3f} of accuracy on avera
 # %% [markdown] tags=["core", "slide"]
 # ## Can 735 networks share their weights?
 #
-# A block adds up two **sides**, left and right, and each side is a pair: an input, and an operation on it.
+# A block adds up two [**sides**](GLOSSARY.md#side), left and right, and each side is a pair: an input, and an
+# operation on it.
 # In block 0 a side chooses one of two inputs and one of three operations: 6 pairs.
 # In block 1 there are three inputs: 9 pairs.
 # Give each pair layers of its own, 15 sets in a cell.
-# Every one of the 735 cells is then a **path**: it uses two pairs of each block.
+# Every one of the 735 cells is then a [**path**](GLOSSARY.md#path): it uses two pairs of each block.
 # Two cells that agree on a pair use the same weights there.
 #
 # Write $w_p$ for how much of pair $p$ a side takes, $o_p$ for its operation and $i_p$ for its input.
@@ -291,7 +292,8 @@ plots.scatter(scores, truth, says=says, **labels)
 # The first adds its output to an identity, the second feeds it into a pool.
 # A step for the first moves the `sep3` to what suits the first, and the next step moves it back for the second.
 # What is left is a compromise, which suits neither, and one cell loses more by it than the other.
-# The literature says *interference*, or *co-adaptation* where layers have grown used to one another.
+# The literature says [*interference*](GLOSSARY.md#interference), or *co-adaptation* where layers have grown used to
+# one another.
 #
 # **Break it.**
 # `accuracy` uses batch norms with the statistics of the crops it is given.
@@ -371,7 +373,8 @@ print(f"{len(known)} different cells were judged; place: by test accuracy, of {l
 # At $T = 1/2$ they are 1 and 9: 1/10 and 9/10.
 # Cold means decided.
 #
-# With a share for every pair, Eq. 9.2 is the paper's **mixed operation**, also called the continuous relaxation.
+# With a share for every pair, Eq. 9.2 is the paper's [**mixed operation**](GLOSSARY.md#mixed-operation), also called
+# the continuous relaxation.
 # By hand, rows of three pixels as in chapter 04: a quarter of "leave $(0, 1, 0)$ alone" and three
 # quarters of its maximum over neighbours, $(1, 1, 1)$.
 # What comes out is $(0.75, 1, 0.75)$: a cell that nobody could draw.
@@ -442,7 +445,7 @@ round(share, 4)
 #
 # For each $\alpha$ the weights would have to be trained to the end, and that is what nobody can pay.
 # **Second order** DARTS looks one step of the weights ahead and differentiates through that step.
-# **First order**, ours, takes the weights as they are, and the two take turns:
+# [**First order**](GLOSSARY.md#first-order), ours, takes the weights as they are, and the two take turns:
 #
 # $$ \alpha \leftarrow \alpha - \eta \, \nabla_\alpha L_{\text{other half}}(\theta, \alpha), \qquad
 # \theta \leftarrow \theta - \eta' \, \nabla_\theta L_{\text{half}}(\theta, \alpha) \tag{9.5} $$
@@ -495,7 +498,7 @@ bars = {"mixture": whole_right, "cut to a cell": cut, "cell, trained alone": boo
 plots.bars(bars, y_label="validation accuracy", says=says)
 
 # %% [markdown] tags=["core"]
-# That fall is the **discretisation gap**.
+# That fall is the [**discretisation gap**](GLOSSARY.md#discretisation-gap).
 # The weights learned to work as a crowd of nine.
 # The gradient asked which change helps the *crowd*, and the crowd is not what we build in the end.
 #
@@ -536,7 +539,7 @@ widgets.slider(at_heat, name="T", values=heats, start=3, label="temperature T")
 # Now ask each weight how much of that depends on it: $|\theta| \cdot \partial R / \partial |\theta|$.
 # For the first: $2 \cdot 3 = 6$.
 # For the second: $3 \cdot 2 = 6$.
-# **Synaptic flow** adds them up:
+# [**Synaptic flow**](GLOSSARY.md#synaptic-flow) adds them up:
 #
 # $$ S = \sum_\theta |\theta| \, \frac{\partial R}{\partial |\theta|}, \qquad
 #    R = \mathbf{1}^\top f_{|\theta|}(\mathbf{1}) \tag{9.6} $$

@@ -81,7 +81,8 @@ device = setup("10_efficientnet", seed=0)
 # In chapter 05 we had to choose `cells` and `filters` ourselves.
 # This rule chooses depth and width together, and the size of the picture with them.
 #
-# B0 was found with MnasNet's reward, [Eq. 7.6](07_search.ipynb): accuracy times a power of the price,
+# B0 was found with MnasNet's reward, [Eq. 7.6](07_search.ipynb): accuracy times a power of the
+# [price](GLOSSARY.md#price),
 # so that a network which is twice as dear must be 5 % better.
 # The price was multiply-adds, the target 400 million.
 # B0 has 386 million:
@@ -113,9 +114,11 @@ print(round(search.mnasnet_reward(0.77, 800e6, target), 4), "at 800 million")
 # $$ n = C \cdot eC + k^2 \cdot eC + eC \cdot F + \underbrace{2\, eC\, h + eC + h}_{\text{the gate}} , \qquad h = C / 4
 #    \tag{10.1} $$
 #
-# The gate comes later in this chapter; its $h$ is a quarter of the block's *input*, not of its wide middle.
+# The [gate](GLOSSARY.md#gate) comes later in this chapter; its $h$ is a quarter of the block's *input*, not of its
+# wide middle.
 # Batch norms are left out here.
-# The block is called **MBConv**, mobile inverted bottleneck: a bottleneck is narrow in the middle,
+# The block is called [**MBConv**](GLOSSARY.md#mbconv), mobile inverted bottleneck: a bottleneck is narrow in the
+# middle,
 # this one is narrow at its ends.
 # Drawn, each black bar is as high as its map has channels:
 

@@ -77,7 +77,7 @@ device = setup("11_bifpn", seed=0)
 # Its late maps are small and know what things are.
 # A detector needs both, at every size of object.
 # So something has to stand between backbone and detector, and carry knowledge from map to map.
-# It is called a *neck*, or a **feature pyramid**.
+# It is called a [*neck*](GLOSSARY.md#neck), or a **feature pyramid**.
 #
 # Chapter 10 ended with three maps: $C_3$, $C_4$, $C_5$.
 # This chapter turns them into five, lets them talk, and follows the road that was taken between 2016 and 2019: FPN,
@@ -90,7 +90,7 @@ device = setup("11_bifpn", seed=0)
 # %% [markdown] tags=["core", "slide"]
 # ## How large is each level?
 #
-# Level $l$ is $2^l$ times smaller than the picture, so a picture of 320 has maps of 40, 20,
+# [Level](GLOSSARY.md#level) $l$ is $2^l$ times smaller than the picture, so a picture of 320 has maps of 40, 20,
 # 10 and 5 pixels at levels 3 to 6.
 # And at level 7?
 # Half of 5 is 2.5.
@@ -359,7 +359,7 @@ plots.grid(who, x_label="input", y_label="output", columns=names, rows=names, sa
 # The second step adds something.
 # Call the node of $P_4$ on the way down `P4 td`, and the one on the way up `P4 out`.
 # `P4 out` reads `P4 td`, in which $P_4$ is already mixed with what came from above.
-# A **short cut** lets it read the untouched $P_4$ as well; it costs an addition.
+# A [**short cut**](GLOSSARY.md#short-cut) lets it read the untouched $P_4$ as well; it costs an addition.
 # By hand: $P_4^{out} = (10 + 110 + 123,\; 20 + 120 + 124) = (243, 264)$, and $P_5^{out} = 100 + 264 = 364$.
 #
 # $$ P_l^{out} = f_l'\big(P_l + P_l^{td} + R(P_{l-1}^{out})\big), \qquad
@@ -459,7 +459,7 @@ print([output_of(layer, level) for level in range(5)], "should be", layer.output
 #    \tag{11.7} $$
 #
 # So it is $20 / 4.0001 = 4.999875$.
-# The paper calls that **fast normalized fusion**, and we say *fast fusion*.
+# The paper calls that **fast normalized fusion**, and we say [*fast fusion*](GLOSSARY.md#fast-fusion).
 #
 # ### 11.2 · Build · fast_fusion · 15 min · ●●○ · 3 points
 #

@@ -77,7 +77,7 @@ device = setup("12_anchors", seed=0)
 # "Is there something of about *this* size, about *here*?
 # If so, what, and how far off am I?"
 #
-# The place and the size of each question is an **anchor**.
+# The place and the size of each question is an [**anchor**](GLOSSARY.md#anchor).
 # This chapter puts them down, measures how well they fit, and says which of them has to learn which object.
 
 # %% [markdown] tags=["core", "slide"]
@@ -91,7 +91,8 @@ device = setup("12_anchors", seed=0)
 # Around $(4, 4)$ it reaches from $4 - 16 = -12$ to $4 + 16 = 20$, in both directions.
 # Part of it lies outside the picture, and that is fine.
 #
-# Each place has nine anchors: three sizes, the **octaves** $o = 0, 1, 2$, times three shapes $(r_w, r_h)$.
+# Each place has nine anchors: three sizes, the [**octaves**](GLOSSARY.md#octave) $o = 0, 1, 2$, times three shapes
+# $(r_w, r_h)$.
 # With the strides $s_x, s_y$, the scale $a$, row $i$ and column $j$, both counted from 0:
 #
 # $$ (x, y) = \big((j + \tfrac12)\, s_x,\; (i + \tfrac12)\, s_y\big), \qquad (w, h) = a\, 2^{o/3}\, \big(s_x r_w,\;
@@ -174,7 +175,7 @@ for stride in (320 / columns, 2**7):
 #
 # $$ \mathrm{IoU}(A, B) = \frac{|A \cap B|}{|A| + |B| - |A \cap B|} \tag{12.2} $$
 #
-# *Intersection over union.*
+# [*Intersection over union*](GLOSSARY.md#iou).
 # 1 means equal, 0 means that they do not touch.
 # Would you have said that half the box in common is only a third?
 #
@@ -300,7 +301,7 @@ print(anchors.box_iou(pair, other).diagonal())
 # ### 12.2 · Build · encode · 10 min · ●○○ · 2 points
 #
 # Write `encode(boxes, anchors)`: two tensors (A, 4) of xyxy come in, and box $i$ is seen from anchor $i$.
-# Return the codes, a tensor (A, 4) with rows $t_y, t_x, t_h, t_w$.
+# Return the [codes](GLOSSARY.md#codes), a tensor (A, 4) with rows $t_y, t_x, t_h, t_w$.
 # A box without a side has no logarithm, so add `EPS`, 1e-7, to all sides before you divide.
 # Each training calls it: these numbers are what the network learns.
 # (This one, 12.3 and 12.4 are for those who want to write all of this chapter; the chapter goes on without them.)
@@ -403,9 +404,9 @@ print(f"without a limit {40 * math.exp(20):.3g} pixels, with ours {ours[2] - our
 # Two rules decide:
 #
 # 1. Each anchor looks for its best object.
-#    If their IoU is at least $\theta = 0.5$, it learns it and is **positive**;
+#    If their IoU is at least $\theta = 0.5$, it learns it and is [**positive**](GLOSSARY.md#positive);
 #    otherwise it is **negative** and learns "nothing here".
-# 2. Each object takes its best anchor **by force**, whatever the IoU.
+# 2. Each object takes its best anchor [**by force**](GLOSSARY.md#by-force), whatever the IoU.
 #
 # By hand: anchors 0 and 1 are positive, anchor 2 is negative.
 # In symbols, for anchor $a$ and objects $1..N$:
@@ -515,7 +516,8 @@ empty = anchors.assign(paper, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int6
 print(empty.labels.unique().tolist(), tuple(empty.codes.shape))
 
 # %% [markdown] tags=["core"]
-# RetinaNet has a third kind of anchor: from 0.4 to 0.5 it is **ignored**, and learns neither yes nor no.
+# RetinaNet has a third kind of anchor: from 0.4 to 0.5 it is [**ignored**](GLOSSARY.md#ignored), and learns neither
+# yes nor no.
 # EfficientDet's code leaves that out.
 # How many would it be here?
 

@@ -80,7 +80,7 @@ device = setup("13_efficientdet", seed=0)
 # At every place of every level stand nine anchors (chapter 12).
 # Nobody has said yet what is in them.
 #
-# That is the work of two small networks, the **heads**.
+# That is the work of two small networks, the [**heads**](GLOSSARY.md#head).
 # With them the detector is complete.
 # Then we ask how far one number can stretch it.
 #

@@ -143,7 +143,7 @@ literal, F.softplus(sure)
 # So 97 % of the loss comes from answers that are right already.
 # The gradient says: be even surer about the background.
 #
-# *Focal loss* multiplies each answer by how much it lacks, to the power $\gamma$.
+# [*Focal loss*](GLOSSARY.md#focal-loss) multiplies each answer by how much it lacks, to the power $\gamma$.
 # Sure answers lack little:
 #
 # $$ \mathrm{FL} = \alpha_t\, (1 - p_t)^{\gamma}\, (-\log p_t), \qquad
@@ -324,7 +324,8 @@ table(("every answer", "loss of the background", "its slope for a shared bias"),
 # Half its square: $0.5 \cdot 0.05^2 = 0.00125$.
 # Another is wrong by 0.5.
 # Half its square would be 0.125, a hundred times as much.
-# But beyond $\delta = 0.1$ the **Huber loss** goes on in a straight line: $0.5 \cdot 0.1^2 + 0.1 \cdot 0.4 = 0.045$.
+# But beyond $\delta = 0.1$ the [**Huber loss**](GLOSSARY.md#huber-loss) goes on in a straight line:
+# $0.5 \cdot 0.1^2 + 0.1 \cdot 0.4 = 0.045$.
 #
 # $$ H(e) = \tfrac12 q^2 + \delta\, (|e| - q), \qquad q = \min(|e|, \delta) \tag{14.4} $$
 #

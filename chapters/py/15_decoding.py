@@ -183,7 +183,7 @@ plots.boxes(sample.image, boxes, scores=some_scores, says=says)
 # C is alone.
 # Which two would you show?
 # Probably A and C: B says again what A said better.
-# This is *non-maximum suppression* (NMS).
+# This is [*non-maximum suppression*](GLOSSARY.md#nms) (NMS).
 # Best score first, a box stays if no box that already stays covers it:
 #
 # $$ i \text{ stays} \iff \mathrm{IoU}(b_i, b_j) \le \tau \

@@ -113,7 +113,7 @@ device = setup("16_coco_eval", seed=0)
 #
 # With $t = 0.5$: right, right, false.
 #
-# A right detection is called a **true positive**, a false one a **false positive**.
+# A right detection is called a [**true positive**](GLOSSARY.md#right-detection), a false one a **false positive**.
 #
 # ### 16.1 · Build · choose · 20 min · ●●○ · 3 points
 #
@@ -257,7 +257,8 @@ round(honest.ap50, 3), precision.mean().item()
 # After two: 1 of 2, 1 of 4.
 # After three: 2 of 3, 2 of 4.
 #
-# $$ \text{precision} = \frac{\mathrm{TP}}{\mathrm{TP} + \mathrm{FP}}, \qquad \text{recall} = \frac{\mathrm{TP}}{N} \tag{16.2} $$
+# $$ \text{precision} = \frac{\mathrm{TP}}{\mathrm{TP} + \mathrm{FP}}, \qquad
+#    \text{recall} = \frac{\mathrm{TP}}{N} \tag{16.2} $$
 #
 # $\mathrm{TP}$ counts right detections so far, $\mathrm{FP}$ false ones, $N$ is the number of objects.
 # Recall only grows as we walk down the list.
@@ -533,7 +534,8 @@ f"AP {numbers.ap:.3f} becomes {broken.ap:.3f}"
 # So such boxes are *ignored*: neither right nor false.
 #
 # But IoU would be tiny for one apple in a heap.
-# A box of 10 x 10, half of it inside a crowd of 100 x 100: what number should say that it belongs there?
+# A box of 10 x 10, half of it inside a [crowd](GLOSSARY.md#crowd) of 100 x 100: what number should say that it belongs
+# there?
 # Half of *the box* is inside, so 1/2:
 #
 # $$ \mathrm{overlap}(d, g) = \frac{|d \cap g|}{|d|} \qquad \text{if } g \text{ is a crowd} \tag{16.6} $$
@@ -742,7 +744,7 @@ plots.points({"20 scenes each": pieces}, y_label="AP", says=says)
 # some not at all.
 # Do that a thousand times, work out AP each time, and leave out the lowest and the highest 25.
 # What is left is a 95 % interval.
-# This is the **bootstrap** (Efron, 1979).
+# This is the [**bootstrap**](GLOSSARY.md#bootstrap) (Efron, 1979).
 #
 # Now two detectors.
 # Draw the scenes once, and judge *both* on them.

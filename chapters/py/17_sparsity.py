@@ -106,7 +106,7 @@ guess("a sparse product is faster from sparsity", None)  # 0 to 1
 # Remove $w_i$, and the output is off by $w_i x_i$.
 # If all inputs are of the same size and know nothing of each other,
 # the squared error is the sum of the $w_i^2$ that went.
-# So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$ (**magnitude pruning**).
+# So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$ ([**magnitude pruning**](GLOSSARY.md#magnitude-pruning)).
 # With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
 #
 # $$ m_i = \begin{cases} 0 & \operatorname{rank}(|w_i|) \le \operatorname{round}(s\,n) \\
@@ -398,7 +398,7 @@ plots.lines(shares, rules, x_label="share of zeros", y_label="AP, 100 test scene
 
 # %% [markdown] tags=["deep"]
 # **Ask the layers one by one (deep).**
-# A *sensitivity scan* prunes one layer, leaves all others whole, and reads the score.
+# A [*sensitivity scan*](GLOSSARY.md#sensitivity-scan) prunes one layer, leaves all others whole, and reads the score.
 # It finds what must be left alone, by AP itself.
 # Does LAMP, which never looked at a picture, spare the same layers?
 
@@ -551,7 +551,8 @@ table(("masks", "zeros", "seed 0", "seed 1", "seed 2"), lines)
 # ## Was the small network there from the beginning?
 #
 # If a twentieth of the weights can do so much, why train the others at all?
-# The *lottery ticket hypothesis* says: a large network holds a small one that, **from its own first weights**,
+# The [*lottery ticket hypothesis*](GLOSSARY.md#lottery-ticket) says: a large network holds a small one that, **from
+# its own first weights**,
 # trains as well as the whole.
 # Find it like this: keep the first weights $\theta_0$, train, make a mask $m$ from the trained weights, go back,
 # and train again what the mask leaves:

@@ -123,7 +123,7 @@ plots.graph(block, arrows, title="The residual block")
 # - Column 2 of `c`, which reads the sum.
 #
 # One channel, five places in four layers.
-# So we do not ask which channel of a *layer* to prune, but which *group* of places.
+# So we do not ask which channel of a *layer* to prune, but which [*group*](GLOSSARY.md#group) of places.
 #
 # ### 18.1 · Build · keep_places · 12 min · ●●○ · 3 points
 #
@@ -383,14 +383,14 @@ table(("", *ranks), [(kind, *(f"{r:.2f}" for r in row)) for kind, row in pairs])
 # L1 and L2 rank almost alike.
 # The slope asks another question, and hardly agrees with them.
 # None of the four knows what the *other* channels would do once one is gone.
-# So what counts is the network after it was trained again, further down.
+# So what counts is the network after it was [trained again](GLOSSARY.md#trained-again), further down.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the same network, only smaller?
 #
 # There is a sharp test.
 # Take the whole network and set the removed channels to 0 wherever a layer reads them, after norm and activation.
-# This *masked* twin $f_{mask}$ has its full size.
+# This [*masked*](GLOSSARY.md#masked-twin) twin $f_{mask}$ has its full size.
 # The pruned network $f_{pruned}$ has to say the same on every picture, in eval mode:
 #
 # $$ f_{pruned}(x) = f_{mask}(x) \tag{18.6} $$

@@ -83,7 +83,8 @@ device = setup("19_quantize", seed=0)
 # This chapter asks how far one can go, with the weights first.
 # Nothing is trained: we only round, with care.
 # One piece you write yourself, where the idea stands: exercise 19.1.
-# `build` checks it as `check` does; once it is right, every affine grid of this chapter and the next ones is yours.
+# `build` checks it as `check` does; once it is right, every affine [grid](GLOSSARY.md#grid) of this chapter and the
+# next ones is yours.
 # If you leave it, the chapter goes on with the course's own.
 #
 # Guess before you read.
@@ -103,7 +104,8 @@ guess("file of 4-bit weights: times smaller", None)
 #
 # Five numbers, and four bits for each: $-1,\ -0.33,\ 0,\ 0.65,\ 2$.
 # Four bits count from 0 to 15.
-# Lay a grid over the range from $-1$ to 2 with 16 points: between them are 15 steps, so a step is $3 / 15 = 0.2$.
+# Lay a grid over the range from $-1$ to 2 with 16 points: between them are 15 steps, so a [step](GLOSSARY.md#step) is
+# $3 / 15 = 0.2$.
 # Point 0 is $-1$, and zero stands five steps further.
 #
 # | | $-1$ | $-0.33$ | 0 | 0.65 | 2 |
@@ -113,7 +115,7 @@ guess("file of 4-bit weights: times smaller", None)
 # | back again | $-1$ | $-0.4$ | 0 | 0.6 | 2 |
 #
 # That is all of it.
-# With the step or *scale* $s$ and the *zero point* $z$, the integer that means zero:
+# With the step or *scale* $s$ and the [*zero point*](GLOSSARY.md#zero-point) $z$, the integer that means zero:
 #
 # $$ q = \mathrm{clamp}\!\left(\mathrm{round}\!\left(\frac{x}{s}\right) + z,\ q_{\min},\ q_{\max}\right) \tag{19.1} $$
 #
@@ -449,7 +451,7 @@ plots.bars({"three foldings": start, "one for all": once}, y_label="AP on 100 sc
 # %% [markdown] tags=["core", "slide"]
 # ## One grid, or one for each filter?
 #
-# One grid for a whole layer is called **per-tensor**, one for each filter **per-channel**.
+# One grid for a whole layer is called **per-tensor**, one for each filter [**per-channel**](GLOSSARY.md#per-channel).
 #
 # Folding multiplied each filter by a number of its own.
 # Look at what that means for two filters, $(1, -0.5)$ and $(0.01, -0.02)$, with three bits and a symmetric grid:

@@ -106,7 +106,7 @@ guess("layers of plain that suffer from 2 bits, of 27", None)
 # $0.295 / 0.2 = 1.475$ still rounds to 1.
 # At 0.3 the value jumps to 0.4 at once.
 # So the slope is 0, or it is infinite.
-# *Fake quantization* is this: to the grid and back, in real numbers.
+# [*Fake quantization*](GLOSSARY.md#fake-quantization) is this: to the grid and back, in real numbers.
 #
 # $$ \hat w = s \left( \operatorname{clamp}\!\left( \operatorname{round}\!\left(\tfrac{w}{s}\right) + z,\ l,\ h
 #    \right) - z \right) \tag{20.1} $$
@@ -133,7 +133,8 @@ w.grad.tolist()
 # %% [markdown] tags=["core"]
 # Zero, and rightly so.
 # A network that learns from this learns nothing.
-# The *straight-through* rule answers with a lie that works: in the backward pass, act as if rounding were not there.
+# The [*straight-through*](GLOSSARY.md#straight-through) rule answers with a lie that works: in the backward pass, act
+# as if rounding were not there.
 # Only the ends stay: a value that was cut off changes nothing, however it moves.
 #
 # $$ \frac{\partial \hat w}{\partial w} := \begin{cases} 1 & l \le \operatorname{round}(w/s) + z \le h \\
@@ -247,7 +248,7 @@ batches = images.split(16)
 #
 # A long step rounds coarsely, a short one cuts off what is large.
 # Chapter 19 searched for the best length.
-# *LSQ* (learned step size quantization) trains it, like a weight.
+# *LSQ* ([learned step size quantization](GLOSSARY.md#learned-step)) trains it, like a weight.
 # For that it needs a slope.
 #
 # By hand, with $s = 0.2$.
@@ -442,7 +443,7 @@ except ValueError as error:
 
 # %% [markdown] tags=["core"]
 # `calibrate` runs a few batches in real numbers, and each module watches.
-# That is **post-training quantization**: no label, no gradient, a second of work.
+# That is [**post-training quantization**](GLOSSARY.md#post-training): no label, no gradient, a second of work.
 
 # %% tags=["core"]
 show(qat.calibrate)
@@ -502,7 +503,7 @@ for top in (2, 5, 10, 20):
 # %% [markdown] tags=["deep"]
 # None, from a range of 10 on: everything negative becomes zero, and SiLU is a ReLU.
 # With 255 steps there are seven left.
-# So the danger grows with *outliers* and with *fewer bits*.
+# So the danger grows with [*outliers*](GLOSSARY.md#outliers) and with *fewer bits*.
 # How wide are the ranges here, against ranges that leave out a value in ten thousand at each end?
 
 # %% tags=["deep", "slide"]
@@ -648,7 +649,8 @@ plots.bars(worst, y_label="growth of the loss when this alone has 4 bits", says=
 #
 # What does one do with a layer that hurts?
 # Leave it alone: `keep_float` names layers that stay in real numbers, each with the map that it gives.
-# That is **mixed precision** (`nodes_to_exclude` in onnxruntime, `ignored_scope` in NNCF).
+# That is [**mixed precision**](GLOSSARY.md#mixed-precision)
+# (`nodes_to_exclude` in onnxruntime, `ignored_scope` in NNCF).
 # It costs: 32 bits for each of its weights, and a way out of the integers and back.
 # So few layers should do.
 # We give all weights *and* all maps of `plain` four bits, and leave 0, 1, 2 or 4 layers real:

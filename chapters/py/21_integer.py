@@ -112,7 +112,7 @@ guess("bytes of all integers, one byte a weight being 1", None)
 #
 # $$ a_f = b_f + \sum_{c,i,j} w_{f,c,i,j} \, (x_{c,i,j} - z_x) \tag{21.1} $$
 #
-# $a$ is the *accumulator* of filter $f$, and $z_x$ the zero point of $x$;
+# $a$ is the [*accumulator*](GLOSSARY.md#accumulator) of filter $f$, and $z_x$ the zero point of $x$;
 # $c$ goes through the channels, $i$ and $j$ through rows and columns of the window.
 # The bias has to be in the steps of this sum, which are those of input times weight:
 #
@@ -297,7 +297,7 @@ arithmetic.rounded_shift(product, 40).item(), ((upper + 2**8) >> 9).item()
 #
 # ### 21.2 · Build · to_next_map · 15 min · ●●○ · 3 points
 #
-# This step has a name, **requantization**.
+# This step has a name, [**requantization**](GLOSSARY.md#requantization).
 # Write `to_next_map(sums, multiplier, shift, offset, zero_point, low, high)`: Eq. 21.5.
 # `sums` ($a$) are integers of a whole map, of any shape; `multiplier` ($m$), `shift` ($n$), `offset` ($r$),
 # `zero_point` ($z_y$), `low` and `high` are int64 tensors that broadcast to them.

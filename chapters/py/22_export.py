@@ -175,7 +175,7 @@ except ValueError as error:
 # What becomes of $x = 500$?
 # 255 is the largest byte: $253 \cdot 0.5 = 126.5$.
 #
-# A pair Q, DQ is exactly what `FakeQuantize` computes in chapter 20.
+# [A pair Q, DQ](GLOSSARY.md#pair-q-dq) is exactly what `FakeQuantize` computes in chapter 20.
 # So we write a pair wherever the trained graph rounds, with *its* step and zero point.
 # Nothing is calibrated a second time.
 #
@@ -345,7 +345,7 @@ export.Network(pool_file)(square)[0, 0, 0].tolist()
 # ## Why seven bits, when a byte has eight?
 #
 # Before VNNI, an x86 processor multiplied bytes by int8 in pairs,
-# and added the two products in 16 bits *with saturation*:
+# and added the two products in 16 bits [*with saturation*](GLOSSARY.md#saturation):
 #
 # $$ p = \mathrm{clamp}\bigl(q_{x,1}\, q_{w,1} + q_{x,2}\, q_{w,2},\ -2^{15},\ 2^{15} - 1\bigr) \tag{22.5} $$
 #

@@ -336,7 +336,8 @@ plots.lines(devices, bills, x_label="devices", y_label="GPU-hours", says=says)
 #
 # **Without anchors.**
 # FCOS (2019) lets each place of a map say four distances: to the left, right, top and bottom of its box.
-# Places near the edge of a box tell bad boxes, so each also says how central it lies, its *centre-ness*:
+# Places near the edge of a box tell bad boxes, so each also says how central it lies, its
+# [*centre-ness*](GLOSSARY.md#centre-ness):
 #
 # $$ c = \sqrt{\frac{\min(l, r)}{\max(l, r)} \cdot \frac{\min(t, b)}{\max(t, b)}} \tag{24.3} $$
 #

@@ -4,6 +4,7 @@ Learners work in `work/`. `copy_missing` copies what is not there. Where a chapt
 changed since, `update` writes the new one beside the copy, as `11_bifpn.new.ipynb`, and
 takes the learner's answers over: an answer is known by the id that its cell checks.
 Who wants to begin a chapter again asks `afresh`, which keeps what was there before.
+The pages that chapters link to lie beside the copies, so that a link works in both.
 """
 
 import json
@@ -15,6 +16,7 @@ from lib.book import publish
 from lib.book.publish import CHAPTERS
 
 WORK = lib.work()
+PAGES = ("GLOSSARY.md", "SYMBOLS.md")
 # The line that asks: check("bifpn.ways", ways). What stands above it is the answer.
 ASKS = re.compile(r"""^(?:check|build)\(\s*["'](\w+\.\w+)["']""", re.MULTILINE)
 
@@ -24,6 +26,7 @@ def copy_missing() -> list[str]:
 
     ValueError, once all others are copied, that names the chapters that are damaged.
     """
+    _copy_pages()
     copied, damaged = [], []
     for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
         target = WORK / source.name
@@ -40,6 +43,19 @@ def copy_missing() -> list[str]:
     if damaged:
         raise ValueError(f"{'; '.join(damaged)}; copied: {', '.join(copied) or 'none'}")
     return copied
+
+
+def _copy_pages() -> None:
+    """Copy the pages that are missing or behind; one that was edited stays."""
+    for name in PAGES:
+        source, target = CHAPTERS / name, WORK / name
+        text = source.read_text(encoding="utf-8") if source.exists() else None
+        mine = target.read_text(encoding="utf-8") if target.exists() else None
+        if text is None or mine == text:
+            continue
+        if mine is None or _origins().get(name) == [mine]:
+            _note_origin(name, [text])
+            publish.write(target, text)
 
 
 def afresh(names: list[str]) -> list[str]:
@@ -71,6 +87,7 @@ def afresh(names: list[str]) -> list[str]:
 
 def update() -> list[str]:
     """Write new chapters beside copies that are behind; one line a chapter says so."""
+    _copy_pages()
     origins, lines = _origins(), []
     for source in sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb")):
         copies = _copies(source.stem)
