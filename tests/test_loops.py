@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lib.basics import loops
+from lib.basics import loops, training
+from lib.nas import controller, one_shot, search_space
 
 
 def three_and_four():
@@ -61,3 +62,33 @@ def test_the_bar_counts_in_plain_text(monkeypatch, capsys):
     with loops.bar(2, progress=True) as bar:
         bar.update(2)
     assert capsys.readouterr().out.split("\r")[-1].strip() == "2 of 2 steps"
+
+
+def fitted(model, images, labels):
+    loss = training.classification_loss()
+    training.fit(model, (images, labels), loss, epochs=1, batch_size=2, progress=False)
+
+
+def told(model, images, labels):
+    learner = controller.Learner(search_space.SMALL, seed=0)
+    learner.update(learner.sample(2), [0.0, 1.0])
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    "needs_gradients",
+    [
+        fitted,
+        told,
+        lambda model, *_: one_shot.synflow(model, (3, 8, 8)),
+        lambda model, images, _: one_shot.jacobian_covariance(model, images),
+    ],
+)
+def test_where_gradients_are_off_they_are_asked_for_by_name(off, needs_gradients):
+    model = training.small_cnn((4, 8), 3)
+    before = [p.detach().clone() for p in model.parameters()]
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    with off(), pytest.raises(RuntimeError, match="needs gradients.*they are off"):
+        needs_gradients(model, images, torch.tensor([0, 1, 2, 0]))
+    now = list(model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, now, strict=True))

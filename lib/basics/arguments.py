@@ -36,6 +36,15 @@ Bound = float | int | None
 Signed = typing.Annotated[int, "may be below 0"]  # for `named`
 
 
+def gradients_on(who: str) -> None:
+    """RuntimeError where gradients are off, which torch would say in the middle."""
+    if not torch.is_grad_enabled():  # False inside of inference_mode, too
+        raise RuntimeError(
+            f"{who} needs gradients, and here they are off: call it outside of"
+            " torch.no_grad() and torch.inference_mode()"
+        )
+
+
 def refuse(name: str, value: Any, wanted: str) -> ValueError:
     """The error to raise: "budget is -3; it must be a whole number, 1 or more"."""
     return ValueError(f"{name} is {shown(value)}; it must be {wanted}")

@@ -20,6 +20,7 @@ from lib.basics import arguments
 
 def check_settings(model, dataset, loss_fn, batch_size, warmup, clip, every) -> None:
     """ValueError that names what `fit` cannot work with."""
+    arguments.gradients_on("fit")
     arguments.instance("model", model, nn.Module)
     wanted = "a tuple of tensors, or samples with a len() and [i]"
     sized = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")

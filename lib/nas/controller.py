@@ -238,6 +238,7 @@ def scores(
 
     That is the gradient of log-probability times `direction`, for all rows at once.
     """
+    arguments.gradients_on("scores")
     arguments.instance("policy", policy, nn.Module)
     arguments.tensor("direction", direction, "P")
     log_p, _ = policy(tokens)  # N
@@ -271,6 +272,7 @@ def moments(
 
 
 def _gradient(value: Tensor, policy: nn.Module) -> Tensor:
+    arguments.gradients_on("a policy's gradient")
     parts = torch.autograd.grad(value, list(policy.parameters()))
     return parameters_to_vector(parts)
 
@@ -347,6 +349,7 @@ class Learner:
         The baseline is made of earlier rewards. The first batch has none and uses its
         own mean, which shortens that one gradient by 1/B and does not turn it.
         """
+        arguments.gradients_on("update")
         rewards = arguments.real_array("rewards", rewards, 1).tolist()
         arguments.tensor("tokens", tokens, f"{len(rewards)} T")
         if self.baseline is None:

@@ -346,6 +346,7 @@ def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
     >>> synflow(chain, (1, 1, 1))
     12.0
     """
+    arguments.gradients_on("synflow")
     arguments.instance("model", model, nn.Module)
     shape = arguments.whole_numbers("shape", shape, least=1)
     twin = twins.without_norms(model)
@@ -355,8 +356,7 @@ def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
             weight.data.abs_()
             weights.append(weight)
     ones = torch.ones(1, *shape, dtype=torch.float64)
-    outputs = twin(ones)
-    flow = outputs.sum()  # R
+    flow = twin(ones).sum()  # R
     slopes = torch.autograd.grad(flow, weights, allow_unused=True)
     total = 0
     for weight, slope in zip(weights, slopes, strict=True):
@@ -375,11 +375,11 @@ def jacobian_covariance(
     of the rows' correlations; k keeps 1 / 0 away. As in arXiv 2006.04647v1; batch norms
     use the batch.
     """
+    arguments.gradients_on("jacobian_covariance")
     arguments.instance("model", model, nn.Module)
     arguments.tensor("images", images, "N C H W")
     k = arguments.real_number("k", k, above=0)
-    pixels = training.normalise(images)  # N 3 H W
-    x = pixels.double()
+    x = training.normalise(images).double()  # N 3 H W
     x.requires_grad_()
     twin = copy.deepcopy(model)
     twin.double().train()

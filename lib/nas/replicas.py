@@ -172,6 +172,7 @@ def train(
     `dataset`: (images, labels) in memory; `seeds`: for each network, the order of its
     samples. `on_epoch()` follows each epoch. Raises `NonFiniteLoss`.
     """
+    arguments.gradients_on("train")
     arguments.labelled("dataset", dataset)
     seeds = arguments.whole_numbers("seeds", seeds)
     orders = [training.Batches(dataset, batch_size, None, seed) for seed in seeds]
