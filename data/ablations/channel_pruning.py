@@ -1,14 +1,16 @@
 """Channels taken out of the shipped `plain` detector: which, and what it saves.
 
-    python data/ablations/channel_pruning.py            # about 14 CPU-minutes
+    python data/ablations/channel_pruning.py            # about 19 CPU-minutes
     python data/ablations/channel_pruning.py --report   # what the rows say so far
 
 one-shot: one share of every group, chosen by each importance, nothing trained; seeds
 are three sets of test scenes (and three draws for "random"). Once with the statistics
 of the batch norms as they were, once measured anew on training scenes. tuned: the
 network of data/weights/prune.py after 300 steps; "scratch" has its sizes, not its
-weights. latency: one picture, one thread, in turns: shares of every group, and the
-network of prune.py, in PyTorch and in onnxruntime.
+weights. shares: as many multiply-adds are left with one share for all groups, or with
+each group's own by `shares_by_loss`, from a scan on validation scenes; nothing trained,
+and after 300 steps. latency: one picture, one thread, in turns: shares of every group,
+and the network of prune.py, in PyTorch and in onnxruntime.
 
 A row each is appended to channel_pruning.jsonl; rows that are there are skipped, so it
 may be stopped at any time. Rows of other settings or other weights do not count. The
@@ -16,6 +18,7 @@ times (`--only latency`) are best taken last and alone.
 """
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -48,6 +51,8 @@ SETTINGS = {
     "tune": {"scenes": 4000, "steps": 300, "batch": 16, "lr": 4e-3,
              "weight_decay": 0.01, "ema": 0.98, "warmup": 0.05, "clip": 10.0,
              "delta": 0.02, "box_weight": 250},
+    "shares": ["even", "scan"],
+    "scan": {"judged": 100, "shares": [0.25, 0.5, 0.75]},  # validation scenes
     "latency": [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75],
 }  # fmt: skip
 PICTURE = torch.zeros(1, 3, 128, 128)
@@ -91,8 +96,8 @@ def measured_anew(model: nn.Module, images: torch.Tensor) -> nn.Module:
     return model.eval()
 
 
-def ap(model: nn.Module, n: int, seed: int = 0) -> float:
-    scenes = detectors.scenes("test", n, seed=seed)
+def ap(model: nn.Module, n: int, seed: int = 0, part: str = "test") -> float:
+    scenes = detectors.scenes(part, n, seed=seed)
     return coco_eval.evaluate(scenes.coco(), coco_eval.detections(model, scenes)).ap
 
 
@@ -107,7 +112,7 @@ def one_shot(job: dict, settings: dict) -> dict:
 
 
 def tuned(job: dict, settings: dict) -> dict:
-    how, model, kind = settings["tune"], detectors.shipped("plain"), job["kind"]
+    model, kind = detectors.shipped("plain"), job["kind"]
     cut = {"ratio": prune.PRUNE["ratio"], "multiple": prune.PRUNE["multiple"]}
     first = "l2" if kind == "scratch" else kind
     plan = choice(model, kind=first, seed=job["seed"], settings=settings, **cut)
@@ -118,15 +123,59 @@ def tuned(job: dict, settings: dict) -> dict:
         small = channel_pruning.remove_channels(
             detectors.detector("plain"), PICTURE, fresh
         )
+    score = ap(trained(small, settings, job["seed"]), settings["judged"])
+    return {"ap": score, "macs": plan.macs}
+
+
+def trained(small: nn.Module, settings: dict, seed: int) -> nn.Module:
+    """The average of a network's weights over some steps of training."""
+    how = settings["tune"]
     average = training.EMA(small.train(), how["ema"])
     training.fit(
         small, detectors.scenes("train", how["scenes"]),
         prepare.loss_of(small.config, how), steps=how["steps"],
         batch_size=how["batch"], optimizer=prepare.optimizer(small, how),
         warmup=how["warmup"], clip=how["clip"], ema=average, collate=data.collate,
-        seed=job["seed"], every=10**9, progress=False,
+        seed=seed, every=10**9, progress=False,
     )  # fmt: skip
-    return {"ap": ap(average.model, settings["judged"]), "macs": plan.macs}
+    return average.model
+
+
+@functools.cache
+def scanned(judged: int, shares: tuple, looked: int) -> dict[str, dict[float, float]]:
+    """AP on validation scenes that is lost where one group alone loses a share."""
+    model, images = detectors.shipped("plain"), looked_at(looked).images
+    whole, losses = ap(model, judged, part="validation"), {}
+    for group in channel_pruning.groups(model, PICTURE):
+        losses |= {} if group.refused else {group.name: {}}
+        for share in () if group.refused else shares:
+            small = channel_pruning.prune(model, PICTURE, {group.name: share})
+            left = ap(measured_anew(small, images), judged, part="validation")
+            losses[group.name][share] = whole - left
+    return losses
+
+
+def shares(job: dict, settings: dict) -> dict:
+    """AP at the multiply-adds of prune.py, before and after training."""
+    model = detectors.shipped("plain")
+    target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
+    plan = channel_pruning.plan(model, PICTURE, target_macs=target)
+    if job["kind"] == "scan":
+        how = settings["scan"]
+        looked = settings["looked at"]
+        losses = scanned(how["judged"], tuple(how["shares"]), looked)
+        for price in (k / 1000 for k in range(1, 1000)):
+            own = channel_pruning.shares_by_loss(losses, price)
+            plan = channel_pruning.plan(model, PICTURE, own)
+            if plan.macs <= target:
+                break
+    small = channel_pruning.remove_channels(model, PICTURE, plan)
+    measured_anew(small, looked_at(settings["looked at"]).images)
+    at_once = ap(small, settings["judged"], job["seed"])
+    score = ap(trained(small, settings, job["seed"]), settings["judged"])
+    gone = {group.name: len(plan.removed[group.name]) / len(group)
+            for group in plan.groups if not group.refused}  # fmt: skip
+    return {"at once": at_once, "ap": score, "macs": plan.macs, "gone": gone}
 
 
 def latency(job: dict, settings: dict) -> dict:
@@ -154,7 +203,7 @@ def latency(job: dict, settings: dict) -> dict:
     }  # fmt: skip
 
 
-WORK = {"one-shot": one_shot, "tuned": tuned, "latency": latency}
+WORK = {"one-shot": one_shot, "tuned": tuned, "shares": shares, "latency": latency}
 
 
 def plan(settings: dict):
@@ -168,6 +217,8 @@ def plan(settings: dict):
                    "statistics": "as trained", "seed": seed}  # fmt: skip
         for kind in settings["tuned"]:
             yield {"question": "tuned", "kind": kind, "seed": seed}
+        for kind in settings["shares"]:
+            yield {"question": "shares", "kind": kind, "seed": seed}
     for seed in range(settings["seeds"]):
         yield {"question": "latency", "seed": seed}
 
@@ -175,7 +226,8 @@ def plan(settings: dict):
 def used(question: str, settings: dict) -> dict:
     """The settings that a row depends on, and the weights it started from."""
     parts = {"one-shot": ("judged", "looked at"), "latency": ("latency",),
-             "tuned": ("judged", "looked at", "tune")}  # fmt: skip
+             "tuned": ("judged", "looked at", "tune"),
+             "shares": ("judged", "looked at", "tune", "scan")}  # fmt: skip
     about = {key: settings[key] for key in parts[question]}
     if question != "one-shot":
         about["prune"] = prune.PRUNE
@@ -227,7 +279,8 @@ def report(rows: list[dict]) -> str:
         else:
             keys = ("question", "kind", "statistics", "ratio")
             name = " ".join(str(row[k]) for k in keys if k in row)
-            groups.setdefault(name, []).append(f"{row['ap']:.3f}")
+            at_once = f"{row['at once']:.3f} to " if "at once" in row else ""
+            groups.setdefault(name, []).append(f"{at_once}{row['ap']:.3f}")
     lines = [f"{name}: {' | '.join(values)}" for name, values in groups.items()]
     return "\n".join([*lines, f"{sum(row['seconds'] for row in rows):.0f} CPU-s"])
 

@@ -167,6 +167,43 @@ def kept_channels(channels: int, ratio: Number, multiple: int = 1) -> int:
     return min(channels, blocks * multiple)  # Eq. 18.2
 
 
+def shares_by_loss(losses: dict[str, dict[Number, Number]], price: Number) -> dict:
+    """For each group the share that costs `price` where this group alone is pruned.
+
+    `losses[group][share]` is what was lost then, of AP say. Between the shares, and
+    from nothing at 0, it is a straight line; where it falls, the larger one before it
+    counts. The largest share that was tried is the most. ValueError outside [0, 1).
+
+    >>> losses = {"stem": {0.25: 0.1, 0.5: 0.3}, "head": {0.25: 0.02, 0.5: 0.04}}
+    >>> shares_by_loss(losses, 0.2)  # halfway from 0.1 to 0.3; and 0.04 is less
+    {'stem': 0.375, 'head': 0.5}
+    """
+    arguments.instance("losses", losses, dict, "group's name: loss by share")
+    arguments.real_number("price", price, least=0)
+    shares = {}
+    for name, tried in losses.items():
+        share = lost = 0.0
+        for next_share, loss in _tried(name, tried):
+            next_lost = max(loss, lost)
+            if next_lost > price:
+                part = (price - lost) / (next_lost - lost)
+                share += part * (next_share - share)
+                break
+            share, lost = next_share, next_lost
+        shares[name] = share
+    return shares
+
+
+def _tried(name: str, losses: dict[Number, Number]) -> list[tuple[Number, Number]]:
+    """(share, loss), the smallest share first, after a look at both."""
+    where = f"losses[{name!r}]"
+    arguments.instance(where, losses, dict, "share: loss")
+    for share, loss in losses.items():
+        arguments.real_number(f"{where}: a share", share, least=0, below=1)
+        arguments.real_number(f"{where}[{share}]", loss)
+    return sorted(losses.items())
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to go, and what the smaller network will cost."""
