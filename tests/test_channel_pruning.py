@@ -272,6 +272,24 @@ def test_how_many_stay_by_hand():
     assert stay(12, 0.5, 8) == 8 and stay(6, 0.5, 8) == 6  # never more than there are
 
 
+def test_shares_by_loss_by_hand():
+    """One price for all: what each group can give for it, alone."""
+    of = channel_pruning.shares_by_loss
+    losses = {"narrow": {0.25: 0.25, 0.5: 0.64}, "wide": {0.5: 0.01, 0.25: 0.02}}
+    # A quarter of 0.25; of "wide" 0.01 after 0.02 counts as 0.02, so all can go.
+    assert of(losses, 0.0625) == pytest.approx({"narrow": 0.0625, "wide": 0.5})
+    # A third of the way from 0.25 to 0.64: 0.38.
+    third = pytest.approx({"narrow": 0.25 + 0.25 / 3, "wide": 0.5})
+    assert of(losses, 0.38) == third
+    assert of(losses, 0.01) == pytest.approx({"narrow": 0.01, "wide": 0.125})
+    assert of(losses, 0) == {"narrow": 0, "wide": 0}
+    assert of({"gains": {0.5: -0.01, 0.75: 0.01}}, 0) == {"gains": 0.5}
+    with pytest.raises(ValueError, match=r"losses\['narrow'\]: a share.*below 1"):
+        of({"narrow": {1.5: 0.2}}, 0.1)
+    with pytest.raises(ValueError, match="price"):
+        of(losses, -0.1)
+
+
 def test_target_is_met_with_the_smallest_share():
     model, x = lively(detectors.detector("lite")), picture(64)
     full = profiling.macs(model, x)

@@ -624,6 +624,9 @@ CALLS = {
     "compression.channel_pruning.kept_channels": lambda: dict(
         channels=8, ratio=0.5, multiple=1
     ),
+    "compression.channel_pruning.shares_by_loss": lambda: dict(
+        losses={"a": {0.25: 0.1, 0.5: 0.3}}, price=0.2
+    ),
     "compression.channel_pruning.plan": lambda: {
         **pruning(), "importance": "l2", "multiple": 1, "keep": (),
     },
