@@ -854,6 +854,14 @@ quiz("export")
 # Every tool has been tried alone.
 # Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped,
 # and one plot with all the stops.
+#
+# The integer file also runs in a browser: `make demo` puts it into a web page, where you draw the digits.
+# WebAssembly has integer kernels of its own.
+# On 200 test scenes the two integer files gave 592 and 597 boxes with a score of 0.55 or more there,
+# and each of them was found on an x86 with VNNI too, with the same label and an IoU above 0.9999 (a record).
+# One thing had to be agreed for that: which of several *equal* scores comes first.
+# Integers often give equal scores, and NMS keeps the first; without that rule 15 of 362 boxes, on 60 scenes,
+# are another candidate of the same digit.
 
 # %% [markdown] tags=["core"]
 # ## References

@@ -145,49 +145,69 @@ def test_floats_find_the_same_boxes_from_the_same_pixels(driver, floats):
     assert compared > 180
 
 
-def everything(boxes, scores, labels, keep):
-    """In place of NMS: all candidates, best first."""
-    order = scores.argsort(descending=True, stable=True)
-    return order, scores[order]
+class InOrder(torch.nn.Module):
+    """A network whose equal scores are told apart: the first of them comes first.
+
+    Integers give many equal scores, a step apart from the next. Of equals the page
+    takes the first (level, place, class); `topk` promises no order. 1e-9 for a rank is
+    far below a step, and never brings a score below a threshold.
+    """
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.config = network, network.config
+
+    def forward(self, images):
+        classes, boxes = self.network(images)
+        behind = sum(logits[0].numel() for logits in classes)
+        ordered = []
+        for logits in classes:
+            _, channels, height, width = logits.shape
+            ranks = torch.arange(behind, behind - logits[0].numel(), -1)
+            behind -= len(ranks)
+            ranks = ranks.view(height, width, channels).permute(2, 0, 1)  # C H W
+            ordered.append(logits.double() + 1e-9 * ranks)
+        return ordered, boxes
 
 
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_find_the_same_objects_where_they_are_sure(driver, name):
-    """Their kernels round otherwise than those of x86: surely is 0.05 above.
+    """Their kernels are others than those of x86: surely is 0.05 above the threshold.
 
-    Each box of the page is a candidate here too, with that label and an IoU of 0.95.
-    Of two candidates of one object whose scores are a step apart, NMS may keep the
-    other one on the other machine: after it, that is asked of 9 boxes in 10, and all
-    still show the same object.
+    Each such box of the page is found here, with its label and an IoU of 0.95 at least,
+    and each of here by the page. Measured on 200 scenes on an x86 with VNNI: 592 and
+    597 boxes, all with an IoU above 0.9999. Without `InOrder` NMS keeps another one of
+    candidates with equal scores for 5 of 179 and 10 of 183 boxes of these 60 scenes,
+    and the lowest IoU is 0.91.
     """
     images = torch.from_numpy(detectors.scenes("test", 60).images)
     threshold, clear_of = 0.5, 0.05
-    network, pictures = export.Network(name), list(images)
-    kept = decoding.detect_all(network, pictures, threshold)
-    every = decoding.detect_all(
-        network, pictures, threshold, suppress=everything, keep=5000
-    )
     answers = find(driver, name, images, {"threshold": threshold})
-    overlaps = []
-    for found, after, before in zip(answers, kept, every, strict=True):
+    network = InOrder(export.Network(name))
+    here = decoding.detect_all(network, list(images), threshold)
+    compared = 0
+    for found, mine in zip(answers, here, strict=True):
         for each in found:
-            if each["score"] < threshold + clear_of:
-                continue
-            assert best_overlap(each, before) >= 0.95, each
-            overlaps.append(best_overlap(each, after))
-        sure = (after.scores >= threshold + clear_of).tolist()
-        labels = [
-            k for k, good in zip(after.labels.tolist(), sure, strict=True) if good
-        ]
-        assert {*labels} <= {each["label"] for each in found}
-    assert len(overlaps) > 120 and min(overlaps) >= 0.75
-    assert sum(overlap >= 0.95 for overlap in overlaps) >= 0.9 * len(overlaps)
+            if each["score"] >= threshold + clear_of:
+                assert best_overlap(each, mine) >= 0.95, each
+                compared += 1
+        page = decoding.Detections(
+            torch.tensor([each["box"] for each in found]).view(-1, 4),
+            torch.tensor([each["score"] for each in found]),
+            torch.tensor([each["label"] for each in found], dtype=torch.long),
+        )
+        for box, score, label in zip(*mine, strict=True):
+            if score >= threshold + clear_of:
+                each = {"box": box.tolist(), "label": label.item()}
+                assert best_overlap(each, page) >= 0.95, each
+    assert compared > 120
 
 
 def best_overlap(each, answer) -> float:
-    """IoU of a box of the page with the best one here that has its label."""
+    """IoU of a box with the best one of an answer that has its label; 0 if none has."""
     same = answer.boxes[answer.labels == each["label"]]
-    return anchors.box_iou(torch.tensor([each["box"]]), same).max().item()
+    overlaps = anchors.box_iou(torch.tensor([each["box"]]), same)[0]
+    return max(overlaps.tolist(), default=0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
