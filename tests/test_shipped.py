@@ -2,7 +2,7 @@
 
 Weights trained anew: run the script of data/weights, then print the table with
 
-    cd data && sha256sum weights/*.safetensors weights/*.onnx tabular/small.jsonl
+    cd data && sha256sum weights/*.safetensors weights/*.onnx tabular/*.jsonl
 
 and write it into lib/basics/shipped.py.
 """

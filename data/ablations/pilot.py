@@ -145,7 +145,7 @@ def main():
     parser.add_argument("--cells", type=int, help="so many cells at most")
     parser.add_argument("--report", action="store_true", help="train nothing")
     asked = parser.parse_args()
-    table = tabular.load()
+    table = tabular.load(tabular.FIRST_TABLE)
     torch.set_num_threads(1)
     for name in asked.setting:
         trained = run(table, name, groups=asked.groups, most=asked.cells)

@@ -13,8 +13,8 @@ like, the next call goes on. One call at a time; a second one is refused.
 
 The rows stand in the folder second/, files of 49 cells to which lines are only added;
 they are read by `tabular.read_shards`. Once all cells are there, `--freeze` writes
-second.jsonl and second.sha256, and `tabular.load` reads those. Until then it reads the
-first table, small.jsonl.
+second.jsonl and second.sha256, and `tabular.load` reads those: they ship. Without them
+it would read the first table, small.jsonl.
 """
 
 import argparse

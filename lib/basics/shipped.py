@@ -17,6 +17,9 @@ SHA256 = {
     "tabular/small.jsonl": (
         "1377953a047afd9e823c7fc2e4312172b85c2068191eed559a2b8b7c988bd535"
     ),
+    "tabular/second.jsonl": (
+        "7a34f1c7dc90899ebe9f84695e823d0997ccdba594e82d1c552f0c3641874db8"
+    ),
     "weights/detector_plain_int8.onnx": (
         "f977b7adc2fa1253cdd26e4fafde6069f237360d28516f95ee9ae1c5639014c4"
     ),

@@ -62,7 +62,7 @@ def macs_tau_one_seed() -> float:
     return float(stats.kendalltau(table.macs, final).statistic)
 
 
-def macs_tau_mean_of_three() -> float:
+def macs_tau_mean_of_taus() -> float:
     table = tabular.load()
     final = table.accuracy["test"][:, :, -1]
     taus = [stats.kendalltau(table.macs, seed).statistic for seed in final.T]
@@ -625,7 +625,7 @@ EXERCISES = (
                   " are `table.macs`"),
             Wrong(macs_tau_one_seed, "this is seed 0 alone; take the mean over the"
                   " seeds before you rank"),
-            Wrong(macs_tau_mean_of_three, "this is the mean of three taus, one a seed;"
+            Wrong(macs_tau_mean_of_taus, "this is the mean of four taus, one a seed;"
                   " take the mean of the accuracies first, then one tau"),
             Wrong(macs_tau_best_seed, "this takes each cell's best seed; the mean over"
                   " the seeds is asked"),
@@ -845,17 +845,17 @@ EXERCISES = (
 
 QUIZ = (
     Question(
-        "How many trainings does the table of SMALL hold?",
+        "How many trainings does the shipped table of SMALL hold?",
         (
-            Option("735", "That is one for each cell; each is trained with three"
+            Option("735", "That is one for each cell; each is trained with four"
                    " seeds."),
-            Option("2,205", "735 distinct cells, three seeds each.", True),
-            Option("8,748", "Three for each of the 2,916 ways to write a cell: most of"
+            Option("2,940", "735 distinct cells, four seeds each.", True),
+            Option("11,664", "Four for each of the 2,916 ways to write a cell: most of"
                    " it would be the same work done again."),
-            Option("8,820", "Four epochs of each training are recorded, but they are"
+            Option("11,760", "Four epochs of each training are recorded, but they are"
                    " one training."),
         ),
-        value=lambda: len(tabular.units(tabular.Task())), form="{:,}",
+        value=lambda: len(tabular.units(tabular.SECOND)), form="{:,}",
     ),
     Question(
         "A search sees the validation accuracy of one seed. Why is it judged by"
