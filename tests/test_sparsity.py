@@ -352,6 +352,19 @@ def test_deflate_leaves_noise_as_it_is():
     assert sparsity.file_sizes(weight).zip < 0.2 * sizes.dense
 
 
+def test_a_pattern_skips_layers_whose_inputs_do_not_divide():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), nn.Linear(6, 2))
+    with torch.no_grad():
+        model[1].weight[0, :, 0, 0] = torch.tensor([1.0, -3, 2, 0, 5, -5, 5, 5])
+    masks = sparsity.pattern_masks(model)
+    assert list(masks) == ["1.weight"]  # 3 and 6 are no multiples of 4
+    wanted = [False, True, True, False, True, True, False, False]
+    assert masks["1.weight"][0].flatten().tolist() == wanted
+    masks = sparsity.pattern_masks(model, 1, 3)
+    assert list(masks) == ["0.weight", "2.weight"]
+    assert all((mask.sum(1) == mask.shape[1] // 3).all() for mask in masks.values())
+
+
 @pytest.mark.equation("17.6")
 def test_two_of_four_by_hand():
     weight = torch.tensor([[0.1, -0.9, 0.5, 0.2, 3.0, 2.0, -1.0, -4.0]])

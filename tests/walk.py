@@ -607,6 +607,7 @@ CALLS = {
         step=3, begin=0, end=10, final=0.5, initial=0.0
     ),
     "compression.sparsity.nm_mask": lambda: dict(weight=maps(4, 4), n=2, m=4),
+    "compression.sparsity.pattern_masks": lambda: dict(model=cnn(), n=2, m=4),
     "compression.sparsity.file_sizes": lambda: dict(weight=maps(4, 4)),
     "compression.sparsity.sensitivity": lambda: dict(
         model=cnn(), sparsities=[0.5], score=lambda model: 0.5

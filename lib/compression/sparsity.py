@@ -330,6 +330,20 @@ def nm_mask(
     return mask.flatten(-2).movedim(-1, 1).contiguous()
 
 
+def pattern_masks(model: nn.Module, n: int = 2, m: int = 4) -> Masks:
+    """`nm_mask` of each layer whose input channels come in groups of m.
+
+    Others have no mask: they stay whole.
+    """
+    m = arguments.whole_number("m", m, least=2)
+    weights = prunable(model)
+    return {
+        name: nm_mask(weight, n, m)
+        for name, weight in weights.items()
+        if weight.shape[1] % m == 0
+    }
+
+
 class Packed(NamedTuple):
     """An n:4 matrix without its zeros: n values a group, and where each stood."""
 

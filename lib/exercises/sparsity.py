@@ -59,6 +59,20 @@ def lamp_pruned_detector() -> list:
     return answers_with(masks) + [mask.long().sum() for mask in masks.values()]
 
 
+def patterned_detector() -> list:
+    """*Plain* with two of every four weights, then with one of eight and three of four.
+
+    At last two of four among weights that are zeros for the most part.
+    """
+    model = plain_detector()
+    half = sparsity.pattern_masks(model)
+    thin = sparsity.rewind(model, model.state_dict(), sparsity.pattern_masks(model, 1))
+    choices = [half, sparsity.pattern_masks(model, 1, 8)]
+    choices += [sparsity.pattern_masks(model, 3, 4), sparsity.pattern_masks(thin)]
+    kept = [mask.long().sum((2, 3)) for masks in choices for mask in masks.values()]
+    return answers_with(half) + kept
+
+
 # --- 17.1 build: the mask of the smallest magnitudes
 
 
@@ -200,7 +214,135 @@ def mask_case(rng, size):
     return weight * 10.0 ** rng.choice((-4, 0, 0, 4)), share
 
 
-# --- 17.3 predict
+# --- 17.3 build: n of every m neighbours stay
+
+
+def nm_mask_2(weight, n=2, m=4):
+    """Group by group, by Python's own sorting."""
+    last = weight.detach().abs().movedim(1, -1)
+    stays = []
+    for group in last.reshape(-1, m).tolist():
+        order = sorted(range(m), key=lambda i: -group[i])
+        stays += [i in order[:n] for i in range(m)]
+    return torch.tensor(stays).view(last.shape).movedim(-1, 1).contiguous()
+
+
+def largest_of(groups, n):
+    """True at the n largest of each last dimension; of equals the first."""
+    order = groups.argsort(dim=-1, descending=True, stable=True)
+    mask = torch.zeros(groups.shape, dtype=torch.bool)
+    return mask.scatter_(-1, order[..., :n], True)
+
+
+def nm_by(scores, n, m):
+    """As it should be, of scores: what is wrong below begins here."""
+    last = scores.detach().movedim(1, -1)
+    mask = largest_of(last.unflatten(-1, (-1, m)), n)
+    return mask.flatten(-2).movedim(-1, 1).contiguous()
+
+
+def nm_smallest_stay(weight, n=2, m=4):
+    return nm_by(-weight.abs(), n, m)
+
+
+def nm_turned_over(weight, n=2, m=4):
+    """False where a weight stays."""
+    return ~nm_by(weight.abs(), n, m)
+
+
+def nm_with_signs(weight, n=2, m=4):
+    return nm_by(weight, n, m)
+
+
+def nm_so_many_go(weight, n=2, m=4):
+    """n of the m go."""
+    return nm_by(weight.abs(), m - n, m)
+
+
+def nm_always_two_of_four(weight, n=2, m=4):
+    """Asked for others it still takes 2 of 4, or fails where 4 does not divide."""
+    return nm_by(weight.abs(), 2, 4)
+
+
+def nm_in_memory_order(weight, n=2, m=4):
+    """Neighbours in memory: in a convolution those are taps, not channels."""
+    groups = weight.detach().abs().contiguous().view(-1, m)
+    return largest_of(groups, n).view(weight.shape)
+
+
+def nm_along_filters(weight, n=2, m=4):
+    """Groups of filters, not of input channels; fails where m does not divide them."""
+    groups = weight.detach().abs().movedim(0, -1).unflatten(-1, (-1, m))
+    return largest_of(groups, n).flatten(-2).movedim(-1, 0).contiguous()
+
+
+def nm_far_apart(weight, n=2, m=4):
+    """Every (I / m)-th channel, where neighbours are meant."""
+    last = weight.detach().abs().movedim(1, -1)
+    groups = last.unflatten(-1, (m, -1)).transpose(-1, -2)
+    mask = largest_of(groups, n).transpose(-1, -2)
+    return mask.flatten(-2).movedim(-1, 1).contiguous()
+
+
+def nm_share_of_all(weight, n=2, m=4):
+    """n / m of all weights, wherever they stand."""
+    return mask_of(weight.abs(), weight.numel() * (m - n) // m)
+
+
+def nm_share_of_rows(weight, n=2, m=4):
+    """n / m of each filter, wherever they stand in it."""
+    rows = weight.detach().abs().reshape(len(weight), -1)
+    return largest_of(rows, rows.shape[1] * n // m).view(weight.shape)
+
+
+def nm_all_filters_alike(weight, n=2, m=4):
+    """One pattern, from the sizes of all filters together."""
+    together = weight.detach().abs().sum(0, keepdim=True)
+    return nm_by(together, n, m).expand(weight.shape).contiguous()
+
+
+def nm_from_threshold(weight, n=2, m=4):
+    """All that equal the n-th stay with it."""
+    groups = weight.detach().abs().movedim(1, -1).unflatten(-1, (-1, m))
+    nth = groups.sort(-1, descending=True).values[..., n - 1 : n]
+    return (groups >= nth).flatten(-2).movedim(-1, 1).contiguous()
+
+
+def nm_last_equal_stays(weight, n=2, m=4):
+    return nm_by(weight.abs().flip(1), n, m).flip(1)
+
+
+def nm_times_weight(weight, n=2, m=4):
+    return weight.detach() * nm_by(weight.abs(), n, m)
+
+
+def nm_channels_last(weight, n=2, m=4):
+    """Right, but for the place of the channels: they are not moved back."""
+    return nm_by(weight.abs(), n, m).movedim(1, -1).contiguous()
+
+
+def nm_order_for_rank(weight, n=2, m=4):
+    """`order` says who is at each place, not at which place each one is."""
+    groups = weight.detach().abs().movedim(1, -1).unflatten(-1, (-1, m))
+    order = groups.argsort(dim=-1, descending=True, stable=True)
+    return (order < n).flatten(-2).movedim(-1, 1).contiguous()
+
+
+def nm_case(rng, size):
+    """Two to four dimensions, groups of 2, 4 and 8; equal magnitudes and both signs."""
+    m = rng.choice((2, 4, 4, 4, 8))
+    n = rng.randint(1, m - 1)
+    inputs = m * rng.randint(1, 3)
+    # Filters and taps come in groups as well: who takes those gets an answer.
+    shapes = (m * rng.randint(1, 2), inputs), (m, inputs, size), (m, inputs, 2, 4)
+    shapes += ((size + 1, inputs), (size, inputs, 3, 3))
+    weight = tensor(rng, *shapes[rng.randrange(5)], low=-2.0, high=2.0)
+    if rng.random() < 0.4:
+        weight = weight.round()  # many are equal, some are 0
+    return weight * 10.0 ** rng.choice((-4, 0, 0, 4)), n, m
+
+
+# --- 17.4 predict
 
 
 def halfway() -> float:
@@ -208,7 +350,7 @@ def halfway() -> float:
     return sparsity.cubic(50, 0, 100, 0.9)
 
 
-# --- 17.4 measure
+# --- 17.5 measure
 
 
 def cheaper_from() -> float:
@@ -222,7 +364,7 @@ def cheaper_from() -> float:
     return 1.0
 
 
-# --- 17.5 build
+# --- 17.6 build
 
 
 def csr_product(values, columns, starts, x):
@@ -861,7 +1003,93 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="halfway", number="17.3", kind="predict", minutes=5, difficulty=1,
+        name="nm_mask", number="17.3", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="nm_mask(weight, n=2, m=4): of every m neighbours along the input"
+             " channels, dimension 1, True at the n largest magnitudes, by Eq. 17.6; of"
+             " equals the first.",
+        place="compression.sparsity.nm_mask", importance=1,
+        machine="the shipped plain detector in patterns of 2:4, 1:8 and 3:4",
+        machine_case=patterned_detector, milestone_calls=90,
+        reference=sparsity.nm_mask, alternative=nm_mask_2,
+        wrong=(
+            Wrong(nm_smallest_stay, "the smallest stay; asked are the n largest"
+                  " magnitudes of each group"),
+            Wrong(nm_turned_over, "turned over: True says that a weight stays"),
+            Wrong(nm_with_signs, "-0.9 is a large weight: take the magnitude, abs(),"
+                  " before you compare"),
+            Wrong(nm_so_many_go, "n of every m stay; with you n go. 2:4 does not show"
+                  " it, 1:4 does"),
+            Wrong(nm_always_two_of_four, "you take 2 of 4 whatever is asked: use n and"
+                  " m"),
+            Wrong(nm_in_memory_order, "neighbours in memory are the taps of a kernel;"
+                  " the groups run along the input channels, dimension 1: movedim"),
+            Wrong(nm_along_filters, "you group filters, dimension 0; a kernel adds up"
+                  " over input channels, dimension 1"),
+            Wrong(nm_far_apart, "channels 0, 1, 2, ... are neighbours, not every"
+                  " (I / m)-th: unflatten(-1, (-1, m))"),
+            Wrong(nm_share_of_all, "as many stay as should, but anywhere: n of *each*"
+                  " group of m"),
+            Wrong(nm_share_of_rows, "as many of each filter stay as should, but"
+                  " anywhere in it: n of *each* group of m"),
+            Wrong(nm_all_filters_alike, "one pattern for all filters; each filter and"
+                  " each tap has groups of its own"),
+            Wrong(nm_from_threshold, "where magnitudes are equal, your threshold leaves"
+                  " more than n: count them by their order"),
+            Wrong(nm_last_equal_stays, "of equal magnitudes the first stays:"
+                  " argsort(descending=True, stable=True)"),
+            Wrong(nm_times_weight, "these are the weights that stay; return the mask:"
+                  " True or False for each"),
+            Wrong(nm_channels_last, "the channels were moved to the end; move them back"
+                  " to dimension 1"),
+            Wrong(nm_order_for_rank, "argsort says which weight is at each place of the"
+                  " order, not at which place each weight is: scatter_(-1,"
+                  " order[..., :n], True)"),
+        ),
+        hints=(
+            "movedim(1, -1) puts the input channels last; unflatten(-1, (-1, m)) cuts"
+            " them into groups.",
+            "argsort(dim=-1, descending=True, stable=True)[..., :n] are the places of"
+            " the largest in each group.",
+            "Begin with False everywhere, scatter_(-1, places, True), then back:"
+            " flatten(-2).movedim(-1, 1).",
+        ),
+        cases=nm_case,
+        by_hand=(
+            ((torch.tensor([[0.1, -0.9, 0.5, 0.2]]),),
+             torch.tensor([[False, True, True, False]])),
+            ((torch.tensor([[3.0, 2.0, -1.0, -4.0]]), 1, 4),
+             torch.tensor([[False, False, False, True]])),
+            ((torch.tensor([[1.0, -1.0, 1.0, 1.0]]), 2, 4),
+             torch.tensor([[True, True, False, False]])),
+            # Four channels of two taps: each tap has a group of its own.
+            ((torch.tensor([[[1.0, 8.0], [2.0, 7.0], [3.0, 6.0], [4.0, 5.0]]]), 1, 2),
+             torch.tensor([[[False, True], [True, False], [False, True],
+                            [True, False]]])),
+        ),
+        properties=(
+            Property(
+                "n of every m stay",
+                lambda mine, w, n=2, m=4: torch.as_tensor(mine(w, n, m)).sum().item()
+                == w.numel() * n // m,
+            ),
+        ),
+        survivors=dict.fromkeys((
+            "line 13: `_insist_on_numbers(weight)` omitted",
+            "line 14: `n, m = (arguments.whole_number('n', n),"
+            " arguments.whole_number('m', m))` omitted",
+            "line 15: `if not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:`"
+            " omitted",
+            "line 15: `not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m` ->"
+            " `not 0 < n < m and weight.dim() < 2 and weight.shape[1] % m`",
+            "line 15: `0 < n < m` -> `0 <= n < m`",
+        ), "it refuses what no case holds: NaN, and numbers that do not fit") | {
+            "line 21: `True` -> `False`": "torch keeps the order of so few numbers"
+            " anyway",
+        },
+    ),
+    Exercise(
+        name="halfway", number="17.4", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="The sparsity of the cubic schedule to 0.9, after half of its steps.",
         reference=halfway,
@@ -883,7 +1111,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="cheaper_from", number="17.4", kind="measure", minutes=8, difficulty=2,
+        name="cheaper_from", number="17.5", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="The smallest sparsity, in hundredths, at which the CSR form of 128 x 128"
              " weights of one byte is smaller than the dense one.",
@@ -906,7 +1134,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="csr_product", number="17.5", kind="build", minutes=15, difficulty=2,
+        name="csr_product", number="17.6", kind="build", minutes=15, difficulty=2,
         points=3,
         task="csr_product(values, columns, starts, x): a CSR matrix times the vector x."
              " All four are lists; row i owns the values from starts[i] up to, and not"
