@@ -496,14 +496,15 @@ def test_the_recorded_runs_go_on_after_a_kill(script, tmp_path):
     settings["tune"] |= {"scenes": 4, "steps": 2, "until": 1, "every": 1, "batch": 2}
     settings["lottery"] |= {"crops": 64, "steps": 2, "batch": 8, "judged": 20,
                             "sparsities": [0.5], "seeds": 1}  # fmt: skip
-    assert script.run(settings, path, only=("one-shot",)) == 3 * 2
+    assert script.run(settings, path, only=("one-shot",)) == 4 * 2
     path.write_bytes(path.read_bytes()[:-30])  # as a kill leaves it
     assert script.run(settings, path, only=("one-shot", "lottery", "product")) == 3
     rows = script.current(script.read(path), settings)
-    assert len(rows) == 8
+    assert len(rows) == 10
     assert {r["question"] for r in script.current(rows)} == {"product"}  # the same
     shares = {r["scope"]: r["zeros"] for r in rows if r["question"] == "one-shot"}
     assert shares["layer"] == pytest.approx(0.5, abs=1e-4)
+    assert shares["lamp"] == pytest.approx(0.5, abs=1e-4)
     assert shares["2:4"] == pytest.approx(0.5, abs=1e-3)  # all but the first layer
     job = {"scope": "2:4", "sparsity": 0.5, "seed": 0}
     assert script.tuned(job, settings)["zeros"] == pytest.approx(shares["2:4"])

@@ -13,10 +13,10 @@
 #
 # After this chapter you can
 #
-# 1. find the channels that have to go together, by hand and by a trace, and take them out (exercises 18.1, 18.4)
-# 2. say what a smaller width does to multiply-adds (exercises 18.2, 18.3)
-# 3. rank channels in four ways, and say what ranking cannot know (quiz)
-# 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.5)
+# 1. find the channels that have to go together, by hand and by a trace, and take them out (exercises 18.1, 18.5)
+# 2. say what a smaller width does to multiply-adds (exercises 18.3, 18.4)
+# 3. rank channels in four ways, and say what ranking cannot know (exercise 18.2, quiz)
+# 4. check that a pruned network is its masked twin, and repair what is constant but not zero (exercise 18.6)
 # 5. say why fewer multiply-adds may bring no time (quiz)
 #
 # | study | about 150 min (estimate) |
@@ -341,8 +341,30 @@ assert channel_pruning.kept_channels(40, 0.5, 16) == 32
 #
 # By hand: filter $(1, -2, 2)$, read with the weight 4.
 # Then $I_1 = 1 + 2 + 2 + 4 = 9$ and $I_2 = \sqrt{1 + 4 + 4 + 16} = 5$.
+#
+# ### 18.2 · Build · taylor · 8 min · ●○○ · 2 points
+#
+# Write the fourth one: `taylor(weights, gradients)`.
+# Both have a row for every channel, with the weights that read it, and with their slopes.
+# Return one number a channel.
+
+
+# %% tags=["core"]
+def taylor(weights, gradients):
+    """What the loss changes by, to first order, if a channel is masked; one a row.
+
+    By hand: weights 1, 2 with slopes 0.5, -1 give |0.5 - 2| = 1.5.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("channel_pruning.taylor", taylor)
+# hint("channel_pruning.taylor")
+# solution("channel_pruning.taylor")
 
 # %% tags=["core", "slide", "nbval-check-output"]
+show(channel_pruning.taylor, folded=True)
 tiny = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
 with torch.no_grad():
     tiny[0].weight.copy_(torch.tensor([[1.0, -2, 2], [0, 3, 4]])[:, :, None, None])
@@ -431,7 +453,7 @@ with torch.no_grad():
 # **And functions that are not 0 at 0?**
 # The twin's channel is 0 where it is read.
 # If a channel is switched off *before* a sigmoid, the next layer reads 0.5 and not 0.
-# That constant can be put into the next bias (exercise 18.5).
+# That constant can be put into the next bias (exercise 18.6).
 # `channel_pruning` does not do it; it leaves such a group alone and says so.
 # A gate is no obstacle: 0 times a sigmoid is 0.
 
@@ -731,7 +753,7 @@ guesses()
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 18.2 · Predict · share_left · 5 min · ●○○ · 1 point
+# ### 18.3 · Predict · share_left · 5 min · ●○○ · 1 point
 #
 # Three 1x1 convolutions in a row: 3 channels come in, 4, 8 and 2 come out, the 2 are the network's output.
 # Half of the channels go wherever they can.
@@ -752,7 +774,7 @@ check("channel_pruning.share_left", answer)
 # solution("channel_pruning.share_left")
 
 # %% [markdown] tags=["core"]
-# ### 18.3 · Measure · smallest_share · 8 min · ●○○ · 2 points
+# ### 18.4 · Measure · smallest_share · 8 min · ●○○ · 2 points
 #
 # The classifier of chapter 02.
 # Which is the smallest share of channels that leaves at most half of the multiply-adds?
@@ -770,7 +792,7 @@ check("channel_pruning.smallest_share", answer)
 # solution("channel_pruning.smallest_share")
 
 # %% [markdown] tags=["core"]
-# ### 18.4 · Build · places · 12 min · ●●○ · 3 points
+# ### 18.5 · Build · places · 12 min · ●●○ · 3 points
 #
 # Maps with `sizes[i]` channels are concatenated, in order.
 # `kept[i]` lists the channels of part `i` that stay, in rising order; it may be empty.
@@ -787,7 +809,7 @@ check("channel_pruning.places", places)
 # solution("channel_pruning.places")
 
 # %% [markdown] tags=["core"]
-# ### 18.5 · Build · folded · 18 min · ●●● · 4 points
+# ### 18.6 · Build · folded · 18 min · ●●● · 4 points
 #
 # Channels that were switched off before a sigmoid arrive as one `constant` at every pixel.
 # `weight` is (out, in, h, w) of a convolution without padding, `bias` is (out,), `gone` lists the channels.
@@ -806,7 +828,7 @@ check("channel_pruning.folded", folded)
 # solution("channel_pruning.folded")
 
 # %% [markdown] tags=["optional"]
-# ### 18.6 · Further · 90 min · ●●● · 0 points
+# ### 18.7 · Further · 90 min · ●●● · 0 points
 #
 # [Molchanov and others](https://arxiv.org/abs/1906.10771) rank all channels of a network together and remove a few at a
 # time, with training in between.

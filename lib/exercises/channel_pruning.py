@@ -33,6 +33,26 @@ def thinner_detector() -> list:
     return [*classes, *boxes]
 
 
+@functools.cache
+def sloped_detector():
+    """The shipped *plain* detector with a gradient; nobody changes it."""
+    model = detectors.shipped("plain")
+    ramp = torch.linspace(0, 1, 64)
+    colours = [(9 * ramp).sin(), (14 * ramp).cos(), ramp]
+    picture = torch.stack([2 * c * ramp[:, None] - 0.5 for c in colours])[None]
+    with torch.enable_grad():
+        classes, boxes = model(picture)
+        sum(level.square().mean() for level in [*classes, *boxes]).backward()
+    return model
+
+
+def least_sloped_channels() -> list:
+    """Which channels of *plain* go by Taylor's rule: three of ten, group by group."""
+    x = torch.zeros(1, 3, 64, 64)
+    plan = channel_pruning.plan(sloped_detector(), x, 0.3, importance="taylor")
+    return [torch.tensor(gone) for gone in plan.removed.values()]
+
+
 # --- 18.1 build: the same channels of every tensor
 
 
@@ -212,7 +232,91 @@ def both_sides():
     return (nine, kept), {"w": torch.tensor([[3.0, 5.0], [6.0, 8.0]])}
 
 
-# --- 18.2 predict
+# --- 18.2 build: what the loss changes by
+
+
+def taylor_2(weights, gradients):
+    """Channel by channel, weight by weight."""
+    scores = []
+    for of_channel, slopes in zip(weights.double(), gradients.double(), strict=True):
+        pairs = zip(of_channel.tolist(), slopes.tolist(), strict=True)
+        scores.append(abs(sum(w * g for w, g in pairs)))
+    return torch.tensor(scores, dtype=weights.dtype)
+
+
+def taylor_of_sizes(weights, gradients):
+    """The magnitudes are added: nothing cancels."""
+    return (weights * gradients).abs().sum(dim=1)
+
+
+def taylor_signed(weights, gradients):
+    return (weights * gradients).sum(dim=1)
+
+
+def taylor_of_columns(weights, gradients):
+    """Over the channels, where one number a channel is asked."""
+    return (weights * gradients).sum(dim=0).abs()
+
+
+def taylor_of_all(weights, gradients):
+    return (weights * gradients).sum().abs()
+
+
+def taylor_squared(weights, gradients):
+    """The square of the change, as in Molchanov's paper."""
+    return (weights * gradients).sum(dim=1) ** 2
+
+
+def taylor_of_squares(weights, gradients):
+    return ((weights * gradients) ** 2).sum(dim=1)
+
+
+def taylor_mean(weights, gradients):
+    return (weights * gradients).mean(dim=1).abs()
+
+
+def taylor_of_sums(weights, gradients):
+    """Two sums multiplied, where products are added."""
+    return (weights.sum(dim=1) * gradients.sum(dim=1)).abs()
+
+
+def taylor_of_norms(weights, gradients):
+    return weights.norm(dim=1) * gradients.norm(dim=1)
+
+
+def taylor_slopes_only(weights, gradients):
+    return gradients.sum(dim=1).abs()
+
+
+def taylor_weights_only(weights, gradients):
+    """The L1 norm."""
+    return weights.abs().sum(dim=1)
+
+
+def taylor_step(weights, gradients):
+    """What a step of gradient descent leaves, instead of what the weight is worth."""
+    return (weights - gradients).sum(dim=1).abs()
+
+
+def taylor_largest(weights, gradients):
+    return (weights * gradients).abs().amax(dim=1)
+
+
+def taylor_products(weights, gradients):
+    """The products, not added up."""
+    return (weights * gradients).abs()
+
+
+def slopes_case(rng, size):
+    """As many channels as weights each now and then; both signs, small and large."""
+    channels = rng.randint(2, size + 3)
+    each = rng.choice((channels, size + 2, 9 * size, 2))
+    scale = 10.0 ** rng.choice((-3, 0, 0, 3))
+    both = (tensor(rng, channels, each, low=-2.0, high=2.0) for _ in range(2))
+    return tuple(scale * values for values in both)
+
+
+# --- 18.3 predict
 
 
 def toy() -> nn.Sequential:
@@ -227,7 +331,7 @@ def share_left() -> float:
     return channel_pruning.plan(toy(), x, 0.5).macs / profiling.macs(toy(), x)
 
 
-# --- 18.3 measure
+# --- 18.4 measure
 
 
 @functools.cache
@@ -239,7 +343,7 @@ def smallest_share() -> float:
     return next(s for s in shares if channel_pruning.plan(model, x, s).macs <= half)
 
 
-# --- 18.4 build
+# --- 18.5 build
 
 
 def places(kept, sizes):
@@ -414,7 +518,7 @@ def parts(rng, size) -> tuple:
     return kept, sizes
 
 
-# --- 18.5 build
+# --- 18.6 build
 
 
 def folded(weight, bias, gone, constant):
@@ -660,7 +764,73 @@ EXERCISES = (
         },
     ),
     Exercise(
-        name="share_left", number="18.2", kind="predict", minutes=5, difficulty=1,
+        name="taylor", number="18.2", kind="build", minutes=8, difficulty=1, points=2,
+        task="taylor(weights, gradients): a row of each for every channel, those of its"
+             " readers; one number a channel, by Eq. 18.5.",
+        place="compression.channel_pruning.taylor", importance=2,
+        machine="the plan that takes three channels of ten from the shipped plain"
+                " detector by Taylor's rule",
+        machine_case=least_sloped_channels, milestone_calls=10,
+        unchanged={
+            "taylor_squared": "a square keeps the order of all scores",
+            "taylor_mean": "all channels of a group have as many weights, so a mean"
+                           " keeps the order",
+        },
+        reference=channel_pruning.taylor, alternative=taylor_2,
+        wrong=(
+            Wrong(taylor_of_sizes, "changes of the loss can cancel: add the products"
+                  " with their signs, and take the magnitude of the sum"),
+            Wrong(taylor_signed, "a loss that falls by much is a large change as well:"
+                  " take the magnitude of the sum"),
+            Wrong(taylor_of_columns, "you add over the channels; the sum runs over the"
+                  " weights of one channel: dim=1"),
+            Wrong(taylor_of_all, "one number for all of them; asked is one a channel:"
+                  " sum(dim=1)"),
+            Wrong(taylor_squared, "that is the square, which has the same order; asked"
+                  " is the magnitude"),
+            Wrong(taylor_of_squares, "squares cannot cancel: add the products, then"
+                  " take the magnitude"),
+            Wrong(taylor_mean, "that is the mean of the products; asked is their sum"),
+            Wrong(taylor_of_sums, "multiply each weight with its own slope, then add"),
+            Wrong(taylor_of_norms, "that is the most that it could be; multiply each"
+                  " weight with its own slope, then add"),
+            Wrong(taylor_slopes_only, "the slope alone says what a small step does;"
+                  " setting a weight to 0 is a step of its whole size: times the"
+                  " weight"),
+            Wrong(taylor_weights_only, "that is the L1 norm; the loss has to be asked:"
+                  " times the slopes"),
+            Wrong(taylor_step, "weights minus slopes are those of a training step;"
+                  " multiply them"),
+            Wrong(taylor_largest, "that is the largest change of one weight; they all"
+                  " go together: add them"),
+            Wrong(taylor_products, "a number for each weight; add up those of a"
+                  " channel: sum(dim=1)"),
+        ),
+        hints=(
+            "Setting w to 0 changes the loss by about -w times its slope.",
+            "weights * gradients are those changes; a channel's go together:"
+            " sum(dim=1).",
+            "Whether the loss rises or falls does not matter: abs() of the sum.",
+        ),
+        cases=slopes_case,
+        by_hand=(
+            # 0.5 - 2 and 3 - 2.
+            ((torch.tensor([[1.0, 2.0], [3.0, 1.0]]),
+              torch.tensor([[0.5, -1.0], [1.0, -2.0]])), torch.tensor([1.5, 1.0])),
+            ((torch.tensor([[1.0, 1.0, 2.0]]), torch.tensor([[3.0, -1.0, -1.0]])),
+             torch.tensor([0.0])),
+        ),
+        properties=(
+            Property(
+                "a loss turned over has the same scores",
+                lambda mine, w, g: not difference(
+                    torch.as_tensor(mine(w, g)), torch.as_tensor(mine(w, -g)), 1e-5
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        name="share_left", number="18.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Multiply-adds left, as a share, when half of the channels go.",
         reference=share_left,
@@ -688,7 +858,7 @@ EXERCISES = (
         tolerance=1e-4,  # 0.3667 is as good as 22 / 60
     ),
     Exercise(
-        name="smallest_share", number="18.3", kind="measure", minutes=8, difficulty=1,
+        name="smallest_share", number="18.4", kind="measure", minutes=8, difficulty=1,
         points=2,
         task="The smallest share of channels, in hundredths, that halves the"
              " multiply-adds of `training.small_cnn`.",
@@ -711,7 +881,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="places", number="18.4", kind="build", minutes=12, difficulty=2, points=3,
+        name="places", number="18.5", kind="build", minutes=12, difficulty=2, points=3,
         task="places(kept, sizes): maps with sizes[i] channels are concatenated, in"
              " order; kept[i] lists, in rising order, the channels of part i that stay."
              " Return the list of the columns of the concatenation that stay.",
@@ -777,7 +947,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="folded", number="18.5", kind="build", minutes=18, difficulty=3, points=4,
+        name="folded", number="18.6", kind="build", minutes=18, difficulty=3, points=4,
         task="folded(weight, bias, gone, constant): a convolution without padding,"
              " (out, in, h, w) and (out,), whose input channels `gone`, a list, are"
              " `constant` at every pixel. Return the pair of the weight without them"
