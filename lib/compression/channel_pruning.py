@@ -79,7 +79,8 @@ def taylor(
     tensor([1.5000, 1.0000])
     """
     products = weights * gradients
-    return products.sum(dim=1).abs()
+    change = products.sum(dim=1)
+    return change.abs()
 
 
 def importance(model: nn.Module, group: Group, kind: str = "l2") -> Float[Tensor, " C"]:
@@ -186,8 +187,7 @@ def shares_by_loss(losses: dict[str, dict[Number, Number]], price: Number) -> di
         for next_share, loss in _tried(name, tried):
             next_lost = max(loss, lost)
             if next_lost > price:
-                part = (price - lost) / (next_lost - lost)
-                share += part * (next_share - share)
+                share += (price - lost) / (next_lost - lost) * (next_share - share)
                 break
             share, lost = next_share, next_lost
         shares[name] = share

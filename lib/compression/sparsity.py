@@ -315,12 +315,7 @@ def nm_mask(
     >>> nm_mask(weight, 2, 4)  # of the first four 0.9 and 0.5, then 3 and 4
     tensor([[False,  True,  True, False,  True, False, False,  True]])
     """
-    _insist_on_numbers(weight)
-    n, m = arguments.whole_number("n", n), arguments.whole_number("m", m)
-    if not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:
-        raise ValueError(
-            f"{n}:{m} of {tuple(weight.shape)}: 0 < n < m, and m divides dimension 1"
-        )
+    n, m = _insist_on_pattern(weight, n, m)
     channels_last = weight.detach().abs().movedim(1, -1)
     groups = channels_last.unflatten(-1, (-1, m))  # ... I/m m
     order = groups.argsort(dim=-1, descending=True, stable=True)
@@ -328,6 +323,16 @@ def nm_mask(
     mask = torch.zeros_like(groups, dtype=torch.bool)
     mask.scatter_(-1, largest, True)  # Eq. 17.6
     return mask.flatten(-2).movedim(-1, 1).contiguous()
+
+
+def _insist_on_pattern(weight: Tensor, n: int, m: int) -> tuple[int, int]:
+    _insist_on_numbers(weight)
+    n, m = arguments.whole_number("n", n), arguments.whole_number("m", m)
+    if not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:
+        raise ValueError(
+            f"{n}:{m} of {tuple(weight.shape)}: 0 < n < m, and m divides dimension 1"
+        )
+    return n, m
 
 
 def pattern_masks(model: nn.Module, n: int = 2, m: int = 4) -> Masks:

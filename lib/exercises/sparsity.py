@@ -1074,17 +1074,10 @@ EXERCISES = (
                 == w.numel() * n // m,
             ),
         ),
-        survivors=dict.fromkeys((
-            "line 13: `_insist_on_numbers(weight)` omitted",
-            "line 14: `n, m = (arguments.whole_number('n', n),"
-            " arguments.whole_number('m', m))` omitted",
-            "line 15: `if not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m:`"
-            " omitted",
-            "line 15: `not 0 < n < m or weight.dim() < 2 or weight.shape[1] % m` ->"
-            " `not 0 < n < m and weight.dim() < 2 and weight.shape[1] % m`",
-            "line 15: `0 < n < m` -> `0 <= n < m`",
-        ), "it refuses what no case holds: NaN, and numbers that do not fit") | {
-            "line 21: `True` -> `False`": "torch keeps the order of so few numbers"
+        survivors={
+            "line 13: `n, m = _insist_on_pattern(weight, n, m)` omitted": "it refuses"
+            " what no case holds: NaN, and numbers that do not fit",
+            "line 16: `True` -> `False`": "torch keeps the order of so few numbers"
             " anyway",
         },
     ),
