@@ -78,6 +78,8 @@ device = setup("06_tabular", seed=0)
 # and good cells are neighbours of good cells.
 # [NAS-Bench-201](https://arxiv.org/abs/2001.00326) is smaller, 15,625 cells with five operations on four nodes,
 # but has three data sets and the whole learning curves.
+# For spaces too large to train, [NAS-Bench-301](https://arxiv.org/abs/2008.09777) asks a model that has learned from
+# some 60,000 trained cells to foretell the others.
 # What critics say holds for our table too: the spaces are small, it is one task or a few alike,
 # and so many cells are nearly as good as the best that the top is easy to reach and hard to sort.
 
@@ -806,5 +808,5 @@ quiz("tabular")
 #   the first table of all cells of a space, 423,624 of them.
 # - Dong, Yang, [NAS-Bench-201](https://arxiv.org/abs/2001.00326): a smaller space, the whole learning curves.
 # - Zela, Siems, Zimmer, Lukasik, Keuper, Hutter, [Surrogate NAS Benchmarks](https://arxiv.org/abs/2008.09777)
-#   (NAS-Bench-301): a model that foretells accuracies, for spaces too large to train all.
+#   (NAS-Bench-301), for spaces too large to train all.
 # - Kendall, A new measure of rank correlation, Biometrika 30, 1938.

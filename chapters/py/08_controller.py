@@ -841,9 +841,10 @@ says += "a tie." if low <= 0 <= high else "more than luck." if low > 0 else "a l
 plots.intervals(rises, y_label="gain in ten batches, less random search's", says=says)
 
 # %% [markdown] tags=["core"]
-# Alone, the gain of the published settings would have looked like learning.
-# But random search, which learns nothing, shows what luck does: only the difference can be learning,
-# and ten steps of 0.00035 hardly move this controller.
+# Alone, the gain of the published settings says nothing.
+# Random search, which learns nothing, shows what luck does: only the difference can be learning.
+# Ten steps of 0.00035 hardly move this controller, so it is small beside that of the settings for few samples.
+# (And an interval that only just leaves zero out is weak evidence: of twenty such, one does so by luck.)
 # And nobody would notice from a figure of the best cell so far: that curve rises all the same,
 # because the best of many draws always does.
 # Hence the rule: look at what is *drawn*, and put random search beside it, before you say that something has learned.

@@ -1,6 +1,6 @@
 """Does a cell that is good in a small network stay good in a larger one?
 
-    python data/ablations/transfer.py            # about 30 minutes, one CPU thread
+    python data/ablations/transfer.py            # about 100 minutes, one CPU thread
     python data/ablations/transfer.py --report   # what the rows say so far
 
 This is NASNet's own claim, tested on the shipped table. Twelve cells are taken at equal
