@@ -25,7 +25,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab author update afresh progress course chapter execute test proof browser-test test-haswell fuzz bench badges lint
-.PHONY: demo capstone claims symbols
+.PHONY: demo capstone claims symbols portrait
 .PHONY: clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -41,6 +41,7 @@ help:
 	@echo "make demo               the detector in a browser: build/demo/ (npm fetches once)"
 	@echo "make test               all tests, network off"
 	@echo "make browser-test       a learner in JupyterLab, in headless Chromium"
+	@echo "make portrait           the picture of the browser page in the README, by Chromium"
 	@echo "make test-haswell       the export tests on an x86 without VNNI, under qemu-user"
 	@echo "make fuzz [MINUTES=20]  random cases, and how many of them came out how"
 	@echo "make claims             published numbers beside computed ones: chapters/CLAIMS.md"
@@ -161,6 +162,10 @@ proof: setup-all
 browser-test: setup-all
 	$(PIP) install -c constraints.txt -e '.[browser]'
 	$(RUN) -m pytest -q -p no:cacheprovider tests/browser
+
+portrait: setup-all
+	$(PIP) install -c constraints.txt -e '.[browser]'
+	$(RUN) -m tests.browser.portrait
 
 test-haswell: setup-all
 	$(RUN) -m tests.haswell
