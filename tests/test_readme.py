@@ -62,3 +62,22 @@ def test_every_make_target_that_it_names_exists():
     makefile = (course.ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`make ([a-z][a-z-]+)", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_roads_plot_says_what_was_recorded():
+    """The picture's words, from the rows that data/ablations/road.py draws."""
+    (told,) = re.findall(r"!\[(AP over milliseconds[^\]]+)\]", README)
+    said = re.findall(r", (\d+) kB: (?:AP )?([\d.]+) in ([\d.]+) ms", told)
+    files = [
+        ("plain", "fp32"), ("plain", "int8"), ("course", "fp32"), ("pruned", "fp32"),
+        ("pruned", "int8"),
+    ]  # fmt: skip
+    records = recorded("ablations/deployment.jsonl")
+    for (model, form), (size, ap, ms) in zip(files, said, strict=True):
+        mine = [row for row in records if row.get("model") == model]
+        shipped = {"fp32": "fp32", "int8": "int8, weights of 7 bits"}[form]
+        judged = [row for row in mine if row.get("form") == shipped]
+        assert int(size) == round(judged[0]["bytes"] / 1000)
+        assert ap == f"{statistics.median(row['ap'] for row in judged):.3f}"
+        timed = [r for r in mine if r["kind"] == "latency" and r["size"] == 128]
+        assert ms == f"{statistics.median(row[form]['ms'] for row in timed):.1f}"
