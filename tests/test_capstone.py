@@ -90,3 +90,7 @@ def test_a_live_road_killed_in_the_middle_goes_on(tmp_path, at):
     assert [tuple(x.shape) for x in classes] == [
         (1, 20, 32, 32), (1, 20, 16, 16), (1, 20, 8, 8)
     ]  # fmt: skip
+    # Another detector into the same folder: it begins anew, and is not refused.
+    told = []
+    capstone.walk(["detect"], tmp_path, steps=2, say=told.append)
+    assert told[3] == "4/7 detect: live" and told[-1] == "7/7 export: shipped"

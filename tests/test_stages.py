@@ -50,6 +50,15 @@ def test_other_settings_are_another_road(tmp_path, changed):
     assert told == ["first", "second", "first", "second"]
 
 
+@pytest.mark.parametrize("changed", [{"live": ["second"]}, {"steps": 61}])
+def test_other_settings_keep_a_checkpoint_of_their_own(tmp_path, changed):
+    mine = road(tmp_path).checkpoint("first")
+    assert mine == road(tmp_path).checkpoint("first") and mine.suffix == ".pt"
+    assert mine.parent == tmp_path / "road"
+    assert mine != road(tmp_path).checkpoint("second")
+    assert mine != road(tmp_path, **changed).checkpoint("first")
+
+
 def test_a_note_that_was_cut_short_is_none(tmp_path):
     one = road(tmp_path)
     one.run(writers([]))

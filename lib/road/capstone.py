@@ -88,7 +88,7 @@ def derive_stage(road: stages.Road) -> None:
         training.fit(
             reader, detectors.crops("train", 4000), training.classification_loss(0.1),
             steps=road.steps, batch_size=64, lr=0.05, seed=road.seed,
-            checkpoint=road.file("derive.pt"),
+            checkpoint=road.checkpoint("derive"),
         )  # fmt: skip
     else:
         checkpoints.load_weights(backbone, "backbone_course")
@@ -134,7 +134,7 @@ def learn(model: nn.Module, road: stages.Road, name: str) -> nn.Module:
     training.fit(
         model, detectors.scenes("train", 3000), loss_of, steps=road.steps,
         batch_size=16, optimizer=torch.optim.AdamW(groups, lr=3e-3), clip=10.0,
-        warmup=0.05, collate=data.collate, checkpoint=road.file(f"{name}.pt"),
+        warmup=0.05, collate=data.collate, checkpoint=road.checkpoint(name),
     )  # fmt: skip
     return model
 

@@ -8,6 +8,7 @@ checkpoint), and one whose settings have changed as well, with all that follow i
 Support for `capstone`.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -41,6 +42,15 @@ class Road:
     def file(self, name: str) -> Path:
         """Where a result stands."""
         return self.folder / name
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where a live training keeps its state: other settings, another file.
+
+        With one file for all, who trains another detector into the same folder would
+        be refused: a checkpoint goes on with the run that wrote it, or not at all.
+        """
+        told = json.dumps(self.settings()).encode("utf-8")
+        return self.file(f"{stage}-{hashlib.sha256(told).hexdigest()[:8]}.pt")
 
     def settings(self) -> list:
         """What decides the results: all switches, steps and seed."""
