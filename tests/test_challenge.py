@@ -1,7 +1,11 @@
 """The board: what is verified, what is refused, and what is written."""
 
+import subprocess
+import sys
+
 import pytest
 
+from lib.basics import data
 from lib.nas import search_space, tabular
 from lib.road import challenge
 
@@ -62,6 +66,34 @@ def test_a_file_that_is_shipped_is_verified_and_written_down(tmp_path, monkeypat
     monkeypatch.setattr(challenge, "ENOUGH", {"smallest": 0.99})
     with pytest.raises(challenge.Refused, match="0.99 is asked"):
         challenge.verify("smallest", "detector_pruned_int8", seed=3)
+
+
+BUSY = "import time\nwhile time.process_time() < 0.4: pass"
+
+
+def test_seconds_count_children_and_every_picture_is_drawn(monkeypatch):
+    seen = []
+
+    def train(seed):
+        seen.append((seed, data.CACHE))
+        subprocess.run([sys.executable, "-c", BUSY], check=True)
+
+    monkeypatch.setattr(challenge, "_reached", lambda *how: "AP 0.700")
+    before = data.CACHE
+    begun = challenge.spent_so_far()
+    assert challenge.seconds(train, 5)[1] == "AP 0.700"
+    assert challenge.spent_so_far() - begun > 0.3  # it counts in hundredths
+    assert seen == [(5, None)] and data.CACHE == before
+    monkeypatch.setattr(challenge, "MOST_SECONDS", 0.2)
+    with pytest.raises(challenge.Refused, match="CPU-seconds; 0.2 are allowed"):
+        challenge.seconds(train, 5)
+
+    def fails(seed):
+        raise ArithmeticError("no finite loss")
+
+    with pytest.raises(ArithmeticError):
+        challenge.seconds(fails, 5)
+    assert data.CACHE == before
 
 
 def test_a_wrong_entry_is_named(tmp_path):

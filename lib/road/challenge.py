@@ -8,24 +8,26 @@
 file has `search(ask, space, seed)`; each `ask(cell)` is one noisy training from the
 table. `smallest`: the kilobytes of an ONNX file with AP 0.75 at least. `seconds`:
 CPU-seconds from nothing to AP 0.60. The file has `train(seed)` and gives a detector.
+Its pictures are drawn anew, and processes that it starts and waits for count as well.
 
 Seeds are drawn when an entry is verified and stand in its row, so that anybody can
 verify it again. Budgets are enforced: what goes beyond is no entry. The board trusts
-that a search knows nothing of the table but what it asks.
+that a search knows nothing of the table but what it asks, and that a training reads no
+weights and uses no GPU.
 """
 
 import argparse
 import json
+import os
 import random
 import runpy
 import secrets
 import statistics
-import time
 from os import PathLike
 from pathlib import Path
 
 import lib
-from lib.basics import arguments, files
+from lib.basics import arguments, data, files
 from lib.compression import export
 from lib.detection import coco_eval, detectors
 from lib.nas import search, search_space, tabular
@@ -33,6 +35,7 @@ from lib.road import judging
 
 ENTRIES = lib.ROOT / "data" / "ablations" / "challenges.jsonl"
 BOARD = lib.ROOT / "data" / "ablations" / "BOARD.md"
+TRIES = lib.ROOT / "data" / "ablations" / "from_nothing.jsonl"
 SEARCHES, MOST_ASKED = 9, 500  # searches of an entry, and what each may ask
 SCENES = 300
 ENOUGH = {"smallest": 0.75, "seconds": 0.60}  # AP
@@ -89,12 +92,21 @@ def smallest(path: str | PathLike, seed: int) -> tuple[float, str]:
 
 def seconds(train, seed: int) -> tuple[float, str]:
     """CPU-seconds of `train(seed)`; Refused beyond 900 or below AP 0.60."""
-    begun = time.process_time()
-    model = train(seed)
-    spent = time.process_time() - begun
+    kept, data.CACHE = data.CACHE, None
+    try:
+        begun = spent_so_far()
+        model = train(seed)
+        spent = spent_so_far() - begun
+    finally:
+        data.CACHE = kept
     if spent > MOST_SECONDS:
         raise Refused(f"it took {spent:.0f} CPU-seconds; {MOST_SECONDS} are allowed")
-    return round(spent), _reached(model, seed, ENOUGH["seconds"])
+    return float(round(spent)), _reached(model, seed, ENOUGH["seconds"])
+
+
+def spent_so_far() -> float:
+    """CPU-seconds of this process, and of those that it started and waited for."""
+    return sum(os.times()[:4])
 
 
 def _reached(model, seed: int, enough: float) -> str:
@@ -136,6 +148,11 @@ def board(rows: list[dict]) -> str:
         columns = ("entry", UNITS[challenge], "verified", "seed")
         lines = [(r["entry"], f"{r['score']:g}", r["told"], r["seed"]) for r in mine]
         parts.append(judging.markdown(columns, lines) if lines else "No entry yet.")
+    if tried := read(TRIES):
+        columns = ("tried", "AP, validation", "CPU-seconds")
+        tried.sort(key=lambda row: -row["ap"])
+        lines = [(r["try"], f"{r['ap']:.3f}", r["cpu_seconds"]) for r in tried]
+        parts += [BEFORE, judging.markdown(columns, lines)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -146,6 +163,12 @@ PREFACE = (
     " 0.747 on 1,000 test scenes before\nanything is rounded (`data/weights/`)."
     " The rows of all other comparisons, those that\nhelped and those that did not,"
     " stand in the `.jsonl` files of this folder."
+)
+
+
+BEFORE = (
+    "Tried before our own entry (`from_nothing.py`; one seed each, on one core of\n"
+    "an AMD EPYC that others used too):"
 )
 
 
