@@ -10,6 +10,7 @@ mechanisms          unrolled controller, MBConv; for 08_controller, 10_efficient
 listings            the two programs of an article, as far as they run; for 24_frontiers
 landscapes          contour lines with paths that go down; for 02_training
 staircases          precision over recall, a mark a detection; for 16_coco_eval
+costs               layers under a roof, scores over times; for 22_export
 plots               the house's figures, from plain arrays; for every chapter
 pages               sources, verdicts and questions as text and HTML; for notebook
 widgets             sliders, each with a static twin; for every chapter
