@@ -4,7 +4,7 @@ A roofline has two limits, the arithmetic and the traffic with memory; whichever
 lower is the roof. A deployment has three numbers: how good, how fast, how large. They
 stand in one figure, the third one as the area of a disc.
 
-Call them as `plots.roofline` and `plots.discs`. Chapter 22.
+For 22_export.
 """
 
 import numpy as np

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from lib.book.architectures import detector, stack
-from lib.book.costs import discs, roofline
 from lib.book.figure import (
     DASHES,
     HALO,
@@ -45,8 +44,7 @@ from lib.book.staircases import staircase
 
 # A chapter says plots.boxes and plots.PALETTE, whatever file they live in.
 __all__ = ["PALETTE", "Figure", "boxes", "graph", "images", "staircase"]
-__all__ += ["contours", "detector", "discs", "levels", "mbconv", "roofline", "stack"]
-__all__ += ["unrolled"]
+__all__ += ["contours", "detector", "levels", "mbconv", "stack", "unrolled"]
 
 
 def style() -> None:
