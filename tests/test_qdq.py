@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from lib.compression import deployed, qat, qdq, quantize
+from lib.compression import deployed, export, qat, qdq, quantize
 
 
 def qparams(scale, zero, low, high):
@@ -103,3 +103,36 @@ def test_a_pad_beyond_the_ends_of_a_grid_is_not_cut_to_them():
     kinds = [node.op_type for node in writer.nodes]
     pair = ["QuantizeLinear", "DequantizeLinear"]
     assert kinds == [*pair, "Pad", *pair]
+
+
+def test_another_scale_or_zero_point_changes_the_bytes_of_the_file(
+    tmp_path, monkeypatch
+):
+    """The int8 file is written through chapter 19's core function, called each time."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.SiLU(), nn.Conv2d(8, 4, 3)).eval()
+    x = torch.randn(4, 3, 12, 12)
+    graph = deployed.deployed(net, x)
+    ours, calls = quantize.scale_and_zero_point, []
+
+    def counted(least, most, low, high):
+        calls.append(1)
+        return ours(least, most, low, high)
+
+    def one_step_too_many(least, most, low, high):
+        """As many steps as there are integers."""
+        return ours(least, most, low, high + 1)
+
+    def zero_one_off(least, most, low, high):
+        scale, zero = ours(least, most, low, high)
+        return scale, (zero + 1).clamp(low, high)
+
+    written = {}
+    for answer in (ours, counted, one_step_too_many, zero_one_off):
+        monkeypatch.setattr(quantize, "scale_and_zero_point", answer)
+        fake = qat.calibrate(qat.prepare(graph), [x])
+        path = tmp_path / f"{answer.__name__}.onnx"
+        written[answer] = export.to_qdq_onnx(fake, x[:1], path).read_bytes()
+    assert len(calls) == len(qat.maps(fake)) == 4  # one affine grid a map
+    assert written[counted] == written[ours]
+    assert len(set(written.values())) == 3  # both wrong answers show

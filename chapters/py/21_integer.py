@@ -18,7 +18,7 @@
 # 3. move a zero point into a bias, and a threshold into an integer (exercises 21.5, 21.6)
 # 4. say when an accumulator overflows (quiz)
 #
-# | study | about 135 min (estimate) |
+# | study | about 135 min (estimate); the core, without the parts that are marked *(deep)*, about 75 |
 # |---|---|
 # | run | <!-- run -->0.4 min (26 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->982 MB (measured)<!-- /peak --> |
@@ -82,6 +82,8 @@ device = setup("21_integer", seed=0)
 # What takes every sum to the next map you write yourself, exercise 21.2.
 # Once it is right, all integer networks below run on it.
 #
+# What is marked *(deep)* can wait for a second reading.
+#
 # First your guesses.
 # Write a number in the place of each `None`; the last page tells how far off you were.
 
@@ -122,11 +124,10 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # Times 0.00006 that is 1.9584.
 # Nothing was lost, because nothing was rounded.
 #
-# Give the weights the zero point 10, and the same filter is stored as 110, -110, 100.
-# Their products alone add up to $110 \cdot 122 + 110 \cdot 108 + 100 \cdot 72 = 32500$, which is too much.
-# Ten times the sum of the inputs has to go: $32500 - 10 \cdot (122 - 108 + 72) = 31640$, and the bias makes it 32640.
-# So each place of the picture pays for one more sum, of all its inputs, and each filter for one more product there.
-# With zero point 0 this is saved.
+# And if weights had a zero point, say 10?
+# The same filter is then stored as 110, -110, 100, and the products of what is stored add up to too much:
+# by ten times the sum of the inputs in the window.
+# What does that cost in a real layer?
 
 # %% tags=["core"]
 show(arithmetic.sum_of_products)
@@ -135,13 +136,23 @@ show(arithmetic.slow_convolution)
 # %% tags=["core", "slide", "nbval-check-output"]
 x, weight = [[[250, 20, 200]] * 3], [[[[100, -120, 90]] + [[0, 0, 0]] * 2]]
 assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
-32640 * 0.02 * 0.003
+stored, inputs = torch.tensor([110, -110, 100]), torch.tensor([250, 20, 200]) - 128
+raw, of_inputs = (stored * inputs).sum(), inputs.sum()
+assert 1000 + raw - 10 * of_inputs == 32640  # 32500 less 10 * 86, and the bias
+raw.item(), of_inputs.item(), 32640 * 0.02 * 0.003
 
 # %% [markdown] tags=["core"]
+# 32500 is too much by $10 \cdot 86$.
+# So each place of the picture pays for one more sum, of all its inputs, and each filter for one more product there:
+# for 64 filters of 3 x 3 on 64 channels, 576 additions and 64 products beside 36,864 multiply-adds, 1.7 %;
+# for a depthwise layer, 9 additions and a product beside 9 multiply-adds.
+# With zero point 0 this is saved.
+#
 # Python's integers have any length; a chip has 32 bits for a sum.
 # The first function above says so if a sum needs more on its way.
 # A fast one lets torch do it: `F.conv2d` of int32 tensors adds in int32 from end to end.
-#
+
+# %% [markdown] tags=["deep"]
 # ### 21.1 · Build · accumulate · 10 min · ●●○ · 2 points
 #
 # Optional.
@@ -151,7 +162,7 @@ assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
 # Padding adds what *means* 0.
 
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def accumulate(x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1):
     """The sums of a convolution, int32 (B, F, h, w).
 
@@ -446,8 +457,8 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 # though it stops at 32767 instead of turning over.
 # See below, and chapter 22.
 
-# %% [markdown] tags=["core", "slide"]
-# ## How do you add two maps with different steps?
+# %% [markdown] tags=["deep", "slide"]
+# ## How do you add two maps with different steps? (deep)
 #
 # An integer 13 of one map and an integer 30 of another: their steps are 0.5 and 0.125, their zero points 10 and 20.
 # Real numbers: 1.5 and 1.25, together 2.75.
@@ -462,10 +473,10 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 # The $c_i$ are 1 in a plain sum; a weighted fusion of BiFPN has its shares there.
 # If the result has step 0.25 and zero point 4, it is $2.75 / 0.25 + 4 = 15$.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 show(arithmetic.common_step)
 
-# %% tags=["core", "slide", "nbval-check-output"]
+# %% tags=["deep", "slide", "nbval-check-output"]
 weights, fine = arithmetic.common_step([0.5, 0.125], largest=[255, 255])
 out = quantize.QParams(torch.tensor(0.25), torch.tensor(4), 0, 255)
 stage = arithmetic.choose_output_stage(fine / 0.25, out)
@@ -474,7 +485,7 @@ both = arithmetic.weighted_sum(*maps, zero_points=zeros, weights=weights, stage=
 assert both.item() == 15
 weights.tolist(), both.item()
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # The other operators of a detector:
 #
 # | operator | in integers | exact? |
@@ -494,14 +505,18 @@ weights.tolist(), both.item()
 # The sum is $1 + 2 + 3 + 5 = 11$, the mean 0.275.
 # With $s_y = 0.05$ and zero point 7: $11 \cdot 0.1 / (4 \cdot 0.05) = 5.5$, to even 6, and 13.
 
-# %% tags=["core", "nbval-check-output"]
+# %% tags=["deep", "nbval-check-output"]
 out = quantize.QParams(torch.tensor(0.05), torch.tensor(7), 0, 255)
 stage = arithmetic.choose_output_stage(0.1 / (4 * 0.05), out)
 window = torch.tensor([[[[11, 12], [13, 15]]]])
 assert arithmetic.average_pool(window, torch.tensor(10), stage, kernel=2).item() == 13
 show(arithmetic.average_pool)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["core", "slide"]
+# ## What pads a map of integers?
+#
+# What *means* 0, and that is the zero point.
+#
 # **Break it.**
 # Pad with the integer 0.
 # In the first convolution of `lite` the picture's zero point is about 127, so 0 does not mean grey, it means black.
@@ -597,13 +612,17 @@ assert (every == 0).double().mean() > 0.999
 # Ask it operator by operator, and ask the whole for what matters.
 
 # %% tags=["core", "slide"]
-def score(model, scenes):
-    detections = coco_eval.detections(model, scenes, batch_size=4)
-    return coco_eval.evaluate(scenes.coco(), detections)
+def detected(model, scenes):
+    return coco_eval.detections(model, scenes, batch_size=4)
 
 
-models = {"real numbers": lite, "pretending": pretending, "integers": network}
-scores = {name: score(model, scenes) for name, model in models.items()}
+models, truth = {"real numbers": lite, "pretending": pretending, "integers": network}, scenes.coco()
+answers = {name: detected(model, scenes) for name, model in models.items()}
+scores = {name: coco_eval.evaluate(truth, each) for name, each in answers.items()}
+of_integers = coco_eval.compare(truth, answers["pretending"], answers["integers"])
+of_rounding = coco_eval.compare(truth, answers["real numbers"], answers["pretending"])
+print(f"integers less pretending: {of_integers.difference:+.4f}")
+print(f"pretending less real numbers: {of_rounding.difference:+.4f}")
 rows = [(k, *(f"{v:.4f}" for v in (s.ap, s.ap50, s.ap_small))) for k, s in scores.items()]
 table(("200 scenes", "AP", "AP at 0.5", "AP of small ones"), rows)
 
@@ -618,7 +637,7 @@ plots.boxes(image, **boxes, names=data.Scenes.names)
 # %% [markdown] tags=["core"]
 # Is a loss below 0 a gain?
 # No. As you have just seen, the two networks differ by the rounding errors of float32 and by nothing else.
-# So this difference is what AP does by chance, with 200 scenes.
+# So this difference is what AP does by chance, with 200 scenes; its paired interval (chapter 16) holds 0.
 #
 # **Break it, three times.**
 # (1) Pad *every* convolution with the integer 0.
@@ -653,18 +672,20 @@ faults["rounded down"] = broken(
 )
 faults["biases as pixels"] = broken(bias_as_pixel)
 few = detectors.scenes("test", 40)
-ap = {k: score(model, few).ap for k, model in {"right": network, **faults}.items()}
-says = ", ".join(f"{k} {v:.3f}" for k, v in ap.items())
-plots.bars(ap, y_label="AP on 40 scenes", says=f"AP: {says}.")
+answers = {k: detected(model, few) for k, model in {"right": network, **faults}.items()}
+apart = {k: coco_eval.compare(few.coco(), answers["right"], answers[k]).difference for k in faults}
+says = ", ".join(f"{k} {it:+.3f}" for k, it in apart.items())
+whiskers = {k: (it.value, it.low, it.high) for k, it in apart.items()}
+plots.intervals(whiskers, y_label="AP on 40 scenes, less that of the right one, 95 %", says=f"{says}.")
 
 # %% [markdown] tags=["core"]
 # Only one of them looks broken.
-# The other two lose a little, one of them hardly more than chance.
+# The other two lose a little: look whether their intervals hold 0.
 # It is the kind of little that is blamed on "quantization" and shipped.
 # That is why operators are compared one by one, on equal integers, before anyone looks at AP.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## Which rounding did nobody look at?
+# ## Which rounding did nobody look at? (deep)
 #
 # The very first one.
 # Pixels are 0 to 255, and `training.normalise` makes them $p / 127.5 - 1$, from -1 to 1.
@@ -737,7 +758,8 @@ guesses()
 # ### 21.3 · Predict · quarter · 5 min · ●○○ · 1 point
 #
 # A sum is 50, the factor to the next map exactly a quarter, and its zero point -5.
-# Which integer comes out by Eq. 21.5 (the grid is -128 to 127, and a half goes to the even side)?
+# There is no offset $r$.
+# Which integer of the next map comes out by Eq. 21.5 (the grid is -128 to 127, and a half goes to the even side)?
 # Say it before you compute.
 #
 # <details><summary>Answer</summary>
@@ -774,7 +796,7 @@ check("integer.fewest_bits", answer)
 # hint("integer.fewest_bits")
 # solution("integer.fewest_bits")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # ### 21.5 · Build · fold_zero_point · 12 min · ●●○ · 3 points
 #
 # To subtract a zero point from every pixel costs time.
@@ -784,7 +806,7 @@ check("integer.fewest_bits", answer)
 # There is no padding.
 # By hand: weights 100, -120, 90, bias 1000, zero point 128 give -7960.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def fold_zero_point(weight, bias, zero_point):
     ...  # your code
 
@@ -793,7 +815,7 @@ check("integer.fold_zero_point", fold_zero_point)
 # hint("integer.fold_zero_point")
 # solution("integer.fold_zero_point")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # ### 21.6 · Build · first_above · 12 min · ●●○ · 3 points
 #
 # A detector shows boxes whose score is at least a threshold.
@@ -805,7 +827,7 @@ check("integer.fold_zero_point", fold_zero_point)
 # By hand: threshold 0.75, step 0.25, zero point 10.
 # $\ln 3 = 1.0986$ is 4.39 steps, so the fifth one: 15.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def first_above(threshold, scale, zero_point):
     ...  # your code
 
