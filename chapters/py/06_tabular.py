@@ -67,7 +67,7 @@ device = setup("06_tabular", seed=0)
 # %% [markdown] tags=["core"]
 # NASNet's search trained 20,000 children.
 # Nobody repeats that in a classroom.
-# So we did the slow part once: `SMALL` has 735 distinct cells, few enough to train them all.
+# So we did the slow part for you: `SMALL` has 735 distinct cells, few enough to train them all.
 # From now on a question that costs a training costs a look into a list.
 # This chapter builds such a list, looks at its noise, and asks what one may conclude from it.
 #
