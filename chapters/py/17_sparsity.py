@@ -234,24 +234,21 @@ plots.lines(shares, {"as trained": at_once, "statistics anew": anew}, **axes, sa
 # Better?
 
 # %% tags=["core", "slide"]
-@torch.no_grad()
-def input_norms(model):
-    squares, convs = {}, {}
+def watch(layer, given):
+    if isinstance(layer, torch.nn.Conv2d):
+        squares[layer] = squares.get(layer, 0) + given[0].square().sum((0, 2, 3))
 
-    def watch(conv, given):
-        squares[conv] = squares.get(conv, 0) + given[0].square().sum((0, 2, 3))
 
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            convs[f"{name}.weight"] = module
-    hooks = [conv.register_forward_pre_hook(watch) for conv in convs.values()]
+squares = {}
+hook = torch.nn.modules.module.register_module_forward_pre_hook(watch)
+with torch.no_grad():
     model(pictures)
-    for hook in hooks:
-        hook.remove()
-    return {name: squares[conv].sqrt()[:, None, None] for name, conv in convs.items()}
+hook.remove()
+names = {f"{name}.weight": layer for name, layer in model.named_modules()}
+norms = {name: squares[names[name]].sqrt()[:, None, None] for name in weights}
 
-
-norms, masks = input_norms(model), {}
+# %% tags=["core", "slide"]
+masks = {}
 for name, weight in weights.items():
     score = weight.detach().abs() * norms[name]  # O I k k, times I 1 1
     masks[name] = sparsity.magnitude_mask(score, 0.6)
@@ -285,8 +282,7 @@ table(("60 % zeros in each layer, by", "AP as trained", "statistics anew"), line
 
 # %% tags=["core", "slide", "nbval-check-output"]
 show(sparsity.global_masks)
-linear = torch.nn.Linear
-two = torch.nn.Sequential(linear(2, 2, bias=False), linear(2, 1, bias=False))
+two = torch.nn.Sequential(*(torch.nn.Linear(2, n, bias=False) for n in (2, 1)))
 two[0].weight.data = torch.tensor([[1.0, -2], [3, 4]])
 two[1].weight.data = torch.tensor([[0.1, -0.5]])
 stay = sparsity.global_masks(two, 0.5)
@@ -529,17 +525,16 @@ careless = pruned(reader, keep)
 before = sparsity.share_of_zeros(careless)
 fit(careless, None)
 after = sparsity.share_of_zeros(careless)
-print(f"zeros before {before:.1%}, after 300 steps {after:.1%}")
-layers = [w.detach().flatten(1) == 0 for w in sparsity.prunable(careless).values()]
-whole_rows = sum(int(zero[zero.all(1)].sum()) for zero in layers)
-share = whole_rows / sum(int(zero.sum()) for zero in layers)
-print(f"{share:.0%} of those zeros stand in filters that are all zeros")
+zeros = [w.detach().flatten(1) == 0 for w in sparsity.prunable(careless).values()]
+dead = sum(z[z.all(1)].sum() for z in zeros) / sum(z.sum() for z in zeros)
+print(f"zeros: {before:.1%}, after 300 steps {after:.1%}; {dead:.0%} of these in dead filters")
 assert after < 0.6
 
 # %% [markdown] tags=["core"]
 # The gradient of a weight does not vanish because the weight is zero.
 # And masking the gradient is not enough where there is momentum.
-# Some zeros do stay: those of a channel from which nothing comes any more, so that nothing flows back.
+# Some zeros do stay, nearly all of them in dead filters, which are zeros from end to end:
+# nothing comes from such a channel any more, so nothing flows back.
 # Such a channel need not be there at all (chapter 18).
 #
 # **At scale.**
@@ -557,9 +552,6 @@ rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 def recorded(question, **about):
     return [r for r in rows if r["question"] == question and about.items() <= r.items()]
-
-
-print(f"{len(rows)} recorded rows")
 
 # %% tags=["core", "slide"]
 def seeds(question, scope, share):
@@ -788,7 +780,7 @@ plots.lines(points, times, **axes, log_y=True, says=says)
 # "unrolled" is the detour that CSR takes, with a dense matrix: the patches are written out, then comes one product.
 
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
-# Draws times at one share of zeros, and says what AP is left; from the recorded runs.
+# Draws recorded times at one share of zeros, and says what AP is left.
 def middle(chosen, kind):
     return round(100 * statistics.median(r[kind]["ratio"] for r in chosen), 1)
 
@@ -987,7 +979,6 @@ share = 0.5  # change me
 eight = torch.ones(128, 128, dtype=torch.int8)
 eight.flatten()[: round(128 * 128 * share)] = 0
 print(f"share {share:.2f}: {sparsity.file_sizes(eight)}")
-
 answer = ...  # the share you found
 check("sparsity.cheaper_from", answer)
 # hint("sparsity.cheaper_from")
