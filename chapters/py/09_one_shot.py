@@ -749,7 +749,8 @@ print(f"recorded runs of DARTS: {len(runs)}, their cells stand at {places} of {l
 # It can be tested.
 # Take twelve cells across the table, from the worst to the best.
 # Train each again, twice as wide, with twice the normal cells, for twice as long, three seeds.
-# Beside the best stand three cells drawn at random among those with the *same multiply-adds*, 5 % up or down.
+# Beside the best stand cells drawn at random among those with the *same multiply-adds*, 5 % up or down:
+# three are drawn, and the lines below say how many of them are recorded so far.
 # If they do as well, the search has found a size and not a cell.
 #
 # That is an hour or two of training, recorded by [data/ablations/transfer.py](../data/ablations/transfer.py).
