@@ -934,7 +934,7 @@ guesses()
 #
 # - The smallest magnitudes go: in each layer, or under one threshold.
 #   Between layers, sizes do not compare by themselves: one layer can pay for all.
-#   LAMP makes them compare, and the cliff moves far out: nine weights of ten can go, for less than a tenth of the AP.
+#   LAMP makes them compare, and the cliff moves far out: nine weights of ten can go, for about a tenth of the AP.
 #   First ask who pays, then how much.
 # - Measure batch-norm statistics anew before you judge a pruned network.
 # - Remove along a cubic while training goes on, and put the zeros back after each step.
