@@ -4,6 +4,7 @@ import pytest
 
 from lib.basics import data
 from lib.detection import detectors
+from lib.detection.redrawing import Estimate
 from lib.road import judging
 
 BOTH = {"plain": "detector_plain_int8", "pruned": "detector_pruned_int8"}
@@ -36,3 +37,13 @@ def test_multiply_adds_by_hand():
     macs = judging.macs_of(detectors.detector("plain"))
     assert macs / 1e6 == pytest.approx(59.2 / 0.49, rel=0.02)
     assert data.Scenes.names[3] == "3"
+
+
+def test_a_beginner_is_drawn_whose_draws_all_lie_above_its_ap():
+    """A detector of sixty batches: AP 0.014, drawn again 0.015 to 0.020."""
+    none = Estimate(0.0, 0.0, 0.0)
+    rows = [
+        judging.Row("plain", Estimate(0.80, 0.79, 0.82), none, 2.4, 1.0, 2402.0, None),
+        judging.Row("mine", Estimate(0.014, 0.015, 0.020), none, 1.7, 0.7, 399.0, None),
+    ]
+    assert "mine: 0.014 [0.015, 0.020]" in judging.picture(rows).alt

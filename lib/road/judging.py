@@ -103,8 +103,9 @@ def picture(rows: list[Row]) -> figure.Figure:
     """AP over milliseconds, whiskers its interval; a disc's area is the file's size."""
     times = np.array([row.milliseconds for row in rows])
     ap = np.array([row.ap.value for row in rows])
-    low = ap - [row.ap.low for row in rows]
-    high = [row.ap.high for row in rows] - ap
+    # Where nearly nothing is found, the draws may all lie on one side of the number.
+    low = np.maximum(ap - [row.ap.low for row in rows], 0)
+    high = np.maximum([row.ap.high for row in rows] - ap, 0)
     sizes = np.array([row.kilobytes for row in rows])
     x_label = "milliseconds a picture, one thread"
     canvas, axes = figure.blank("", x_label, "AP", False, False)
