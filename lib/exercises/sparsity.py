@@ -836,7 +836,7 @@ EXERCISES = (
              " tensor of any shape, `sparsity` of all, by Eq. 17.1; one always stays.",
         place="compression.sparsity.magnitude_mask", required=True, importance=3,
         machine="the shipped plain detector, pruned layer by layer and at once",
-        machine_case=half_pruned_detector, milestone_calls=559,
+        machine_case=half_pruned_detector, milestone_calls=578,
         reference=sparsity.magnitude_mask, alternative=mask_2,
         wrong=(
             Wrong(mask_turned_over, "turned over: True says that a weight stays"),
@@ -1010,7 +1010,7 @@ EXERCISES = (
              " equals the first.",
         place="compression.sparsity.nm_mask", importance=1,
         machine="the shipped plain detector in patterns of 2:4, 1:8 and 3:4",
-        machine_case=patterned_detector, milestone_calls=90,
+        machine_case=patterned_detector, milestone_calls=22,
         reference=sparsity.nm_mask, alternative=nm_mask_2,
         wrong=(
             Wrong(nm_smallest_stay, "the smallest stay; asked are the n largest"
