@@ -606,7 +606,7 @@ def test_nasnet_a_and_pnasnet_5_as_in_timm():
     assert search_space.same(Genotype(normal, reduction), search_space.PNASNET_5)
 
 
-def test_the_weights_of_exercise_04_4_as_in_timm():
+def test_the_weights_that_exercise_cell_weights_asks_for_as_in_timm():
     from timm.models import nasnet
 
     from lib.exercises.search_space import cell_weights

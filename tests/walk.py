@@ -302,6 +302,9 @@ CALLS = {
     "nas.search_space.decode": lambda: dict(space=space(), tokens=[0] * 10),
     "nas.search_space.validate": lambda: dict(space=space(), genotype=found()),
     "nas.search_space.sample": lambda: dict(space=space(), rng=random.Random(0)),
+    "nas.search_space.one_change": lambda: dict(
+        space=space(), genotype=found(), rng=random.Random(0)
+    ),
     "nas.search_space.mutate": lambda: dict(
         space=space(), genotype=found(), rng=random.Random(0), identity=0.05
     ),

@@ -13,13 +13,14 @@
 #
 # After this chapter you can
 #
-# 1. read a cell as a value, write one, and follow the longest way through it (exercise 04.3)
-# 2. count the cells of a small space by hand, and say why a blind draw misses many (exercises 04.1 and 04.2)
+# 1. read a cell as a value, write one, and follow the longest way through it (exercise 04.4)
+# 2. count the cells of a small space by hand, and say why a blind draw misses many (exercises 04.2 and 04.3)
 # 3. say when two genotypes are the same cell (quiz)
-# 4. price a cell from its operations, without building it (exercise 04.4)
-# 5. read NASNet-A, and say where the released cell leaves the paper's rule (quiz)
+# 4. make a child of a cell by one small change (exercise 04.1)
+# 5. price a cell from its operations, without building it (exercise 04.5)
+# 6. read NASNet-A, and say where the released cell leaves the paper's rule (quiz)
 #
-# | study | about 75 min (estimate) |
+# | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (11 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->444 MB (measured)<!-- /peak --> |
@@ -55,7 +56,7 @@ import torch
 
 from lib.basics import profiling
 from lib.book import plots, widgets
-from lib.book.notebook import check, hint, quiz, setup, show, solution
+from lib.book.notebook import build, check, hint, quiz, setup, show, solution
 from lib.nas import cells, search_space
 
 device = setup("04_search_space", seed=0)
@@ -68,9 +69,29 @@ device = setup("04_search_space", seed=0)
 #
 # NASNet's answer: the network is a stack of copies of two small graphs, and only the inside of the two may change.
 # A **normal cell** keeps the size of the picture, a **reduction cell** halves it.
-# This chapter is about the set of all such graphs.
+# Here is such a stack, from below.
+# All blue boxes are copies of one cell, each with weights of its own; all orange ones are copies of another.
+
+# %% tags=["core", "slide"]
+normal, reduction = "normal", "reduction"
+stack = [(normal, 32, None), (normal, 32, 0), (reduction, 64, 1), (normal, 64, 2),
+         (normal, 64, 3), (reduction, 128, 4), (normal, 128, 5), (normal, 128, 6)]  # fmt: skip
+plots.stack(stack, sides=[32, 32, 32, 16, 16, 16, 8, 8, 8])
+
+# %% [markdown] tags=["core"]
+# The stack is made by people, and chapter 05 builds it.
+# The search decides what is inside the two cells.
+# A program that decides is called a **controller** in the paper.
+# Each network that is built and trained on the way is a **child**.
+#
+# Does it matter what is inside?
+# In chapter 06 the child of `max3(0)+sep3(1) | identity(1)+sep3(1)` reads 89 % of the test digits.
+# The child of `max3(1)+sep3(1) | identity(2)+max3(2)`, trained in the same way, reads 10 %, no more than by chance.
+#
+# This chapter is about the set of all such cells, the *search space*.
 # Nothing is trained in it.
 # When you have read it you know what the searches of the next chapters search.
+# Sections whose heading ends with *(deep)* can wait.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is a cell?
@@ -89,8 +110,9 @@ device = setup("04_search_space", seed=0)
 #
 # $$ h_{k+2} = f(h_a) \oplus g(h_b), \qquad a, b \in \{0, \dots, k + 1\} \tag{4.1} $$
 #
-# Here $h_0$ stands for $h_i$ and $h_1$ for $h_{i-1}$.
-# The output of the cell is all block states that no block reads, one behind the other.
+# Here $h_0$ stands for $h_i$, the cell just below, and $h_1$ for $h_{i-1}$, the one below that.
+# Take care when you read others: DARTS and ENAS number these two the other way round.
+# The output of the cell is all block states that no block reads, one behind the other (*concatenated*).
 
 # %% tags=["core"]
 show(search_space.Cell)
@@ -182,13 +204,13 @@ print(tokens, "and", len(search_space.decisions(FULL)), "tokens in the full spac
 
 # %% tags=["core", "slide"]
 sizes = [len(d.options) for d in search_space.decisions(FULL)[:25]]
-labels = {"x_label": "token", "y_label": "options"}
-says = f"Inputs: {sizes[0]} to {sizes[20]} options. Operations: {sizes[2]}."
-plots.lines(list(range(25)), {"options": sizes}, says=says, **labels)
+rows = [sizes[i : i + 5] for i in range(0, 25, 5)]
+labels = {"columns": ["a", "b", "f", "g", "⊕"], "x_label": "decision, as in Eq. 4.1", "y_label": "block"}
+says = f"Options of each decision. Inputs: {sizes[0]} to {sizes[20]}. Operations: {sizes[2]}."
+plots.grid(rows, rows=list(range(5)), says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# The saw is the shape of a block: two inputs, two operations, a combination.
-# Only the inputs grow, because each block adds a state to read.
+# Only the inputs $a$ and $b$ grow, because each block adds a state to read.
 #
 # **Break it.**
 # One token too large.
@@ -239,14 +261,14 @@ print(f"{years / 1e9:.0f} billion years, for one of the two cells")
 # Five times the age of the universe.
 # So every search looks at a vanishing part of such a space.
 # What saves it is that the space was chosen well: by the paper's own figure,
-# blind draws end only about one percent below its controller.
+# blind draws (*random search*) end only about one percent below its controller.
 # Chapters 07 and 08 ask how that is on our table.
 
 # %% [markdown] tags=["core", "slide"]
 # ## When are two cells the same?
 #
 # `identity(0)+sep3(1)` and `sep3(1)+identity(0)`: other tokens, same sum.
-# Two changes of a sequence do not change the cell:
+# Two changes of a sequence do not change the cell (the literature calls such graphs *isomorphic*):
 #
 # - [**swap**](GLOSSARY.md#swap) the two pairs of a block,
 # - **renumber**: list the blocks in another order in which each still reads earlier ones only.
@@ -272,12 +294,24 @@ for c in search_space.enumerate_cells(two):
 # %% [markdown] tags=["core"]
 # To compare cells with more blocks we write each in one agreed way, its
 # [**canonical form**](GLOSSARY.md#canonical-form).
-# Sort the pairs inside each block.
+# Sort the pairs inside each block: first by the state that is read, then by the name.
 # Then list the blocks: of those whose inputs are numbered already, take the smallest.
-# If several are equal, try each, since their readers may differ.
+#
+# By hand, for the cell `max3(1)+max3(1) | sep3(0)+sep3(0) | conv1(2)+avg3(3)`, called $b$ below:
+#
+# 1. The first two blocks read only the inputs, so both are ready.
+#    The third one has to wait.
+# 2. The smallest is `sep3(0)+sep3(0)`, since it reads state 0.
+#    It goes first, and its state gets the new number 2.
+# 3. Now `max3(1)+max3(1)` is the only one that is ready.
+#    Its state gets the number 3.
+# 4. The last block takes `conv1` of the maximum, and `avg3` of the convolution.
+#    With the new numbers that is `conv1(3)+avg3(2)`, and with sorted pairs `avg3(2)+conv1(3)`.
+#
+# If two ready blocks are equal, the function tries each of them first, since those that read them may differ.
 
 # %% tags=["core"]
-show(search_space._smallest)
+show(search_space._smallest, folded=True)
 
 # %% tags=["core", "slide", "nbval-check-output"]
 read = search_space.cell_from_text
@@ -286,6 +320,8 @@ b = read("max3(1)+max3(1) | sep3(0)+sep3(0) | conv1(2)+avg3(3)")
 c = read("max3(1)+max3(1) | sep3(0)+sep3(0) | avg3(2)+conv1(3)")
 for name, one in {"a": a, "b": b, "c": c}.items():
     print(name, search_space.canonical(one))
+by_hand = "sep3(0)+sep3(0) | max3(1)+max3(1) | avg3(2)+conv1(3)"
+assert search_space.canonical(b) == read(by_hand)
 assert search_space.same(a, b) and not search_space.same(a, c)
 
 # %% [markdown] tags=["core"]
@@ -322,7 +358,7 @@ print("a and c:", shortcut(a) == shortcut(c), " a and b:", shortcut(a) == shortc
 # or returns the accuracy of another cell.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## How many cells are there?
+# ## How many cells are there? (deep)
 #
 # For `SMALL` we count by hand.
 # Block 0 is one of $N_1 = 3 \cdot 7 = 21$.
@@ -388,7 +424,7 @@ print(f"{search_space.count(pnas):,} cells")
 # %% [markdown] tags=["core", "slide"]
 # ## Is a blind draw fair?
 #
-# Draw every token evenly.
+# A *blind draw* takes every token with equal probability, and learns nothing from the draws before.
 # Is every cell equally likely?
 # With one block and two operations: `identity(0)+identity(0)` is one sequence of 16.
 # `identity(0)+sep3(0)` is two, because of the swap.
@@ -414,13 +450,11 @@ assert ways[read("identity(0)+sep3(0) | identity(0)+sep3(1)")] == 8  # by hand: 
 many = dict(sorted(collections.Counter(ways.values()).items()))
 many
 
-# %% tags=["core"]
-show(search_space.sample)
-
 # %% [markdown] tags=["core"]
 # So the 24 most symmetric cells are eight times rarer than the 105 least symmetric ones.
 # How many draws until you have seen half of `SMALL`?
 # The figure has no luck in it: it sums, over the cells, the probability of having come up.
+# (Drawing until all have come up is the *coupon collector's problem*.)
 
 # %% tags=["core", "slide"]
 draws = [1, 100, 200, 400, 735, 1000, 1500, 2000, 3000]
@@ -440,7 +474,8 @@ plots.lines(draws, curves, x_label="draws", y_label="share of cells seen", says=
 # %% [markdown] tags=["core", "slide"]
 # ## What did the search find?
 #
-# 20,000 children later, NASNet-A. Two lines.
+# The paper's controller had 20,000 children trained.
+# The best of them is NASNet-A: two lines, one for each cell.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 print(search_space.NASNET_A)
@@ -461,8 +496,8 @@ plots.graph(*search_space.graph(normal), title="NASNet-A, normal cell", says=say
 # %% tags=["core", "slide"]
 reduction = search_space.NASNET_A.reduction
 reads = [max(left.input, right.input) for left, right, _ in reduction.blocks]
-inner = [k for k, state in enumerate(reads) if state > 1]
-says = f"The reduction cell is deeper: blocks {inner[0]} and {inner[1]} read others."
+inner = [k for k, state in enumerate(reads, start=2) if state > 1]
+says = f"The reduction cell is deeper: states {inner[0]} and {inner[1]} are made from other blocks."
 plots.graph(*search_space.graph(reduction), title="NASNet-A, reduction cell", says=says)
 
 # %% [markdown] tags=["core"]
@@ -494,12 +529,51 @@ print(by_rule)
 # %% [markdown] tags=["core", "slide"]
 # ## What is one small step?
 #
-# Evolution needs neighbours.
+# Evolution makes a child from a parent by a small change, a *mutation*.
 # [Regularized evolution](https://arxiv.org/abs/1802.01548) searched almost this space (it always adds) with two
-# mutations: give one input of one block another earlier state, or give it another operation.
-# One time in twenty it leaves the child as it is.
+# mutations: give one side of one block another input, or give it another operation.
+# In our space there is a third decision, the combination, and so a third kind of mutation.
+#
+# Take one block and the operations identity and sep3, and the parent `identity(0)+identity(0)`.
+# Its tokens are 0, 0, 0, 0, 0.
+# Which children can it have?
+#
+# The combination has only one option, so it cannot change.
+# Two kinds are left, input and operation, with two places each, and each place has one other option.
+# So there are four children.
+# We draw in three steps, each evenly: the kind, one place of this kind, another option of this place.
+# Each of the four has the probability $1/2 \cdot 1/2 \cdot 1 = 1/4$.
+
+# %% [markdown] tags=["core"]
+# ### 04.1 · Build · one_change · 15 min · ●●○ · 4 points
+#
+# Write the mutation, `one_change(space, genotype, rng)`: a child that differs from its parent in exactly one token.
+# It draws the kind, then one decision of this kind, then another option, each evenly, with `rng`, a `random.Random`.
+# A kind is left out if all its decisions have only one option.
+# `search_space.decisions(space)` has one entry for each token, with `.kind` (`"input"`, `"operation"` or
+# `"combination"`) and `.options`.
+# `search_space.encode(space, genotype)` gives the tokens; `search_space.decode(space, tokens)` gives a genotype back.
 
 # %% tags=["core"]
+def one_change(space, genotype, rng):
+    """A genotype of the space that differs from the given one in exactly one token.
+
+    By hand: identity(0)+identity(0), in a space of one block and two operations, has 4 children, 1/4 each.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("search_space.one_change", one_change)
+# hint("search_space.one_change")
+# solution("search_space.one_change")
+
+# %% [markdown] tags=["core"]
+# The machine that calls it is `mutate`: one time in twenty it leaves the child as it is, as in the paper.
+# Evolution in chapter 07 makes all its children with it.
+
+# %% tags=["core"]
+show(search_space.one_change, folded=True)
 show(search_space.mutate)
 
 # %% tags=["core", "slide"]
@@ -514,10 +588,7 @@ for _ in range(6):
             print(f"{d.cell} cell, block {d.block}, {d.what}: {change}")
 
 # %% [markdown] tags=["core"]
-# Our space has a third decision, the combination, so there is a third kind of mutation.
-# It is ours; theirs always added.
-#
-# One step changes one token of 50.
+# One small step changes one token of 50.
 # How far away are you after many?
 # Guess the height at which the curves level off.
 
@@ -573,8 +644,34 @@ plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5.
-# So do all order the same few dishes because these are best, or because little else was on offer?
+# So do all choose the same few because these are best, or because little else was on offer?
 # Chapter 07 shows how to ask: put a [blind draw](GLOSSARY.md#blind-draw) beside every search.
+#
+# A space of cells is only one kind of search space.
+# Here are some that you will meet in papers:
+#
+# | space | what the search decides | how many |
+# |---|---|---|
+# | [NAS][1], 2016 | every layer of a chain: its filters, and which layers it reads | 12,800 were trained |
+# | [NASNet][2], 2017 | two cells of 5 blocks, 13 operations, 2 combinations | $1.5 \cdot 10^{32}$, our count |
+# | [PNAS][3], 2017 | one cell of 5 blocks, 8 operations | about $10^{12}$ |
+# | [AmoebaNet][4], 2018 | two cells of 5 blocks, 8 operations | $9.9 \cdot 10^{24}$, our count |
+# | [DARTS][5], 2018 | two cells of 4 blocks, 7 operations | about $10^9$ sequences for one cell |
+# | [MnasNet][6], 2018 | for each of 5 stages of a chain: layer, kernel, width, depth | about $10^{13}$ |
+# | [NAS-Bench-101][7], 2019 | a graph of at most 7 nodes and 9 edges, 3 operations | 423,624, all trained |
+# | [NAS-Bench-201][8], 2020 | one of 5 operations on each of 6 edges | $5^6 = 15{,}625$, all trained |
+# | `SMALL`, this course | one cell of 2 blocks, 3 operations | 735, all trained |
+#
+# [1]: https://arxiv.org/abs/1611.01578
+# [2]: https://arxiv.org/abs/1707.07012
+# [3]: https://arxiv.org/abs/1712.00559
+# [4]: https://arxiv.org/abs/1802.01548
+# [5]: https://arxiv.org/abs/1806.09055
+# [6]: https://arxiv.org/abs/1807.11626
+# [7]: https://arxiv.org/abs/1902.09635
+# [8]: https://arxiv.org/abs/2001.00326
+#
+# NAS-Bench-101, NAS-Bench-201 and ours are small for a reason: somebody trained every cell in them.
 #
 # Equality of values also finds differences between copies.
 # The DARTS repository, which compares with AmoebaNet-A, has this list of its normal cell;
@@ -603,8 +700,8 @@ for one in (copied, released):
 # The editor holds one cell of `SMALL`.
 # Each slider is one decision.
 # The figure says the cell's text, its place among the 735, and in how many ways it can be written.
-# The first cell has only one way.
-# Can you find one that has eight?
+# It starts at a cell that can be written in eight ways, the one that this course will find in chapter 07.
+# Can you find a cell that can be written in one way only?
 
 # %% jupyter={"source_hidden": true} tags=["core", "slide"]
 # Draws the cell that the sliders describe, with its number and its price.
@@ -630,12 +727,14 @@ def edit(**chosen):
 
 open_decisions = [d for d in search_space.decisions(SMALL) if len(d.options) > 1]
 knobs = {f"{d.what} {d.block}".replace(" ", "_"): d.options for d in open_decisions}
-widgets.sliders(edit, **knobs)
+first = search_space.encode(SMALL, search_space.FOUND)
+first = [token for token, d in zip(first, search_space.decisions(SMALL), strict=True) if len(d.options) > 1]
+widgets.sliders(edit, start=dict(zip(knobs, first, strict=True)), **knobs)
 
 # %% [markdown] tags=["core"]
 # The price is that of one normal cell with 8 filters on 12x12 pixels.
 # Chapter 06 adds the measured accuracy.
-# How the parameters come about: exercise 04.4.
+# How the parameters come about: exercise 04.5.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -651,7 +750,7 @@ widgets.sliders(edit, **knobs)
 #   Cadene/pretrained-models.pytorch#20: taking NASNet's `children()` one after the other does not give the network,
 #   since every cell reads two inputs.
 # - **State 0 is a convention.**
-#   DARTS and ENAS call $h_{i-1}$ state 0, the NASNet release calls it state 1.
+#   DARTS and ENAS call $h_{i-1}$ state 0, the NASNet release and this course call it state 1.
 #   Copy the lists without renaming, and every cell still runs.
 # - **Libraries that no longer install.** automl/NASLib#138 and #140, automl/nasbench301#9, microsoft/nni#5537.
 #   It is why this space is a few hundred lines of plain Python.
@@ -659,6 +758,8 @@ widgets.sliders(edit, **knobs)
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# - What is there to be found: the inside of a cell, while people make the stack around it.
+#   How much of it: 735 cells in our small space, $1.2 \cdot 10^{16}$ for each cell of the paper's.
 # - A cell is a value: blocks of two (input, operation) pairs, a combination, and an output.
 #   It is checked where it is made.
 # - A controller names it with 5 tokens a block; the paper's space takes 50.
@@ -667,16 +768,19 @@ widgets.sliders(edit, **knobs)
 # - The canonical form writes each cell in one way.
 #   Without it a search cannot know what it has seen.
 # - Drawing tokens evenly does not draw cells evenly.
+# - A mutation changes one token: a kind, a place, another option.
 # - The released NASNet-A outputs more than the paper's rule gives, and its published sizes depend on it.
 
 # %% [markdown] tags=["core"]
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 04.1 · Predict · one_block · 5 min · ●○○ · 1 point
+# ### 04.2 · Predict · one_block · 5 min · ●○○ · 1 point
 #
 # How many distinct cells have exactly one block, with the paper's 13 operations and the choice to add or to
 # concatenate?
+# *Distinct*: genotypes that differ by a swap of the two pairs only are one cell.
+# The block has two inputs to choose from.
 # Use paper first.
 #
 # <details><summary>Answer</summary>
@@ -695,10 +799,11 @@ check("search_space.one_block", answer)
 # solution("search_space.one_block")
 
 # %% [markdown] tags=["core"]
-# ### 04.2 · Measure · missed · 10 min · ●●○ · 2 points
+# ### 04.3 · Measure · missed · 10 min · ●●○ · 2 points
 #
 # Draw 735 genotypes of `SMALL` with `search_space.sample` and `random.Random(0)`, as many as there are cells.
 # How many of the 735 distinct cells never came up?
+# *Distinct*: genotypes with one canonical form (`search_space.canonical`) are one cell.
 # Compare with the figure above.
 
 # %% tags=["core"]
@@ -712,7 +817,7 @@ check("search_space.missed", answer)
 # solution("search_space.missed")
 
 # %% [markdown] tags=["core"]
-# ### 04.3 · Build · depth · 15 min · ●●○ · 3 points
+# ### 04.4 · Build · depth · 15 min · ●●○ · 3 points
 #
 # Deep cells are slow, since their blocks wait for each other.
 # Write `depth(blocks)`: the most operations on a way from one of the two inputs to the output of the cell.
@@ -740,7 +845,7 @@ check("search_space.depth", depth)
 # solution("search_space.depth")
 
 # %% [markdown] tags=["core"]
-# ### 04.4 · Build · cell_weights · 15 min · ●●○ · 3 points
+# ### 04.5 · Build · cell_weights · 15 min · ●●○ · 3 points
 #
 # What does a normal cell cost before it is built?
 # Write `cell_weights(blocks, filters)`.
@@ -767,7 +872,7 @@ check("search_space.cell_weights", cell_weights)
 # solution("search_space.cell_weights")
 
 # %% [markdown] tags=["optional"]
-# ### 04.5 · Further · 90 min · ●●● · 0 points
+# ### 04.6 · Further · 90 min · ●●● · 0 points
 #
 # [DARTS](https://arxiv.org/abs/1806.09055) has another space: four blocks, each with two *different* inputs,
 # seven operations, all blocks in the output.

@@ -1,12 +1,13 @@
 """Exercises and quiz of chapter 04: which cells there are."""
 
+import math
 import random
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong
-from lib.nas import search_space
+from lib.nas import search, search_space
 from lib.nas.search_space import FULL, SMALL, Space
 
-# --- 04.1 predict
+# --- 04.2 predict
 
 
 def one_block() -> int:
@@ -26,7 +27,254 @@ def one_block_added() -> int:
     return search_space.count(Space(1, FULL.operations))
 
 
-# --- 04.2 measure
+# --- 04.1 build, core
+
+RUNS = 150  # an answer is not followed along more ways than that
+RARE = 1e-4  # nor along ways that are less probable
+DRAWS = 200  # what is asked of an answer that has more ways
+
+
+class Told(random.Random):
+    """Chance that is told what to draw, and notes among how many it was."""
+
+    def __init__(self, told: tuple[int, ...]):
+        super().__init__(0)
+        self.told, self.among = told, []
+
+    def _randbelow(self, n):
+        place = len(self.among)
+        self.among.append(n)
+        # Never the same for long: who draws until it is another one must come out.
+        return self.told[place] if place < len(self.told) else place % n
+
+    def random(self):
+        return (self._randbelow(24) + 0.5) / 24
+
+    def choices(self, population, weights=None, *, cum_weights=None, k=1):
+        if weights or cum_weights:
+            return super().choices(population, weights, cum_weights=cum_weights, k=k)
+        return [self.choice(population) for _ in range(k)]
+
+
+def children(mine, space, tokens):
+    """Every child that an answer can make of a genotype, and its probability.
+
+    The answer runs once for each way in which its draws can come out: as often as `rng`
+    is asked, among as many as it is asked for. Probabilities are exact then. Where that
+    would take too long it runs a few hundred times instead, by chance.
+    """
+    parent = search_space.decode(space, tokens)
+    found, ways = {}, [()]
+    for _ in range(RUNS):
+        if not ways:
+            break
+        told = ways.pop()
+        rng = Told(told)
+        child = mine(space, parent, rng)
+        if not isinstance(child, search_space.Genotype):
+            return {"the child is of type": type(child).__name__}
+        chance = 1 / math.prod(rng.among)
+        key = tuple(search_space.encode(space, child))
+        changed = sum(x != y for x, y in zip(key, tokens, strict=True))
+        if changed > 1:
+            return {"tokens changed": changed}
+        if changed and not rng.among:
+            return {"numbers asked of rng": 0}
+        found[key] = found.get(key, 0) + chance
+        drawn = [*told, *(n for n in range(len(told), len(rng.among)))]
+        for place in range(len(told), len(rng.among)):
+            n = rng.among[place]
+            drawn[place] %= n
+            if 1 / math.prod(rng.among[: place + 1]) >= RARE:
+                others = [draw for draw in range(n) if draw != drawn[place]]
+                ways += [(*drawn[:place], draw) for draw in others]
+    if ways:
+        found = _seen_by_chance(mine, space, parent)
+    keys = sorted(found)
+    return {"children": [list(key) for key in keys],
+            "chances": [found[key] for key in keys]}  # fmt: skip
+
+
+def _seen_by_chance(mine, space, parent):
+    """The children among some draws: as frequent as they are to be, if they may be."""
+    chance, tokens = random.Random(0), search_space.encode(space, parent)
+    keys = [tuple(search_space.encode(space, mine(space, parent, chance)))
+            for _ in range(DRAWS)]  # fmt: skip
+    counts = {key: keys.count(key) for key in set(keys)}
+    places, right = _where(space), {}
+    kinds = [place[0] for place in places]
+    for kind, i, decision in places:
+        n = len(decision.options)
+        for token in {*range(n)} - {tokens[i]}:
+            child = (*tokens[:i], token, *tokens[i + 1 :])
+            right[child] = 1 / len(set(kinds)) / kinds.count(kind) / (n - 1)
+    wanted = {key: DRAWS * p for key, p in right.items()}
+    far = sum((counts.get(key, 0) - n) ** 2 / n for key, n in wanted.items())
+    free = len(wanted) - 1  # of chi squared: its mean, and half of its variance
+    if counts.keys() <= wanted.keys() and far < free + 8 * math.sqrt(2 * free):
+        return right
+    return {key: n / DRAWS for key, n in counts.items()}
+
+
+def _where(space, kinds=("input", "operation", "combination")):
+    """Decisions of these kinds with something else to choose: kind, place, options."""
+    every = enumerate(search_space.decisions(space))
+    every = [(d.kind, i, d) for i, d in every if len(d.options) > 1]
+    return [place for place in every if place[0] in kinds]
+
+
+def _changed(space, genotype, rng, places):
+    """A kind, one of its places, another option."""
+    tokens = search_space.encode(space, genotype)
+    kind = rng.choice(sorted({place[0] for place in places}))
+    _, i, d = rng.choice([place for place in places if place[0] == kind])
+    tokens[i] = rng.choice([t for t in range(len(d.options)) if t != tokens[i]])
+    return search_space.decode(space, tokens)
+
+
+def one_change_2(space, genotype, rng):
+    """Another right way: step over the old option instead of removing it."""
+    tokens = search_space.encode(space, genotype)
+    kinds = {}
+    for kind, i, decision in _where(space):
+        kinds.setdefault(kind, []).append((i, len(decision.options)))
+    names = list(kinds)
+    places = kinds[names[rng.randrange(len(names))]]
+    i, options = places[rng.randrange(len(places))]
+    tokens[i] = (tokens[i] + 1 + rng.randrange(options - 1)) % options
+    return search_space.decode(space, tokens)
+
+
+def change_may_be_none(space, genotype, rng):
+    tokens = search_space.encode(space, genotype)
+    places = _where(space)
+    kind = rng.choice(sorted({place[0] for place in places}))
+    _, i, d = rng.choice([place for place in places if place[0] == kind])
+    tokens[i] = rng.randrange(len(d.options))
+    return search_space.decode(space, tokens)
+
+
+def change_without_kinds(space, genotype, rng):
+    tokens = search_space.encode(space, genotype)
+    _, i, d = rng.choice(_where(space))
+    tokens[i] = rng.choice([t for t in range(len(d.options)) if t != tokens[i]])
+    return search_space.decode(space, tokens)
+
+
+def change_of_all_children(space, genotype, rng):
+    tokens = search_space.encode(space, genotype)
+    ways = [
+        (i, t) for _, i, d in _where(space)
+        for t in range(len(d.options)) if t != tokens[i]
+    ]  # fmt: skip
+    i, t = rng.choice(ways)
+    tokens[i] = t
+    return search_space.decode(space, tokens)
+
+
+def change_twice(space, genotype, rng):
+    child = _changed(space, genotype, rng, _where(space))
+    return _changed(space, child, rng, _where(space))
+
+
+def change_of_operations(space, genotype, rng):
+    return _changed(space, genotype, rng, _where(space, ("operation",)))
+
+
+def change_of_inputs(space, genotype, rng):
+    return _changed(space, genotype, rng, _where(space, ("input",)))
+
+
+def change_without_combination(space, genotype, rng):
+    return _changed(space, genotype, rng, _where(space, ("input", "operation")))
+
+
+def change_of_one_cell(space, genotype, rng):
+    places = [place for place in _where(space) if place[2].cell == "normal"]
+    return _changed(space, genotype, rng, places)
+
+
+def change_of_the_left(space, genotype, rng):
+    places = [place for place in _where(space) if "right" not in place[2].what]
+    return _changed(space, genotype, rng, places)
+
+
+def change_of_the_last_block(space, genotype, rng):
+    places = [p for p in _where(space) if p[2].block == space.blocks - 1]
+    return _changed(space, genotype, rng, places)
+
+
+def change_of_the_first_block(space, genotype, rng):
+    places = [place for place in _where(space) if place[2].block == 0]
+    return _changed(space, genotype, rng, places)
+
+
+def change_to_the_next(space, genotype, rng):
+    tokens = search_space.encode(space, genotype)
+    places = _where(space)
+    kind = rng.choice(sorted({place[0] for place in places}))
+    _, i, d = rng.choice([place for place in places if place[0] == kind])
+    tokens[i] = (tokens[i] + 1) % len(d.options)
+    return search_space.decode(space, tokens)
+
+
+def change_where_nothing_else_is(space, genotype, rng):
+    tokens = search_space.encode(space, genotype)
+    kind = rng.choice(("input", "operation", "combination"))
+    every = enumerate(search_space.decisions(space))
+    i, d = rng.choice([(i, d) for i, d in every if d.kind == kind])
+    others = [t for t in range(len(d.options)) if t != tokens[i]]
+    tokens[i] = rng.choice(others or [tokens[i]])
+    return search_space.decode(space, tokens)
+
+
+def change_of_nothing(space, genotype, rng):
+    return genotype
+
+
+def change_now_and_then(space, genotype, rng):
+    if rng.random() < 0.05:
+        return genotype
+    return _changed(space, genotype, rng, _where(space))
+
+
+def change_by_other_chance(space, genotype, rng):
+    return _changed(space, genotype, random.Random(0), _where(space))
+
+
+def change_in_tokens(space, genotype, rng):
+    child = _changed(space, genotype, rng, _where(space))
+    return search_space.encode(space, child)
+
+
+def change_cases(rng, size):
+    """One or two blocks, sometimes three; two to four operations; both cells or one."""
+    blocks = rng.choice((1, 2, 2 + (size > 4)))
+    names = ("identity", "max3", "sep3", "sep5")[: rng.choice((2, 3, 4))]
+    how = rng.choice((("add",), ("add", "concat")))
+    both = ("normal", "reduction")
+    found = ("normal",) if blocks == 3 else rng.choice((("normal",), both))
+    space = Space(blocks, names, how, found)
+    parent = search_space.sample(space, rng)
+    return space, search_space.encode(space, parent)
+
+
+def a_small_walk():
+    """All children of two genotypes in 600 mutations; and an evolution runs on them."""
+    search.regularized_evolution(
+        SMALL, lambda genotype: str(genotype).count("sep3"), 30, 0,
+        population=8, tournament=3,
+    )  # fmt: skip
+    chance = random.Random(0)
+    two = Space(1, ("identity", "sep3"), ("add", "concat"))  # both cells, both signs
+    parents = {SMALL: search_space.FOUND, two: search_space.sample(two, chance)}
+    drawn = set()
+    for space, parent in parents.items():
+        drawn |= {str(search_space.mutate(space, parent, chance)) for _ in range(600)}
+    return sorted(drawn)
+
+
+# --- 04.3 measure
 
 
 def drawn() -> list:
@@ -56,7 +304,7 @@ def missed_by_the_rule() -> int:
     return round(735 * (1 - 1 / 735) ** 735)
 
 
-# --- 04.3 build
+# --- 04.4 build
 
 
 def depth(blocks):
@@ -224,7 +472,7 @@ def blocks_drawn(rng, size, operations=("identity", "max3", "sep3", "sep5", "sep
     )
 
 
-# --- 04.4 build
+# --- 04.5 build
 
 
 def cell_weights(blocks, filters):
@@ -335,7 +583,92 @@ def weights_mixed_once(blocks, filters):
 
 EXERCISES = (
     Exercise(
-        name="one_block", number="04.1", kind="predict", minutes=5, difficulty=1,
+        name="one_change", number="04.1", kind="build", minutes=15, difficulty=2,
+        points=4,
+        task="A child of a valid genotype that differs in one token, and is valid: draw"
+             " a kind, a decision of this kind, another option, each uniformly.",
+        reference=search_space.one_change, alternative=one_change_2, probe=children,
+        tolerance=0.003,
+        place="nas.search_space.one_change", required=True, importance=2,
+        machine="evolution, each child of which is one mutation",
+        machine_case=a_small_walk, milestone_calls=578,
+        survivors={
+            "line 17: `arguments.instance('rng', rng, random.Random)` omitted": "every"
+            " case gives a random.Random",
+        },
+        unchanged={
+            name: "the machine is asked which children there are, not how often"
+                  " each comes"
+            for name in ("change_may_be_none", "change_without_kinds",
+                         "change_of_all_children", "change_where_nothing_else_is",
+                         "change_now_and_then")
+        },
+        wrong=(
+            Wrong(change_may_be_none, "Sometimes your child is its parent: the new"
+                  " option may be the old one. Draw among the others."),
+            Wrong(change_without_kinds, "You draw one of all decisions. The kind comes"
+                  " first, input or operation (or combination), each equally likely;"
+                  " then one decision of that kind."),
+            Wrong(change_of_all_children, "You draw one of all children, each equally"
+                  " likely. The kind comes first, then one decision of that kind, then"
+                  " another option: three draws."),
+            Wrong(change_twice, "You change two tokens. One step changes one."),
+            Wrong(change_of_operations, "Only operations change. Inputs are a kind too,"
+                  " and so are combinations where there is a choice."),
+            Wrong(change_of_inputs, "Only inputs change. Operations are a kind too."),
+            Wrong(change_without_combination, "Where the space has two combinations"
+                  " they are a third kind."),
+            Wrong(change_of_one_cell, "Only the normal cell changes. Decisions of the"
+                  " reduction cell are drawn as well."),
+            Wrong(change_of_the_left, "Only left sides change. The right ones are drawn"
+                  " as well."),
+            Wrong(change_of_the_last_block, "Only the last block changes. Each block is"
+                  " drawn as well."),
+            Wrong(change_of_the_first_block, "Only the first block changes. Each block"
+                  " is drawn as well."),
+            Wrong(change_to_the_next, "You take the next option. Any other option may"
+                  " come, each equally likely."),
+            Wrong(change_where_nothing_else_is, "You also draw where there is only one"
+                  " option; then nothing changes. Leave such decisions out."),
+            Wrong(change_of_nothing, "That is the parent. Change one token."),
+            Wrong(change_now_and_then, "One time in twenty you change nothing. `mutate`"
+                  " does that already; your function changes always."),
+            Wrong(change_by_other_chance, "You do not draw from `rng`. A search that is"
+                  " run again with the same seed must make the same children."),
+            Wrong(change_in_tokens, "These are the tokens. A genotype is asked:"
+                  " search_space.decode(space, tokens)."),
+        ),
+        hints=(
+            "Work on tokens: search_space.encode(space, genotype), change one, and"
+            " search_space.decode(space, tokens).",
+            "every = search_space.decisions(space) has a decision for each token: its"
+            " `kind`, its `options`. Leave out those with one option.",
+            "rng.choice(sorted(kinds)), then rng.choice of the places of this kind,"
+            " then rng.choice of all tokens but the old one.",
+        ),
+        cases=change_cases,
+        by_hand=(
+            # Two kinds, two places each, one other option: a quarter each.
+            ((Space(1, ("identity", "sep3"), cells=("normal",)), [0, 0, 0, 0, 0]),
+             {"children": [[0, 0, 0, 1, 0], [0, 0, 1, 0, 0],
+                           [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]],
+              "chances": [0.25] * 4}),
+            # The combination is a third kind, with one place: a third.
+            ((Space(1, ("identity", "sep3"), ("add", "concat"), ("normal",)),
+              [0, 1, 1, 0, 0]),
+             {"children": [[0, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 1],
+                           [0, 1, 1, 1, 0], [1, 1, 1, 0, 0]],
+              "chances": [1 / 6, 1 / 6, 1 / 3, 1 / 6, 1 / 6]}),
+            # Three operations: an operation has two others, 1/2 * 1/2 * 1/2 each.
+            ((Space(1, ("identity", "max3", "sep3"), cells=("normal",)),
+              [0, 1, 2, 0, 0]),
+             {"children": [[0, 0, 2, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0],
+                           [0, 1, 2, 1, 0], [0, 1, 2, 2, 0], [1, 1, 2, 0, 0]],
+              "chances": [1 / 4, 1 / 8, 1 / 8, 1 / 8, 1 / 8, 1 / 4]}),
+        ),
+    ),
+    Exercise(
+        name="one_block", number="04.2", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Count the distinct cells of one block: 13 operations, add or concat.",
         reference=one_block,
@@ -365,7 +698,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="missed", number="04.2", kind="measure", minutes=10, difficulty=2,
+        name="missed", number="04.3", kind="measure", minutes=10, difficulty=2,
         points=2,
         task="Draw 735 genotypes of SMALL; count the cells that never came up.",
         reference=missed,
@@ -385,7 +718,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="depth", number="04.3", kind="build", minutes=15, difficulty=2, points=3,
+        name="depth", number="04.4", kind="build", minutes=15, difficulty=2, points=3,
         task="Write `depth(blocks)`: the most operations on a way from one of the two"
              " inputs, states 0 and 1, to the output of the cell. Block k makes state"
              " k + 2. `blocks` is a tuple of blocks ((state, operation), (state,"
@@ -467,10 +800,10 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="cell_weights", number="04.4", kind="build", minutes=15, difficulty=2,
+        name="cell_weights", number="04.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="Write `cell_weights(blocks, filters)`: the numbers that training finds"
-             " inside a normal cell. `blocks` are as in 04.3; every state has `filters`"
+             " inside a normal cell. `blocks` are as in 04.4; every state has `filters`"
              " channels. A `sep3`, `sep5` or `sep7` is depthwise, 1x1, batch norm, and"
              " that twice, without biases; identity and pools have none. Return a whole"
              " number.",

@@ -75,8 +75,13 @@ class Decision(NamedTuple):
 
     cell: str
     block: int
-    what: str
+    what: str  # "left input", "right operation", "combination", ...
     options: tuple
+
+    @property
+    def kind(self) -> str:
+        """What is chosen, without its side: "input", "operation" or "combination"."""
+        return self.what.split()[-1]
 
 
 FULL = Space(5, NASNET_OPERATIONS, ("add", "concat"))  # the paper's
@@ -213,12 +218,10 @@ def sample(space: Space, rng: random.Random) -> Genotype:
 def mutate(
     space: Space, genotype: Genotype, rng: random.Random, identity: float = 0.05
 ) -> Genotype:
-    """One token changed, as in regularized evolution (Real et al., arXiv 1802.01548).
+    """`one_change`, as in regularized evolution (Real et al., arXiv 1802.01548).
 
-    With probability `identity` nothing changes. Else the kind is drawn first: a hidden
-    state (one input, to another earlier state) or an operation (to another one); then
-    the cell, the block and the side, all uniformly. Where the space has a choice of
-    combinations, that is a third kind; their space had none.
+    With probability `identity` nothing changes. Where the space has a choice of
+    combinations, that is a third kind of change; their space had none.
 
     >>> child = mutate(SMALL, FOUND, random.Random(0), identity=0.0)
     >>> both = zip(encode(SMALL, FOUND), encode(SMALL, child))
@@ -227,21 +230,36 @@ def mutate(
     """
     arguments.instance("rng", rng, random.Random)
     arguments.real_number("identity", identity, least=0, most=1)
-    tokens = encode(space, genotype)
+    validate(space, genotype)
     if rng.random() < identity:
         return genotype
-    places = []  # where there is something else to choose
-    kinds = set()
-    for i, decision in enumerate(decisions(space)):
-        if len(decision.options) > 1:
-            kind = decision.what.split()[-1]  # "input" of "left input"
-            kinds.add(kind)
-            places.append((kind, i, decision))
+    return one_change(space, genotype, rng)
+
+
+def one_change(space: Space, genotype: Genotype, rng: random.Random) -> Genotype:
+    """A child that differs from a valid genotype in one token, and is valid.
+
+    Drawn in three steps, each uniformly: the kind (input, operation or combination,
+    where there is something else to choose), one decision of this kind, and one of its
+    other options. Source: Real et al., arXiv 1802.01548, section 3.2; the combination
+    is ours.
+
+    One block of two operations: a child has another input or another operation.
+
+    >>> space = Space(1, ("identity", "sep3"), cells=("normal",))
+    >>> parent = decode(space, [0, 0, 0, 0, 0])  # identity(0)+identity(0)
+    >>> children = {one_change(space, parent, random.Random(i)) for i in range(99)}
+    >>> sorted(encode(space, child) for child in children)
+    [[0, 0, 0, 1, 0], [0, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]]
+    """
+    arguments.instance("rng", rng, random.Random)
+    tokens = encode(space, genotype)
+    every = decisions(space)
+    free = [i for i, decision in enumerate(every) if len(decision.options) > 1]
+    kinds = {every[i].kind for i in free}
     kind = rng.choice(sorted(kinds))
-    alike = [place for place in places if place[0] == kind]
-    _, i, decision = rng.choice(alike)
-    others = list(range(len(decision.options)))
-    others.remove(tokens[i])
+    i = rng.choice([i for i in free if every[i].kind == kind])
+    others = [token for token in range(len(every[i].options)) if token != tokens[i]]
     tokens[i] = rng.choice(others)
     return decode(space, tokens)
 
