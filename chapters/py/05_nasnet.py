@@ -68,12 +68,71 @@ device = setup("05_nasnet", seed=0)
 #
 # All that is the same for every cell of the space, so the search never touches it.
 # It has to be decided once, by people.
-# This chapter decides it, piece by piece, until the numbers are those of the released networks.
+# This chapter decides it from the top down: first the stack, then one cell, then each piece of a cell,
+# until the numbers are those of the released networks.
+# Parts whose heading ends with *(deep)* can wait.
+#
+# Why should anyone care about this network?
+# This is what its authors reached with it in 2017 ([the paper][1], its abstract and tables):
+#
+# | task | NASNet-A | beside it |
+# |---|---|---|
+# | CIFAR-10 | 2.4 % error | the best published then |
+# | ImageNet, large | 82.7 % top-1 | 1.2 points above the best network made by people, with 28 % less work |
+# | ImageNet, mobile | 74.0 % top-1 | 3.1 points above networks of that size |
+# | COCO, as a Faster R-CNN's backbone | 43.1 AP | 4.0 points above the best published |
+#
+# The cells were found on CIFAR-10, on pictures of 32x32 pixels, and then used for all of these.
+# Hence the *transferable* in the title of the paper.
+# The search took 500 GPUs for four days.
+#
+# [1]: https://arxiv.org/abs/1707.07012
+
+# %% [markdown] tags=["core", "slide"]
+# ## What does the whole network look like?
+#
+# Stack $N$ normal cells, then a reduction cell, $N$ normal cells, another reduction, $N$ normal cells.
+# At each reduction the side is halved and the number of channels $F$, the *filters* of a cell, is doubled.
+# Each cell reads the two states before it.
+#
+# ImageNet's pictures are large, so a *stem* comes first: a convolution with stride 2,
+# then two reduction cells with $F/4$ and $F/2$ filters.
+# The mobile network has $N = 4$ and $F = 44$, for pictures of 224x224.
+# How many cells is that, and how large are the maps of the last one?
+
+# %% tags=["core", "slide"]
+config = nasnet.CONFIGS["mobile"]
+with torch.device("meta"):  # shapes and counts only: no memory, no arithmetic
+    mobile = nasnet.nasnet_a("mobile").eval()
+    images = torch.zeros(1, 3, config.image_size, config.image_size)
+sizes = []
+for part in [mobile.stem, *mobile.cells]:
+    part.register_forward_hook(lambda m, i, y: sizes.append((y.shape[3], y.shape[1])))
+mobile(images)
+sides, channels = zip(*sizes, strict=True)
+plots.stack(mobile.slots, sides=sides, title="NASNet-A mobile, from below")
+
+# %% [markdown] tags=["core"]
+# Sixteen cells: 12 normal ones, and four reductions, two of them in the stem.
+# From 224 pixels a side only 7 are left.
+# Let us follow one picture upwards, in numbers.
+
+# %% tags=["core", "slide", "nbval-check-output"]
+rows = [("stem", 32, "images", *sizes[0])]
+for i, slot in enumerate(mobile.slots):
+    reads = f"{i}, {i if slot.previous is None else slot.previous}"
+    rows.append((slot.kind, slot.filters, reads, *sizes[i + 1]))
+table(("cell", "F", "reads states", "side", "channels"), rows)
+
+# %% [markdown] tags=["core"]
+# The channels are more than $F$: a normal cell gives $6F$, a reduction cell $4F$.
+# To see why, we have to look into a cell.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What does one block compute?
 #
-# A cell is given $x_i$, the output of the cell below, and $x_{i-1}$, that of the one before.
+# Now one cell.
+# It is given $x_i$, the output of the cell below, and $x_{i-1}$, that of the one before.
 # Take one channel and pictures of 2x2:
 #
 # $$ x_i = \begin{pmatrix} -1 & 2 \\ 0 & 1 \end{pmatrix}, \qquad x_{i-1} = \begin{pmatrix} 4 & 0 \\
@@ -221,6 +280,7 @@ plots.bars(price, y_label="parameters at 44 channels", says=says)
 # We want $\lceil 4/2 \rceil = 2$ outputs.
 # Two windows cover $2 \cdot (2 - 1) + 3 = 5$ pixels, one more than there are.
 # On which side do we add it?
+# *Before* means above and at the left, *behind* (or after) means below and at the right.
 # TensorFlow, where NASNet was made, says: behind.
 # For a side $s$, a kernel $k$ and a stride $t$
 #
@@ -229,7 +289,10 @@ plots.bars(price, y_label="parameters at 44 channels", says=says)
 #
 # By hand: $p = 1$, so 0 before and 1 after.
 # With a side of 5 it is $p = 2$, one on each side.
-# So the padding depends on the *picture*, and PyTorch's `padding=1` agrees with it for odd sides only.
+# So with stride 2 the padding depends on the *picture*, and PyTorch's `padding=1` agrees for odd sides only.
+# With stride 1 nothing depends on the picture.
+# For our side of 4: $p = (4 - 1) \cdot 1 + 3 - 4 = 2$, one on each side, as `padding=1` does it;
+# in general $p = k - 1$, and PyTorch needs no help.
 
 # %% tags=["core"]
 show(cells.same_padding)
@@ -237,6 +300,7 @@ show(cells.same_padding)
 # %% tags=["core", "slide", "nbval-check-output"]
 assert cells.same_padding(4, 3, 2) == (0, 1)  # by hand, above
 assert cells.same_padding(5, 3, 2) == (1, 1)
+assert cells.same_padding(4, 3, 1) == (1, 1)
 for side in (224, 112, 111, 56, 28, 7):
     print(side, cells.same_padding(side, 3, 2), cells.same_padding(side, 5, 2))
 
@@ -256,12 +320,12 @@ assert both["not counted"].tolist() == [[5, 6.5], [11, 12.5]]  # by hand
 low = both["counted"][1, 1].item()
 plots.grid(both, says=f"Bottom right: 12.5, or {low:.1f} where padding counts.")
 
-# %% [markdown] tags=["core"]
-# **Break it.**
-# How much does that matter in a whole network?
+# %% [markdown] tags=["deep"]
+# **Does an edge matter? (deep)**
+# How much does the padding change in a whole network?
 # Here is NASNet-A large, narrowed to 24 filters, the same weights in both, random ones.
 
-# %% tags=["core", "slide"]
+# %% tags=["deep"]
 narrow = dataclasses.replace(nasnet.CONFIGS["large"], filters=24, cells=1)
 model = nasnet.NASNet(search_space.NASNET_A, narrow, num_classes=10).eval()
 noise = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
@@ -273,7 +337,7 @@ with torch.no_grad():
     other = model(noise)
 f"{(one - other).abs().max() / one.abs().max():.1%} of the largest logit"
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # This is no invented mistake.
 # Of the two well-known ports of NASNet-A large, timm counts the padding in strided averages,
 # and pretrainedmodels does not, as TensorFlow does not.
@@ -342,15 +406,14 @@ plots.grid(maps, says=says)
 # What the shift buys is that no whole row and no whole column is lost.
 
 # %% [markdown] tags=["core", "slide"]
-# ## How do cells become a network?
+# ## How many channels come out, and who reads whom?
 #
-# Stack $N$ normal cells, then a reduction cell, $N$ normal cells, another reduction, $N$ normal cells.
-# At each reduction the side is halved and $F$ is doubled.
-# A cell concatenates its $n$ output states, $F$ channels each, so the number of channels $C$ at the end is
+# Back to the stack.
+# A cell concatenates its $n$ output states, $F$ channels each.
+# Two reductions double $F$ twice, so the number of channels $C$ at the end is
 #
 # $$ C = n \cdot 4 F \tag{5.5} $$
 #
-# channels.
 # NASNet-A's normal cell has $n = 6$.
 # With $F = 44$: $6 \cdot 4 \cdot 44 = 1056$.
 # This is what the paper's "4 @ 1056" means: $N = 4$, and 1056 channels before the classifier.
@@ -359,45 +422,35 @@ plots.grid(maps, says=says)
 show(nasnet.plan)
 
 # %% tags=["core", "slide", "nbval-check-output"]
-config = nasnet.CONFIGS["mobile"]
-with torch.device("meta"):  # shapes and counts only: no memory, no arithmetic
-    mobile = nasnet.nasnet_a("mobile").eval()
-    images = torch.zeros(1, 3, config.image_size, config.image_size)
 assert mobile.classifier.in_features == 6 * 4 * 44  # by hand, above
 print(config)
-
-# %% [markdown] tags=["core"]
-# ImageNet's pictures are large, so a stem comes first: a convolution with stride 2,
-# then two reduction cells with $F/4$ and $F/2$.
-# Each cell reads the two states before it.
-# Let us follow one picture of 224x224 upwards.
-
-# %% tags=["core", "slide", "nbval-check-output"]
-sizes = []
-for part in [mobile.stem, *mobile.cells]:
-    part.register_forward_hook(lambda m, i, y: sizes.append((y.shape[3], y.shape[1])))
-mobile(images)
-rows = [("stem", 32, "images", *sizes[0])]
-for i, slot in enumerate(mobile.slots):
-    reads = f"{i}, {i if slot.previous is None else slot.previous}"
-    rows.append((slot.kind, slot.filters, reads, *sizes[i + 1]))
-table(("cell", "F", "reads states", "side", "channels"), rows)
-
-# %% tags=["core", "slide"]
-sides, channels = zip(*sizes, strict=True)
-plots.stack(mobile.slots, sides=sides, title="NASNet-A mobile, from below")
-
-# %% tags=["core", "slide"]
-curves = {"side in pixels": sides, "channels": channels}
-says = f"From {sides[0]} to {sides[-1]} pixels a side, from {channels[0]} to {channels[-1]} channels."
-plots.lines(range(len(sizes)), curves, x_label="state", y_label="pixels or channels", log_y=True, says=says)
 
 # %% [markdown] tags=["core"]
 # Now to the swap that nobody notices.
 # A normal cell that follows a reduction reads the reduction as $x_i$.
 # What is its $x_{i-1}$?
-# In the mobile network, the state just before the reduction.
-# In the large one, the state before *that*, the one which the reduction itself took as $x_{i-1}$.
+# There are two answers.
+# The drawings show both, for a small stack; look at the cell above the lower reduction, "after", and at its arc.
+#
+# In the mobile network the arc comes from the state just below the reduction.
+
+# %% tags=["core", "slide"]
+short = [tuple(slot) for slot in nasnet.plan(nasnet.Config(cells=2, filters=8))]
+short[3] = ("after", *short[3][1:])
+says = f"Mobile: the cell after the reduction, cell 4, also reads the output of cell {short[3][2]}."
+plots.stack(short, highlight=["after"], says=says)
+
+# %% [markdown] tags=["core"]
+# In the large network it comes from one state further down, the one that the reduction itself took as $x_{i-1}$.
+
+# %% tags=["core", "slide"]
+skips = nasnet.Config(cells=2, filters=8, skip_reduction_layer_input=True)
+far = [tuple(slot) for slot in nasnet.plan(skips)]
+far[3] = ("after", *far[3][1:])
+says = f"Large: the cell after the reduction, cell 4, also reads the output of cell {far[3][2]}."
+plots.stack(far, highlight=["after"], says=says)
+
+# %% [markdown] tags=["core"]
 # The flag is called `skip_reduction_layer_input` in the authors' code.
 # Both versions have exactly the same weights.
 #
@@ -409,6 +462,7 @@ slim = dataclasses.replace(config, filters=16, cells=2)
 wired = [dataclasses.replace(slim, skip_reduction_layer_input=s) for s in (False, True)]
 a, b = (nasnet.NASNet(search_space.NASNET_A, c, num_classes=10).eval() for c in wired)
 b.load_state_dict(a.state_dict())  # every name and every shape fits
+noise = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 with torch.no_grad():
     one, other = a(noise), b(noise)
 f"{(one - other).abs().max() / one.abs().max():.0%} of the largest logit"
@@ -476,6 +530,7 @@ steps = {
 # %% tags=["core", "slide"]
 widgets.sliders(
     lambda step, genotype: steps[step](genotypes[genotype]),
+    start={"step": list(steps).index("2 normal cell")},
     step=list(steps),
     genotype=list(genotypes),
 )
@@ -508,8 +563,6 @@ widgets.sliders(
 
 # %% tags=["core"]
 show(cells.drop_path)
-
-# %% tags=["core"]
 show(nasnet.path_keep)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -538,7 +591,7 @@ kept = cells.drop_path(many, 0.6, torch.Generator().manual_seed(1))
 f"mean {kept.mean():.2f} with 1/q, {(0.6 * kept).mean():.2f} without; in use it is 3"
 
 # %% [markdown] tags=["deep", "slide"]
-# **A second classifier.**
+# **A second classifier. (deep)**
 # Deep stacks get a weak gradient at the bottom.
 # So NASNet has an *auxiliary head* two thirds up, on the last state before the second reduction: average pool,
 # two convolutions, a classifier of its own.
@@ -595,8 +648,8 @@ table(head, rows)
 #
 # The multiply-adds agree with the paper to half a percent.
 
-# %% [markdown] tags=["core"]
-# **Trained weights.**
+# %% [markdown] tags=["deep"]
+# **Trained weights. (deep)**
 # They exist, and `nasnet.load_official` reads them.
 # Nothing is downloaded here, so this is where they are:
 #
@@ -612,7 +665,7 @@ table(head, rows)
 # It copies all or nothing.
 # Cut a file short, and it says what is missing:
 
-# %% tags=["core", "slide"]
+# %% tags=["deep"]
 mobile = nasnet.nasnet_a("mobile", num_classes=10)
 theirs = nasnet.official_names(mobile)
 published = {theirs[k]: v for k, v in mobile.state_dict().items() if k in theirs}
@@ -647,7 +700,8 @@ spent = time.process_time() - begin
 
 # %% tags=["core", "slide"]
 score = training.accuracy(child, *validation)
-says = f"{budget} steps: {score:.0%} of the validation digits right; chance is 10%."
+own = training.accuracy(child, *(part[:1000] for part in train))
+says = f"{budget} steps: {score:.0%} of the validation digits right, {own:.0%} of its training digits; chance is 10%."
 plots.lines(range(1, budget + 1), {"loss": history.loss}, x_label="step", y_label="training loss", says=says)
 
 # %% tags=["core"]
@@ -656,7 +710,12 @@ print(f"{profiling.parameters(child):,} parameters, {spent:.0f} CPU-seconds")
 print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} hours")
 
 # %% [markdown] tags=["core"]
-# That last number is why chapter 06 trains every cell of a small space once, and keeps the results in a table.
+# The child is right on nearly all of its own training digits, and on far fewer of the others.
+# In 240 steps of 64 it has seen each of its 3,000 digits five times, and begins to know them by heart:
+# this is *overfitting* (chapter 02).
+# So a search must judge a child by digits that it was not trained on.
+#
+# The last number printed is why chapter 06 trains every cell of a small space once, and keeps the results in a table.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -684,6 +743,9 @@ print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} h
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# - The genotype decides what is inside two cells.
+#   People decided the rest, and this chapter did: the stem, $N$ and $F$, who reads whom, the calibration,
+#   the order inside an operation, the padding, how to halve, and what is dropped in training.
 # - A cell calibrates its two inputs to $F$ channels, runs its blocks, and concatenates its output states.
 # - Order is ReLU, convolution, batch norm.
 #   A separable convolution is applied twice, and sees nearly twice as far.
@@ -763,6 +825,7 @@ check("nasnet.same_average", same_average)
 # Write `alive(reads, cells)` for a stack of `cells` cells, with the numbers 0 (lowest) to `cells - 1` (last).
 # Every cell reads the same states, and `reads` is their list:
 # for cell $i$, state 0 is the output of cell $i - 1$, and state 1 the output of cell $i - 2$.
+# (So cells are counted upwards, and the two states that a cell reads downwards from it.)
 # Below cell 0 is the stem, which is no cell.
 # Return the sorted list of cells on which the output of the last one depends, the last one among them.
 # By hand: with `reads = [1]` and five cells, it is `[0, 2, 4]`.
