@@ -424,7 +424,8 @@ print(f"{search_space.count(pnas):,} cells")
 # %% [markdown] tags=["core", "slide"]
 # ## Is a blind draw fair?
 #
-# A *blind draw* takes every token with equal probability, and learns nothing from the draws before.
+# A [*blind draw*](GLOSSARY.md#blind-draw) takes every token with equal probability,
+# and learns nothing from the draws before.
 # Is every cell equally likely?
 # With one block and two operations: `identity(0)+identity(0)` is one sequence of 16.
 # `identity(0)+sep3(0)` is two, because of the swap.
@@ -645,7 +646,7 @@ plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 # %% [markdown] tags=["core"]
 # NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5.
 # So do all choose the same few because these are best, or because little else was on offer?
-# Chapter 07 shows how to ask: put a [blind draw](GLOSSARY.md#blind-draw) beside every search.
+# Chapter 07 shows how to ask: put a blind draw beside every search.
 #
 # A space of cells is only one kind of search space.
 # Here are some that you will meet in papers:
