@@ -20,8 +20,8 @@
 #
 # | study | about 40 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (5 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->511 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (4 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->438 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -23,7 +23,7 @@
 # | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (21 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->598 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->595 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

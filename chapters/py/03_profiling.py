@@ -22,7 +22,7 @@
 # | study | about 80 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->673 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

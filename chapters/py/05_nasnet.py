@@ -23,7 +23,7 @@
 # | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->726 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->718 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

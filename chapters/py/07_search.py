@@ -22,8 +22,8 @@
 #
 # | study | about 100 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.7 min (43 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->685 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->670 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,7 +22,7 @@
 # | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.7 min (40 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->649 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->634 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

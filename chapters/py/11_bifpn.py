@@ -22,8 +22,8 @@
 #
 # | study | about 120 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (9 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->632 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->629 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

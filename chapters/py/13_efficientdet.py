@@ -21,7 +21,7 @@
 #
 # | study | about 110 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
+# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->687 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |

@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->600 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->575 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

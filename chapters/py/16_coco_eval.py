@@ -21,8 +21,8 @@
 #
 # | study | about 120 min (estimate) |
 # |---|---|
-# | run | <!-- run -->1.4 min (83 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->1007 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->1.4 min (86 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->1020 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -24,7 +24,7 @@
 # | study | about 150 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->751 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->731 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
