@@ -16,8 +16,8 @@
 #
 # 1. remove weights by size, in each layer or over all layers, and say which layer pays (exercises 17.1, 17.2)
 # 2. remove them along a schedule while the network goes on learning (exercise 17.4)
-# 3. say from which share of zeros a file gets smaller, and why a product of sparse matrices is slow (exercises 17.5 and
-#    17.6)
+# 3. say from which share of zeros a file gets smaller, and why a product with a sparse matrix can be slow
+#    (exercises 17.5 and 17.6)
 # 4. test a lottery ticket against the control that it has to beat (quiz)
 # 5. choose and pack 2:4 weights, and say who needs them so (exercise 17.3, quiz)
 #
@@ -104,7 +104,7 @@ guess("a sparse product is faster from sparsity", None)  # 0 to 1
 # Which ones?
 # A layer computes $y = \sum_i w_i x_i$.
 # Remove $w_i$, and the output is off by $w_i x_i$.
-# If all inputs are of the same size and know nothing of each other,
+# If all inputs are of the same size and are independent of each other, with mean 0,
 # the squared error is the sum of the $w_i^2$ that went.
 # So the smallest magnitudes go: $0.05$, $-0.1$ and $0.2$ ([**magnitude pruning**](GLOSSARY.md#magnitude-pruning)).
 # With $n$ weights, a sparsity $s$, and $\operatorname{rank}$ counting magnitudes from the smallest, the mask is
@@ -165,8 +165,8 @@ plots.histogram(largest, bins=61, x_label="weight", says=says)
 
 # %% [markdown] tags=["core"]
 # Half of the weights, and hardly anything of the sum.
-# That looks like a bargain.
-# Let us take it in every layer, and ask for AP (chapter 16) on 100 scenes that the detector has never seen.
+# That looks cheap.
+# Let us do it in every layer, and ask for AP (chapter 16) on 100 scenes that the detector has never seen.
 
 # %% tags=["core", "slide"]
 scenes = detectors.scenes("test", 100)
@@ -189,8 +189,8 @@ axes = {"x_label": "share of zeros in each layer", "y_label": "AP, 100 test scen
 plots.lines(shares, {"AP": at_once}, **axes)
 
 # %% [markdown] tags=["core"]
-# The first zeros are nearly free, and then it falls off a cliff.
-# Is it too small for so many zeros?
+# The first zeros cost almost nothing, and then AP falls steeply.
+# Is the detector too small for so many zeros?
 # Or did the zeros go to the wrong layers?
 # Keep both questions: the section after next answers them.
 #
@@ -223,8 +223,8 @@ plots.lines(shares, {"as trained": at_once, "statistics anew": anew}, **axes, sa
 # %% [markdown] tags=["core"]
 # Much of the damage was not in the weights at all.
 # Remember this cell.
-# Whoever reports how bad pruning is without it reports how stale the statistics are.
-# And it costs about a second.
+# A report of what pruning costs that leaves it out measures old statistics as well.
+# And it needs no labels and no training step.
 #
 # **And the inputs?**
 # The derivation of Eq. 17.1 took all of them to be of the same size.
@@ -260,7 +260,7 @@ print(f"largest input of a layer, over the middle one: {spread:.1f} at most")
 table(("60 % zeros in each layer, by", "AP as trained", "statistics anew"), lines)
 
 # %% [markdown] tags=["core"]
-# Not here: it takes more than magnitudes do, with all shares that we tried.
+# Not here: at this share of zeros it costs more AP than magnitudes do.
 # It was made for large language models, where a few inputs are a hundred times larger than the others,
 # and where nobody wants to train again.
 # So we stay with magnitudes, for which nothing has to be run.
@@ -425,8 +425,8 @@ print(f"70 %: LAMP as trained, less each layer with statistics anew: AP {apart:+
 plots.lines(shares, rules, x_label="share of zeros", y_label="AP, 100 test scenes", says=says)
 
 # %% [markdown] tags=["core"]
-# So the cliff was not the detector's: it was the rule's.
-# With the zeros where there is room for them, it stands much further out, and needs no new statistics to stand there.
+# So the steep fall came from the rule, and not from the detector.
+# With the zeros where there is room for them AP falls much later, and that without new statistics.
 # The line above the figure is a paired interval (chapter 16): `coco_eval.compare` draws the pictures again and again,
 # the same ones for both detectors.
 
@@ -663,8 +663,8 @@ plots.points(groups, y_label="accuracy, 2,000 test crops")
 #
 # 300 steps are few.
 # A ticket may be no better in the end and still learn faster.
-# [Frankle and Carbin](https://arxiv.org/abs/1803.03635) found it for small networks and small learning rates.
-# [Liu and others](https://arxiv.org/abs/1810.05270) found that it goes away with a usual, larger rate,
+# [Frankle and Carbin](https://arxiv.org/abs/1803.03635) found tickets in small networks, with small learning rates.
+# [Liu and others](https://arxiv.org/abs/1810.05270) found that the gain goes away with a usual, larger rate,
 # and that for whole channels new weights do as well.
 # Whoever wants the best small network does not rewind at all, or only to an early step.
 
@@ -768,7 +768,7 @@ plots.lines(points, times, **axes, log_y=True, says=says)
 # %% [markdown] tags=["core"]
 # At half the weights CSR is much *slower*, though it multiplies half as often.
 # For each value it reads a column, and fetches a row of patches from wherever that points.
-# Only when very little is left does it win.
+# Only from some higher share of zeros on does it win: the sentence at the figure says which.
 # The detector bears nine zeros of ten where the right layers pay, and not many more.
 #
 # **At scale.**
@@ -802,7 +802,7 @@ widgets.slider(outlook, name="zeros", values=[0.0, 0.5, 0.7, 0.8, 0.9, 0.95], st
                label="share of zeros (recorded)")  # fmt: skip
 
 # %% [markdown] tags=["core"]
-# So CSR loses at every share of zeros, though as a product it won.
+# So in the whole detector CSR loses at every share of zeros, though the product alone won at high shares.
 # The detour through patches alone takes about twice the time of PyTorch's own convolution.
 # A sparse kernel has to beat the best dense one, not the one that it resembles.
 
@@ -890,8 +890,8 @@ except ValueError as error:
 # On one, `data/ablations/sparsity.py` adds rows under "gpu".
 
 # %% [markdown] tags=["core"]
-# Now the log.
-# Which guess was furthest off?
+# Now your guesses.
+# Which one was furthest off?
 
 # %% tags=["core", "slide"]
 guesses()
@@ -932,16 +932,17 @@ guesses()
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# - Nine weights of ten are zero, and we have saved bytes in a file, but no time in the usual kernels.
 # - The smallest magnitudes go: in each layer, or under one threshold.
 #   Between layers, sizes do not compare by themselves: one layer can pay for all.
-#   LAMP makes them compare, and the cliff moves far out: nine weights of ten can go, for about a tenth of the AP.
+#   LAMP makes them comparable: nine weights of ten can go, for about a tenth of the AP after a short training.
 #   First ask who pays, then how much.
 # - Measure batch-norm statistics anew before you judge a pruned network.
 # - Remove along a cubic while training goes on, and put the zeros back after each step.
 # - A lottery ticket has to beat the same mask on other first weights.
 # - A file gains by zeros if it leaves them out; zip does.
 # - A dense kernel gains nothing.
-#   A sparse product wins where little is left, and the whole detector may still lose.
+#   A sparse product wins only at high shares of zeros, and the whole detector may still lose.
 # - What does pay: whole channels (chapter 18), fewer bits (chapter 19), and N:M on hardware that knows it.
 
 # %% [markdown] tags=["core"]
@@ -1020,8 +1021,8 @@ quiz("sparsity")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Zeros that nobody skips are a promise.
-# Chapter 18 keeps it: it removes whole channels, and what is left is a smaller dense network that every kernel runs
+# Zeros that nobody skips save no time.
+# Chapter 18 removes whole channels, and what is left is a smaller dense network that every kernel runs
 # faster.
 
 # %% [markdown] tags=["core"]

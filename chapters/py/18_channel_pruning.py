@@ -74,7 +74,7 @@ from lib.detection import coco_eval, detectors
 device = setup("18_channel_pruning", seed=0)
 
 # %% [markdown] tags=["core"]
-# Chapter 17 set weights to zero, and the clock did not move: a zero is multiplied as any other number.
+# Chapter 17 set weights to zero, and the detector took as long as before: a zero is multiplied as any other number.
 # Here whole channels leave (**structured pruning**), so that the tensors really get smaller.
 # The hard part is not which channel to take.
 # It is what goes with it.
@@ -212,7 +212,8 @@ for group in channel_pruning.groups(toy, picture):
 # ## Who is coupled in a detector?
 #
 # `plain` from chapter 16 has residual blocks, a pyramid with sums, and two heads that are shared by three levels.
-# Before you run the cell: how many groups has it, and which is the largest knot?
+# Before you run the cell: how many groups has it, and which one has places in the largest number of layers?
+# We call that one the knot.
 
 # %% tags=["core", "slide", "catch-up", "nbval-check-output"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -335,7 +336,7 @@ assert channel_pruning.kept_channels(40, 0.5, 16) == 32
 #
 # The fourth asks the loss $L$.
 # A reader of channel $c$ has the weights $w$ in its column; setting the channel to 0 is the same as setting them to 0.
-# To first order the loss changes by
+# To first order (the first term of a Taylor expansion) the loss changes by
 #
 # $$ I_{T}(c) = \Big| \sum_{w \text{ reads } c} w \, \frac{\partial L}{\partial w} \Big| \tag{18.5} $$
 #
@@ -379,10 +380,10 @@ by_hand
 
 # %% [markdown] tags=["core"]
 # Do the four agree about the detector?
-# For the Taylor expansion it needs a gradient.
+# The fourth, `taylor`, needs a gradient.
 # Any scalar has one; here it is the mean square of all class logits on eight validation scenes,
 # which asks what the answers hang on.
-# (Test scenes would do as well, and would be wrong: what judges must not choose.)
+# (We do not take test scenes for this: scenes that judge a network must not help to choose it.)
 # The loss of a detector (chapter 14) asks what the *right* answers hang on; the recorded rows further down use it.
 
 # %% tags=["core"]
@@ -404,14 +405,14 @@ table(("", *ranks), [(kind, *(f"{r:.2f}" for r in row)) for kind, row in pairs])
 
 # %% [markdown] tags=["core"]
 # L1 and L2 rank almost alike.
-# The slope asks another question, and hardly agrees with them.
+# The slope of the loss (`taylor`) asks another question, and hardly agrees with them.
 # None of the four knows what the *other* channels would do once one is gone.
 # So what counts is the network after it was [trained again](GLOSSARY.md#trained-again), further down.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it the same network, only smaller?
 #
-# There is a sharp test.
+# There is a strict test.
 # Take the whole network and set the removed channels to 0 wherever a layer reads them, after norm and activation.
 # This [*masked*](GLOSSARY.md#masked-twin) twin $f_{mask}$ has its full size.
 # The pruned network $f_{pruned}$ has to say the same on every picture, in eval mode:
@@ -524,7 +525,7 @@ says = "Half of one group gone, norms looked again. " + " ".join(
 plots.bars(half, x_label="group", y_label="AP lost, 60 validation scenes", says=says)
 
 # %% [markdown] tags=["core"]
-# A few groups pay for nearly all, and they are the narrow ones on which many layers hang.
+# A few groups pay for nearly all, and the knot, with its places in so many layers, pays most.
 # So let no group pay more than any other: fix a price in AP, and take from each group the share that costs this much
 # alone.
 # Then raise the price until the multiply-adds are those of the even plan.
@@ -580,7 +581,8 @@ axes = {"x_label": "share of channels that went", "y_label": "AP, recorded"}
 plots.lines(ratios, mean, band=band, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
-# While little goes, the size of the weights chooses best, and the scale of the norms is no better than the lot.
+# While little goes, the size of the weights chooses best.
+# With 10 % gone the scale of the norms is worse than channels drawn by lot.
 # That says nothing against [Network Slimming](https://arxiv.org/abs/1708.06519), where it comes from:
 # there the network is trained with an L1 penalty on the scales, and this one was not.
 # When 30 % goes, all ways end low: the same share goes from every group, and two groups cannot pay it.
@@ -672,12 +674,12 @@ axes = {"x_label": "share of channels that goes", "y_label": "times fewer, times
 plots.lines([float(key) for key in keys], gains, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
-# The multiply-adds fall smoothly; onnxruntime's time falls in steps, and up to five eighths the guess meets it.
+# The multiply-adds fall smoothly; onnxruntime's time falls in steps, and up to five eighths the guess comes close.
 # On the processor of the recording (AVX-512, 16 floats in a register) its kernels work in blocks of 16 channels,
 # and 20 fill as many blocks as 32.
+# That is why the shipped network has multiples of 16.
 # At the end it is faster than the guess: the smallest widths are 4 and 8 by then,
 # and evidently not worked in such blocks.
-# That is why the shipped network has multiples of 16.
 
 # %% tags=["core", "slide"]
 half = [row["whole"]["onnxruntime"] / row["half"]["onnxruntime"] for row in times]
@@ -713,10 +715,10 @@ widgets.slider(recorded, name="share", values=values, start=3, label="share that
 #   VainF/Torch-Pruning be59133: with rounding asked for, channels that go were rounded up instead of down,
 #   so more left than the user had allowed.
 #   A property finds it: never fewer than $(1 - r) C$ stay (Eq. 18.2).
-# - **A hair below the number.**
+# - **Just below the number.**
 #   $0.29 \cdot 100$ is 28.999999999999996 in floating point.
 #   Cut it off, and 28 go instead of 29.
-#   `kept_channels` adds a hair first.
+#   `kept_channels` adds a tiny number first.
 # - **Half a norm.**
 #   Scale and shift lost the right places, mean and variance the first ones or the last.
 #   Shapes fit, AP is gone.
@@ -724,7 +726,7 @@ widgets.slider(recorded, name="share", values=values, start=3, label="share that
 # - **A norm for each level.**
 #   A head's filters are shared, its norms are not (chapter 13).
 #   A tool that follows one level prunes one norm of each.
-# - **Groups of the wrong grain.**
+# - **Groups that are too coarse.**
 #   Densely connected networks concatenate; a channel's number changes from reader to reader.
 #   Labels for each *channel*, not for each layer, make that no special case.
 # - **Fewer multiply-adds, no time.**
@@ -737,13 +739,13 @@ widgets.slider(recorded, name="share", values=values, start=3, label="share that
 # - A channel is a group of places in many tensors.
 #   A trace with union and find tells which.
 # - Ask each group alone what it can give, on scenes that do not judge.
-#   An even share lets the narrow groups ruin the network, and training does not mend all of it.
+#   With an even share a few groups ruin the network, and training does not mend all of it.
 # - Multiply-adds fall with the square of the width, and are known before anything is cut.
-# - Size of weights, scale of norms, slope of the loss: cheap rankings, and training evens much of it out.
+# - Size of weights, scale of norms, slope of the loss: cheap rankings, and after training they end close together.
 # - A pruned network is its masked twin.
 #   Test that, level by level.
 # - Statistics of the norms first, then training again.
-# - Time falls in blocks.
+# - It is faster, but time falls in blocks of channels, and often less than the multiply-adds do.
 #   Prune to multiples that the kernels like, and report the clock beside the count.
 
 # %% tags=["core", "slide"]

@@ -342,7 +342,7 @@ measured("one bit more, in dB", slope, "dB")
 
 # %% [markdown] tags=["core"]
 # **Break it.**
-# One number is wrong: a sensor hiccup, a dead pixel.
+# One number is wrong: an error of a sensor, a dead pixel.
 # 10,000 numbers of a bell curve, up to about 4, and among them a single 100.
 # What do the *others* lose, with eight bits?
 
@@ -597,9 +597,9 @@ print(f"AP {it.a.value:.3f}, corrected {it.b.value:.3f}: {it.difference:+.3f}")
 
 # %% [markdown] tags=["deep"]
 # A little, for nothing.
-# With one grid for each layer the same lines do harm (AP 0.452 becomes 0.383):
+# With one grid for each layer the same lines do harm (AP 0.452 became 0.383, in a run of ours that is not shown here):
 # the moves are so large that the inputs of later layers are no longer those that were averaged.
-# Layer by layer, with the means that the rounded network has by then, it is 0.521.
+# Layer by layer, with the means that the rounded network has by then, it was 0.521.
 
 # %% [markdown] tags=["deep"]
 # **The same in the literature. (deep)**
@@ -780,7 +780,7 @@ plots.points(gains, y_label="dB gained over MinMax, 8 bits")
 # Chapter 20 does, and finds far smaller differences than these.
 #
 # **Break it.**
-# A driver hiccup, and 20 of a million values say 1000.
+# A driver fails for a moment, and 20 of a million values say 1000.
 # Which of the four would you trust with the rest?
 
 # %% tags=["core", "slide"]
@@ -790,7 +790,7 @@ quality = {kind.__name__: round(judged(kind, spoiled, sound), 1) for kind in obs
 plots.bars(quality, y_label="SQNR of the sound values, dB")
 
 # %% [markdown] tags=["core"]
-# MSE keeps the giants: twenty errors of a thousand, squared, outweigh a million small ones.
+# MSE keeps the huge values: twenty errors of a thousand, squared, outweigh a million small ones.
 # Percentile only counts, and twenty are few.
 # So the observer that was ahead now keeps no more than the plain extremes do: both are last.
 # Which one is right depends on whether large values *mean* something, and no histogram knows that.
@@ -843,7 +843,7 @@ guesses()
 # ## Summary
 #
 # - An integer and a grid: $x \approx s\,(q - z)$, to the nearest step, clamped, zero exact.
-# - A bit is worth 6 dB; an outlier that doubles the range costs one.
+# - A bit is worth 6 dB; an outlier that doubles the range costs one bit.
 # - Batch norms go into the convolutions first: what is rounded is what is deployed.
 # - Weights: symmetric, a grid for each filter.
 #   Depthwise layers need it most.

@@ -81,7 +81,7 @@ device = setup("20_qat", seed=0)
 # It looked at a tensor at a time.
 # Now a whole network is rounded, and then it is *trained* while it is rounded.
 # That is *QAT*, quantization-aware training.
-# The heart of it you write yourself, exercise 20.1.
+# You write the central function yourself: exercise 20.1.
 # Once it is right, every grid below that is not trained runs on yours.
 # Four guesses first.
 # Write a number instead of `None`.
@@ -133,8 +133,8 @@ w.grad.tolist()
 # %% [markdown] tags=["core"]
 # Zero, and rightly so.
 # A network that learns from this learns nothing.
-# The [*straight-through*](GLOSSARY.md#straight-through) rule answers with a lie that works: in the backward pass, act
-# as if rounding were not there.
+# The [*straight-through*](GLOSSARY.md#straight-through) rule answers with something false that works:
+# in the backward pass, act as if rounding were not there.
 # Only the ends stay: a value that was cut off changes nothing, however it moves.
 #
 # $$ \frac{\partial \hat w}{\partial w} := \begin{cases} 1 & l \le \operatorname{round}(w/s) + z \le h \\
@@ -211,8 +211,8 @@ plots.lines(range(60), {"real": real, "rounded": rounded, "wanted": [0.33] * 60}
 # Neither.
 # At 0.2 the gradient says "up", at 0.4 it says "down", so the real weight walks to the edge between them, 0.3,
 # and the rounded one jumps to and fro.
-# On average it *is* about 0.33.
-# That is a feature while training, and a nuisance at the end: whoever takes the last step takes either value.
+# On average the rounded one *is* about 0.33.
+# That is good while training, and bad at the end: after the last step it is one of the two, by chance.
 # A learning rate that falls to zero helps (exercise 20.6 counts the turns).
 #
 # **Break it.**
@@ -443,7 +443,7 @@ except ValueError as error:
 
 # %% [markdown] tags=["core"]
 # `calibrate` runs a few batches in real numbers, and each module watches.
-# That is [**post-training quantization**](GLOSSARY.md#post-training): no label, no gradient, a second of work.
+# That is [**post-training quantization**](GLOSSARY.md#post-training): no label, no gradient, only a few batches.
 
 # %% tags=["core"]
 show(qat.calibrate)
@@ -490,7 +490,7 @@ measured("AP lost by plain with weights of 3 bits", -less["plain", 3].value)
 # with min-max ranges (the EfficientNet-Lite announcement).
 # The `course` detector has SiLU, and did not collapse above.
 # Why should SiLU be harder at all?
-# Its output reaches down to $-0.28$ and up as far as it likes.
+# Its output reaches down to $-0.28$, and has no upper limit.
 # By hand: a range from $-0.28$ to 10, in 15 steps of 4 bits.
 # How many steps are left below zero?
 
@@ -686,7 +686,7 @@ curves["real numbers"] = [it.a.value] * len(counts)
 plots.lines(counts, curves, x_label="layers left real, of 27", y_label="AP on 100 scenes", says=says)
 
 # %% [markdown] tags=["core"]
-# With four bits everywhere AP is halved, while AP at an overlap of one half hardly falls:
+# With four bits everywhere AP is halved, while AP at an overlap of one half stays near 0.9:
 # digits are found, and their boxes sit badly.
 # The scan names two layers, and with them real, more than half of the loss is gone.
 #
@@ -712,7 +712,7 @@ qat.allocate(toy, {"A": 10, "B": 20}, 239)
 
 # %% [markdown] tags=["core"]
 # Weights of 2, 4 and 8 bits, *four on average*, and maps of eight:
-# chosen by the scan, chosen with damages thrown by dice, and four bits everywhere.
+# chosen by the scan, chosen by damages that are random numbers ("by dice"), and four bits everywhere.
 
 # %% tags=["core", "slide"]
 sizes = {n: layer.weight.numel() for n, layer in qat.layers(plain).items()}
@@ -772,13 +772,13 @@ how = {"x_label": "step", "y_label": "loss, mean of 10 steps", "says": says}
 plots.lines(range(steps), {"loss": smooth}, **how)
 
 # %% [markdown] tags=["core"]
-# A few seconds of training win back a good part of the damage.
+# A short training wins back a good part of the damage.
 
 # %% [markdown] tags=["deep"]
 # **Is it the method's own merit? (deep)**
 # One run says little.
-# Recorded: 150 steps of 8 scenes from three seeds, with steps that stay (STE) and with learned ones (LSQ),
-# for two detectors.
+# Recorded: 150 steps of 8 scenes from three seeds, for two detectors,
+# with steps that stay (STE, for straight-through estimator) and with learned ones (LSQ).
 # "More training" is the control: the same steps without any rounding.
 
 # %% tags=["deep", "slide"]
@@ -803,7 +803,7 @@ plots.points(from_shipped, y_label=label)
 
 # %% [markdown] tags=["deep"]
 # Compare the trained groups with the control, not with zero.
-# The control wins nothing, so what is won back here is the method's own.
+# The control gains nothing, so what is won back here is the method's own.
 # And does it pay to learn the step?
 # For `plain` the points of STE and LSQ overlap, at 4 bits and at 3: no difference seen.
 # For `lite` at 4 bits all three of LSQ lie above all three of STE.

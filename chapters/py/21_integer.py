@@ -79,7 +79,7 @@ device = setup("21_integer", seed=0)
 # It multiplies bytes and adds up integers.
 # This chapter takes the pretending network and computes it with integers only, from the picture to the logits,
 # and it asks a hard question at the end: is it still the same network?
-# What takes every sum to the next map you write yourself, exercise 21.2.
+# You write yourself what takes every sum to the next map: exercise 21.2.
 # Once it is right, all integer networks below run on it.
 #
 # What is marked *(deep)* can wait for a second reading.
@@ -213,7 +213,7 @@ assert (m, n) == (1_319_413_953, 42)
 # %% [markdown] tags=["core"]
 # Why 31 bits, and not 8?
 # Because sums are long: the largest below is 240 steps of the next map, nearly its whole grid.
-# How far does a short multiplier lead the longest sum astray?
+# How large an error does a short multiplier make in the longest sum?
 
 # %% tags=["core", "slide"]
 longest, widths = 800_000, (4, 6, 8, 10, 12, 16, 20, 31)
@@ -452,7 +452,7 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 (biases + products.sum(dtype=torch.int16)).tolist()
 
 # %% [markdown] tags=["core"]
-# A bright pixel becomes a black hole.
+# A bright pixel becomes a black one.
 # On some processors the fast instruction does add pairs of products in 16 bits,
 # though it stops at 32767 instead of turning over.
 # See below, and chapter 22.
@@ -722,7 +722,7 @@ guesses()
 # - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576:
 #   quantized maps were padded with 0. apache/tvm#13364: a shortcut in requantization was wrong at the edges of padded
 #   maps only, 897 of 1000 words were understood instead of 900,
-#   and no test of single operators saw it. pytorch/pytorch#17026 has the fine print of exercise 21.5:
+#   and no test of single operators saw it. pytorch/pytorch#17026 has what exercise 21.5 leaves out:
 #   the zero point goes into the bias, and padding needs it still.
 # - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one
 #   rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two

@@ -317,7 +317,7 @@ says = says.format(*(n[kind] for n in (left, after) for kind in both))
 plots.bars(stay, y_label="nodes after fusion, course", says=says)
 
 # %% [markdown] tags=["core"]
-# Each pair that stays is a walk through memory which the float network does not take.
+# Each pair that stays reads and writes a whole map once more, which the float network does not do.
 # Keep that in mind for the clock.
 
 # %% [markdown] tags=["deep", "slide"]
@@ -352,7 +352,7 @@ export.Network(pool_file)(square)[0, 0, 0].tolist()
 # %% [markdown] tags=["deep", "slide"]
 # ## Why seven bits, when a byte has eight? (deep)
 #
-# Before VNNI, an x86 processor multiplied bytes by int8 in pairs,
+# Before VNNI (newer x86 instructions, which add up in 32 bits), an x86 processor multiplied bytes by int8 in pairs,
 # and added the two products in 16 bits [*with saturation*](GLOSSARY.md#saturation):
 #
 # $$ p = \mathrm{clamp}\bigl(q_{x,1}\, q_{w,1} + q_{x,2}\, q_{w,2},\ -2^{15},\ 2^{15} - 1\bigr) \tag{22.5} $$
@@ -547,8 +547,8 @@ table(head, [(name, *values) for name, values in shares.items()])
 # The question has a trap.
 # Eager PyTorch asks Python what to do before each operator. onnxruntime read the whole graph once,
 # fused it and chose layouts.
-# So floats alone get faster, and whoever compares int8 in onnxruntime with floats in PyTorch sells that as a merit of
-# int8.
+# So floats alone get faster, and whoever compares int8 in onnxruntime with floats in PyTorch reports that as a gain
+# of int8.
 # We change one thing at a time, one thread, in turns.
 
 # %% tags=["core", "slide"]
@@ -682,7 +682,8 @@ costs.roofline(spots, roofs, x_label="multiply-adds a byte", y_label="billion mu
 # %% [markdown] tags=["deep", "slide"]
 # **Do 30 channels cost less than 32? (deep)**
 # Multiply-adds mislead in one more way.
-# Kernels take channels in handfuls: onnxruntime's fast int8 kernel four at a time, its float layout up to 16.
+# Kernels take channels in blocks of a fixed size:
+# onnxruntime's fast int8 kernel four at a time, its float layout up to 16.
 # What would you expect of 30 channels instead of 32, 12 % fewer multiply-adds?
 
 # %% tags=["deep", "slide"]
@@ -693,7 +694,8 @@ for channels in (28, 30, 32):
 plots.bars(widths, y_label="milliseconds of a 3x3 layer")
 
 # %% [markdown] tags=["deep"]
-# So prune channels to multiples (`multiple=` in chapter 18), or the clock will not notice.
+# A width between two multiples can take longer than the next multiple above it.
+# So prune channels to multiples (`multiple=` in chapter 18), or pruning may save no time.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did part IV reach?
@@ -725,7 +727,7 @@ costs.discs(places, x_label="milliseconds, fastest of 150 turns, one thread, onn
 # %% [markdown] tags=["core"]
 # Small discs at the upper left are what one wants.
 # Integers move `plain` far to the left at nearly the same height, and pruning moves it on, for a little AP.
-# For `course`, the full EfficientDet, they save bytes and no time.
+# For `course`, the full EfficientDet, they save bytes, and make it slower.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## What do you type in your own project? (deep)
@@ -779,10 +781,13 @@ table(("", "AP", "integer convolutions, of 27", "time, theirs in floats being 1"
 # and the file is slower than the one it came from.
 # One option, bytes from 0 to 255 for maps, and all of them run in integers.
 # AP says nothing about it.
-# Recorded where both were installed (openvino 2026.4.1, torchao 0.18.0):
-# our file has AP 0.800 in OpenVINO and 0.799 in onnxruntime, and PT2E reaches 0.805.
-# Before it is compiled it is five times slower than floats, since it rounds in real numbers as chapter 20 does.
-# It got the flat graph; the model itself it refused, for a head that runs on three levels.
+# OpenVINO and torchao are not installed with this course.
+# So these numbers are typed here, from one run in November 2026 (openvino 2026.4.1, torchao 0.18.0):
+# our file had AP 0.800 in OpenVINO and 0.799 in onnxruntime, and PT2E reached 0.805.
+# Before PT2E was compiled it took about five times as long as floats there,
+# since it rounds in real numbers as chapter 20 does.
+# Other versions may give other numbers; install both, and the table has rows for them.
+# PT2E got the flat graph; the model itself it refused, for a head that runs on three levels.
 # `make demo` puts the int8 file into a web page that needs no server: the [README](../README.md) says how.
 
 # %% [markdown] tags=["core", "slide"]
@@ -822,10 +827,10 @@ table(
 print(f"{other:,} bytes differ; chapter 21's integers are {apart:.0f} steps away at most")
 
 # %% [markdown] tags=["core"]
-# One wrong zero point, and bytes differ in each of its layers.
-# On another processor a few steps may differ, too: sums of floats choose the grids,
-# and they are added in another order.
-# What was trained, found and folded in four chapters is now 250 kB that need no Python.
+# If your zero points were wrong, bytes would differ in every layer.
+# A few bytes may differ all the same: sums of floats choose the grids,
+# and another processor adds them in another order.
+# What four chapters made is now one file that needs no Python; the table says how large it is.
 
 # %% tags=["core", "slide"]
 guesses()
@@ -861,6 +866,7 @@ guesses()
 #   A runtime turns DQ, convolution, Q into integers (Eq. 22.2).
 # - int8 is nearly four times smaller where filters are large (Eq. 22.6),
 #   and faster where arithmetic was the bottleneck (Eq. 22.7).
+#   It costs about 0.01 of AP or less here.
 # - Compare int8 with floats *in the same runtime*.
 #   Eager PyTorch stands beside it, never instead.
 # - What has no integer kernel (SiLU, gates, weighted fusion) leaves pairs behind, and they cost time.
@@ -973,7 +979,7 @@ quiz("export")
 # The integer file also runs in a browser: `make demo` puts it into a web page, where you draw the digits.
 # WebAssembly has integer kernels of its own.
 # On 200 test scenes the two integer files gave 592 and 597 boxes with a score of 0.55 or more there,
-# and each of them was found on an x86 with VNNI too, with the same label and an IoU above 0.9999 (a record).
+# and each of them was found on an x86 with VNNI too, with the same label and an IoU above 0.9999 (recorded).
 # One thing had to be agreed for that: which of several *equal* scores comes first.
 # Integers often give equal scores, and NMS keeps the first; without that rule 15 of 362 boxes, on 60 scenes,
 # are another candidate of the same digit.
