@@ -14,7 +14,7 @@
 #
 # After this chapter you can
 #
-# 1. remove weights by size, in each layer or over all layers, and say which layer pays (exercises 17.1, 17.2)
+# 1. remove weights by size, in each layer or over all layers, and say which layer loses most (exercises 17.1, 17.2)
 # 2. remove them along a schedule while the network goes on learning (exercise 17.4)
 # 3. say from which share of zeros a file gets smaller, and why a product with a sparse matrix can be slow
 #    (exercises 17.5 and 17.6)
@@ -194,7 +194,7 @@ plots.lines(shares, {"AP": at_once}, **axes)
 # Or did the zeros go to the wrong layers?
 # Keep both questions: the section after next answers them.
 #
-# **Who is to blame?**
+# **Where does the loss come from?**
 # Behind each convolution stands a batch norm.
 # It subtracts a mean and divides by a spread that it saw *before* the weights went.
 # Now the sums are smaller, and it does not know.
@@ -304,7 +304,7 @@ plots.lines(shares, {"each layer": at_once, "one threshold": together}, **axes, 
 
 # %% [markdown] tags=["core"]
 # It is much worse, as long as the detector still finds anything.
-# Which layer paid?
+# Which layer lost most of its weights?
 
 # %% tags=["core", "slide"]
 def short(name):
@@ -365,6 +365,9 @@ table(("detector", "AP, 100 test scenes"), [(k, f"{v:.3f}") for k, v in scores.i
 # %% [markdown] tags=["core", "slide"]
 # ## Who pays?
 #
+# Zeros have to come from somewhere: a layer *pays* when it gives its weights.
+# Which layers should pay?
+#
 # The size of a weight means something beside its neighbours in the same layer.
 # Between layers it means nothing, until somebody makes it mean something.
 # [LAMP](https://arxiv.org/abs/2010.07611) asks of each weight: of all that is at least as large in its layer,
@@ -406,7 +409,7 @@ says = f"Of 70 % zeros, {least} gives {paid[least]:.0%} of its weights, {most} {
 plots.bars(paid, y_label="share of zeros, by LAMP", says=says)
 
 # %% [markdown] tags=["core"]
-# The first layers are small and stay nearly whole; the last stage has most of the weights, and pays.
+# The first layers are small and stay nearly whole; the last stage has most of the weights, and gives most.
 # Does it help?
 # The same zeros, counted over the whole network, by three rules:
 
@@ -669,7 +672,7 @@ plots.points(groups, y_label="accuracy, 2,000 test crops")
 # Whoever wants the best small network does not rewind at all, or only to an early step.
 
 # %% [markdown] tags=["core", "slide"]
-# ## What does the file know?
+# ## Does the file get smaller?
 #
 # Save the detector with 90 % zeros.
 # How large is the file?
@@ -715,7 +718,7 @@ plots.lines(grid, forms, x_label="share of zeros", y_label="kB, all weights")
 # Once it is loaded, the zeros are back in memory, four bytes each.
 
 # %% [markdown] tags=["core", "slide"]
-# ## What does the clock say?
+# ## Does it run faster?
 #
 # The same detector, whole and with 90 % zeros, in turns:
 
@@ -934,7 +937,7 @@ guesses()
 #
 # - Nine weights of ten are zero, and we have saved bytes in a file, but no time in the usual kernels.
 # - The smallest magnitudes go: in each layer, or under one threshold.
-#   Between layers, sizes do not compare by themselves: one layer can pay for all.
+#   Between layers, sizes do not compare by themselves: one layer can lose nearly all its weights.
 #   LAMP makes them comparable: nine weights of ten can go, for about a tenth of the AP after a short training.
 #   First ask who pays, then how much.
 # - Measure batch-norm statistics anew before you judge a pruned network.
@@ -943,7 +946,7 @@ guesses()
 # - A file gains by zeros if it leaves them out; zip does.
 # - A dense kernel gains nothing.
 #   A sparse product wins only at high shares of zeros, and the whole detector may still lose.
-# - What does pay: whole channels (chapter 18), fewer bits (chapter 19), and N:M on hardware that knows it.
+# - What does save time: whole channels (chapter 18), fewer bits (chapter 19), and N:M on hardware that knows it.
 
 # %% [markdown] tags=["core"]
 # ## Exercises

@@ -503,8 +503,8 @@ scores["norms looked again"] = score(anew)
 plots.bars(scores, y_label="AP on 100 test scenes")
 
 # %% [markdown] tags=["core", "slide"]
-# **Which group pays?**
-# Chapter 17 had to ask this of layers.
+# **Which group can give channels?**
+# Chapter 17 asked the same of layers and weights.
 # Take a quarter of *one* group, leave all others whole, and let the norms look again.
 # Then a half, then three quarters, and so on through the groups.
 # This chooses, so it looks at validation scenes; the test scenes judge what is chosen.
@@ -525,8 +525,8 @@ says = "Half of one group gone, norms looked again. " + " ".join(
 plots.bars(half, x_label="group", y_label="AP lost, 60 validation scenes", says=says)
 
 # %% [markdown] tags=["core"]
-# A few groups pay for nearly all, and the knot, with its places in so many layers, pays most.
-# So let no group pay more than any other: fix a price in AP, and take from each group the share that costs this much
+# A few groups cause nearly all of the loss, and the knot, with its places in so many layers, causes most.
+# So let each group cost the same: fix a price in AP, and take from each group the share that costs this much
 # alone.
 # Then raise the price until the multiply-adds are those of the even plan.
 
@@ -585,7 +585,7 @@ plots.lines(ratios, mean, band=band, **axes, says=says + ".")
 # With 10 % gone the scale of the norms is worse than channels drawn by lot.
 # That says nothing against [Network Slimming](https://arxiv.org/abs/1708.06519), where it comes from:
 # there the network is trained with an L1 penalty on the scales, and this one was not.
-# When 30 % goes, all ways end low: the same share goes from every group, and two groups cannot pay it.
+# When 30 % goes, all ways end low: the same share goes from every group, and two groups cannot give so much.
 #
 # Now 300 steps of training, for the widths of the network that this course ships.
 # Its channels were chosen in three ways; "scratch" has the same widths and random weights.
@@ -617,7 +617,7 @@ plots.points(tuned, y_label="AP after 300 steps, recorded")
 #
 # `data/weights/prune.py` made the shipped one.
 # Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and then it was trained again.
-# The common width of BiFPN and heads, which cannot pay, stayed whole.
+# The common width of BiFPN and heads, which cannot give any, stayed whole.
 # All its widths are multiples of 16.
 # (They were chosen by hand, before the scan; the points above say that the scan would have chosen better.)
 

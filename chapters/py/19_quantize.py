@@ -842,6 +842,8 @@ guesses()
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
+# - Eight bits cost `lite` next to nothing.
+#   At four the choice of the grids decides, and three are too few without training.
 # - An integer and a grid: $x \approx s\,(q - z)$, to the nearest step, clamped, zero exact.
 # - A bit is worth 6 dB; an outlier that doubles the range costs one bit.
 # - Batch norms go into the convolutions first: what is rounded is what is deployed.

@@ -257,6 +257,7 @@ export.operator_counts(toy_file, optimized=True)
 # %% [markdown] tags=["core"]
 # That is what onnxruntime made of the file on this machine: `QLinearConv`, Eq. 22.2 in one step.
 # The float convolution is gone.
+# To join nodes like this is called *fusion*.
 #
 # Now the detector: prepared and calibrated as in chapter 20, with 64 validation scenes.
 # Weights get 7 bits; a later section says why.
@@ -284,7 +285,7 @@ counts = [(kind, before.get(kind, 0), after.get(kind, 0)) for kind in kinds]
 table(("operator", "in the file", "after fusion"), counts)
 
 # %% [markdown] tags=["core"]
-# One Q at the door, one DQ for each of the six outputs.
+# One Q at the input, one DQ for each of the six outputs.
 # Inside, maps are bytes.
 # And the ReLUs?
 # They are not even in the file: byte 0 means 0.0, so the clamp of Q already is the ReLU.
@@ -851,7 +852,7 @@ guesses()
 # - **The batch is a constant.** pytorch/pytorch#157621 and #149065: exported with a dynamic batch, and the file says 1.
 #   Test with a batch that the example did not have.
 # - **Quantized, and slower.** microsoft/onnxruntime#12854 and #16009: `quantize_dynamic` on convolutions. #17389:
-#   a file of an opset too old for fusion, on processors without VNNI.
+#   a file of an opset (a version of ONNX's operators) too old for fusion, on processors without VNNI.
 #   Count the operators after fusion before you blame the clock.
 # - **NMS in the graph.** rwightman/efficientdet-pytorch#89: the export to ONNX fails on it,
 #   among other things. zylo117/Yet-Another-EfficientDet-Pytorch#425: a user gets the file by leaving NMS out.
