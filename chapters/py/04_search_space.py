@@ -15,10 +15,9 @@
 #
 # 1. read a cell as a value, write one, and follow the longest way through it (exercise 04.4)
 # 2. count the cells of a small space by hand, and say why a blind draw misses many (exercises 04.2 and 04.3)
-# 3. say when two genotypes are the same cell (quiz)
+# 3. say when two genotypes are the same cell, and where the released NASNet-A leaves the paper's rule (quiz)
 # 4. make a child of a cell by one small change (exercise 04.1)
 # 5. price a cell from its operations, without building it (exercise 04.5)
-# 6. read NASNet-A, and say where the released cell leaves the paper's rule (quiz)
 #
 # | study | about 95 min (estimate) |
 # |---|---|
@@ -62,10 +61,11 @@ from lib.nas import cells, search_space
 device = setup("04_search_space", seed=0)
 
 # %% [markdown] tags=["core"]
-# In the first three chapters you built networks and paid for them.
+# In the first three chapters you built networks and counted what they cost.
 # Now a program shall build them.
 # What may it change?
-# If the answer is "everything", it will never finish; if it is "the learning rate", it will never surprise us.
+# If the answer is "everything", it will never finish.
+# If it is "the learning rate", it will never find a new network.
 #
 # NASNet's answer: the network is a stack of copies of two small graphs, and only the inside of the two may change.
 # A **normal cell** keeps the size of the picture, a **reduction cell** halves it.
@@ -85,8 +85,10 @@ plots.stack(stack, sides=[32, 32, 32, 16, 16, 16, 8, 8, 8])
 # Each network that is built and trained on the way is a **child**.
 #
 # Does it matter what is inside?
-# In chapter 06 the child of `max3(0)+sep3(1) | identity(1)+sep3(1)` reads 89 % of the test digits.
-# The child of `max3(1)+sep3(1) | identity(2)+max3(2)`, trained in the same way, reads 10 %, no more than by chance.
+# In chapter 06 the child of `max3(0)+sep3(1) | identity(1)+sep3(1)` reads 84 % of the test digits.
+# The child of `identity(0)+identity(0) | identity(2)+max3(2)`, trained in the same way, reads 11 %, hardly more than by
+# chance.
+# (The next section explains how such a line is read.)
 #
 # This chapter is about the set of all such cells, the *search space*.
 # Nothing is trained in it.
@@ -162,7 +164,7 @@ for text in (
 # %% [markdown] tags=["core"]
 # The last one.
 # It would run, and train, and carry a block that no answer depends on.
-# A malformed cell is refused where it is made, with the position, so that no search can wander off into nonsense.
+# A malformed cell is refused where it is made, with the position, so that no search goes on with it.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How does a controller name a cell?
@@ -196,7 +198,7 @@ print(tokens, "and", len(search_space.decisions(FULL)), "tokens in the full spac
 # %% [markdown] tags=["core"]
 # `SMALL` is the space of this course: two blocks, three operations,
 # and one cell that serves as normal and reduction cell, as [PNASNet](https://arxiv.org/abs/1712.00559) does it.
-# Small enough that chapter 06 trains all of it.
+# It is so small that chapter 06 trains all of it.
 # `FULL` is the paper's.
 #
 # How much does each decision leave open?
@@ -259,8 +261,8 @@ print(f"{years / 1e9:.0f} billion years, for one of the two cells")
 
 # %% [markdown] tags=["core"]
 # Five times the age of the universe.
-# So every search looks at a vanishing part of such a space.
-# What saves it is that the space was chosen well: by the paper's own figure,
+# So every search looks at a very small part of such a space.
+# It can succeed because the space was chosen well: by the paper's own figure,
 # blind draws (*random search*) end only about one percent below its controller.
 # Chapters 07 and 08 ask how that is on our table.
 
@@ -354,7 +356,7 @@ print("a and c:", shortcut(a) == shortcut(c), " a and b:", shortcut(a) == shortc
 # Wrong twice.
 # It merges $a$ and $c$, and separates $a$ and $b$.
 # A state's number means nothing without the order, so it must be rewritten whenever the order changes.
-# A search that remembers what it has trained lives on this function: a wrong one trains cells twice,
+# A search that remembers what it has trained depends on this function: with a wrong one it trains cells twice,
 # or returns the accuracy of another cell.
 
 # %% [markdown] tags=["deep", "slide"]
@@ -454,7 +456,7 @@ many
 # %% [markdown] tags=["core"]
 # So the 24 most symmetric cells are eight times rarer than the 105 least symmetric ones.
 # How many draws until you have seen half of `SMALL`?
-# The figure has no luck in it: it sums, over the cells, the probability of having come up.
+# The figure is computed without drawing: it sums, over the cells, the probability of having come up.
 # (Drawing until all have come up is the *coupon collector's problem*.)
 
 # %% tags=["core", "slide"]
@@ -470,7 +472,7 @@ plots.lines(draws, curves, x_label="draws", y_label="share of cells seen", says=
 # %% [markdown] tags=["core"]
 # Even a fair draw repeats itself.
 # The blind one repeats itself more.
-# When chapter 07 compares searches by "cells trained", it counts distinct ones, and now you know why.
+# When chapter 07 says how many cells a search has tried, it counts distinct ones, and now you know why.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did the search find?
@@ -492,7 +494,7 @@ plots.graph(*search_space.graph(normal), title="NASNet-A, normal cell", says=say
 # Separable convolutions, 3x3 and 5x5; no plain convolution, no dilation.
 # Everything is added; concatenation was offered and never taken.
 # The cell is wide and flat.
-# One block adds `avg3(1)` to itself, which no person would have drawn.
+# One block adds `avg3(1)` to itself, which few people would have drawn.
 
 # %% tags=["core", "slide"]
 reduction = search_space.NASNET_A.reduction
@@ -512,13 +514,14 @@ except search_space.GenotypeError as error:
     print(error)
 
 # %% [markdown] tags=["core"]
-# It does not, by the letter.
+# Taken exactly, it does not.
 # The paper concatenates what no block reads.
 # The released normal cell also passes on state 1, which blocks do read,
 # and the released reduction cell passes on state 3.
 # This is no detail: the sizes in the paper's tables, 1056 = 6 · 4 · 44 and 4032 = 6 · 4 · 168, need the *six*.
 # So a cell carries its output as part of its value.
-# To step through the space from NASNet-A, drop it: the blocks alone are in.
+# Below we want to step through the space from NASNet-A.
+# So we leave its own output away: with the output of the paper's rule, its blocks are a cell of the space.
 
 # %% tags=["core"]
 by_rule = search_space.Genotype(
@@ -531,8 +534,9 @@ print(by_rule)
 # ## What is one small step?
 #
 # Evolution makes a child from a parent by a small change, a *mutation*.
-# [Regularized evolution](https://arxiv.org/abs/1802.01548) searched almost this space (it always adds) with two
-# mutations: give one side of one block another input, or give it another operation.
+# [Regularized evolution](https://arxiv.org/abs/1802.01548) searched a similar space with two mutations:
+# give one side of one block another input, or give it another operation.
+# (Its space has 8 operations, and it always adds.)
 # In our space there is a third decision, the combination, and so a third kind of mutation.
 #
 # Take one block and the operations identity and sep3, and the parent `identity(0)+identity(0)`.
@@ -542,7 +546,8 @@ print(by_rule)
 # The combination has only one option, so it cannot change.
 # Two kinds are left, input and operation, with two places each, and each place has one other option.
 # So there are four children.
-# We draw in three steps, each evenly: the kind, one place of this kind, another option of this place.
+# We draw in three steps: the kind, one place of this kind, another option of this place.
+# In each step all choices have the same probability; we say that it draws *evenly*.
 # Each of the four has the probability $1/2 \cdot 1/2 \cdot 1 = 1/4$.
 
 # %% [markdown] tags=["core"]
@@ -608,16 +613,16 @@ says = f"200 mutations: {ends} of 50 tokens differ; by chance alone, {chance:.0f
 plots.lines(steps, walks, x_label="mutations", y_label="tokens changed", says=says)
 
 # %% [markdown] tags=["core"]
-# Each walk forgets where it began and ends about as far away as a random genotype is: some tokens agree by chance,
+# Each walk ends about as far away as a random genotype is: some tokens agree by chance,
 # half of the combinations for instance.
-# Mutation alone goes nowhere.
-# Selection is what gives it a direction, and that is chapter 07.
+# Mutation alone has no direction.
+# Selection is what gives it one, and that is chapter 07.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do the relatives share?
 #
 # NASNet-A was followed by cells from evolution, from a predictor, from shared weights and from gradients.
-# Written as values they can be compared at a glance.
+# Written as values they are easy to compare.
 # Which operation would you expect to be in all of them?
 
 # %% tags=["core", "slide"]
@@ -693,7 +698,7 @@ for one in (copied, released):
 # The same ten operations, another wiring.
 # Early versions of the AmoebaNet paper drew the cell in another way than the code builds it;
 # an author called that a drawing mistake (the first case below).
-# Since then there is more than one AmoebaNet-A about, and every table that names it should say which.
+# Since then more than one AmoebaNet-A is in use, and every table that names it should say which.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which cell would you build?

@@ -116,6 +116,8 @@ plots.stack(mobile.slots, sides=sides, title="NASNet-A mobile, from below")
 # Sixteen cells: 12 normal ones, and four reductions, two of them in the stem.
 # From 224 pixels a side only 7 are left.
 # Let us follow one picture upwards, in numbers.
+# State 0 is what the convolution of the stem gives, and each row below it adds one state.
+# The first cell has only one state to read, so it reads it twice.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 rows = [("stem", 32, "images", *sizes[0])]
@@ -141,7 +143,8 @@ table(("cell", "F", "reads states", "side", "channels"), rows)
 # The cell has one block, `max3(0)+identity(1)`.
 # What comes out?
 # One thing first: $x_i$ may have any number of channels, and the cell works with $F$.
-# So it begins with a [**calibration**](GLOSSARY.md#calibration): ReLU, 1x1 convolution to $F$ channels, batch norm $N$.
+# So it begins with a [**calibration**](GLOSSARY.md#calibration): ReLU, 1x1 convolution to $F$ channels, batch norm.
+# Equations write the batch norm as a function, $N(\dots)$; it has nothing to do with the number of cells, $N$.
 # Our 1x1 weight is 1, so only the ReLU shows: $h_0 = (0, 2; 0, 1)$.
 # Every 3x3 window sees the whole of such a small picture, so the maximum is 2 everywhere.
 # Add $x_{i-1}$: $(6, 2; 3, 1)$.
@@ -180,7 +183,8 @@ build("nasnet.cell_forward", cell_forward)
 
 # %% [markdown] tags=["core"]
 # The machine around it calibrates the two inputs, calls your function, and joins the output states.
-# An operation in it does more than its layers: it takes the ReLU of its state, and may be dropped (below).
+# An operation in it does more than its layers: a convolution takes the ReLU of its state,
+# and a path may be dropped in training (below).
 # Your function needs to know nothing of that.
 
 # %% tags=["core"]
@@ -323,7 +327,8 @@ plots.grid(both, says=f"Bottom right: 12.5, or {low:.1f} where padding counts.")
 # %% [markdown] tags=["deep"]
 # **Does an edge matter? (deep)**
 # How much does the padding change in a whole network?
-# Here is NASNet-A large, narrowed to 24 filters, the same weights in both, random ones.
+# Here is NASNet-A large, made small: 24 filters and $N = 1$.
+# It answers twice, with the same random weights: padding first counted in the averages, then left out.
 
 # %% tags=["deep"]
 narrow = dataclasses.replace(nasnet.CONFIGS["large"], filters=24, cells=1)
@@ -338,7 +343,7 @@ with torch.no_grad():
 f"{(one - other).abs().max() / one.abs().max():.1%} of the largest logit"
 
 # %% [markdown] tags=["deep"]
-# This is no invented mistake.
+# This difference exists in practice.
 # Of the two well-known ports of NASNet-A large, timm counts the padding in strided averages,
 # and pretrainedmodels does not, as TensorFlow does not.
 # On the same weights their answers differ.
@@ -402,8 +407,8 @@ says = f"Looked at: {shares[0]:.0%} of the pixels with the shift, {shares[1]:.0%
 plots.grid(maps, says=says)
 
 # %% [markdown] tags=["core"]
-# The name promises more than it keeps: half of the pixels are still unseen, in a chequered pattern.
-# What the shift buys is that no whole row and no whole column is lost.
+# Half of the pixels are still unseen, in the pattern of a chessboard.
+# What the shift gains is that no whole row and no whole column is lost.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How many channels come out, and who reads whom?
@@ -426,7 +431,7 @@ assert mobile.classifier.in_features == 6 * 4 * 44  # by hand, above
 print(config)
 
 # %% [markdown] tags=["core"]
-# Now to the swap that nobody notices.
+# Now to a difference in the wiring of the stack that nobody notices.
 # A normal cell that follows a reduction reads the reduction as $x_i$.
 # What is its $x_{i-1}$?
 # There are two answers.
@@ -476,7 +481,7 @@ f"{(one - other).abs().max() / one.abs().max():.0%} of the largest logit"
 # %% [markdown] tags=["core", "slide"]
 # ## From fifty numbers to a network
 #
-# Move the slider: the tokens of the controller, the two cells they stand for, the stack, and its price.
+# Move the slider: the tokens of the controller, the two cells they stand for, a small stack of them, and its price.
 # The second slider takes other genotypes, drawn blindly from the paper's space.
 
 # %% tags=["core", "catch-up"]
@@ -547,9 +552,9 @@ widgets.sliders(
 #
 # $$ y = \frac{\lfloor q + u \rfloor}{q}\, x, \qquad u \sim \text{uniform}(0, 1) \tag{5.6} $$
 #
-# The paper found that a fixed $q$ does not help much; a ramp over training does.
-# The released code has a second ramp, over depth.
-# That one first: cell $c$ of $n$, counted from 0, ends at
+# The paper found that a fixed $q$ does not help much; a $q$ that falls during training does.
+# In the released code $q$ also falls with depth.
+# Depth first: cell $c$ of $n$, counted from 0, ends at
 #
 # $$ q_c = 1 - \frac{c + 1}{n}\, (1 - q) \tag{5.7} $$
 #
@@ -608,7 +613,7 @@ print(len(outputs), "outputs in training,", profiling.parameters(both.aux), "par
 # ## Is it the published network?
 #
 # Four sizes of the paper, and of its released code, beside ours.
-# Nothing here is typed but the published numbers.
+# Only the published numbers are typed in; all others are computed.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 cifar = nasnet.CONFIGS["cifar"]
@@ -644,9 +649,9 @@ table(head, rows)
 # **The gap in the last row.**
 # It stays.
 # The paper prints 27.6 million for 7 @ 2304, and the released cell gives more at that size.
-# We do not know which cell was counted, so this number is nobody's target.
+# We do not know which cell was counted, so we do not try to reach this number.
 #
-# The multiply-adds agree with the paper to half a percent.
+# The multiply-adds agree with the paper to a tenth of a percent.
 
 # %% [markdown] tags=["deep"]
 # **Trained weights. (deep)**
@@ -749,10 +754,11 @@ print(f"{hour:,.0f} such children an hour; 20,000 of them: {20000 / hour:,.0f} h
 # - A cell calibrates its two inputs to $F$ channels, runs its blocks, and concatenates its output states.
 # - Order is ReLU, convolution, batch norm.
 #   A separable convolution is applied twice, and sees nearly twice as far.
-# - Padding depends on the picture and goes behind; averages leave it out, or do not, depending on the port.
+# - With stride 2 the padding depends on the side of the picture, and an odd pixel of it goes behind.
+#   Averages leave the padding out, or do not, depending on the port.
 # - A factorized reduction looks at half of the pixels; without its shift, at a quarter.
 # - $N$ @ $C$ is a stack of $3N$ normal cells with $C = n \cdot 4F$ channels at the end.
-# - Wiring that has the same parameters can be wrong.
+# - The wiring can be wrong although the parameters are the same.
 #   Compare logits.
 # - Drop path grows with depth and with time, and spares identities.
 
@@ -867,7 +873,7 @@ quiz("nasnet")
 #
 # Any cell can be built and trained now.
 # Chapter 06 takes the 735 cells of `SMALL` and trains them all,
-# so that the searches of chapters 07 to 09 can ask a table instead of a computer.
+# so that the searches of chapters 07 to 09 can ask a table instead of training.
 
 # %% [markdown] tags=["core"]
 # ## References

@@ -68,7 +68,7 @@ device = setup("06_tabular", seed=0)
 # NASNet's search trained 20,000 children.
 # Nobody repeats that in a classroom.
 # So we did the slow part for you: `SMALL` has 735 distinct cells, few enough to train them all.
-# From now on a question that costs a training costs a look into a list.
+# From now on a question that would cost a training costs only a look into a list.
 # This chapter builds such a list, looks at its noise, and asks what one may conclude from it.
 #
 # The idea is that of [NAS-Bench-101](https://arxiv.org/abs/1902.09635): all 423,624 cells of at most 7 nodes, 9 edges
@@ -101,7 +101,7 @@ device = setup("06_tabular", seed=0)
 # So 640 right answers of 1,000 are an accuracy of 0.64.
 # A table keeps $r$, a whole number, which no rounding can change.
 #
-# Four names below need a word.
+# Four of the names below need an explanation.
 # `difficulty` 0 means clean crops (chapter 01).
 # `norm_momentum` is how fast the batch norms' running averages follow; 64 steps are too few for the usual 0.1.
 # `stem_filters` is the width of the first convolution.
@@ -204,7 +204,7 @@ plots.histogram(quality, bins=20, x_label="mean test accuracy", y_label="cells")
 
 # %% [markdown] tags=["core"]
 # How fast is a question?
-# A search of 200 queries has to cost less than the blink that you need to start it.
+# A search of 200 queries should take less time than you need to start it.
 
 # %% tags=["core"]
 rng = random.Random(0)
@@ -281,7 +281,7 @@ plots.points(groups, y_label="test accuracy, last epoch", x_label="cell")
 
 # %% [markdown] tags=["core"]
 # Each dot is one training; nine cells, from the worst to the best.
-# They are 92 ranks apart.
+# From one row to the next there are about 92 ranks.
 # Where the dots of two rows overlap even so, think of two neighbours in the ranking:
 # a single training cannot tell them apart.
 #
@@ -312,7 +312,7 @@ print(f"shuffled: cells {between:.3f}, seeds {within:.3f}: {between / within:.2f
 #
 # So look at the columns of a table too: the mean of all cells, seed by seed.
 # First the first table, where a seed is the same random numbers for every cell, then the shipped one.
-# Say first what you expect of three columns of 735 cells each: how far apart are their means?
+# Say first what you expect: each column has 735 cells, so how far apart are the means of the columns?
 
 # %% tags=["core", "slide"]
 first = tabular.load(tabular.FIRST_TABLE)
@@ -360,10 +360,11 @@ table(("from seed 0, not 1", "points of test accuracy", "standard error"), rows)
 #
 # Two lessons, with their names in the literature.
 # **Compare within a seed.**
-# What two cells share falls out of their difference: *common random numbers*, or, in an experiment's plan, a *block*.
+# What two cells share falls out of their difference.
+# The literature says *common random numbers*, or, in an experiment's plan, a *block* (not the block of a cell).
 # Chapter 07 compares two searches in pairs for the same reason.
 # **Do not compare across seeds.**
-# Who takes the best of all answers takes the lucky seed first, whatever the cell.
+# If you take the best of all answers, you take an answer of the lucky seed, however good the cell is.
 # The other way out is to give every cell random numbers of its own; then luck is not shared,
 # and averages over cells lose it.
 # That is why there is a second table: its training number $s$ of a cell starts from a hash of cell and $s$,
@@ -420,7 +421,8 @@ build("tabular.kendall", kendall)
 # %% [markdown] tags=["core"]
 # Now ask what one training knows.
 # Take the column of seed 0, one number a cell, as a signal.
-# The ranking has to come from **other** trainings: a signal must not be praised for sharing the luck of its own seed.
+# The ranking has to come from **other** trainings: a signal must not look good
+# only because it shares the luck of its own seed.
 # So set it against the mean of all other seeds.
 
 # %% tags=["core", "slide"]
@@ -442,7 +444,7 @@ plots.scatter(final[:, 0], others, x_label="test accuracy, seed 0", y_label="mea
 # Use as signal the *whole* training, $x = a$.
 # What comes out is the [**noise ceiling**](GLOSSARY.md#noise-ceiling): what a full training, another seed, knows about
 # the ranking.
-# A cheaper signal that is as noisy may come up to it, or a hair above by chance.
+# A cheaper signal that is as noisy may reach it, or come out a little above by chance.
 # To pass it clearly, a signal would need less noise than a training and as much knowledge.
 
 # %% tags=["core"]
@@ -474,14 +476,14 @@ needed = noise / true / (1 / np.sin(np.pi / 4) - 1)
 print(f"for two rankings with a tau of 0.5 there: {needed:.0f} trainings of each cell, each time")
 
 # %% [markdown] tags=["core"]
-# The ranking with its own seed flatters itself: part of what it agrees with is itself.
+# With its own seed in the mean the tau is too high: part of what a column agrees with is itself.
 # And among the best tenth one training says nearly nothing about the order.
 # The noise is smaller there too, but the differences between the cells have shrunk far more:
-# the top of this space is a plain.
+# the top of this space is nearly flat.
 # (The last line takes both as normal: then two means that correlate by $\rho$ have $\tau = \frac{2}{\pi} \arcsin \rho$,
 # and $\tau = 0.5$ asks for $\rho = 0.71$.)
 # More trainings would sort it.
-# Nobody needs that: whoever takes any cell of the plain loses less than a point.
+# Few people need that: without the noise, the cells of this tenth have a standard deviation of half a point only.
 # Whoever quotes a rank correlation should say over which cells.
 
 # %% [markdown] tags=["core", "slide"]
@@ -506,9 +508,10 @@ says += f"multiply-adds {taus['macs'] / ceiling:.0%}."
 plots.bars(taus, y_label="tau, final rank by other seeds", says=says)
 
 # %% [markdown] tags=["core"]
-# An early epoch can be as good as the last one: then the last epochs only polished.
+# After three epochs the order is as good as after four: the last epoch adds nothing to it.
+# After one epoch it is not.
 # What a search loses by stopping early is the step from an early bar to the ceiling.
-# Successive halving, in chapter 07, is made of this figure.
+# Successive halving, in chapter 07, is built on this figure.
 # And whatever a proxy of chapter 09 claims, it has to beat the two bars on the right: counting is free.
 
 # %% tags=["core", "slide"]
@@ -535,7 +538,7 @@ print(f"{len(same)} cells of {price[many.argmax()]:,} multiply-adds: {low:.3f}..
 
 # %% [markdown] tags=["core"]
 # The table also has `latency`, measured later, one cell after the other on one idle machine.
-# Its order agrees with the multiply-adds only in part; chapter 07 pays with it.
+# Its order agrees with that of the multiply-adds, but not entirely; chapter 07 uses it as a price.
 # All cells were trained on one kind of device, see the [datasheet](../data/tabular/README.md).
 
 # %% [markdown] tags=["core", "slide"]
@@ -661,7 +664,7 @@ show(tabular.read_shards)
 # %% [markdown] tags=["core"]
 # A last line without its end does not count.
 # Each row carries a checksum, so that one flipped digit is seen too.
-# Any other damage is no accident of a kill, so it is an error and not a guess.
+# Any other damage was not made by a kill, so the function raises an error and does not guess.
 # And two settings in one table would be worse than a lost row, because nobody would see it:
 
 # %% tags=["core", "nbval-check-output"]
@@ -697,14 +700,15 @@ except ValueError as error:
 # %% [markdown] tags=["core", "slide"]
 # ## Summary
 #
-# - A table keeps counts for each seed, epoch and split.
-#   Query: one seed; judge: the mean, on test.
+# - What does the table know: counts of right answers for each seed, epoch and split, on one task.
+#   A search queries one seed; the mean over seeds, on test, judges it.
+# - How far can it be trusted: it tells good cells from bad ones, and not which of the best is the best.
 # - Cells have to lie further apart than seeds, $\sigma_\text{cells}$ against $\bar\sigma_\text{seeds}$,
 #   or the ranking is luck.
 #   Where all cells share a seed's random numbers, compare within the seed.
 # - Kendall's tau counts pairs; tau-b takes equal values into account.
 #   The noise ceiling is what a whole training reaches; compare every proxy with it.
-# - The best cells lie closer together than one training can tell.
+# - The best cells lie closer together than one training can tell apart.
 # - The winner's own number is too good: the winner's curse.
 # - Append, push to the disk, name the unit of work: then a kill costs one training.
 
@@ -796,7 +800,7 @@ quiz("tabular")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# [07 · Search](07_search.ipynb) lets random search, evolution and successive halving loose on this table,
+# [07 · Search](07_search.ipynb) runs random search, evolution and successive halving on this table,
 # with the rule from above.
 # [08 · Controller](08_controller.ipynb) does the same with NASNet's own controller.
 # How the table was made, and how to make your own: [data/tabular](../data/tabular/README.md).

@@ -16,7 +16,7 @@
 # 1. work out what blind draws find, and why the winner looks better than it is (exercise 07.3)
 # 2. write a cycle of regularized evolution, and say what its tournaments and its ageing do (exercises 07.1, 07.4 and
 #    07.5)
-# 3. plan the rungs of successive halving and count what they cost (exercise 07.6)
+# 3. plan the rungs of successive halving and count what they cost (exercises 07.2 and 07.6)
 # 4. search for accuracy and price at once, and compare fronts (exercise 07.7)
 # 5. compare two searches seed by seed, and call a tie a tie (quiz)
 #
@@ -78,9 +78,10 @@ device = setup("07_search", seed=0)
 # A search asks about one cell after the other.
 # It may ask a few hundred times, and in the end it names one cell.
 # Nothing else happens in this chapter.
+# Parts whose heading ends with *(deep)* can wait.
 #
 # The question itself is a function, `evaluate(genotype) -> float`, and you pass it in.
-# It may look into the table, train a network for an hour, or ask your grandmother.
+# It may look into the table, or train a network for an hour.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long does it take to be lucky?
@@ -167,7 +168,7 @@ plots.lines(n, curves, x_label="draws", y_label=y_label, says=says)
 
 # %% [markdown] tags=["core"]
 # A **random search** (our "blind draws") needs a few dozen, and nearly everyone has *met* a good cell.
-# Random search is no straw man.
+# Random search is a strong opponent.
 # In the paper's own figure it ends about one percent below the controller.
 # But to meet is not to recognise.
 
@@ -360,7 +361,7 @@ against(result)
 #
 # **Break it.**
 # Why must the oldest die, and not the worst?
-# Give one cell an undeserved stroke of luck and let the worst die instead.
+# Give one cell luck that it does not deserve, and let the worst die instead.
 # All cells are equally good here; the first one measures 1, all others 0.
 # How many of the 30 children that follow descend directly from the lucky one?
 
@@ -490,7 +491,7 @@ table(("against random search", "queries", *columns), rows)
 # All three columns ask the same table, with the same seeds.
 # Without noise selection is ahead, by a little: that is what it finds.
 # With a final it is ahead by about as much: ten second looks take most of the luck away.
-# With one noisy look the gaps are larger, and so are their intervals.
+# With one noisy look the intervals are wider, and after 200 queries the gaps are much larger.
 # There luck chooses the winner, and it does more harm to blind draws.
 # The luckiest of 200 blind looks may fall on a cell that is not so good.
 # A population late in its life holds good cells only, so there even the luckiest look falls on one of them.
@@ -498,18 +499,20 @@ table(("against random search", "queries", *columns), rows)
 #
 # A warning from the first table of chapter 06: there the first column held ties only.
 # One training of one cell, rank 113 of 735, had measured 0.909, more than any other.
-# Half of the evolutions met it and named it: they had found the highest number better than blind draws do.
+# Half of the evolutions met it and named it.
+# They were better than blind draws at finding the highest number, not at finding a better cell.
 # One row of a table can make a verdict.
 # Look at what was named before you believe a mean.
 #
 # And one part is the size of the space.
-# With 735 cells, 200 blind draws see a good part of it (exercise 04.2), so the gap closes with more queries.
+# With 735 cells, 200 blind draws see a good part of it (exercise 04.3), so the gap closes with more queries.
 # In the paper's space they see nothing of it.
 
 # %% [markdown] tags=["core"]
 # Evolution asks about fewer cells, and some of them again and again.
 # Each repeat is one more noisy answer.
-# It is some of both: a query that finds nothing new, and a second look at a cell that one look may have flattered.
+# It is two things at once: a query that finds nothing new,
+# and a second look at a cell whose first look may have been lucky.
 # Move the slider, and see what the size of the population does.
 # (Twelve seeds a value, the same twelve for random search, so read large differences only.)
 
@@ -537,8 +540,8 @@ widgets.slider(grown, name="population", values=sizes, start=3, label=label)
 #
 # A training of four epochs costs four.
 # If a cell looks hopeless after the first, why pay for the other three?
-# **Successive halving** trains many cells for a little while, keeps the best half, trains those on for as long again,
-# and so on.
+# **Successive halving** trains many cells for a little while and keeps the best half.
+# It trains these for as many epochs more, keeps the best half of them, and so on.
 # The epochs at which it cuts are its [**rungs**](GLOSSARY.md#rung).
 #
 # Eight cells, rungs at epochs 1, 2 and 4, keep one in $\eta = 2$.
@@ -623,6 +626,7 @@ plots.lines(spent, curves, band=band, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # Where the shades cover each other, a crossing of the lines says nothing; the table, which compares pairs, decides.
+# It has halving ahead of random search at 800 epochs only, and behind evolution from 320 epochs on.
 #
 # **Break it.**
 # Trust the first epoch alone: after it keep one cell in eight, and train that to the end.
@@ -660,7 +664,7 @@ for budget in (160, 800):
 # and there the worse of two died.
 
 # %% [markdown] tags=["deep", "slide"]
-# ## What is a multiply-add worth?
+# ## What is a multiply-add worth? (deep)
 #
 # Cell $a$ has accuracy 0.80 at 80 ms, cell $b$ 0.84 at 160 ms.
 # Which one do you want?
@@ -767,12 +771,14 @@ plots.scatter(x, y, front=front, says=says, **labels)
 
 # %% [markdown] tags=["deep"]
 # The steps may go down: the search chose by what it saw, the figure shows what the cells are worth.
-# Its front is full of lucky ones, since a lucky measurement cannot be dominated.
+# Its front is full of lucky ones, since a lucky measurement is hard to dominate.
 # Eq. 7.2 again.
 #
 # **Break it.**
-# Pay in multiply-adds, but live with milliseconds.
+# Search with the multiply-adds as the price, although the milliseconds are what you pay in the end.
 # NSGA-II searches once with each price; both fronts are judged by the clock.
+# The last number in the caption says how alike the two prices rank the cells of this small space;
+# where it is near 1, do not expect much of the right price.
 
 # %% tags=["deep", "slide"]
 clock = functools.partial(price, column=cells.latency)
@@ -832,10 +838,10 @@ plots.scatter(x, y, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # Each point is one training against the mean of three.
-# Not the same numbers, but the same story.
-# That is what a table is for.
+# The numbers differ a little, and a child that is good in one is good in the other.
+# So a table can stand in for the trainings.
 #
-# Part of the pace is craft.
+# Part of the speed comes from how it is programmed.
 # `nasnet.network` lays its tensors out pixel by pixel, and `train_child` takes the optimizer that updates all weights
 # in one call.
 # The same cells in PyTorch's default layout, with its default optimizer, reach the same accuracy later;
@@ -886,10 +892,11 @@ table(("search", "judged by", "the final's worth, points", "so it is"), rows)
 # its winner is one of the best already.
 # (This judge has helped to choose, so it is kind to the final.)
 #
-# The judges of one training each do not agree, and look at their intervals: narrow, and far apart.
-# The intervals are right, and answer another question.
+# The judges of one training each do not agree.
+# Look at the intervals of evolution: narrow, and far apart.
+# They are right, and answer another question.
 # They say what *other searches on this table* would give.
-# All thirty name the same few cells, and one training of each of these is the whole judge.
+# All thirty evolutions name the same few cells, and one training of each of these is the whole judge.
 # Among the best cells a training strays by a point, and cells differ by half of that (chapter 06).
 # Other searches are cheap, another table is not, and no number of searches makes up for the trainings that are missing.
 # So what a final is worth, this table cannot say, and no single judge of the four should be believed.
@@ -954,7 +961,7 @@ print(f"20,000 children at your pace: {20_000 * seconds / 86400:.1f} core-days")
 print(f"{asked:,} queries of the table for the first two curves: seconds")
 
 # %% [markdown] tags=["core"]
-# Two entries need a word.
+# Two entries need an explanation.
 # The NAS paper itself prints 800 GPUs and 12,800 architectures; the 28 days are from the NASNet paper.
 # ENAS says "less than 16 hours" in its abstract; tables of later papers quote 0.45 GPU-days, 11 hours.
 #
@@ -970,7 +977,7 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 #   One draw has no interval, and Eq. 7.1 says what thirty would have found.
 # - **Every cell is fine.** melodyguan/enas#39: low-ranked and random cells retrain to almost the accuracy of the chosen
 #   one.
-#   If the space is good, the search has little left to do: compare before you celebrate.
+#   If the space is good, the search has little left to do: compare with a blind draw first.
 # - **Which split did you search on?**
 #   D-X-Y/NATS-Bench#27 and #11: users of a benchmark mix up the validation accuracy a search may see with the test
 #   accuracy that judges it, and short trainings with long ones.
@@ -994,10 +1001,11 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 # - The winner of many noisy looks is lucky.
 #   Never report what the search saw.
 # - Regularized evolution: a tournament chooses the parent, the oldest dies.
-#   Luck dies with it.
-# - Successive halving buys more cells with fewer epochs, as far as early ranks can be trusted.
+#   So one lucky measurement does not stay.
+# - Successive halving tries more cells for the same epochs, as far as early ranks can be trusted.
+#   Here it comes out ahead of blind draws at the largest budget only, and never ahead of evolution.
 # - Two wishes: one number (MnasNet's reward) or a front (NSGA-II).
-#   Name the price you will really pay.
+#   Say which price you mean.
 # - Pair by seed, draw the pairs again, look whether 0 is inside.
 #   If it is: a tie.
 # - Does being clever beat being lucky?
