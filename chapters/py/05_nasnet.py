@@ -17,7 +17,7 @@
 # 1. run a cell from its genotype: blocks, states, output (exercise 05.1)
 # 2. say how many channels a stack of cells ends with (exercise 05.2)
 # 3. halve a picture, and say which pixels were looked at (exercise 05.3)
-# 4. pad and average as the released network does, and as its ports do not (exercise 05.4)
+# 4. pad and average as the released network does, and as one of its ports does not (exercise 05.4)
 # 5. find the cells of a stack that nobody reads (exercise 05.5)
 #
 # | study | about 95 min (estimate) |
