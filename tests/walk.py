@@ -356,7 +356,6 @@ CALLS = {
     "nas.tabular.network": lambda: dict(task=task(), genotype=found(), seed=0),
     "nas.tabular.measure": lambda: dict(task=task(), text=str(cells()[0]), seed=0),
     "nas.tabular.crops": lambda: dict(task=task(), split="test"),
-    "nas.tabular.checksum": lambda: dict(row={"cell": "a"}),
     "nas.tabular.header": lambda: dict(task=task()),
     "nas.tabular.units": lambda: dict(task=task(), cells=cells()),
     "nas.tabular.read_shards": lambda: dict(task=task(), folder="no such folder"),

@@ -22,8 +22,8 @@
 #
 # | study | about 95 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->718 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (33 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->723 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

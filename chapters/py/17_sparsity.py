@@ -23,8 +23,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.8 min (48 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->731 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (46 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->716 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
@@ -556,7 +556,7 @@ rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 def recorded(question, **about):
     return [r for r in rows if r["question"] == question and about.items() <= r.items()]
 
-# %% tags=["core", "slide"]
+
 def seeds(question, scope, share):
     scope = scope if share else "layer"  # without zeros all rules are one
     about = {"statistics": "anew"} if question == "one-shot" else {}
@@ -564,6 +564,8 @@ def seeds(question, scope, share):
 
 
 payers = {"each layer": "layer", "LAMP": "lamp"}
+
+# %% tags=["core", "slide"]
 ways = {"at once": "one-shot", "tuned": "tuned"}
 tried = [0.0, 0.7, 0.8, 0.9, 0.95]
 runs = {

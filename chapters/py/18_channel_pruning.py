@@ -22,7 +22,7 @@
 # | study | about 150 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.5 min (28 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->792 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->809 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

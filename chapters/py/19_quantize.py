@@ -21,8 +21,8 @@
 #
 # | study | about 135 min (estimate); the core, without the parts that are marked *(deep)*, about 75 |
 # |---|---|
-# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->927 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->938 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

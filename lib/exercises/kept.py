@@ -111,8 +111,8 @@ def number(version: Path) -> int:
 def graded_afresh(identifier: str, file: Path) -> str:
     """Grade a file in a process of its own: "" if it passes, else what it lacks."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
-    # -P: nothing is imported from the folder in which it stands.
-    call = [sys.executable, "-P", "-m", "lib.exercises.kept", identifier, str(file)]
+    # -P: nothing is imported from the folder in which it stands; -B: nor written there.
+    call = [sys.executable, "-BP", "-m", "lib.exercises.kept", identifier, str(file)]
     try:
         run = subprocess.run(
             call, cwd=file.parent, env=environment, timeout=PATIENCE,
