@@ -35,6 +35,17 @@ def test_the_files_of_torch_and_of_onnxruntime_compute_the_network(small, tmp_pa
     assert not list(tmp_path.glob("*prepared*"))  # nothing else is left behind
 
 
+def test_a_network_that_trains_is_written_as_it_judges_and_trains_on(small, tmp_path):
+    net = nn.Sequential(small, nn.Dropout(0.5)).train()
+    small[0].eval()  # one layer that stands still, as a frozen norm
+    before = [module.training for module in net.modules()]
+    x = torch.randn(2, 3, 12, 12)
+    file = elsewhere.torch_onnx(net, x, tmp_path / "theirs.onnx")
+    assert [module.training for module in net.modules()] == before
+    with torch.no_grad():  # without dropout
+        torch.testing.assert_close(export.Network(file)(x), small(x), rtol=0, atol=1e-4)
+
+
 def test_a_function_of_pictures_stands_in_for_a_detector():
     config = types.SimpleNamespace(image_size=(8, 8))
     model = elsewhere.Outside(lambda x: ([x, 2 * x], [3 * x, 4 * x]), config)

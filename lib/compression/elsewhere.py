@@ -21,7 +21,7 @@ import onnx
 import torch
 from torch import Tensor, fx, nn
 
-from lib.basics import arguments
+from lib.basics import arguments, modes
 from lib.compression import checked
 
 
@@ -40,17 +40,17 @@ def torch_onnx(model: nn.Module, example_input: Tensor, path: str | PathLike) ->
     """The file that `torch.onnx.export` writes, for any batch.
 
     Its older way, by tracing: the newer one (`dynamo=True`) needs onnxscript.
+    The model is written in evaluation mode; afterwards each of its layers has the
+    mode that it had before.
     """
     arguments.instance("model", model, nn.Module)
     arguments.path("path", path)
     example_input = arguments.tensor("example_input", example_input, "...")
     names = {"input_names": ["images"], "dynamic_axes": {"images": {0: "batch"}}}
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), modes.evaluation(model):
         # It warns of each Python number that it takes for a constant.
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model.eval(), (example_input,), str(path), dynamo=False, **names
-        )
+        torch.onnx.export(model, (example_input,), str(path), dynamo=False, **names)
     return Path(path)
 
 
