@@ -123,7 +123,20 @@ def faults(done: list[Filled]) -> list[str]:
         for identifier in here:
             if chapter.result == "passed" and not chapter.calls.get(identifier):
                 found.append(f"{where}: nothing calls {identifier}, or it is not built")
-    return found
+    return found + not_taken_up(done)
+
+
+def not_taken_up(done: list[Filled]) -> list[str]:
+    """The core functions that the last road does not begin with, if all came before.
+
+    Chapter 23 loads what its learner has built in the others, in whichever kernel.
+    """
+    by_name = {chapter.chapter: chapter for chapter in done}
+    if set(by_name) != set(course.names()):
+        return []
+    last = by_name["23_capstone"]
+    missing = sorted(set(core()) - set(last.calls)) if last.result == "passed" else []
+    return [f"{last.chapter}: {i} was built before, not taken up" for i in missing]
 
 
 def table(done: list[Filled]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from lib.book import course
 from lib.exercises import building, core, every, places
-from tests import proof
+from tests import filled, proof
 
 
 @pytest.mark.parametrize("identifier", core())
@@ -64,3 +64,14 @@ def test_a_page_is_not_made_without_a_filled_run(monkeypatch, tmp_path, capsys):
 def test_rows_are_markdown():
     assert proof.rows(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     assert json.dumps(proof.rows(["a"], [])) == json.dumps("| a |\n| --- |\n")
+
+
+def test_the_last_road_has_to_begin_with_all_that_was_built():
+    done = [filled.Filled(name, "passed", 1.0) for name in course.names()]
+    last = next(one for one in done if one.chapter == "23_capstone")
+    last.calls = dict.fromkeys(core(), 0)
+    assert filled.not_taken_up(done) == []
+    del last.calls["decoding.greedy"]
+    said = "23_capstone: decoding.greedy was built before, not taken up"
+    assert filled.not_taken_up(done) == [said]
+    assert filled.not_taken_up([last]) == [], "alone it has nothing to take up"
