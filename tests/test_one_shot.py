@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from torch import nn
 
@@ -82,46 +81,6 @@ def made_up_table(more: int = 0) -> tabular.Table:
 
 def far(a: torch.Tensor, b: torch.Tensor) -> float:
     return ((a - b).abs().max() / b.abs().max()).item()
-
-
-# ---------------------------------------------------------------------- Kendall's tau
-
-
-def test_tau_by_hand():
-    # Six pairs, one of them (2nd, 3rd) in the other order: (5 - 1) / 6.
-    tau, *_ = one_shot.agreement([1, 3, 2, 4], [0.1, 0.2, 0.3, 0.4])
-    assert tau == pytest.approx(4 / 6)
-    assert one_shot.agreement([1, 2, 3], [3, 2, 1])[0] == pytest.approx(-1)
-    # A tie in one list: two concordant of three pairs, over the root of 2 times 3.
-    assert one_shot.agreement([1, 1, 2], [1, 2, 3])[0] == pytest.approx(2 / 6**0.5)
-
-
-def test_interval_agrees_with_scipys_bootstrap():
-    rng = np.random.default_rng(3)
-    truth = rng.normal(size=40)
-    scores = truth + rng.normal(size=40)
-    _, low, high = one_shot.agreement(scores, truth, resamples=800)
-    other = scipy.stats.bootstrap(
-        (scores, truth), lambda a, b: scipy.stats.kendalltau(a, b).statistic,
-        paired=True, vectorized=False, n_resamples=800, method="percentile", rng=rng,
-    ).confidence_interval  # fmt: skip
-    assert low == pytest.approx(other.low, abs=0.05)
-    assert high == pytest.approx(other.high, abs=0.05)
-
-
-def test_interval_of_equal_rankings_has_no_width():
-    assert one_shot.agreement(range(20), range(20)) == pytest.approx((1, 1, 1))
-
-
-@pytest.mark.parametrize(
-    ("scores", "truth"),
-    [([1, 2, 3], [1, 2]), ([1, 2], [1, 2]), ([1, float("nan"), 3], [1, 2, 3])],
-)
-def test_rankings_that_do_not_fit_are_refused(scores, truth):
-    with pytest.raises(
-        ValueError, match="as many are needed, 3 or more|scores is .* finite numbers"
-    ):
-        one_shot.agreement(scores, truth)
 
 
 @pytest.mark.equation("9.1")

@@ -482,7 +482,7 @@ CALLS = {
     "nas.one_shot.jacobian_covariance": lambda: dict(
         model=cnn(), images=crops()[0], k=1e-5
     ),
-    "nas.one_shot.agreement": lambda: dict(
+    "nas.rankings.agreement": lambda: dict(
         scores=[1, 2, 3], truth=[1, 3, 2], resamples=10, seed=0
     ),
     # ---------------------------------------------------------------- detection

@@ -7,6 +7,8 @@ cells               operations, factorized reduction, the cell as a module; for 
 released            names of the released weights; for nasnet
 nasnet          05  from genotype to cell to network, NASNet-A
 shards              files of rows, checked line by line; for tabular
+rankings            two lists over the same cells, and how far they agree;
+                    for tabular, one_shot
 replicas            trainings of a cell side by side, as one network; for tabular
 tabular         06  every cell of a small space trained, then asked
 history             the trials of a search, kept when it ends early;

@@ -16,17 +16,16 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
-from scipy import stats
 from torch import Tensor, nn
 
 from lib.basics import arguments, training
 from lib.nas import choices, nasnet, search_space, twins
 from lib.nas.cells import ConvNorm, FactorizedReduction, operation, reads_raw
 from lib.nas.choices import Choice, Share, State, output_shares, path  # noqa: F401
+from lib.nas.rankings import agreement  # noqa: F401
 from lib.nas.twins import accuracy  # noqa: F401
 
 
@@ -394,47 +393,3 @@ def jacobian_covariance(
     terms = eigenvalues.log() + 1 / eigenvalues
     score = -terms.sum()  # Eq. 9.7
     return score.item()
-
-
-def agreement(scores, truth, resamples: int = 1000, seed: int = 0):
-    """Kendall's tau-b of two lists over the same cells, and its 95 % interval.
-
-    Returns (tau, low, high); the percentile bootstrap draws cells. ValueError for lists
-    that do not fit, or a number that is not finite.
-
-    Of six pairs one stands in the other order: (5 - 1) / 6.
-
-    >>> tau, low, high = agreement([1, 3, 2, 4], [1, 2, 3, 4])
-    >>> round(tau, 3)
-    0.667
-    """
-    a = arguments.real_array("scores", scores, 1)
-    b = arguments.real_array("truth", truth, 1)
-    _insist_on_as_many(a, b)
-    resamples = arguments.whole_number("resamples", resamples, 1, 10**6)
-    seed = arguments.seed(seed, least=0)
-    rng = np.random.default_rng(seed)
-    cells = len(a)
-    taus = []
-    for _ in range(resamples):
-        drawn = rng.integers(0, cells, cells)  # with replacement
-        tau = _kendall(a[drawn], b[drawn])
-        taus.append(tau)
-    ends = (2.5, 97.5)  # per cent
-    low, high = np.nanpercentile(taus, ends)  # NaN: one cell, drawn throughout
-    tau = _kendall(a, b)  # Eq. 6.4
-    return tau, float(low), float(high)
-
-
-def _insist_on_as_many(a: np.ndarray, b: np.ndarray) -> None:
-    """ValueError unless both are as long, with three numbers or more."""
-    if a.shape != b.shape or len(a) < 3:
-        raise ValueError(
-            f"scores and truth are {len(a)} and {len(b)} numbers; as many are needed,"
-            " 3 or more"
-        )
-
-
-def _kendall(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b of two lists; NaN where one of them is a single value."""
-    return float(stats.kendalltau(a, b).statistic)

@@ -131,12 +131,3 @@ def new_row(text: str, seed: int, right: dict[str, list[int]], seconds: float) -
     """A line of a shard: right answers of each split, seconds, a checksum."""
     row = {"cell": text, "seed": seed, **right, "seconds": round(seconds, 3)}
     return row | {"crc": checksum(row)}
-
-
-def insist_on_rankings(a: list, b: list) -> None:
-    """ValueError unless both are as many numbers, and neither is one value only."""
-    for name, values in (("a", a), ("b", b)):
-        if len(set(arguments.real_array(name, values, 1))) < 2:
-            raise ValueError(f"{name} is one value throughout: it ranks nothing")
-    if len(a) != len(b):
-        raise ValueError(f"a and b are {len(a)} and {len(b)} numbers, not as many")

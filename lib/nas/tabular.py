@@ -24,7 +24,7 @@ from scipy.stats import kendalltau
 
 import lib
 from lib.basics import arguments, data, memory, plain, shipped, training
-from lib.nas import nasnet, replicas, search_space, shards
+from lib.nas import nasnet, rankings, replicas, search_space, shards
 from lib.nas.search_space import SMALL, Genotype, GenotypeError, Space
 from lib.nas.shards import FORMAT, SPLITS
 
@@ -391,7 +391,7 @@ def kendall(a: list, b: list) -> float:
     >>> round(kendall([1, 2, 2], [1, 2, 3]), 4)
     0.8165
     """
-    shards.insist_on_rankings(a, b)
+    rankings.insist_on_pair(a, b)
     agreement, differ_in_a, differ_in_b = 0, 0, 0
     for i in range(len(a)):
         for j in range(i):
