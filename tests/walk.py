@@ -715,6 +715,7 @@ NOT_WALKED = {
     "basics.training.update_weights": "a step of fit",
     "basics.training.set_rate": "a step of fit",
     "basics.training.generator_of": "a step of fit",
+    "basics.profiling.undominated": "a step of pareto_front, which is walked",
     "basics.profiling.peak_memory": "starts a process for each call; sizes is walked",
     "nas.nasnet.load_official": "official.load is walked",
     "nas.controller.sequence_log_prob": "a step of Controller, which is walked",

@@ -14,10 +14,10 @@
 # After this chapter you can
 #
 # 1. count the parameters and multiply-adds of a convolution on paper,
-#    and check a tool against them (exercises 03.1 and 03.2)
+#    and check a tool against them (exercises 03.1 and 03.3)
 # 2. say what a latency number must come with, and read a comparison of two (quiz)
-# 3. follow the memory of a forward pass from tensor to tensor (exercises 03.3 and 03.5)
-# 4. pick networks from a Pareto front, within a budget (exercise 03.4)
+# 3. follow the memory of a forward pass from tensor to tensor (exercises 03.4 and 03.6)
+# 4. find the networks that no other beats, and pick one within a budget (exercises 03.2 and 03.5)
 #
 # | study | about 80 min (estimate) |
 # |---|---|
@@ -81,8 +81,8 @@ device = setup("03_profiling", seed=0)
 # Your milliseconds will differ from your neighbour's.
 # Your counts will not.
 #
-# One piece you write yourself, where the idea stands: exercise 03.1.
-# Once `build` finds it right, the library counts with *your* function, here and in every later chapter.
+# Two pieces you write yourself, where the idea stands: exercises 03.1 and 03.2.
+# Once `build` finds one right, the library works with *your* function, here and in every later chapter.
 # What you leave, the chapter does with the course's own.
 # Sections whose heading ends with *(deep)* can wait.
 
@@ -647,7 +647,35 @@ for shape in ((1, 3, 16, 16), (8, 3, 64, 64)):
 #
 # Those that nobody dominates are the [**Pareto front**](GLOSSARY.md#pareto-front).
 
+# %% [markdown] tags=["core"]
+# ### 03.2 · Build · undominated · 12 min · ●●○ · 3 points
+#
+# Write `undominated(points)`: which of many points (cost, quality) does no other dominate?
+# Return their indices, in the order of the list.
+# Less cost is better, more quality is better.
+# Two equal points do not dominate each other, as Eq. 3.6 says: both stay, unless a third one beats them.
+# The list is in any order, and a quality may be negative.
+
+# %% tags=["core"]
+def undominated(points):
+    """The indices of the points (cost, quality) that no other dominates, in their order.
+
+    By hand: [(3, 65), (1, 60), (2, 70)] gives [1, 2], since (2, 70) costs less than (3, 65) and is better.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("profiling.undominated", undominated)
+# hint("profiling.undominated")
+# solution("profiling.undominated")
+
+# %% [markdown] tags=["core"]
+# `pareto_front` calls it; it takes the costs and the qualities as two lists, and gives the front by rising cost.
+# Here are the four networks from above.
+
 # %% tags=["core", "slide", "nbval-check-output"]
+show(profiling.undominated, folded=True)
 show(profiling.pareto_front)
 assert profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71]) == [0, 1, 3]  # a, b, d
 profiling.pareto_front([1, 2, 3, 4], [60, 70, 65, 71])
@@ -812,7 +840,7 @@ print(f"{area:.2f} of {most:.2f} (million multiply-adds times accuracy), so {are
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 03.2 · Predict · growth · 4 min · ●○○ · 1 point
+# ### 03.3 · Predict · growth · 4 min · ●○○ · 1 point
 #
 # A convolution in the middle of a network gets twice the channels, in and out, and a picture with 1.5 times the side.
 # The filter stays 3x3.
@@ -836,7 +864,7 @@ check("profiling.growth", answer)
 # solution("profiling.growth")
 
 # %% [markdown] tags=["core"]
-# ### 03.3 · Measure · outgrown · 8 min · ●●○ · 2 points
+# ### 03.4 · Measure · outgrown · 8 min · ●●○ · 2 points
 #
 # For a tiny picture the weights of `small_cnn((16, 32, 64))` take more bytes than its activations.
 # For a large one it is the other way round.
@@ -857,7 +885,7 @@ check("profiling.outgrown", answer)
 # solution("profiling.outgrown")
 
 # %% [markdown] tags=["core"]
-# ### 03.4 · Build · best_within · 10 min · ●●○ · 3 points
+# ### 03.5 · Build · best_within · 10 min · ●●○ · 3 points
 #
 # A phone allows `budget` milliseconds.
 # `cost[i]` and `quality[i]` belong to network `i`.
@@ -880,7 +908,7 @@ check("profiling.best_within", best_within)
 # solution("profiling.best_within")
 
 # %% [markdown] tags=["deep"]
-# ### 03.5 · Build · peak_live · 12 min · ●●● · 3 points
+# ### 03.6 · Build · peak_live · 12 min · ●●● · 3 points
 #
 # Step `i` of a network makes tensor `i` of `sizes[i]` bytes.
 # `last_use[i]` is the last step that reads it (or `i` itself, if nobody does).
@@ -905,7 +933,7 @@ check("profiling.peak_live", peak_live)
 # solution("profiling.peak_live")
 
 # %% [markdown] tags=["optional"]
-# ### 03.6 · Further · 60 min · ●●● · 0 points
+# ### 03.7 · Further · 60 min · ●●● · 0 points
 #
 # [ShuffleNet V2](https://arxiv.org/abs/1807.11164) gives four guidelines for networks that are fast and not merely
 # small.

@@ -413,22 +413,33 @@ def pareto_front(cost: Numbers, quality: Numbers) -> list[int]:
     [0, 1, 3]
     """
     points = _points(cost, quality)
+    front = undominated(points)
+    return sorted(front, key=lambda index: (points[index][0], index))
 
-    def by_rising_cost(index: int):
-        cost_here, quality_here = points[index]
-        return cost_here, -quality_here, index  # of equal costs the best comes first
+
+def undominated(points: Sequence[tuple[Number, Number]]) -> list[int]:
+    """Indices of the points (cost, quality) that no other dominates, in their order.
+
+    Less cost and more quality are better. One point dominates another if it costs no
+    more and is no worse, and is strictly better in one of the two. So equal points do
+    not dominate each other: all stay, or none. Eq. 3.6.
+
+    >>> undominated([(3, 65), (1, 60), (2, 70)])  # (2, 70) costs less than the first
+    [1, 2]
+    >>> undominated([(2, 70), (1, 70), (1, 70)])  # the same, for less
+    [1, 2]
+    """
+
+    def cheapest_first(index: int):
+        cost, quality = points[index]
+        return cost, -quality  # of equal costs the best comes first
 
     front: list[int] = []
-    for index in sorted(range(len(points)), key=by_rising_cost):
-        if not front:
+    for index in sorted(range(len(points)), key=cheapest_first):
+        best = points[front[-1]] if front else None  # so far, and no dearer
+        if best is None or points[index][1] > best[1] or points[index] == best:
             front.append(index)
-            continue
-        last = points[front[-1]]  # the best so far, and no dearer than this one
-        is_better = points[index][1] > last[1]
-        is_equal = points[index] == last
-        if is_better or is_equal:
-            front.append(index)
-    return front
+    return sorted(front)
 
 
 def _points(cost: Numbers, quality: Numbers) -> list[tuple[float, float]]:

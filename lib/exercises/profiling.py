@@ -1,5 +1,7 @@
 """Exercises and quiz of chapter 03: what a network costs."""
 
+import random
+
 import torch
 from torch import nn
 
@@ -182,7 +184,218 @@ def grouped_cases(rng, size):
     )
 
 
-# --- 03.2 predict
+# --- 03.2 build, core
+
+
+def fronts_found() -> list:
+    """Fronts and hypervolumes of many points: with ties, with twins, of one alone."""
+    rng = random.Random(3)
+    found = []
+    for n, steps in ((1, 9), (60, 8), (200, 50), (300, 10_000)):
+        cost = [rng.randint(1, steps) for _ in range(n)]
+        quality = [rng.randint(-steps, steps) / steps for _ in range(n)]
+        found.append(profiling.pareto_front(cost, torch.tensor(quality)))
+        found.append(profiling.hypervolume(cost, quality, (steps + 1, -1)))
+    return found
+
+
+def undominated_2(points):
+    """Another right way: Eq. 3.6 as it stands, each point against every other."""
+
+    def dominates(one, other):
+        no_worse = one[0] <= other[0] and one[1] >= other[1]
+        return no_worse and one != other
+
+    kept = []
+    for index, point in enumerate(points):
+        if not any(dominates(other, point) for other in points):
+            kept.append(index)
+    return kept
+
+
+def _kept(points, beats):
+    """Indices of the points that none beats."""
+    n = len(points)
+    return [
+        j for j in range(n) if not any(beats(points[i], points[j]) for i in range(n))
+    ]
+
+
+def better_in_both(points):
+    return _kept(points, lambda a, b: a[0] < b[0] and a[1] > b[1])
+
+
+def better_in_quality(points):
+    return _kept(points, lambda a, b: a[0] <= b[0] and a[1] > b[1])
+
+
+def better_in_cost(points):
+    return _kept(points, lambda a, b: a[0] < b[0] and a[1] >= b[1])
+
+
+def better_in_one(points):
+    return _kept(points, lambda a, b: a[0] < b[0] or a[1] > b[1])
+
+
+def beaten_by_itself(points):
+    return _kept(points, lambda a, b: a[0] <= b[0] and a[1] >= b[1])
+
+
+def beaten_by_its_twin(points):
+    n = range(len(points))
+    return [
+        j for j in n
+        if not any(
+            i != j and points[i][0] <= points[j][0] and points[i][1] >= points[j][1]
+            for i in n
+        )
+    ]  # fmt: skip
+
+
+def first_of_twins(points):
+    seen, kept = set(), []
+    for index in undominated_2(points):
+        if points[index] not in seen:
+            kept.append(index)
+        seen.add(points[index])
+    return kept
+
+
+def last_of_twins(points):
+    last = {points[index]: index for index in undominated_2(points)}
+    return sorted(last.values())
+
+
+def looked_up_twins(points):
+    return [points.index(points[index]) for index in undominated_2(points)]
+
+
+def more_cost_is_better(points):
+    return undominated_2([(-cost, quality) for cost, quality in points])
+
+
+def less_quality_is_better(points):
+    return undominated_2([(cost, -quality) for cost, quality in points])
+
+
+def both_the_other_way(points):
+    return undominated_2([(-cost, -quality) for cost, quality in points])
+
+
+def dominated_ones(points):
+    front = set(undominated_2(points))
+    return [index for index in range(len(points)) if index not in front]
+
+
+def front_by_cost(points):
+    return sorted(undominated_2(points), key=lambda index: points[index])
+
+
+def front_by_quality(points):
+    return sorted(undominated_2(points), key=lambda index: -points[index][1])
+
+
+def front_as_points(points):
+    return [points[index] for index in undominated_2(points)]
+
+
+def front_as_marks(points):
+    front = set(undominated_2(points))
+    return [index in front for index in range(len(points))]
+
+
+def front_counted(points):
+    return len(undominated_2(points))
+
+
+def front_from_one(points):
+    return [index + 1 for index in undominated_2(points)]
+
+
+def front_in_the_sorted_list(points):
+    by_cost = sorted(points, key=lambda point: (point[0], -point[1]))
+    return undominated_2(by_cost)
+
+
+def the_two_ends(points):
+    if not points:
+        return []
+    n = range(len(points))
+    cheapest = min(n, key=lambda i: (points[i][0], -points[i][1]))
+    best = max(n, key=lambda i: (points[i][1], -points[i][0]))
+    return sorted({cheapest, best})
+
+
+def highest_alone(points):
+    most = max((quality for _, quality in points), default=0)
+    return [index for index, (_, quality) in enumerate(points) if quality == most]
+
+
+def earlier_ones_only(points):
+    ends = range(1, len(points) + 1)
+    return [end - 1 for end in ends if end - 1 in undominated_2(points[:end])]
+
+
+def compared_with_kept_only(points):
+    """Each against those that are kept so far; what is kept is never dropped."""
+    kept = []
+    for index, (cost, quality) in enumerate(points):
+        if all(cost < points[k][0] or quality > points[k][1] for k in kept):
+            kept.append(index)
+    return kept
+
+
+def _swept(points, key, stays):
+    kept = []
+    for index in sorted(range(len(points)), key=key):
+        if not kept or stays(points[index], points[kept[-1]]):
+            kept.append(index)
+    return sorted(kept)
+
+
+def swept_by_cost_alone(points):
+    return _swept(points, lambda i: points[i][0], lambda a, b: a[1] > b[1] or a == b)
+
+
+def against_the_next_cheaper(points):
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    kept = []
+    for place, index in enumerate(order):
+        before = points[order[place - 1]]
+        if not place or points[index][1] > before[1] or points[index] == before:
+            kept.append(index)
+    return sorted(kept)
+
+
+def swept_from_zero(points):
+    kept, best = [], 0
+    for index in sorted(
+        range(len(points)), key=lambda i: (points[i][0], -points[i][1])
+    ):
+        quality = points[index][1]
+        if quality > best or (kept and points[index] == points[kept[-1]]):
+            kept.append(index)
+            best = quality
+    return sorted(kept)
+
+
+def point_cases(rng, size):
+    """Few different numbers, so that costs, qualities and whole points are equal."""
+    n, unit = rng.choice((1, 2 + size, 3 * size)), rng.choice((1, 1, 0.25, 10**6))
+    steps = rng.choice((2, 3, 1 + size, 6 * size))
+    points = [
+        (rng.randint(1, steps) * unit, rng.randint(-1, steps) * unit) for _ in range(n)
+    ]
+    return (points,)
+
+
+def still_the_front_turned_round(mine, points):
+    """The same points are found if they are listed from the end."""
+    last = len(points) - 1
+    return sorted(last - index for index in mine(points[::-1])) == mine(points)
+
+
+# --- 03.3 predict
 
 
 def growth() -> float:
@@ -192,7 +405,7 @@ def growth() -> float:
     return profiling.macs(large, torch.zeros(1, 32, 24, 24)) / before
 
 
-# --- 03.3 measure
+# --- 03.4 measure
 
 
 def outgrown() -> int:
@@ -234,7 +447,7 @@ def outgrown_bytes_of_numbers() -> int:
     return side
 
 
-# --- 03.4 build
+# --- 03.5 build
 
 
 def best_within(cost, quality, budget):
@@ -409,7 +622,7 @@ def budget_cases(rng, size):
     return cost, quality, rng.choice(cost) - rng.choice((0, 0, 0, unit))
 
 
-# --- 03.5 build
+# --- 03.6 build
 
 
 def peak_live(sizes, last_use):
@@ -630,7 +843,113 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="growth", number="03.2", kind="predict",
+        name="undominated", number="03.2", kind="build",
+        minutes=12, difficulty=2, points=3,
+        task="Write `undominated(points)`: the indices of the points (cost, quality)"
+             " that no other dominates, in the order of the list. Less cost and more"
+             " quality are better; one dominates another if it is no worse in both and"
+             " strictly better in one. Equal points do not dominate each other.",
+        place="basics.profiling.undominated", importance=2,
+        machine="`pareto_front` and `hypervolume`, by which chapter 07 compares"
+                " searches",
+        machine_case=fronts_found, milestone_calls=8,
+        unchanged={
+            name: "`pareto_front` puts them in order by their cost"
+            for name in ("front_by_cost", "front_by_quality")
+        },
+        reference=profiling.undominated, alternative=undominated_2,
+        wrong=(
+            Wrong(better_in_both, "You ask for strictly better in both. Better in one"
+                                  " is enough, if the other is equal: the same quality"
+                                  " for less, or more quality for the same."),
+            Wrong(better_in_quality, "Of two points with the same quality the dearer"
+                                     " one is dominated too. (If you sort by cost: a"
+                                     " dearer one stays only if it is better.)"),
+            Wrong(better_in_cost, "Of two points with the same cost the worse one is"
+                                  " dominated too. (If you sort by cost: of equal"
+                                  " costs the best has to come first.)"),
+            Wrong(better_in_one, "Better in one number is not enough: the other must"
+                                 " be no worse. A dearer and better point is a"
+                                 " compromise, not a loser."),
+            Wrong(beaten_by_itself, "Every point is as good as itself, so yours all"
+                                    " fall. At least one of the two must be strict."),
+            Wrong(beaten_by_its_twin, "Two equal points throw each other out. At least"
+                                      " one of the two comparisons must be strict."),
+            *(Wrong(f, "Of equal points you keep one. None of them dominates the"
+                       " other: all stay.")
+              for f in (first_of_twins, last_of_twins)),
+            Wrong(looked_up_twins, "points.index(...) finds the first of equal points"
+                                   " each time. Go through the indices themselves:"
+                                   " enumerate(points)."),
+            Wrong(more_cost_is_better, "You take more cost for better. Less cost is"
+                                       " better, more quality is better."),
+            Wrong(less_quality_is_better, "You take less quality for better. Less cost"
+                                          " is better, more quality is better."),
+            Wrong(both_the_other_way, "Both directions are the wrong way round: less"
+                                      " cost, and more quality, are better. A point is"
+                                      " (cost, quality)."),
+            Wrong(dominated_ones, "Those are the dominated ones. The others are"
+                                  " asked."),
+            *(Wrong(f, "The right points, in another order. Their indices are asked in"
+                       " the order of the list: from small to large.")
+              for f in (front_by_cost, front_by_quality)),
+            Wrong(front_as_points, "Those are the points. Their indices are asked."),
+            Wrong(front_as_marks, "That is true or false for each point. The indices"
+                                  " of the true ones are asked."),
+            Wrong(front_counted, "That is how many there are. The list of their"
+                                 " indices is asked."),
+            Wrong(front_from_one, "You count from 1. The first point has the index 0."),
+            Wrong(front_in_the_sorted_list, "Those are places in the sorted list. Sort"
+                                            " the indices, not the points, and you"
+                                            " still know which is which."),
+            Wrong(the_two_ends, "That is the cheapest and the best. The compromises"
+                                " between them are undominated too."),
+            Wrong(highest_alone, "That is the one with the most quality. A cheaper one"
+                                 " is not dominated only because a dearer one is"
+                                 " better."),
+            *(Wrong(f, "You compare each point with earlier ones of the list only. A"
+                       " later one may dominate it as well.")
+              for f in (earlier_ones_only, compared_with_kept_only)),
+            Wrong(swept_by_cost_alone, "You sort by cost, and of equal costs the worse"
+                                       " one may come first, and stays. Of equal costs"
+                                       " the best has to come first."),
+            Wrong(against_the_next_cheaper, "You compare each point with the next"
+                                            " cheaper one. Compare it with the best of"
+                                            " all cheaper ones."),
+            Wrong(swept_from_zero, "Your best quality begins with 0, so a quality of 0"
+                                   " or less never counts. Begin with the cheapest"
+                                   " point."),
+        ),
+        hints=(
+            "Take one point. Which of the others would throw it out?",
+            "no_worse = c_i <= c_j and q_i >= q_j; strictly better in one: (c_i, q_i)"
+            " and (c_j, q_j) differ.",
+            "Keep index j if not any(...) of the points dominates points[j].",
+        ),
+        cases=point_cases,
+        by_hand=(
+            (([(1, 60), (2, 70), (3, 65), (4, 71)],), [0, 1, 3]),
+            (([(3, 65), (1, 60), (2, 70)],), [1, 2]),  # not sorted
+            (([(2, 70), (1, 70), (1, 70)],), [1, 2]),  # twins stay, the dearer goes
+            (([(2, 70), (2, 71), (2, 71), (2, 69)],), [1, 2]),  # the same cost
+            (([(5, -3.0)],), [0]),
+            (([],), []),
+            # 65 is more than 50, its next cheaper one, and less than 70
+            (([(1, 70), (2, 50), (3, 65)],), [0]),
+            (([(4, 0), (1, -2), (3, -1), (2, -2)],), [0, 1, 2]),
+        ),
+        properties=(
+            Property("listed from the end, the same points are found",
+                     still_the_front_turned_round),
+            Property("a point that is dearer and worse than all changes nothing",
+                     lambda mine, points: not points or mine(
+                         [*points, (max(c for c, _ in points) + 1,
+                                    min(q for _, q in points) - 1)]
+                     ) == mine(points)),
+        ),
+    ),
+    Exercise(
+        name="growth", number="03.3", kind="predict",
         minutes=4, difficulty=1, points=1,
         task="Twice the channels and 1.5 times the side: how many times the cost?",
         reference=growth,
@@ -662,7 +981,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="outgrown", number="03.3", kind="measure",
+        name="outgrown", number="03.4", kind="measure",
         minutes=8, difficulty=2, points=2,
         task="The smallest even side at which the peak of activations passes the"
              " bytes of the weights.",
@@ -689,7 +1008,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="best_within", number="03.4", kind="build",
+        name="best_within", number="03.5", kind="build",
         minutes=10, difficulty=2, points=3,
         task="Write `best_within(cost, quality, budget)`: of the networks i with"
              " cost[i] <= budget, the index of the one with the highest quality[i]. Of"
@@ -768,7 +1087,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="peak_live", number="03.5", kind="build",
+        name="peak_live", number="03.6", kind="build",
         minutes=12, difficulty=3, points=3,
         task="Write `peak_live(sizes, last_use)`. Step i makes tensor i of sizes[i]"
              " bytes; last_use[i] is the last step that reads it, or i itself if nobody"
