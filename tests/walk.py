@@ -721,6 +721,7 @@ NOT_WALKED = {
     "nas.controller.sequence_log_prob": "a step of Controller, which is walked",
     "detection.efficientnet.conv_norm": "a part of networks that are walked",
     "detection.efficientnet.spatial_mean": "a line of a forward",
+    "detection.efficientnet.squeeze_excite": "a forward, named as fast_fusion is",
     "detection.efficientnet.official_names": "for load_official",
     "detection.efficientnet.load_official": "official.load is walked",
     "detection.bifpn.without_single_inputs": "a step of bifpn, which is walked",

@@ -15,9 +15,9 @@
 # After this chapter you can
 #
 # 1. say what an MBConv block computes and what it costs (quiz)
-# 2. gate channels by what the whole picture shows (exercise 10.5)
-# 3. scale a network in three directions, and round as the published ones do (exercises 10.1, 10.2 and 10.4)
-# 4. say where the paper's rule and the paper's table part (exercise 10.3)
+# 2. gate channels by what the whole picture shows (exercises 10.1 and 10.6)
+# 3. scale a network in three directions, and round as the published ones do (exercises 10.2, 10.3 and 10.5)
+# 4. say where the paper's rule and the paper's table part (exercise 10.4)
 #
 # | study | about 105 min (estimate) |
 # |---|---|
@@ -229,8 +229,36 @@ plots.lines(x, curves, x_label="x", y_label="activation", says=says)
 # Squeeze with $W_1 = (1, 1)$ and $b_1 = -1$: $2 + 3 - 1 = 4$; here $a$ is a ReLU, and 4 stays.
 # Excite with $W_2 = (1, -1)$ and $b_2 = (0, 1)$: the logits are 4 and $-3$, the gates $0.982$ and $0.047$.
 # So the first channel becomes $(0, 3.928)$, the second $(0.142, 0.142)$.
+#
+# ### 10.1 · Build · squeeze_excite · 12 min · ●●○ · 3 points
+#
+# Write `squeeze_excite(x, reduce, activation, expand)`: `x` times its gates, by Eq. 10.3.
+# The last three are layers, to be called: $W_1$ and $b_1$ are in `reduce`, $a$ is `activation`, $W_2$ and $b_2$ are in
+# `expand`.
+# `x` has the shape (B, C, H, W).
+# Both convolutions are 1x1, so they want four sides: the means have the shape (B, C, 1, 1).
+# Gradients have to pass.
+#
+# Once it is right, the gates of B0 and of the networks that this chapter trains are *your* function.
+# If you leave it, the chapter goes on with the course's own.
+
 
 # %% tags=["core"]
+def squeeze_excite(x, reduce, activation, expand):
+    """x (B, C, H, W) times a gate in (0, 1) for each channel: (B, C, H, W).
+
+    By hand: channels 0 4 and 3 3 with the layers above become 0 3.928 and 0.142 0.142.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("efficientnet.squeeze_excite", squeeze_excite)
+# hint("efficientnet.squeeze_excite")
+# solution("efficientnet.squeeze_excite")
+
+# %% tags=["core"]
+show(efficientnet.squeeze_excite, folded=True)
 show(efficientnet.SqueezeExcite)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -388,7 +416,7 @@ widgets.slider(scaled, name="phi", values=phis, start=3, label="compound coeffic
 # By hand: $16 \cdot 1.1 = 17.6 \to 16$, which is 91 % of it, fine.
 # $18 \cdot 1.1 = 19.8 \to 16$, only 81 %: up to 24.
 #
-# ### 10.1 · Build · scaled_stage · 12 min · ●●○ · 3 points
+# ### 10.2 · Build · scaled_stage · 12 min · ●●○ · 3 points
 #
 # This pair of roundings is what turns one searched network into a family.
 # Write `scaled_stage(filters, repeats, width, depth, divisor=8)`.
@@ -717,6 +745,7 @@ plots.bars(scores, y_label="test accuracy, %", says=says)
 #
 # If you built `scaled_stage`, then all these networks, B0 to B7 and the three that were trained, have *your* channels
 # and blocks.
+# If you built `squeeze_excite`, the three that were trained were gated by it, and learned through its gradient.
 
 # %% tags=["core"]
 yours()
@@ -763,7 +792,7 @@ yours()
 # %% [markdown] tags=["core"]
 # ## Exercises
 #
-# ### 10.2 · Predict · stem_channels · 4 min · ●○○ · 1 point
+# ### 10.3 · Predict · stem_channels · 4 min · ●○○ · 1 point
 #
 # B5 is 1.6 times as wide as B0, whose stem has 32 channels.
 # How many has the stem of B5?
@@ -784,7 +813,7 @@ check("efficientnet.stem_channels", answer)
 # solution("efficientnet.stem_channels")
 
 # %% [markdown] tags=["core"]
-# ### 10.3 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
+# ### 10.4 · Measure · price_of_b7 · 8 min · ●●○ · 2 points
 #
 # Divide B7's multiply-adds of one picture by B0's, each network at its own size:
 # so many pictures does B0 judge for the price of one in B7.
@@ -799,7 +828,7 @@ check("efficientnet.price_of_b7", answer)
 # solution("efficientnet.price_of_b7")
 
 # %% [markdown] tags=["core"]
-# ### 10.4 · Build · side_for · 15 min · ●●○ · 3 points
+# ### 10.5 · Build · side_for · 15 min · ●●○ · 3 points
 #
 # Your network was trained at `side` pixels.
 # You have made it `depth` times as deep and `width` times as wide, and may spend at most `limit` times what it cost.
@@ -824,8 +853,10 @@ check("efficientnet.side_for", side_for)
 # hint("efficientnet.side_for")
 # solution("efficientnet.side_for")
 
-# %% [markdown] tags=["core"]
-# ### 10.5 · Build · two_means · 20 min · ●●● · 3 points
+# %% [markdown] tags=["deep"]
+# ### 10.6 · Build · two_means · 20 min · ●●● · 3 points
+#
+# *(deep: for a second reading)*
 #
 # A mean forgets a small bright thing in a large picture.
 # [CBAM](https://arxiv.org/abs/1807.06521) gates channels by the mean **and** the maximum over all pixels.
@@ -836,7 +867,7 @@ check("efficientnet.side_for", side_for)
 # By hand: one channel $(0, 1; 1, 2)$ with a `reduce` of 1 and an `expand` of $\ln 3 / 3$ has the gate $3/4$.
 
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def two_means(x, reduce, expand):
     """x (B, C, H, W) times a gate for each channel: (B, C, H, W).
 
@@ -851,7 +882,7 @@ check("efficientnet.two_means", two_means)
 # solution("efficientnet.two_means")
 
 # %% [markdown] tags=["optional"]
-# ### 10.6 · Further · 120 min · ●●● · 0 points
+# ### 10.7 · Further · 120 min · ●●● · 0 points
 #
 # [EfficientNetV2](https://arxiv.org/abs/2104.00298) found depthwise filters slow in the early stages,
 # and replaced expand and depthwise by one dense 3x3: *fused* MBConv.

@@ -17,6 +17,7 @@ from os import PathLike
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib.basics import arguments, memory, official
@@ -210,8 +211,37 @@ def spatial_mean(x: Tensor) -> Tensor:
     return (total / places).to(x.dtype)
 
 
+@arguments.named
+def squeeze_excite(
+    x: Float[Tensor, "B C H W"],
+    reduce: nn.Module, activation: nn.Module, expand: nn.Module,
+) -> Float[Tensor, "B C H W"]:  # fmt: skip
+    """`x` times a gate in (0, 1) for each channel, computed from the means of all.
+
+    `reduce` and `expand` are 1x1 convolutions, (B C 1 1) to (B h 1 1) and back;
+    `activation` stands between them. The same shape comes out. arXiv 1709.01507.
+
+    Mean 4, hidden 4 - 3 = 1, logit ln 3, and the gate is 3 / (3 + 1):
+
+    >>> layers = nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1)
+    >>> numbers = (layers[0], 1, -3), (layers[2], math.log(3), 0)
+    >>> for layer, weight, bias in numbers:
+    ...     _ = nn.init.constant_(layer.weight, weight)
+    ...     _ = nn.init.constant_(layer.bias, bias)
+    >>> x = torch.tensor([[[[0.0, 4], [4, 8]]]])
+    >>> squeeze_excite(x, *layers).flatten().round(decimals=4).tolist()
+    [0.0, 3.0, 3.0, 6.0]
+    """
+    mean = spatial_mean(x)  # B C 1 1
+    hidden = reduce(mean)  # B h 1 1
+    hidden = activation(hidden)
+    logit = expand(hidden)  # B C 1 1
+    gate = torch.sigmoid(logit)
+    return x * gate  # B C H W, Eq. 10.3
+
+
 class SqueezeExcite(nn.Module):
-    """Weigh each channel by a gate in (0, 1), computed from the means of all."""
+    """The layers of a gate: `forward(x)` weighs the channels of x (B, C, H, W)."""
 
     def __init__(self, channels: int, hidden: int, activation=SiLU):
         super().__init__()
@@ -220,21 +250,7 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) in, the same shape out.
-
-        >>> gate = SqueezeExcite(channels=1, hidden=1, activation=nn.ReLU)
-        >>> for value, number in zip(gate.parameters(), (1, -3, math.log(3), 0)):
-        ...     _ = nn.init.constant_(value, number)
-        >>> x = torch.tensor([[[[0.0, 4], [4, 8]]]])  # mean 4, hidden 4 - 3, gate 3/4
-        >>> gate(x).flatten().round(decimals=4).tolist()
-        [0.0, 3.0, 3.0, 6.0]
-        """
-        mean = spatial_mean(x)  # B C 1 1
-        hidden = self.reduce(mean)  # B h 1 1
-        hidden = self.activation(hidden)
-        logit = self.expand(hidden)  # B C 1 1
-        gate = torch.sigmoid(logit)
-        return x * gate  # B C H W, Eq. 10.3
+        return squeeze_excite(x, self.reduce, self.activation, self.expand)  # B C H W
 
 
 class MBConv(nn.Module):

@@ -4,12 +4,174 @@ import functools
 import math
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from lib.basics import profiling
+from lib.compression import deployed
 from lib.detection import efficientdet, efficientnet
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- 10.1 build: channels and blocks of a scaled stage
+# --- 10.1 build: a gate for each channel
+
+
+class Pixelwise(nn.Conv2d):
+    """A 1x1 convolution that says its numbers where a case is shown."""
+
+    def __init__(self, weight, bias):
+        super().__init__(weight.shape[1], weight.shape[0], 1)
+        self.weight = nn.Parameter(weight[:, :, None, None], requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def __repr__(self):
+        rows = [[round(v, 4) for v in row] for row in self.weight[:, :, 0, 0].tolist()]
+        bias = [round(v, 4) for v in self.bias.tolist()]
+        return f"1x1 convolution with weight {rows} and bias {bias}"
+
+
+def gated_networks() -> list:
+    """A small network as chapter 10 trains it: its logits, slopes, and its graph.
+
+    B0 itself is only planned, on meta.
+    """
+    ramp = torch.linspace(0, 1, 16)
+    pictures = [(n * ramp).sin() * ramp[:, None] for n in range(3, 15)]
+    pictures = torch.stack(pictures).view(4, 3, 16, 16)
+    rows = (3, 1, 1, 8, 1), (3, 2, 4, 12, 2)
+    small = efficientnet.efficientnet(
+        "b0", 10, stages=rows, stem_stride=1, divisor=2, drop_path=0.0, dropout=0.0
+    )
+    logits = small(pictures)
+    F.cross_entropy(logits, torch.arange(4)).backward()
+    slopes = [p.grad for name, p in small.named_parameters() if "squeeze" in name]
+    with torch.no_grad():
+        tested = small.eval()(pictures)
+        graph = deployed.deployed(small, pictures[:2])(pictures)
+    with torch.device("meta"):
+        planned = efficientnet.features("b0")(torch.zeros(1, 3, 64, 64))
+    sizes = [list(level.shape) for level in planned]
+    return [logits.detach(), *slopes, tested, graph, sizes]
+
+
+def excite_2(x, reduce, activation, expand):
+    """Over flat pictures; the sigmoid written out."""
+    mean = F.adaptive_avg_pool2d(x, 1)
+    logit = expand(activation(reduce(mean)))
+    gate = 1 / (1 + torch.exp(-logit))
+    return torch.einsum("bchw,bc->bchw", x, gate.flatten(1))
+
+
+def _excite_with(name, rule):
+    """A gate computed otherwise: rule(x, mean, reduce, activation, expand)."""
+
+    def excite(x, reduce, activation, expand):
+        return rule(x, x.mean((2, 3), keepdim=True), reduce, activation, expand)
+
+    excite.__name__ = name
+    return excite
+
+
+excite_sum = _excite_with(
+    "excite_sum",
+    lambda x, m, r, a, e: x * e(a(r(x.sum((2, 3), keepdim=True)))).sigmoid(),
+)
+excite_maximum = _excite_with(
+    "excite_maximum",
+    lambda x, m, r, a, e: x * e(a(r(x.amax((2, 3), keepdim=True)))).sigmoid(),
+)
+excite_linear = _excite_with(
+    "excite_linear", lambda x, m, r, a, e: x * e(r(m)).sigmoid()
+)
+excite_always_silu = _excite_with(
+    "excite_always_silu", lambda x, m, r, a, e: x * e(F.silu(r(m))).sigmoid()
+)
+excite_always_relu = _excite_with(
+    "excite_always_relu", lambda x, m, r, a, e: x * e(F.relu(r(m))).sigmoid()
+)
+excite_no_sigmoid = _excite_with(
+    "excite_no_sigmoid", lambda x, m, r, a, e: x * e(a(r(m)))
+)
+excite_softmax = _excite_with(
+    "excite_softmax", lambda x, m, r, a, e: x * e(a(r(m))).softmax(1)
+)
+excite_activation_last = _excite_with(
+    "excite_activation_last", lambda x, m, r, a, e: x * a(e(a(r(m))))
+)
+excite_activation_late = _excite_with(
+    "excite_activation_late", lambda x, m, r, a, e: x * a(e(r(m))).sigmoid()
+)
+excite_activation_first = _excite_with(
+    "excite_activation_first", lambda x, m, r, a, e: x * e(r(a(m))).sigmoid()
+)
+excite_sigmoid_inside = _excite_with(
+    "excite_sigmoid_inside", lambda x, m, r, a, e: x * e(r(m).sigmoid())
+)
+excite_gate_alone = _excite_with(
+    "excite_gate_alone", lambda x, m, r, a, e: e(a(r(m))).sigmoid()
+)
+excite_added = _excite_with(
+    "excite_added", lambda x, m, r, a, e: x + e(a(r(m))).sigmoid()
+)
+excite_and_shortcut = _excite_with(
+    "excite_and_shortcut", lambda x, m, r, a, e: x + x * e(a(r(m))).sigmoid()
+)
+excite_closed = _excite_with(
+    "excite_closed", lambda x, m, r, a, e: x * (1 - e(a(r(m))).sigmoid())
+)
+excite_every_pixel = _excite_with(
+    "excite_every_pixel", lambda x, m, r, a, e: x * e(a(r(x))).sigmoid()
+)
+excite_batch = _excite_with(
+    "excite_batch",
+    lambda x, m, r, a, e: x * e(a(r(m.mean(0, keepdim=True)))).sigmoid(),
+)
+excite_rows = _excite_with(
+    "excite_rows",
+    lambda x, m, r, a, e: x * e(a(r(x.mean(2, keepdim=True)))).sigmoid(),
+)
+excite_mean_weighed = _excite_with(
+    "excite_mean_weighed", lambda x, m, r, a, e: m * e(a(r(m))).sigmoid()
+)
+excite_detached = _excite_with(
+    "excite_detached", lambda x, m, r, a, e: x * e(a(r(m.detach()))).sigmoid()
+)
+excite_expand_first = _excite_with(
+    "excite_expand_first", lambda x, m, r, a, e: x * r(a(e(m))).sigmoid()
+)
+excite_flat_mean = _excite_with(
+    "excite_flat_mean", lambda x, m, r, a, e: x * e(a(r(m.flatten(1)))).sigmoid()
+)
+
+
+def gate_layers(reduce, expand):
+    """The two 1x1 convolutions of numbers: (weight, bias) each."""
+    return [Pixelwise(*map(torch.tensor, pair)) for pair in (reduce, expand)]
+
+
+def gate_by_hand(x, reduce, activation, expand, out):
+    first, last = gate_layers(reduce, expand)
+    return (torch.tensor(x), first, activation, last), torch.tensor(out)
+
+
+def excite_case(rng, size):
+    """Maps of one pixel or many, of any magnitude; the gates are neither 0 nor 1."""
+    channels, hidden = rng.randint(2, 3 + 2 * size), rng.randint(1, 1 + size)
+    sides = rng.choice(((1, 2), (size + 1, size), (size, 3 * size)))
+    high = rng.choice((1.0, 1.0, 10.0, 1000.0))
+    x = tensor(rng, rng.randint(1, 3), channels, *sides, low=-high / 2, high=high)
+    shares = tensor(rng, hidden, channels, low=-2, high=2) / high
+    reduce = Pixelwise(shares, tensor(rng, hidden))
+    expand = Pixelwise(tensor(rng, channels, hidden, low=-2, high=2),
+                       tensor(rng, channels))  # fmt: skip
+    kinds = nn.SiLU, nn.SiLU, nn.ReLU, nn.ReLU6, nn.Tanh
+    return x, reduce, rng.choice(kinds)(), expand
+
+
+def no_channel_grows(mine, x, *layers):
+    return bool((mine(x, *layers).abs() <= x.abs()).all())
+
+
+# --- 10.2 build: channels and blocks of a scaled stage
 
 
 def published_networks() -> list:
@@ -151,7 +313,7 @@ def stages_to_scale(rng, size):
     return filters, repeats, rng.uniform(0.2, 1.2), rng.uniform(0.2, 1.2)
 
 
-# --- 10.2 predict
+# --- 10.3 predict
 
 
 def stem_channels() -> int:
@@ -171,7 +333,7 @@ def stem_of_b0() -> int:
     return efficientnet.CONFIGS["b0"].ends()[0]
 
 
-# --- 10.3 measure
+# --- 10.4 measure
 
 
 @functools.cache
@@ -215,7 +377,7 @@ def price_of_pixels() -> float:
     return (600 / 224) ** 2
 
 
-# --- 10.4 build
+# --- 10.5 build
 
 
 def side_for(side, depth, width, limit):
@@ -310,7 +472,7 @@ def side_from_zero(side, depth, width, limit):
     return max(8, math.floor(math.sqrt(limit / depth) / width / 8) * 8)
 
 
-# --- 10.5 build
+# --- 10.6 build
 
 
 def two_means(x, reduce, expand):
@@ -499,7 +661,91 @@ def _affordable(mine, side, depth, width, limit):
 
 EXERCISES = (
     Exercise(
-        name="scaled_stage", number="10.1", kind="build", minutes=12, difficulty=2,
+        name="squeeze_excite", number="10.1", kind="build", minutes=12, difficulty=2,
+        points=3,
+        task="`x` (B, C, H, W) times a gate for each channel: the mean over the pixels"
+             " goes through `reduce`, `activation` and `expand`, then through a sigmoid"
+             " (Eq. 10.3).",
+        place="detection.efficientnet.squeeze_excite", importance=2,
+        machine="the gates of B0, and of a small network that is trained",
+        machine_case=gated_networks, milestone_calls=4817,
+        unchanged={"excite_always_silu": "its networks have SiLU in all gates"},
+        reference=efficientnet.squeeze_excite, alternative=excite_2,
+        wrong=(
+            Wrong(excite_sum, "you add the pixels up; the mean is asked, or a larger"
+                  " picture would have other gates"),
+            Wrong(excite_maximum, "you took the largest pixel; the mean over all pixels"
+                  " is asked"),
+            Wrong(excite_linear, "the activation between the two layers is missing:"
+                  " without it two layers are one"),
+            Wrong(excite_always_silu, "SiLU is not always the activation: call the one"
+                  " that is given"),
+            Wrong(excite_always_relu, "ReLU is not always the activation: call the one"
+                  " that is given"),
+            Wrong(excite_no_sigmoid, "the sigmoid is missing: a gate lies between 0 and"
+                  " 1"),
+            Wrong(excite_softmax, "a softmax makes the channels share one whole; each"
+                  " gate is a sigmoid of its own"),
+            Wrong(excite_activation_last, "behind `expand` comes a sigmoid; the"
+                  " activation stands between the two layers only"),
+            Wrong(excite_activation_late, "the activation stands between the two"
+                  " layers, not behind both"),
+            Wrong(excite_activation_first, "the activation stands between the two"
+                  " layers, not in front of them"),
+            Wrong(excite_sigmoid_inside, "the sigmoid comes last, behind `expand`;"
+                  " between the two layers stands the activation"),
+            Wrong(excite_gate_alone, "you return the gates; they are there to multiply"
+                  " x"),
+            Wrong(excite_added, "you add the gate to x; it multiplies x"),
+            Wrong(excite_and_shortcut, "you add x once more; the block has a shortcut,"
+                  " but the gate has none"),
+            Wrong(excite_closed, "your gates are turned round: 1 lets a channel pass, 0"
+                  " closes it"),
+            Wrong(excite_every_pixel, "every pixel has a gate of its own here: take the"
+                  " mean over all pixels first"),
+            Wrong(excite_batch, "you take the mean over the batch too; each picture has"
+                  " gates of its own"),
+            Wrong(excite_rows, "you take the mean over one side only; both sides, axes"
+                  " 2 and 3, are asked"),
+            Wrong(excite_mean_weighed, "the gate weighs x, all its pixels, not its"
+                  " mean"),
+            Wrong(excite_detached, "right numbers, but the mean is cut off from its"
+                  " gradient: leave out detach() and no_grad()"),
+            Wrong(excite_expand_first, "`reduce` comes first, from C channels to few;"
+                  " `expand` leads back"),
+            Wrong(excite_flat_mean, "a 1x1 convolution wants four sides, (B, C, 1, 1):"
+                  " keep them, x.mean((2, 3), keepdim=True)"),
+        ),
+        hints=(
+            "x.mean((2, 3), keepdim=True) is (B, C, 1, 1): a picture of one pixel, and"
+            " a 1x1 convolution takes it.",
+            "Call the layers one after the other: reduce, activation, expand.",
+            "torch.sigmoid of that is the gate; x * gate has the shape of x.",
+        ),
+        cases=excite_case,
+        by_hand=(
+            # mean 4, hidden 4 - 3, logit ln 3: the gate is 3 / 4
+            gate_by_hand([[[[0.0, 4], [4, 8]]]], ([[1.0]], [-3.0]), nn.ReLU(),
+                         ([[math.log(3)]], [0.0]), [[[[0.0, 3], [3, 6]]]]),
+            # all is negative: the ReLU gives 0, the bias ln 4 a gate of 4 / 5
+            gate_by_hand([[[[-5.0, -10]]]], ([[1.0]], [0.0]), nn.ReLU(),
+                         ([[9.0]], [math.log(4)]), [[[[-4.0, -8]]]]),
+            # Two pictures of two channels: hidden 1 + 2 and 3 - 3; logits 3 w and 0.
+            gate_by_hand([[[[0.0, 2]], [[2.0, 2]]], [[[3.0, 3]], [[-6.0, 0]]]],
+                         ([[1.0, 1]], [0.0]), nn.ReLU(),
+                         ([[math.log(2) / 3], [-math.log(2) / 3]], [0.0, 0]),
+                         [[[[0.0, 4 / 3]], [[2 / 3, 2 / 3]]],
+                          [[[1.5, 1.5]], [[-3.0, 0]]]]),
+            # ReLU6 ends at 6, half of the hidden 12: 6 times ln 3 / 6
+            gate_by_hand([[[[8.0], [16]]]], ([[1.0]], [0.0]), nn.ReLU6(),
+                         ([[math.log(3) / 6]], [0.0]), [[[[6.0], [12]]]]),
+        ),
+        properties=(Property("no channel grows", no_channel_grows),),
+        gradient=(0,),
+        tolerance=1e-4,
+    ),
+    Exercise(
+        name="scaled_stage", number="10.2", kind="build", minutes=12, difficulty=2,
         points=3,
         task="Channels and blocks of a stage made `width` times as wide and `depth`"
              " times as deep: the nearest multiple of `divisor`, one more where that"
@@ -574,7 +820,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="stem_channels", number="10.2", kind="predict", minutes=4, difficulty=1,
+        name="stem_channels", number="10.3", kind="predict", minutes=4, difficulty=1,
         points=1,
         task="Channels after the stem of B5.",
         reference=stem_channels,
@@ -595,7 +841,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="price_of_b7", number="10.3", kind="measure", minutes=8, difficulty=2,
+        name="price_of_b7", number="10.4", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="Multiply-adds of B7 over those of B0, each at its own picture size.",
         reference=price_of_b7,
@@ -623,7 +869,7 @@ EXERCISES = (
         tolerance=0.01,
     ),
     Exercise(
-        name="side_for", number="10.4", kind="build", minutes=15, difficulty=2,
+        name="side_for", number="10.5", kind="build", minutes=15, difficulty=2,
         points=3,
         task="Write `side_for(side, depth, width, limit)`. A network for pictures of"
              " `side` pixels is made `depth` times as deep and `width` times as wide,"
@@ -692,7 +938,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="two_means", number="10.5", kind="build", minutes=20, difficulty=3,
+        name="two_means", number="10.6", kind="build", minutes=20, difficulty=3,
         points=3,
         task="Write `two_means(x, reduce, expand)`: gates from the mean and from the"
              " maximum over all pixels of each channel of `x` (B, C, H, W). Both go"
