@@ -494,6 +494,68 @@ def test_allocation_is_the_best_where_cuts_get_dearer(seed):
         assert sum(damage[n][b] for n, b in found.items()) == pytest.approx(best)
 
 
+def brute_force(damage, cost, budget):
+    """The least damage of all choices that a budget allows."""
+    return min(
+        sum(damage[n][b] for n, b in zip(damage, each, strict=True))
+        for each in itertools.product(*damage.values())
+        if sum(cost[n][b] for n, b in zip(damage, each, strict=True)) <= budget
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_milliseconds_are_spent_as_well_as_they_can_be(seed):
+    """Real or rounded, any times: of budgets that it fills, greedy makes the best."""
+    torch.manual_seed(seed)
+    names = "abcdefg"
+    damage = {
+        n: {32: 0.0, 8: x} for n, x in zip(names, torch.rand(7).tolist(), strict=True)
+    }
+    times = torch.rand(7, 2).tolist()
+    cost = {n: {32: a, 8: b} for n, (a, b) in zip(names, times, strict=True)}
+    steps = [sum(a for a, _ in times)]  # what each change leaves, by its price
+    faster = [n for n in names if cost[n][8] < cost[n][32]]
+    saved = {n: cost[n][32] - cost[n][8] for n in faster}
+    for n in sorted(faster, key=lambda n: damage[n][8] / saved[n]):
+        steps.append(steps[-1] - saved[n])
+    assert len(steps) > 2
+    for budget in steps:
+        found = qat.allocate(damage, None, budget + 1e-9, cost)
+        assert all(bits == 32 for n, bits in found.items() if n not in faster)
+        lost = sum(damage[n][b] for n, b in found.items())
+        assert lost == pytest.approx(brute_force(damage, cost, budget + 1e-9))
+    for budget in torch.linspace(steps[-1] + 1e-6, steps[0], 20).tolist():
+        found = qat.allocate(damage, None, budget, cost)
+        assert sum(cost[n][b] for n, b in found.items()) <= budget
+        lost = sum(damage[n][b] for n, b in found.items())
+        best = brute_force(damage, cost, budget)
+        # The last change may save more than was asked: never more than one too many.
+        assert best <= lost + 1e-9 <= best + max(d[8] for d in damage.values()) + 2e-9
+
+
+def test_a_cost_of_weights_times_bits_is_that_of_sizes():
+    damage = {"a": {8: 0.0, 4: 1.0, 2: 9.0}, "b": {8: 0.0, 4: 3.0, 2: 4.0}}
+    sizes = {"a": 10, "b": 20}
+    cost = {n: {bits: count * bits for bits in (2, 4, 8)} for n, count in sizes.items()}
+    for budget in range(60, 250, 7):
+        by_cost = qat.allocate(damage, None, budget, cost)
+        assert by_cost == qat.allocate(damage, sizes, budget)
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        ({"a": {8: 1.0}}, "cost does not say what 'a' costs at 4"),
+        ({"b": {8: 1.0, 4: 0.5}}, "cost does not say what 'a' costs at 8"),
+        ({"a": {}}, r"cost\['a'\] is empty"),
+        ({"a": {8: 1.0, 4: 0.5}}, "budget is 0.4; the fewest possible are 0.5"),
+    ],
+)
+def test_a_cost_that_says_too_little(cost, words):
+    with pytest.raises(ValueError, match=words):
+        qat.allocate({"a": {8: 0.0, 4: 1.0}}, None, 0.4, cost)
+
+
 # ---------------------------------------------------------------------------- training
 
 

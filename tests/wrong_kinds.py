@@ -204,6 +204,7 @@ GOOD = {
     },
     (NETWORK.integers, NETWORK.forward): {"images": X},
     (checked.damages,): {"damage": DAMAGE, "sizes": SIZES},
+    (checked.costs,): {"damage": DAMAGE, "cost": {"a": {8: 0.8, 4: 0.5}}},
 }  # fmt: skip
 
 WRONG = [

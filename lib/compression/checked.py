@@ -91,25 +91,45 @@ def batches(model: fx.GraphModule, given) -> Iterator[Tensor]:
 
 def damages(damage, sizes) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
     """Damage by layer and bits, and how many weights each of these layers has."""
-    arguments.instance("damage", damage, dict, "layer: {bits: damage}")
+    damage = _choices("damage", damage)
     arguments.instance("sizes", sizes, dict, "layer: number of weights")
-    checked, counts = {}, {}
-    for layer, choices in damage.items():
-        name = f"damage[{layer!r}]"
-        arguments.instance(name, choices, dict, "bits: damage")
-        if not choices:
-            raise ValueError(
-                f"{name} is empty; it says the damage of 8 bits, of 4, ..."
-            )
-        checked[layer] = {}
-        for bits, value in choices.items():
-            bits = arguments.whole_number(f"bits in {name}", bits, 1)
-            checked[layer][bits] = arguments.real_number(f"{name}[{bits}]", value)
+    counts = {}
+    for layer in damage:
         if layer not in sizes:
             raise ValueError(f"sizes does not say how many weights {layer!r} has")
-        count = arguments.whole_number(f"sizes[{layer!r}]", sizes[layer], 1)
-        counts[layer] = count
-    return checked, counts
+        counts[layer] = arguments.whole_number(f"sizes[{layer!r}]", sizes[layer], 1)
+    return damage, counts
+
+
+def costs(damage, cost) -> tuple[dict[str, dict[int, float]], ...]:
+    """Damage by layer and bits, and what each of these choices costs."""
+    damage, given = _choices("damage", damage), _choices("cost", cost)
+    kept = {}
+    for layer, choices in damage.items():
+        kept[layer] = {}
+        for bits in choices:
+            if bits not in given.get(layer, {}):
+                raise ValueError(f"cost does not say what {layer!r} costs at {bits}")
+            kept[layer][bits] = given[layer][bits]
+    return damage, kept
+
+
+def _choices(name: str, given) -> dict[str, dict[int, float]]:
+    """A number by layer and bits."""
+    arguments.instance(name, given, dict, f"layer: {{bits: {name}}}")
+    numbers = {}
+    for layer, choices in given.items():
+        each = f"{name}[{layer!r}]"
+        arguments.instance(each, choices, dict, f"bits: {name}")
+        if not choices:
+            raise ValueError(
+                f"{each} is empty; it says the {name} of 8 bits, of 4, ..."
+            )
+        numbers[layer] = {}
+        for bits, value in choices.items():
+            bits = arguments.whole_number(f"bits in {each}", bits, 1)
+            numbers[layer][bits] = arguments.real_number(f"{each}[{bits}]", value)
+    return numbers
 
 
 def schemes(weights, activations, kind: type) -> None:

@@ -333,44 +333,60 @@ def sensitivity(
 
 def allocate(
     damage: dict[str, dict[int, float]],
-    sizes: dict[str, int],
+    sizes: dict[str, int] | None,
     budget: int | float,
+    cost: dict[str, dict[int, int | float]] | None = None,
 ) -> dict[str, int]:
-    """Bits for each layer: little damage in all, at most `budget` bits together.
+    """Bits for each layer: little damage in all, for at most `budget` together.
 
-    `damage` is by layer and bits, `sizes` counts weights. All begin with most bits;
-    then the cut is made that does least damage for each bit it saves, again and again.
-    Damages of layers are taken to add up, and no cut is taken back: greedy. ValueError
-    if even the fewest bits are too many.
+    `damage` is by layer and bits. A choice costs weights times bits, `sizes` counts
+    weights; or what `cost` says, by layer and bits: milliseconds, say (32 bits may
+    stand for real numbers). All begin with most bits; then the change is made that does
+    least damage for each bit or millisecond it saves, again and again. Damages of
+    layers are taken to add up, and no change is taken back: greedy. ValueError if even
+    the cheapest choices are too dear.
 
     From 8 bits to 4, A loses 1 / (10 * 4) a bit and B 3 / (20 * 4): A is cut.
 
     >>> damage = {"A": {8: 0.0, 4: 1.0}, "B": {8: 0.0, 4: 3.0}}
     >>> allocate(damage, {"A": 10, "B": 20}, budget=239)
     {'A': 4, 'B': 8}
+
+    In milliseconds, A saves 0.1 for 1, B 0.5 for 3: B is cut.
+
+    >>> cost = {"A": {8: 0.4, 4: 0.3}, "B": {8: 0.9, 4: 0.4}}
+    >>> allocate(damage, None, budget=1.0, cost=cost)
+    {'A': 8, 'B': 4}
     """
-    damage, sizes = checked.damages(damage, sizes)
+    if cost is None:
+        damage, sizes = checked.damages(damage, sizes)
+        costs = {n: {b: sizes[n] * b for b in row} for n, row in damage.items()}
+    else:
+        damage, costs = checked.costs(damage, cost)
     budget = arguments.real_number("budget", budget)
     bits = {name: max(choices) for name, choices in damage.items()}
-    fewest = {name: min(choices) for name, choices in damage.items()}
-    least = _total_bits(fewest, sizes)
+    cheapest = {name: min(costs[name], key=costs[name].get) for name in damage}
+    least = _total(cheapest, costs)
     if least > budget:
-        raise ValueError(f"budget is {budget:g} bits; the fewest possible are {least}")
-    while _total_bits(bits, sizes) > budget:
+        unit = " bits" if cost is None else ""
+        told = f"budget is {budget:g}{unit}; the fewest possible are {least}"
+        raise ValueError(told)
+    while _total(bits, costs) > budget:
         prices = {}
         for name, choices in damage.items():
             now = bits[name]
-            for fewer in (number for number in choices if number < now):
-                more_damage = choices[fewer] - choices[now]
-                saved = sizes[name] * (now - fewer)
-                prices[name, fewer] = more_damage / saved  # Eq. 20.5
-        name, fewer = min(prices, key=prices.get)
-        bits[name] = fewer
+            for other in choices:
+                saved = costs[name][now] - costs[name][other]
+                if saved > 0:
+                    more_damage = choices[other] - choices[now]
+                    prices[name, other] = more_damage / saved  # Eq. 20.5
+        name, other = min(prices, key=prices.get)
+        bits[name] = other
     return bits
 
 
-def _total_bits(bits: dict[str, int], sizes: dict[str, int]) -> int:
-    return sum(sizes[name] * number for name, number in bits.items())
+def _total(bits: dict[str, int], costs: dict[str, dict]) -> int | float:
+    return sum(costs[name][number] for name, number in bits.items())
 
 
 def size(model: nn.Module) -> int:
