@@ -1,16 +1,21 @@
 """Channels taken out of the shipped `plain` detector: which, and what it saves.
 
-    python data/ablations/channel_pruning.py            # about 19 CPU-minutes
+    python data/ablations/channel_pruning.py            # about 45 CPU-minutes
     python data/ablations/channel_pruning.py --report   # what the rows say so far
 
 one-shot: one share of every group, chosen by each importance, nothing trained; seeds
 are three sets of test scenes (and three draws for "random"). Once with the statistics
 of the batch norms as they were, once measured anew on training scenes. tuned: the
 network of data/weights/prune.py after 300 steps; "scratch" has its sizes, not its
-weights. shares: as many multiply-adds are left with one share for all groups, or with
-each group's own by `shares_by_loss`, from a scan on validation scenes; nothing trained,
-and after 300 steps. latency: one picture, one thread, in turns: shares of every group,
-and the network of prune.py, in PyTorch and in onnxruntime.
+weights; "taylor, validation" asks validation scenes for its gradients. shares: as many
+multiply-adds are left with one share for all groups, or with each group's own by
+`shares_by_loss`, from a scan on validation scenes, with multiples of 16 in "blocks";
+nothing trained, and after 300 steps. slimmed: Network Slimming judged fairly. 300 steps
+with an L1 penalty on the scales of all norms (or none), channels below one threshold
+for the whole network go (or the same share of every group, by L2), 300 steps more; all
+end with the same multiply-adds after the same training. latency: one picture, one
+thread, in turns: shares of every group, and the network of prune.py, in PyTorch and in
+onnxruntime.
 
 A row each is appended to channel_pruning.jsonl; rows that are there are skipped, so it
 may be stopped at any time. Rows of other settings or other weights do not count. The
@@ -23,6 +28,7 @@ import os
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -47,19 +53,20 @@ SETTINGS = {
     "judged": 200,  # test scenes a row
     "looked at": 128,  # training scenes: for statistics, and for the Taylor importance
     "ratios": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
-    "tuned": ["l2", "taylor", "random", "scratch"],
+    "tuned": ["l2", "taylor", "taylor, validation", "random", "scratch"],
     "tune": {"scenes": 4000, "steps": 300, "batch": 16, "lr": 4e-3,
              "weight_decay": 0.01, "ema": 0.98, "warmup": 0.05, "clip": 10.0,
              "delta": 0.02, "box_weight": 250},
-    "shares": ["even", "scan"],
+    "shares": ["even", "scan", "blocks"],
     "scan": {"judged": 100, "shares": [0.25, 0.5, 0.75]},  # validation scenes
+    "slimmed": ["even", "threshold", 1e-4, 1e-3, 1e-2],  # a number: of the penalty
     "latency": [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75],
 }  # fmt: skip
 PICTURE = torch.zeros(1, 3, 128, 128)
 
 
-def looked_at(n: int) -> data.Batch:
-    scenes = detectors.scenes("train", n)
+def looked_at(n: int, part: str = "train") -> data.Batch:
+    scenes = detectors.scenes(part, n)
     return data.collate([scenes[i] for i in range(n)])
 
 
@@ -76,9 +83,10 @@ def choice(model: nn.Module, ratio, kind: str, seed: int, settings: dict, **how)
             for name, gone in sized.removed.items()
         }
         return channel_pruning.plan(model, PICTURE, removed=removed)
+    kind, _, part = kind.partition(", ")
     if kind == "taylor":
         how_loss = settings["tune"]
-        batch = looked_at(settings["looked at"])
+        batch = looked_at(settings["looked at"], part or "train")
         model.zero_grad()
         prepare.loss_of(model.config, how_loss)(model, batch)[0].backward()
     return channel_pruning.plan(model, PICTURE, ratio, importance=kind, **how)
@@ -127,13 +135,23 @@ def tuned(job: dict, settings: dict) -> dict:
     return {"ap": score, "macs": plan.macs}
 
 
-def trained(small: nn.Module, settings: dict, seed: int) -> nn.Module:
-    """The average of a network's weights over some steps of training."""
+def trained(small: nn.Module, settings: dict, seed: int, l1: float = 0) -> nn.Module:
+    """The average of a network's weights over some steps of training.
+
+    `l1` times the sum of all |scale| of its batch norms is added to the loss.
+    """
     how = settings["tune"]
+    loss_fn = prepare.loss_of(small.config, how)
+    scales = [m.weight for m in small.modules() if isinstance(m, nn.BatchNorm2d)]
+
+    def penalized(model, batch):
+        loss, parts = loss_fn(model, batch)
+        return loss + l1 * sum(scale.abs().sum() for scale in scales), parts
+
     average = training.EMA(small.train(), how["ema"])
     training.fit(
         small, detectors.scenes("train", how["scenes"]),
-        prepare.loss_of(small.config, how), steps=how["steps"],
+        penalized if l1 else loss_fn, steps=how["steps"],
         batch_size=how["batch"], optimizer=prepare.optimizer(small, how),
         warmup=how["warmup"], clip=how["clip"], ema=average, collate=data.collate,
         seed=seed, every=10**9, progress=False,
@@ -160,22 +178,69 @@ def shares(job: dict, settings: dict) -> dict:
     model = detectors.shipped("plain")
     target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
     plan = channel_pruning.plan(model, PICTURE, target_macs=target)
-    if job["kind"] == "scan":
+    if job["kind"] != "even":
+        multiple = {"scan": 1, "blocks": 16}[job["kind"]]
         how = settings["scan"]
         looked = settings["looked at"]
         losses = scanned(how["judged"], tuple(how["shares"]), looked)
         for price in (k / 1000 for k in range(1, 1000)):
             own = channel_pruning.shares_by_loss(losses, price)
-            plan = channel_pruning.plan(model, PICTURE, own)
+            plan = channel_pruning.plan(model, PICTURE, own, multiple=multiple)
             if plan.macs <= target:
                 break
     small = channel_pruning.remove_channels(model, PICTURE, plan)
     measured_anew(small, looked_at(settings["looked at"]).images)
     at_once = ap(small, settings["judged"], job["seed"])
     score = ap(trained(small, settings, job["seed"]), settings["judged"])
-    gone = {group.name: len(plan.removed[group.name]) / len(group)
+    costs = {"macs": plan.macs, "parameters": plan.parameters}
+    return {"at once": at_once, "ap": score} | costs | {"gone": gone(plan)}
+
+
+def slimmed(job: dict, settings: dict) -> dict:
+    """Train, prune to the multiply-adds of prune.py, train again; AP on two parts."""
+    kind, seed = job["kind"], job["seed"]
+    model = detectors.shipped("plain")
+    target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
+    l1 = 0 if isinstance(kind, str) else kind
+    model = trained(model, settings, seed, l1).eval()
+    if kind == "even":
+        plan = channel_pruning.plan(model, PICTURE, target_macs=target)
+    else:
+        plan = below_a_threshold(model, target)
+    small = channel_pruning.remove_channels(model, PICTURE, plan)
+    small = trained(small, settings, seed + settings["seeds"])  # other batches
+    judged = settings["judged"]
+    scores = {"validation": ap(small, judged, part="validation")}
+    return scores | {"ap": ap(small, judged), "macs": plan.macs, "gone": gone(plan)}
+
+
+def below_a_threshold(model: nn.Module, target: float) -> channel_pruning.Plan:
+    """Channels go by the scales of their norms, compared over the whole network.
+
+    The lowest threshold that leaves at most `target` multiply-adds; of a group its
+    best channel stays.
+    """
+    scores = {
+        group.name: channel_pruning.importance(model, group, "bn")
+        for group in channel_pruning.groups(model, PICTURE) if not group.refused
+    }  # fmt: skip
+
+    def plan(threshold: float) -> channel_pruning.Plan:
+        removed = {
+            name: tuple((score < min(threshold, score.max())).nonzero()[:, 0].tolist())
+            for name, score in scores.items()
+        }
+        return channel_pruning.plan(model, PICTURE, removed=removed)
+
+    thresholds = sorted(set(torch.cat([*scores.values()]).tolist()))
+    first = bisect_left(thresholds, True, key=lambda t: plan(t).macs <= target)
+    return plan(thresholds[first])
+
+
+def gone(plan: channel_pruning.Plan) -> dict[str, float]:
+    """The share of each group's channels that goes."""
+    return {group.name: len(plan.removed[group.name]) / len(group)
             for group in plan.groups if not group.refused}  # fmt: skip
-    return {"at once": at_once, "ap": score, "macs": plan.macs, "gone": gone}
 
 
 def latency(job: dict, settings: dict) -> dict:
@@ -203,7 +268,8 @@ def latency(job: dict, settings: dict) -> dict:
     }  # fmt: skip
 
 
-WORK = {"one-shot": one_shot, "tuned": tuned, "shares": shares, "latency": latency}
+WORK = {"one-shot": one_shot, "tuned": tuned, "shares": shares, "slimmed": slimmed,
+        "latency": latency}  # fmt: skip
 
 
 def plan(settings: dict):
@@ -219,6 +285,8 @@ def plan(settings: dict):
             yield {"question": "tuned", "kind": kind, "seed": seed}
         for kind in settings["shares"]:
             yield {"question": "shares", "kind": kind, "seed": seed}
+        for kind in settings["slimmed"]:
+            yield {"question": "slimmed", "kind": kind, "seed": seed}
     for seed in range(settings["seeds"]):
         yield {"question": "latency", "seed": seed}
 
@@ -227,7 +295,8 @@ def used(question: str, settings: dict) -> dict:
     """The settings that a row depends on, and the weights it started from."""
     parts = {"one-shot": ("judged", "looked at"), "latency": ("latency",),
              "tuned": ("judged", "looked at", "tune"),
-             "shares": ("judged", "looked at", "tune", "scan")}  # fmt: skip
+             "shares": ("judged", "looked at", "tune", "scan"),
+             "slimmed": ("judged", "tune")}  # fmt: skip
     about = {key: settings[key] for key in parts[question]}
     if question != "one-shot":
         about["prune"] = prune.PRUNE
