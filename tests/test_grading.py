@@ -603,6 +603,15 @@ PAIRS = exercise(
     lambda v: [(a, 2 * a) for a in v], lambda rng, size: (list(range(size + 1)),)
 )
 
+
+def yields_it(x):
+    yield x.mean(1)
+
+
+async def waits(x):
+    return x.mean(1)
+
+
 KINDS = [
     (WHOLE, lambda n: float(n // 2)),
     (WHOLE, lambda n: np.int32(n // 2)),
@@ -639,6 +648,8 @@ NO_KINDS = [
     (LISTED, lambda v: (d for d in differences(v)), "a list or tuple is asked"),
     (LISTED, lambda v: set(differences(v)), "a list or tuple is asked"),
     (TENSOR, lambda x: str(x.mean(1)), "a tensor is asked, yours is of type str"),
+    (TENSOR, yields_it, "of type generator that has not run yet: `return` it"),
+    (TENSOR, waits, "of type coroutine that has not run yet: write `def` without"),
     (PLACES, lambda x: x.argsort() + 0.5, "yours is too large, always by 0.5"),
     (
         PLACES,

@@ -202,7 +202,7 @@ def slimmed(job: dict, settings: dict) -> dict:
     model = detectors.shipped("plain")
     target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
     l1 = 0 if isinstance(kind, str) else kind
-    model = trained(model, settings, seed, l1).eval()
+    model = trained(model, settings, seed, l1).eval().requires_grad_(True)
     if kind == "even":
         plan = channel_pruning.plan(model, PICTURE, target_macs=target)
     else:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import types
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,23 @@ def difference(expected, got, tolerance: float, exact: bool = False) -> str | No
         return f"yours, of type {type(got).__name__}, cannot be compared: {error}"
 
 
+LAZY = {  # what a call gives whose work has not begun
+    types.GeneratorType: " that has not run yet: `return` it, or list(...) of it",
+    types.CoroutineType: " that has not run yet: write `def` without `async`",
+}
+
+
+def kind(got) -> str:
+    """The type of a value in words, and how a function came to give such a one."""
+    if isinstance(got, types.CoroutineType):
+        got.close()  # else Python warns later that nobody waited for it
+    return f"of type {type(got).__name__}{LAZY.get(type(got), '')}"
+
+
 def _difference(expected, got, tolerance: float, exact: bool) -> str | None:
     if isinstance(expected, np.ndarray):
         if exact and not isinstance(got, np.ndarray):
-            return f"a NumPy array is asked, yours is of type {type(got).__name__}"
+            return f"a NumPy array is asked, yours is {kind(got)}"
         expected = torch.from_numpy(expected)
         got = torch.from_numpy(got) if exact else got
     if isinstance(expected, Tensor):
@@ -66,7 +80,7 @@ def _difference(expected, got, tolerance: float, exact: bool) -> str | None:
     got = plain(got)
     if isinstance(expected, bool | np.bool_):
         if not isinstance(got, bool | np.bool_):
-            return f"True or False is asked, yours is of type {type(got).__name__}"
+            return f"True or False is asked, yours is {kind(got)}"
         return None if got == expected else "the truth value is the other one"
     if is_number(expected):
         return _number_difference(expected, got, tolerance, exact)
@@ -80,10 +94,7 @@ def _difference(expected, got, tolerance: float, exact: bool) -> str | None:
                 return f"key {key!r}: {said}"
         return None
     if type(expected) is not type(got):
-        return (
-            f"the type {type(expected).__name__} is asked, yours is"
-            f" {type(got).__name__}"
-        )
+        return f"the type {type(expected).__name__} is asked, yours is {kind(got)}"
     return None if expected == got else "the value differs"
 
 
@@ -105,7 +116,7 @@ def _is_whole(value) -> bool:
 
 def _number_difference(expected, got, tolerance, exact) -> str | None:
     if not is_number(got):
-        return f"a number is asked, yours is of type {type(got).__name__}"
+        return f"a number is asked, yours is {kind(got)}"
     if _is_whole(expected):
         if not _is_whole(got) and (exact or got % 1 != 0):
             return f"a whole number (int) is asked, yours is a {type(got).__name__}"
@@ -120,7 +131,7 @@ def _number_difference(expected, got, tolerance, exact) -> str | None:
 
 def _list_difference(expected, got, tolerance, exact) -> str | None:
     if not isinstance(got, list | tuple) and (exact or not _is_row(got)):
-        return f"a list or tuple is asked, yours is a {type(got).__name__}"
+        return f"a list or tuple is asked, yours is {kind(got)}"
     got = list(got)
     if len(expected) != len(got):
         return f"{len(expected)} items are asked, yours has {len(got)}"
@@ -171,7 +182,7 @@ def _alike(expected: Tensor, got) -> Tensor | str:
     """`got` as a tensor of the expected kind, or in words why it is none."""
     given = as_tensor(got)
     if given is None:
-        return f"a tensor is asked, yours is of type {type(got).__name__}"
+        return f"a tensor is asked, yours is {kind(got)}"
     if given.numel() == 0 or given.dtype == expected.dtype:
         return given.to(expected.dtype)  # an empty list has no kind
     booleans = expected.dtype == torch.bool, given.dtype == torch.bool
@@ -210,7 +221,7 @@ def _is_row(value) -> bool:
 
 def _tensor_difference(expected: Tensor, got, tolerance, exact) -> str | None:
     if exact and not isinstance(got, Tensor):
-        return f"a tensor is asked, yours is of type {type(got).__name__}"
+        return f"a tensor is asked, yours is {kind(got)}"
     kinds = ""
     if not exact:
         given, got = got, _alike(expected, got)
