@@ -717,6 +717,7 @@ NOT_WALKED = {
     "basics.training.generator_of": "a step of fit",
     "basics.profiling.undominated": "a step of pareto_front, which is walked",
     "basics.profiling.peak_memory": "starts a process for each call; sizes is walked",
+    "nas.search_space.blocks_from_tokens": "a step of decode, which is walked",
     "nas.nasnet.load_official": "official.load is walked",
     "nas.controller.sequence_log_prob": "a step of Controller, which is walked",
     "detection.efficientnet.conv_norm": "a part of networks that are walked",

@@ -13,11 +13,11 @@
 #
 # After this chapter you can
 #
-# 1. read a cell as a value, write one, and follow the longest way through it (exercise 04.4)
-# 2. count the cells of a small space by hand, and say why a blind draw misses many (exercises 04.2 and 04.3)
+# 1. read a cell as a value, write one, and follow the longest way through it (exercise 04.5)
+# 2. count the cells of a small space by hand, and say why a blind draw misses many (exercises 04.3 and 04.4)
 # 3. say when two genotypes are the same cell, and where the released NASNet-A leaves the paper's rule (quiz)
-# 4. make a child of a cell by one small change (exercise 04.1)
-# 5. price a cell from its operations, without building it (exercise 04.5)
+# 4. read a cell from a controller's numbers, and make a child of it by one small change (exercises 04.1 and 04.2)
+# 5. price a cell from its operations, without building it (exercise 04.6)
 #
 # | study | about 95 min (estimate) |
 # |---|---|
@@ -186,7 +186,38 @@ for text in (
 # %% tags=["core"]
 show(search_space.decisions)
 
+# %% [markdown] tags=["core"]
+# ### 04.1 · Build · blocks_from_tokens · 10 min · ●○○ · 3 points
+#
+# A controller speaks numbers, and a network is built from blocks.
+# Write the way from the one to the other, `blocks_from_tokens(tokens, operations, combinations)`.
+# It gives a list with one block for every five tokens.
+# A block is `((a, f), (b, g), combination)`: an input and its operation, the other input and its operation, and how
+# the two are combined.
+# An input's token is the number of the state as it is.
+# The token of an operation is its place in `operations`, that of a combination its place in `combinations`.
+# The tokens are valid: `decode`, which calls your function, has checked them.
+
+# %% tags=["core"]
+def blocks_from_tokens(tokens, operations, combinations):
+    """The blocks that the tokens stand for, five tokens each.
+
+    By hand: [0, 1, 0, 2, 0] with the operations ["identity", "max3", "sep3"] and the combinations ["add"]
+    is one block, [((0, "identity"), (1, "sep3"), "add")].
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("search_space.blocks_from_tokens", blocks_from_tokens)
+# hint("search_space.blocks_from_tokens")
+# solution("search_space.blocks_from_tokens")
+
+# %% [markdown] tags=["core"]
+# Here is the way there and back: `encode` makes tokens of a genotype, and `decode` makes the genotype again.
+
 # %% tags=["core", "slide", "nbval-check-output"]
+show(search_space.blocks_from_tokens, folded=True)
 SMALL, FULL = search_space.SMALL, search_space.FULL
 genotype = search_space.Genotype(cell, cell)
 tokens = search_space.encode(SMALL, genotype)
@@ -262,8 +293,8 @@ print(f"{years / 1e9:.0f} billion years, for one of the two cells")
 # %% [markdown] tags=["core"]
 # Five times the age of the universe.
 # So every search looks at a very small part of such a space.
-# It can succeed because the space was chosen well: by the paper's own figure,
-# blind draws (*random search*) end only about one percent below its controller.
+# It can succeed because the space was chosen well: in the paper's own comparison,
+# the best of the blind draws (*random search*) ends only a little more than one percent below the controller's best.
 # Chapters 07 and 08 ask how that is on our table.
 
 # %% [markdown] tags=["core", "slide"]
@@ -369,7 +400,7 @@ print("a and c:", shortcut(a) == shortcut(c), " a and b:", shortcut(a) == shortc
 # and $21 \cdot 24 = 504$.
 # Together **735**.
 #
-# For five blocks and 13 operations no list will do.
+# For five blocks and 13 operations the list would be far too long.
 # Burnside's lemma counts without listing: the number of different things is the average, over all symmetries,
 # of the things that a symmetry leaves as they are.
 # First list the [**wirings**](GLOSSARY.md#wiring): cells without names on them.
@@ -416,7 +447,7 @@ plots.lines(depths, curves, log_y=True, says=says, **labels)
 # Swaps alone take a factor of nearly $2^5 = 32$ at five blocks, renumbering another six.
 # What is left is still $10^{16}$.
 # PNASNet's space, with 8 operations and addition only, has 3,147,356,952,080 cells by our count.
-# The paper says: about $10^{12}$.
+# The DARTS paper gives it $5.6 \cdot 10^{14}$ (appendix C): it counts the sequences.
 
 # %% tags=["deep", "nbval-check-output"]
 pnas = search_space.Space(5, FULL.operations[:8])
@@ -490,9 +521,9 @@ plots.graph(*search_space.graph(normal), title="NASNet-A, normal cell", says=say
 
 # %% [markdown] tags=["core"]
 # Take your time with it.
-# What did the controller like?
+# What did the controller choose?
 # Separable convolutions, 3x3 and 5x5; no plain convolution, no dilation.
-# Everything is added; concatenation was offered and never taken.
+# Everything is added; concatenation could be chosen, and never was.
 # The cell is wide and flat.
 # One block adds `avg3(1)` to itself, which few people would have drawn.
 
@@ -551,7 +582,7 @@ print(by_rule)
 # Each of the four has the probability $1/2 \cdot 1/2 \cdot 1 = 1/4$.
 
 # %% [markdown] tags=["core"]
-# ### 04.1 · Build · one_change · 15 min · ●●○ · 4 points
+# ### 04.2 · Build · one_change · 15 min · ●●○ · 4 points
 #
 # Write the mutation, `one_change(space, genotype, rng)`: a child that differs from its parent in exactly one token.
 # It draws the kind, then one decision of this kind, then another option, each evenly, with `rng`, a `random.Random`.
@@ -649,8 +680,8 @@ labels = {"x_label": "operation", "y_label": "cells of"}
 plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# NASNet's menu has thirteen operations; PNASNet chose from 8, DARTS from 7, ENAS from 5.
-# So do all choose the same few because these are best, or because little else was on offer?
+# NASNet's search had thirteen operations to choose from, PNASNet's 8, DARTS' 7, and that of ENAS 5.
+# So do all choose the same few because these are best, or because there was little else to choose?
 # Chapter 07 shows how to ask: put a blind draw beside every search.
 #
 # A space of cells is only one kind of search space.
@@ -660,10 +691,10 @@ plots.grid(table, columns=names, rows=list(relatives), says=says, **labels)
 # |---|---|---|
 # | [NAS][1], 2016 | every layer of a chain: its filters, and which layers it reads | 12,800 were trained |
 # | [NASNet][2], 2017 | two cells of 5 blocks, 13 operations, 2 combinations | $1.5 \cdot 10^{32}$, our count |
-# | [PNAS][3], 2017 | one cell of 5 blocks, 8 operations | about $10^{12}$ |
+# | [PNAS][3], 2017 | one cell of 5 blocks, 8 operations | $3.1 \cdot 10^{12}$, our count |
 # | [AmoebaNet][4], 2018 | two cells of 5 blocks, 8 operations | $9.9 \cdot 10^{24}$, our count |
-# | [DARTS][5], 2018 | two cells of 4 blocks, 7 operations | about $10^9$ sequences for one cell |
-# | [MnasNet][6], 2018 | for each of 5 stages of a chain: layer, kernel, width, depth | about $10^{13}$ |
+# | [DARTS][5], 2018 | two cells of 4 blocks, 7 operations | about $10^{18}$ sequences, $10^9$ for one cell |
+# | [MnasNet][6], 2018 | for each stage of a chain: layer, kernel, width, depth, and more | $432^5$, about $10^{13}$ |
 # | [NAS-Bench-101][7], 2019 | a graph of at most 7 nodes and 9 edges, 3 operations | 423,624, all trained |
 # | [NAS-Bench-201][8], 2020 | one of 5 operations on each of 6 edges | $5^6 = 15{,}625$, all trained |
 # | `SMALL`, this course | one cell of 2 blocks, 3 operations | 735, all trained |
@@ -740,7 +771,7 @@ widgets.sliders(edit, start=dict(zip(knobs, first, strict=True)), **knobs)
 # %% [markdown] tags=["core"]
 # The price is that of one normal cell with 8 filters on 12x12 pixels.
 # Chapter 06 adds the measured accuracy.
-# How the parameters come about: exercise 04.5.
+# How the parameters come about: exercise 04.6.
 
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
@@ -781,7 +812,7 @@ widgets.sliders(edit, start=dict(zip(knobs, first, strict=True)), **knobs)
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 04.2 · Predict · one_block · 5 min · ●○○ · 1 point
+# ### 04.3 · Predict · one_block · 5 min · ●○○ · 1 point
 #
 # How many distinct cells have exactly one block, with the paper's 13 operations and the choice to add or to
 # concatenate?
@@ -805,7 +836,7 @@ check("search_space.one_block", answer)
 # solution("search_space.one_block")
 
 # %% [markdown] tags=["core"]
-# ### 04.3 · Measure · missed · 10 min · ●●○ · 2 points
+# ### 04.4 · Measure · missed · 10 min · ●●○ · 2 points
 #
 # Draw 735 genotypes of `SMALL` with `search_space.sample` and `random.Random(0)`, as many as there are cells.
 # How many of the 735 distinct cells never came up?
@@ -823,7 +854,7 @@ check("search_space.missed", answer)
 # solution("search_space.missed")
 
 # %% [markdown] tags=["core"]
-# ### 04.4 · Build · depth · 15 min · ●●○ · 3 points
+# ### 04.5 · Build · depth · 15 min · ●●○ · 3 points
 #
 # Deep cells are slow, since their blocks wait for each other.
 # Write `depth(blocks)`: the most operations on a way from one of the two inputs to the output of the cell.
@@ -851,7 +882,7 @@ check("search_space.depth", depth)
 # solution("search_space.depth")
 
 # %% [markdown] tags=["core"]
-# ### 04.5 · Build · cell_weights · 15 min · ●●○ · 3 points
+# ### 04.6 · Build · cell_weights · 15 min · ●●○ · 3 points
 #
 # What does a normal cell cost before it is built?
 # Write `cell_weights(blocks, filters)`.
@@ -878,7 +909,7 @@ check("search_space.cell_weights", cell_weights)
 # solution("search_space.cell_weights")
 
 # %% [markdown] tags=["optional"]
-# ### 04.6 · Further · 90 min · ●●● · 0 points
+# ### 04.7 · Further · 90 min · ●●● · 0 points
 #
 # [DARTS](https://arxiv.org/abs/1806.09055) has another space: four blocks, each with two *different* inputs,
 # seven operations, all blocks in the output.
@@ -909,7 +940,7 @@ quiz("search_space")
 #   Search](https://arxiv.org/abs/1802.01548), 2018.
 #   Mutations and AmoebaNet-A.
 # - Liu and others, [Progressive Neural Architecture Search](https://arxiv.org/abs/1712.00559), 2017.
-#   The counts 136 and about $10^{12}$.
+#   The count 136 for one block.
 # - Pham and others, [Efficient Neural Architecture Search via Parameter Sharing](https://arxiv.org/abs/1802.03268),
 #   2018.
 # - Liu, Simonyan, Yang, [DARTS: Differentiable Architecture Search](https://arxiv.org/abs/1806.09055), 2018.

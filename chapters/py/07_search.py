@@ -505,7 +505,7 @@ table(("against random search", "queries", *columns), rows)
 # Look at what was named before you believe a mean.
 #
 # And one part is the size of the space.
-# With 735 cells, 200 blind draws see a good part of it (exercise 04.3), so the gap closes with more queries.
+# With 735 cells, 200 blind draws see a good part of it (exercise 04.4), so the gap closes with more queries.
 # In the paper's space they see nothing of it.
 
 # %% [markdown] tags=["core"]

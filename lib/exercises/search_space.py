@@ -4,10 +4,221 @@ import math
 import random
 
 from lib.exercises import Exercise, Option, Property, Question, Wrong
-from lib.nas import search, search_space
+from lib.nas import controller, search, search_space
 from lib.nas.search_space import FULL, SMALL, Space
 
-# --- 04.2 predict
+# --- 04.1 build, core
+
+
+def genotypes_told():
+    """Genotypes of both spaces, drawn and changed; and a controller's search."""
+    chance = random.Random(0)
+    told = []
+    for space in (SMALL, FULL):
+        for _ in range(20):
+            drawn = search_space.sample(space, chance)
+            told += [drawn, search_space.one_change(space, drawn, chance)]
+    history = controller.search(
+        SMALL, lambda genotype: str(genotype).count("sep3") / 4, 40, 0
+    )
+    told += [trial.genotype for trial in history.trials]
+    return [str(genotype) for genotype in told]
+
+
+def blocks_from_tokens_2(tokens, operations, combinations):
+    """Another right way: one decision after the other, as a controller says them."""
+    blocks, said = [], iter(tokens)
+    while len(blocks) < len(tokens) // 5:
+        inputs = [next(said), next(said)]
+        names = [operations[next(said)] for _ in inputs]
+        sign = combinations[next(said)]
+        blocks.append((*zip(inputs, names, strict=True), sign))
+    return blocks
+
+
+def _read(tokens, operations, combinations, block):
+    """What `block(a, b, f, g, c)` makes of every five tokens, f to c in words."""
+    fives = [tokens[i : i + 5] for i in range(0, len(tokens), 5)]
+    return [
+        block(a, b, operations[f], operations[g], combinations[c])
+        for a, b, f, g, c in fives
+    ]
+
+
+def token_pairs_together(tokens, operations, combinations):
+    blocks = []
+    for i in range(0, len(tokens), 5):
+        a, f, b, g, c = tokens[i : i + 5]
+        left, right = (a, operations[f]), (b, operations[g])
+        blocks.append((left, right, combinations[c]))
+    return blocks
+
+
+def token_operations_first(tokens, operations, combinations):
+    blocks = []
+    for i in range(0, len(tokens), 5):
+        f, g, a, b, c = tokens[i : i + 5]
+        left, right = (a, operations[f]), (b, operations[g])
+        blocks.append((left, right, combinations[c]))
+    return blocks
+
+
+def token_combination_first(tokens, operations, combinations):
+    blocks = []
+    for i in range(0, len(tokens), 5):
+        c, a, b, f, g = tokens[i : i + 5]
+        left, right = (a, operations[f]), (b, operations[g])
+        blocks.append((left, right, combinations[c]))
+    return blocks
+
+
+def token_four_a_block(tokens, operations, combinations):
+    blocks = []
+    for i in range(0, len(tokens) - 3, 4):
+        a, b, f, g = tokens[i : i + 4]
+        blocks.append(((a, operations[f]), (b, operations[g]), combinations[0]))
+    return blocks
+
+
+def token_column_by_column(tokens, operations, combinations):
+    n = len(tokens) // 5
+    turned = [tokens[k + n * i] for k in range(n) for i in range(5)]
+    return blocks_from_tokens_2(turned, operations, combinations)
+
+
+def token_operations_exchanged(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, g), (b, f), c))
+
+
+def token_sides_exchanged(*said):
+    return _read(*said, lambda a, b, f, g, c: ((b, g), (a, f), c))
+
+
+def token_one_operation(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, f), (b, f), c))
+
+
+def token_one_input(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, f), (a, g), c))
+
+
+def token_name_first(*said):
+    return _read(*said, lambda a, b, f, g, c: ((f, a), (g, b), c))
+
+
+def token_without_combination(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, f), (b, g)))
+
+
+def token_combination_between(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, f), c, (b, g)))
+
+
+def token_five_in_a_row(*said):
+    return _read(*said, lambda a, b, f, g, c: (a, b, f, g, c))
+
+
+def token_by_kind(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, b), (f, g), c))
+
+
+def token_inputs_from_one(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a + 1, f), (b + 1, g), c))
+
+
+def token_inputs_are_blocks(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a + 2, f), (b + 2, g), c))
+
+
+def token_added_always(*said):
+    return _read(*said, lambda a, b, f, g, c: ((a, f), (b, g), "add"))
+
+
+def token_first_combination(tokens, operations, combinations):
+    blocks = blocks_from_tokens_2(tokens, operations, combinations)
+    return [(left, right, combinations[0]) for left, right, _ in blocks]
+
+
+def token_combination_as_it_is(tokens, operations, combinations):
+    return _read(
+        tokens, operations, range(9), lambda a, b, f, g, c: ((a, f), (b, g), c)
+    )
+
+
+def token_operation_as_it_is(tokens, operations, combinations):
+    return _read(
+        tokens, range(99), combinations, lambda a, b, f, g, c: ((a, f), (b, g), c)
+    )
+
+
+def token_all_as_they_are(tokens, operations, combinations):
+    return _read(tokens, range(99), range(9), lambda a, b, f, g, c: ((a, f), (b, g), c))
+
+
+def token_operations_sorted(tokens, operations, combinations):
+    return blocks_from_tokens_2(tokens, sorted(operations), combinations)
+
+
+def token_operations_from_one(tokens, operations, combinations):
+    return blocks_from_tokens_2(
+        tokens, [operations[i - 1] for i in range(len(operations))], combinations
+    )
+
+
+def token_of_the_course(tokens, operations, combinations):
+    """Names from a list of one's own, not from the one that is given."""
+    names = [*FULL.operations, *FULL.operations]
+    return blocks_from_tokens_2(tokens, names, combinations)
+
+
+def token_first_block(*said):
+    return blocks_from_tokens_2(*said)[:1]
+
+
+def token_one_block(*said):
+    return blocks_from_tokens_2(*said)[0]
+
+
+def token_last_block_lost(*said):
+    return blocks_from_tokens_2(*said)[:-1]
+
+
+def token_blocks_turned_round(*said):
+    return blocks_from_tokens_2(*said)[::-1]
+
+
+def token_in_one_row(*said):
+    return [part for block in blocks_from_tokens_2(*said) for part in block]
+
+
+def token_text(*said):
+    return " | ".join(
+        f"{f}({a}){search_space.SIGNS[c]}{g}({b})"
+        for (a, f), (b, g), c in blocks_from_tokens_2(*said)
+    )
+
+
+def token_cases(rng, size):
+    """Names in any order, from one operation on; up to seven blocks."""
+    names = rng.sample(FULL.operations, rng.choice((1, 2, 3, 8, 13)))
+    signs = rng.sample(("add", "concat"), rng.choice((1, 2)))
+    space = Space(rng.randint(1, 1 + size), tuple(names), tuple(signs), ("normal",))
+    tokens = [
+        rng.randrange(len(decision.options))
+        for decision in search_space.decisions(space)
+    ]
+    return tokens, names, signs
+
+
+def there_and_back(mine, tokens, operations, combinations):
+    """The cell of these blocks has the tokens from which they were made."""
+    names, signs = tuple(operations), tuple(combinations)
+    space = Space(len(tokens) // 5, names, signs, ("normal",))
+    cell = search_space.Cell(mine(tokens, operations, combinations))
+    return search_space.encode(space, search_space.Genotype(cell, cell)) == tokens
+
+
+# --- 04.3 predict
 
 
 def one_block() -> int:
@@ -27,7 +238,7 @@ def one_block_added() -> int:
     return search_space.count(Space(1, FULL.operations))
 
 
-# --- 04.1 build, core
+# --- 04.2 build, core
 
 RUNS = 150  # an answer is not followed along more ways than that
 RARE = 1e-4  # nor along ways that are less probable
@@ -274,7 +485,7 @@ def a_small_walk():
     return sorted(drawn)
 
 
-# --- 04.3 measure
+# --- 04.4 measure
 
 
 def drawn() -> list:
@@ -304,7 +515,7 @@ def missed_by_the_rule() -> int:
     return round(735 * (1 - 1 / 735) ** 735)
 
 
-# --- 04.4 build
+# --- 04.5 build
 
 
 def depth(blocks):
@@ -472,7 +683,7 @@ def blocks_drawn(rng, size, operations=("identity", "max3", "sep3", "sep5", "sep
     )
 
 
-# --- 04.5 build
+# --- 04.6 build
 
 
 def cell_weights(blocks, filters):
@@ -583,7 +794,101 @@ def weights_mixed_once(blocks, filters):
 
 EXERCISES = (
     Exercise(
-        name="one_change", number="04.1", kind="build", minutes=15, difficulty=2,
+        name="blocks_from_tokens", number="04.1", kind="build", minutes=10,
+        difficulty=1, points=3,
+        task="Write `blocks_from_tokens(tokens, operations, combinations)`: the list"
+             " of the blocks that the tokens stand for, each ((a, f), (b, g),"
+             " combination). A block takes five tokens: inputs a and b, which are"
+             " numbers of states; operations f and g, places in `operations`; the"
+             " combination, a place in `combinations`. f belongs to a, and g to b.",
+        place="nas.search_space.blocks_from_tokens", importance=2,
+        machine="`decode`, by which a draw, a mutation and the controller of chapter 08"
+                " become genotypes",
+        machine_case=genotypes_told, milestone_calls=1223,
+        reference=search_space.blocks_from_tokens, alternative=blocks_from_tokens_2,
+        wrong=(
+            Wrong(token_pairs_together, "You read input, operation, input, operation."
+                  " The controller says both inputs first: a, b, f, g, combination."),
+            Wrong(token_operations_first, "You read the operations first. The inputs"
+                  " come first: a, b, f, g, combination."),
+            Wrong(token_combination_first, "You read the combination first. It is the"
+                  " last of the five."),
+            Wrong(token_four_a_block, "You take four tokens a block. The combination is"
+                  " the fifth, also where there is only one to choose."),
+            Wrong(token_column_by_column, "You read the tokens as if all first inputs"
+                  " stood together. The five of one block stand together."),
+            Wrong(token_operations_exchanged, "The operations have changed places: f"
+                  " belongs to the first input, g to the second."),
+            Wrong(token_sides_exchanged, "The two sides have changed places: the first"
+                  " input stands on the left."),
+            Wrong(token_one_operation, "Both sides have the first operation. The second"
+                  " one has its own token, g."),
+            Wrong(token_one_input, "Both sides read the first input. The second one has"
+                  " its own token, b."),
+            Wrong(token_name_first, "A pair is (state, operation), the state first."),
+            Wrong(token_without_combination, "A block has three parts: two pairs and"
+                  " the combination."),
+            Wrong(token_combination_between, "The combination is the third part of a"
+                  " block, behind the two pairs."),
+            Wrong(token_five_in_a_row, "Put each input and its operation into one pair:"
+                  " ((a, f), (b, g), combination)."),
+            Wrong(token_by_kind, "You put the two inputs together, and the two"
+                  " operations. A pair is one input and its operation."),
+            Wrong(token_inputs_from_one, "The token of an input is the number of the"
+                  " state as it is: 0 is state 0."),
+            Wrong(token_inputs_are_blocks, "The token of an input is the number of a"
+                  " state, not of a block: 0 and 1 are the inputs of the cell."),
+            *(Wrong(f, "You always take the same combination. The fifth token is its"
+                    " place in `combinations`.")
+              for f in (token_added_always, token_first_combination)),
+            Wrong(token_combination_as_it_is, "The combination is still a number. Look"
+                  " up its name: combinations[...]."),
+            Wrong(token_operation_as_it_is, "The operations are still numbers. Look up"
+                  " their names: operations[...]."),
+            Wrong(token_all_as_they_are, "Operations and combinations are still"
+                  " numbers. Look up their names in the two lists."),
+            *(Wrong(f, "You take the operations in another order than they are given"
+                    " in. Token 0 is operations[0].")
+              for f in (token_operations_sorted, token_operations_from_one,
+                        token_of_the_course)),
+            *(Wrong(f, "That is the first block. All are asked, in a list.")
+              for f in (token_first_block, token_one_block)),
+            Wrong(token_last_block_lost, "The last block is missing: the last five"
+                  " tokens are one too."),
+            Wrong(token_blocks_turned_round, "The blocks are the right ones, from the"
+                  " last to the first. The first five tokens are the first block."),
+            Wrong(token_in_one_row, "All parts stand in one row. Each block is a tuple"
+                  " of its own: `append` it, do not `extend` by it."),
+            Wrong(token_text, "That is the text of the cell. Blocks of pairs are asked,"
+                  " of which `Cell` makes a cell."),
+        ),
+        hints=(
+            "for i in range(0, len(tokens), 5) goes from block to block;"
+            " tokens[i : i + 5] are its five.",
+            "a, b, f, g, combination = tokens[i : i + 5] gives each a name.",
+            "(a, operations[f]) is the left pair.",
+        ),
+        cases=token_cases,
+        by_hand=(
+            (([0, 1, 0, 2, 0], ["identity", "max3", "sep3"], ["add", "concat"]),
+             [((0, "identity"), (1, "sep3"), "add")]),
+            (([0, 1, 0, 2, 0, 2, 0, 1, 1, 0], ["identity", "max3", "sep3"], ["add"]),
+             [((0, "identity"), (1, "sep3"), "add"),
+              ((2, "max3"), (0, "max3"), "add")]),
+            # The lists say what a number means.
+            (([1, 0, 1, 0, 1], ["sep7", "avg3"], ["add", "concat"]),
+             [((1, "avg3"), (0, "sep7"), "concat")]),
+            (([1, 1, 0, 0, 1, 2, 2, 0, 0, 0, 3, 1, 0, 0, 1], ["max3"],
+              ["concat", "add"]),
+             [((1, "max3"), (1, "max3"), "add"), ((2, "max3"), (2, "max3"), "concat"),
+              ((3, "max3"), (1, "max3"), "add")]),
+        ),
+        properties=(
+            Property("`encode` gives the tokens back", there_and_back),
+        ),
+    ),
+    Exercise(
+        name="one_change", number="04.2", kind="build", minutes=15, difficulty=2,
         points=4,
         task="A child of a valid genotype that differs in one token, and is valid: draw"
              " a kind, a decision of this kind, another option, each uniformly.",
@@ -668,7 +973,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="one_block", number="04.2", kind="predict", minutes=5, difficulty=1,
+        name="one_block", number="04.3", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="Count the distinct cells of one block: 13 operations, add or concat.",
         reference=one_block,
@@ -698,7 +1003,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="missed", number="04.3", kind="measure", minutes=10, difficulty=2,
+        name="missed", number="04.4", kind="measure", minutes=10, difficulty=2,
         points=2,
         task="Draw 735 genotypes of SMALL; count the cells that never came up.",
         reference=missed,
@@ -718,7 +1023,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="depth", number="04.4", kind="build", minutes=15, difficulty=2, points=3,
+        name="depth", number="04.5", kind="build", minutes=15, difficulty=2, points=3,
         task="Write `depth(blocks)`: the most operations on a way from one of the two"
              " inputs, states 0 and 1, to the output of the cell. Block k makes state"
              " k + 2. `blocks` is a tuple of blocks ((state, operation), (state,"
@@ -800,10 +1105,10 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="cell_weights", number="04.5", kind="build", minutes=15, difficulty=2,
+        name="cell_weights", number="04.6", kind="build", minutes=15, difficulty=2,
         points=3,
         task="Write `cell_weights(blocks, filters)`: the numbers that training finds"
-             " inside a normal cell. `blocks` are as in 04.4; every state has `filters`"
+             " inside a normal cell. `blocks` are as in 04.5; every state has `filters`"
              " channels. A `sep3`, `sep5` or `sep7` is depthwise, 1x1, batch norm, and"
              " that twice, without biases; identity and pools have none. Return a whole"
              " number.",

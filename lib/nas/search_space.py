@@ -12,7 +12,7 @@ it and no weight.
 import itertools
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -177,7 +177,7 @@ def decode(space: Space, tokens: Iterable[int]) -> Genotype:
             f"{len(tokens)} tokens; this space takes {len(wanted)}, 5 for each of"
             f" {space.blocks} blocks in {' and '.join(space.cells)}"
         )
-    values = []
+    checked = []
     for i, (cell, k, what, options) in enumerate(wanted):
         try:
             token = arguments.whole_number("token", tokens[i], 0, len(options) - 1)
@@ -186,15 +186,34 @@ def decode(space: Space, tokens: Iterable[int]) -> Genotype:
                 f"token {i} ({cell} cell, block {k}, {what}) is {tokens[i]};"
                 f" it is 0 to {len(options) - 1}"
             ) from None
-        values.append(options[token])
-    blocks = []
-    for i in range(0, len(values), 5):
-        a, b, f, g, combination = values[i : i + 5]  # as in Eq. 4.1
-        blocks.append(Block(Pair(a, f), Pair(b, g), combination))
+        checked.append(token)
+    blocks = blocks_from_tokens(checked, space.operations, space.combinations)
     # With one cell searched, the first blocks are also the last.
     normal = Cell(blocks[: space.blocks])
     reduction = Cell(blocks[-space.blocks :])
     return Genotype(normal, reduction)
+
+
+def blocks_from_tokens(
+    tokens: Sequence[int], operations: Sequence[str], combinations: Sequence[str]
+) -> list[tuple]:
+    """The blocks ((a, f), (b, g), combination) that valid tokens stand for, five each.
+
+    In the controller's order: the inputs a and b, which are numbers of states as they
+    are; the operations f and g, and the combination, which are places in the lists of
+    names. Eq. 4.1; Zoph et al., arXiv 1707.07012, section 3.
+
+    >>> names = ("identity", "max3", "sep3")
+    >>> blocks_from_tokens([0, 1, 0, 2, 0], names, ("add", "concat"))
+    [((0, 'identity'), (1, 'sep3'), 'add')]
+    """
+    blocks = []
+    for first in range(0, len(tokens), 5):
+        a, b, f, g, combination = tokens[first : first + 5]
+        left = (a, operations[f])
+        right = (b, operations[g])
+        blocks.append((left, right, combinations[combination]))
+    return blocks
 
 
 def validate(space: Space, genotype: Genotype) -> None:
