@@ -230,7 +230,7 @@ for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
 # 0.39 billion and 5.3 million for [EfficientNet-B0](https://arxiv.org/abs/1905.11946).
 # All agree up to rounding, but one: MobileNetV2 has 3.50 million parameters here and 3.4 in its paper.
 # We do not know why.
-# Such a gap goes into the notes, not under the carpet.
+# Such a gap should be written down, not hidden.
 #
 # Look at the first two lines again.
 # ResNet-18 has about three times the parameters of MobileNetV2 and six times the arithmetic.
@@ -300,7 +300,7 @@ assert abs(share - (1 / C + 1 / K**2)) < 1e-12
 profiling.macs(depthwise, x), profiling.macs(pointwise, x), round(share, 4)
 
 # %% [markdown] tags=["core"]
-# Two terms, and they pull differently.
+# The two terms behave differently.
 # Wider layers make the first one vanish.
 # Then only $1/k^2$ is left.
 
@@ -317,7 +317,7 @@ plots.lines(channels, curves, log_x=True, **labels)
 # The best cells of NASNet use separable 5x5 filters, and even 7x7 (chapter 04).
 #
 # **Break it.**
-# Leave the 1x1 away, and the saving looks fantastic: one 64th.
+# Leave the 1x1 out, and only one 64th of the work is left.
 # What is lost?
 
 # %% tags=["core", "nbval-check-output"]
@@ -331,8 +331,8 @@ for kind, layer in kinds.items():
 # %% [markdown] tags=["core"]
 # A pixel in channel 0 reaches one channel of 64.
 # Nothing mixes.
-# The 1x1 is not decoration: it is where a separable convolution spends most of its arithmetic,
-# and the only place where one channel hears of another.
+# The 1x1 is needed: it is where a separable convolution does most of its arithmetic,
+# and the only place where channels are mixed.
 
 # %% [markdown] tags=["core", "slide"]
 # ## How long is one millisecond?
@@ -344,7 +344,7 @@ for kind, layer in kinds.items():
 # The *median*, the middle one of the sorted times, is 2.
 # Which of them would you expect next time?
 # Let us first measure it the way most of us have done it at least once: build a network, call it, look at the clock.
-# We call it 24 times, and we play the neighbour: call 20 is held up for 20 ms, as happens on a shared machine.
+# We call it 24 times, and we act as a *neighbour*, another program on the same machine: call 20 has to wait 20 ms.
 
 # %% tags=["core"]
 fresh = training.small_cnn((24, 40, 56)).eval()
@@ -370,8 +370,8 @@ plots.lines(range(1, 25), {"time": times}, x_label="call", y_label="milliseconds
 # %% [markdown] tags=["core"]
 # The first call also allocates memory and lets the library choose its *kernels*, the routines that do the work:
 # what it takes says little about later calls.
-# The held-up call pulls the mean upwards, and so does any other that your machine held up by itself.
-# The median hardly moves.
+# The call that waited makes the mean larger, and so does any other call that had to wait on your machine.
+# The median stays nearly the same.
 # So the rules are:
 #
 # 1. Warm up: the first calls do not count.
@@ -379,9 +379,9 @@ plots.lines(range(1, 25), {"time": times}, x_label="call", y_label="milliseconds
 #    leave out the quarter of the times that is shortest and the quarter that is longest;
 #    the IQR is the width of what is left.
 # 3. Switch to evaluation mode, without gradients: that is what will run later.
-# 4. A GPU takes orders into a queue and works them off later.
+# 4. A GPU puts its work into a queue and does it later.
 #    Wait until the queue is empty before you read the clock.
-#    Otherwise you time the ordering, not the cooking.
+#    Otherwise you time how long it takes to fill the queue, not how long the work takes.
 # 5. Say how many threads.
 
 # %% tags=["core", "slide"]
@@ -706,7 +706,7 @@ plots.points(scores, y_label="validation accuracy")
 
 # %% [markdown] tags=["core"]
 # Each dot is one seed.
-# The training is short, so the numbers are low; chapter 02 shows what patience brings.
+# The training is short, so the numbers are low; chapter 02 shows what longer training brings.
 # Now the prices, and the front.
 
 # %% tags=["core", "slide"]
@@ -743,7 +743,7 @@ plots.intervals(halves, y_label="milliseconds for 32 pictures, one thread", says
 # Two prices, two pictures.
 # Where the whiskers of two networks overlap, the clock has not told which of them is cheaper:
 # run the cell again, and they may change places.
-# A front that hangs on such a pair is not a front.
+# A front that depends on such a pair is not certain.
 # On a phone, with another library, the order may change again.
 # A front belongs to the price it was drawn with.
 #
@@ -800,7 +800,7 @@ print(f"{area:.2f} of {most:.2f} (million multiply-adds times accuracy), so {are
 # - **A factor of two.**
 #   In google/automl#51 the project's own tool reports 270.77 billion where the paper has 135:
 #   operations against multiply-adds.
-#   The same confusion fills tensorflow/tpu#765 and facebookresearch/fvcore#69.
+#   The same confusion is found in tensorflow/tpu#765 and facebookresearch/fvcore#69.
 # - **Typing errors survive.** google/automl#702: a table gave D5 13.0 billion where 130 was meant.
 #   A count from shapes gives 134, as does the paper within 1 %.
 # - **Layers that the counter does not see.**

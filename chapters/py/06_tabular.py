@@ -79,7 +79,7 @@ device = setup("06_tabular", seed=0)
 # [NAS-Bench-201](https://arxiv.org/abs/2001.00326) is smaller, 15,625 cells with five operations on four nodes,
 # but has three data sets and the whole learning curves.
 # For spaces too large to train, [NAS-Bench-301](https://arxiv.org/abs/2008.09777) asks a model that has learned from
-# some 60,000 trained cells to foretell the others.
+# some 60,000 trained cells to predict the others.
 # What critics say holds for our table too: the spaces are small, it is one task or a few alike,
 # and so many cells are nearly as good as the best that the top is easy to reach and hard to sort.
 
@@ -440,7 +440,7 @@ plots.scatter(final[:, 0], others, x_label="test accuracy, seed 0", y_label="mea
 #
 # $$ F = \frac{1}{S} \sum_s \tau\left(x_{\cdot s},\ \frac{1}{S - 1} \sum_{t \ne s} a_{\cdot t}\right) \tag{6.5} $$
 #
-# Now the trick.
+# Now one step more.
 # Use as signal the *whole* training, $x = a$.
 # What comes out is the [**noise ceiling**](GLOSSARY.md#noise-ceiling): what a full training, another seed, knows about
 # the ranking.
@@ -471,7 +471,7 @@ print(f"ceiling {ceiling:.2f}; with its own seed in the mean {np.mean(own):.2f}"
 print(f"among the best tenth {tabular.foresight(final[top], final[top]):.2f}")
 noise = final[top].var(1, ddof=1).mean()  # of one training, squared
 true = final[top].mean(1).var(ddof=1) - noise / everything.seeds  # what is left of the cells
-print(f"best tenth: one training strays by {100 * noise**0.5:.1f} points, cells differ by {100 * true**0.5:.1f}")
+print(f"best tenth: one training varies by {100 * noise**0.5:.1f} points, cells differ by {100 * true**0.5:.1f}")
 needed = noise / true / (1 / np.sin(np.pi / 4) - 1)
 print(f"for two rankings with a tau of 0.5 there: {needed:.0f} trainings of each cell, each time")
 
@@ -571,7 +571,7 @@ plots.lines(sizes, series, x_label="cells tried", y_label="accuracy of the winne
 # This is the rule of the next three chapters.
 # **A search sees the validation accuracy of one seed, drawn at each query.
 # A method is judged by the mean test accuracy of the cell that it returns.**
-# Judge it by what it saw, and you reward the method that is best at being lucky.
+# Whoever judges it by what it saw prefers the method that was lucky most often.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Which cell would you have built?
@@ -616,7 +616,7 @@ plots.graph(*search_space.graph(best.normal), title="Best by mean test accuracy"
 # %% [markdown] tags=["core", "slide"]
 # ## What if the power fails halfway?
 #
-# One question is left, of craft: how is such a table made?
+# One practical question is left: how is such a table made?
 # It takes an hour or more.
 # Somebody will close the laptop.
 # Two rules make that harmless.
