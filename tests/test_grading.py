@@ -648,8 +648,16 @@ NO_KINDS = [
     (LISTED, lambda v: (d for d in differences(v)), "a list or tuple is asked"),
     (LISTED, lambda v: set(differences(v)), "a list or tuple is asked"),
     (TENSOR, lambda x: str(x.mean(1)), "a tensor is asked, yours is of type str"),
-    (TENSOR, yields_it, "of type generator that has not run yet: `return` it"),
-    (TENSOR, waits, "of type coroutine that has not run yet: write `def` without"),
+    (
+        TENSOR,
+        yields_it,
+        "a tensor is asked, yours is of type generator that has not run yet: `r",
+    ),
+    (
+        TENSOR,
+        waits,
+        "a tensor is asked, yours is of type coroutine that has not run yet",
+    ),
     (PLACES, lambda x: x.argsort() + 0.5, "yours is too large, always by 0.5"),
     (
         PLACES,
