@@ -26,5 +26,6 @@ pairs               Q and DQ as nodes of any graph; for qdq
 qdq                 pairs Q and DQ where a graph rounds; for export
 export          22  ONNX in floats and in integers, from our own scales
 following           one picture through four forms of a network; for 22_export
+clocked             how long each layer of a file takes; for 22_export
 elsewhere           the same network by the tools of others; for 22_export
 """
