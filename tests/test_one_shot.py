@@ -1,5 +1,6 @@
 """One-shot search against hands, stand-alone networks, NumPy and SciPy."""
 
+import collections
 import copy
 import importlib.util
 import itertools
@@ -188,6 +189,28 @@ def test_a_space_whose_widths_vary_is_refused():
     with pytest.raises(search_space.GenotypeError, match="this space has"):
         supernet = one_shot.Supernet(SMALL, **TINY)
         supernet(torch.zeros(1, 3, 12, 12), one("sep5(0)+sep3(1) | max3(0)+max3(0)"))
+
+
+def test_a_path_takes_every_option_equally_often():
+    """By hand: 2 * 2 * 3 * 3 paths of one block with three operations, 1/36 each."""
+    decisions = search_space.decisions(Space(1, SMALL.operations, cells=("normal",)))
+    rng = random.Random(1)
+    drawn = [tuple(one_shot.sample_path(decisions, rng)) for _ in range(3600)]
+    counts = collections.Counter(drawn)
+    assert set(counts) == set(
+        itertools.product((0, 1), (0, 1), (0, 1, 2), (0, 1, 2), (0,))
+    )
+    # Each comes 100 times on average; 50 is five standard deviations away.
+    assert 50 < min(counts.values()) <= max(counts.values()) < 150
+
+
+def test_a_path_is_what_random_search_draws():
+    """Of the same chance: so a supernet trained before meets the same cells again."""
+    decisions = search_space.decisions(SMALL)
+    ours, theirs = random.Random(3), random.Random(3)
+    for _ in range(20):
+        tokens = one_shot.sample_path(decisions, ours)
+        assert search_space.decode(SMALL, tokens) == search_space.sample(SMALL, theirs)
 
 
 def test_only_the_path_is_trained():
@@ -379,6 +402,17 @@ def test_darts_runs_on_the_supernet():
 
 
 # --------------------------------------------------------------------------- proxies
+
+
+@pytest.mark.equation("9.6")
+def test_carried_flow_by_hand():
+    """R = 2 * 4 + 3 * 5 = 23, and each of two layers carries all of it; 7 is idle."""
+    first = torch.tensor([[2.0, 3.0]], requires_grad=True)
+    second = torch.tensor([[4.0], [5.0]], requires_grad=True)
+    idle = torch.tensor(7.0, requires_grad=True)
+    flow = (first @ second).sum()
+    assert one_shot.carried_flow([first, idle, second], flow) == 46
+    assert first.grad is None
 
 
 @pytest.mark.equation("9.6")

@@ -98,6 +98,11 @@ def crops() -> tuple[torch.Tensor, torch.Tensor]:
     return pixels(8, 3, 8, 8), torch.arange(8) % 2
 
 
+def carried() -> dict:
+    weights = [maps(2).abs().requires_grad_(), maps(2, 3).abs().requires_grad_()]
+    return {"weights": weights, "flow": (weights[0] @ weights[1]).sum()}
+
+
 def half(genotype, epoch=None) -> float:
     return 0.5
 
@@ -470,6 +475,9 @@ CALLS = {
     "nas.one_shot.output_shares": lambda: dict(
         choice=module("nas.one_shot").path(found().normal)
     ),
+    "nas.one_shot.sample_path": lambda: dict(
+        decisions=module("nas.search_space").decisions(space()), rng=random.Random(0)
+    ),
     "nas.one_shot.path_loss": lambda: dict(space=space(), seed=0),
     "nas.one_shot.accuracy": lambda: dict(
         model=cnn(), images=crops()[0], labels=crops()[1]
@@ -478,6 +486,7 @@ CALLS = {
         relaxation=module("nas.one_shot").Relaxation(space()), held_out=crops(), lr=0.1,
         seed=0,
     ),
+    "nas.one_shot.carried_flow": lambda: carried(),
     "nas.one_shot.synflow": lambda: dict(model=cnn(), shape=(3, 8, 8)),
     "nas.one_shot.jacobian_covariance": lambda: dict(
         model=cnn(), images=crops()[0], k=1e-5

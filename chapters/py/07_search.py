@@ -170,7 +170,7 @@ plots.lines(n, curves, x_label="draws", y_label=y_label, says=says)
 # A **random search** (our "blind draws") needs a few dozen, and nearly everyone has *met* a good cell.
 # Random search is a strong opponent.
 # In the paper's own figure it ends about one percent below the controller.
-# But to meet is not to recognise.
+# But to have met a good cell is not yet to know which one it is.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is the winner as good as it looks?
@@ -298,7 +298,7 @@ widgets.slider(pressure, name="tournament", values=[1, 2, 3, 5, 8, 12, 20], star
 # %% [markdown] tags=["core"]
 # ### 07.1 · Build · evolution_cycle · 12 min · ●●○ · 4 points
 #
-# This is the heart of the search, and all evolutions of this chapter run on it.
+# This is the central step of the search, and all evolutions of this chapter run on it.
 # Write `evolution_cycle(alive, tournament, rng, child_of)`: the population after one cycle.
 # `alive` is a list of trials in order of birth, the oldest first; `trial.value` is what it measured.
 # `search.tournament_winner`, above, gives the parent.
@@ -330,7 +330,7 @@ show(search.regularized_evolution)
 
 # %% [markdown] tags=["core"]
 # Thirty searches each.
-# Where does evolution pull away from blind draws?
+# From which query on is evolution better than blind draws?
 # Not before query 21, since the first 20 are the same blind draws; say a number, then look.
 
 # %% tags=["core", "slide", "catch-up"]
@@ -448,7 +448,7 @@ plots.points(ends, y_label="points below the best cell")
 
 # %% [markdown] tags=["core"]
 # Read the last column, not the curves.
-# At 20 queries evolution and random search have asked the very same questions, so a tie there is no news.
+# At 20 queries evolution and random search have asked the very same questions, so a tie there says nothing.
 # Of the other rows some say "ahead", some "a tie".
 # So what is selection worth?
 # Look first at what was compared.
@@ -646,7 +646,7 @@ for budget in (160, 800):
 #
 # *ASHA*, asynchronous successive halving (Li and others, 2018), does not wait for a rung to be full:
 # a worker that is free promotes a cell that is among the best of its rung so far, or else begins a new one.
-# So hundreds of machines stay busy, and a slow training holds nobody up.
+# So hundreds of machines always have work, and nobody waits for a slow training.
 # Its authors report that the pace grows in step with the number of workers, up to the 500 that they had.
 #
 # *Bayesian optimisation* fits a model to the cells asked so far, which foretells a value *and* how unsure it is.
@@ -657,7 +657,7 @@ for budget in (160, 800):
 # A *predictor* learns from the cells that were trained to foretell the accuracy of those that were not.
 # PNAS (Liu and others, 2017) grew cells block by block and trained only those that its predictor liked:
 # about NASNet's accuracy, with up to 5 times fewer trained cells.
-# BANANAS (White and others, 2019) asks a handful of small networks, takes their disagreement for doubt,
+# BANANAS (White and others, 2019) asks a handful of small networks, takes it as a sign of doubt where they disagree,
 # and needed fewer queries than evolution on NAS-Bench-101; exercise 07.8 is a small one.
 #
 # And evolution did not begin with ageing: Real and others (2017) evolved whole networks from one layer up,
@@ -701,7 +701,7 @@ round(a, 4), round(b, 4)
 #
 # Take $(0, 10), (1, 6), (4, 5), (10, 0)$.
 # The second: $4/10 + 5/10 = 0.9$.
-# The third: $9/10 + 6/10 = 1.5$, so it is the more precious.
+# The third: $9/10 + 6/10 = 1.5$, so it is kept before the second.
 
 # %% tags=["deep"]
 show(search.nsga2)
@@ -776,7 +776,7 @@ plots.scatter(x, y, front=front, says=says, **labels)
 #
 # **Break it.**
 # Search with the multiply-adds as the price, although the milliseconds are what you pay in the end.
-# NSGA-II searches once with each price; both fronts are judged by the clock.
+# NSGA-II searches once with each price; both fronts are judged by the milliseconds.
 # The last number in the caption says how alike the two prices rank the cells of this small space;
 # where it is near 1, do not expect much of the right price.
 
@@ -827,7 +827,7 @@ yours()
 # %% [markdown] tags=["core"]
 # You have run a neural architecture search; the last line says whose cycle it turned.
 # Would the first table have said the same?
-# The caption has the correlation; at 1 they would agree to the last child.
+# The caption has the correlation; at 1 they would put all children in the same order.
 
 # %% tags=["core", "slide"]
 x = [first.query(t.genotype) for t in live.trials]
@@ -897,7 +897,7 @@ table(("search", "judged by", "the final's worth, points", "so it is"), rows)
 # They are right, and answer another question.
 # They say what *other searches on this table* would give.
 # All thirty evolutions name the same few cells, and one training of each of these is the whole judge.
-# Among the best cells a training strays by a point, and cells differ by half of that (chapter 06).
+# Among the best cells a training is off by a point, and cells differ by half of that (chapter 06).
 # Other searches are cheap, another table is not, and no number of searches makes up for the trainings that are missing.
 # So what a final is worth, this table cannot say, and no single judge of the four should be believed.
 
@@ -1003,7 +1003,7 @@ print(f"{asked:,} queries of the table for the first two curves: seconds")
 # - Regularized evolution: a tournament chooses the parent, the oldest dies.
 #   So one lucky measurement does not stay.
 # - Successive halving tries more cells for the same epochs, as far as early ranks can be trusted.
-#   Here it comes out ahead of blind draws at the largest budget only, and never ahead of evolution.
+#   Here it is better than blind draws at the largest budget only, and never better than evolution.
 # - Two wishes: one number (MnasNet's reward) or a front (NSGA-II).
 #   Say which price you mean.
 # - Pair by seed, draw the pairs again, look whether 0 is inside.

@@ -80,9 +80,10 @@ device = setup("08_controller", seed=0)
 # None of its methods had an idea of what makes a cell good.
 # NASNet's search has one: a second network, the **controller**, that writes cells and is told how well they did.
 #
-# There is a catch.
+# There is a difficulty.
 # A cell is a row of choices, and you cannot take the derivative of an accuracy with respect to a choice.
-# This chapter shows the way round, then asks the question that the method must answer: does it pay?
+# This chapter shows what can be done all the same.
+# Then it asks what every search must answer: is it worth what it costs?
 #
 # Three pieces of it you write yourself, where the idea stands: exercises 08.1 to 08.3.
 # `build` checks such an answer as `check` does.
@@ -90,7 +91,7 @@ device = setup("08_controller", seed=0)
 # What you leave, the course does with its own.
 #
 # Half an hour only?
-# Read "Which way is uphill?" and the part after it, move the sliders, and write 08.2, which is the heart.
+# Read "Which way is uphill?" and the part after it, move the sliders, and write 08.2, the most important one.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What is the probability of a cell?
@@ -202,7 +203,7 @@ top = rash(every)[0].exp().sort(descending=True).values.detach()
 print(f"the 10 likeliest of 576 sequences now share {top[:10].sum():.0%}")
 
 # %% [markdown] tags=["core"]
-# This controller begins with strong opinions, and it has no reason for any of them.
+# This controller strongly prefers a few cells, and it has no reason to.
 # It would first have to unlearn them, from samples that mostly show the same few cells.
 
 # %% [markdown] tags=["core", "slide"]
@@ -223,8 +224,8 @@ print(f"the 10 likeliest of 576 sequences now share {top[:10].sum():.0%}")
 #
 # The second form uses $\nabla \pi = \pi\, \nabla \log \pi$.
 # The reward itself is never differentiated.
-# That is the way round.
-# It is known as the *log-derivative trick*, or the score function estimator.
+# So the difficulty is gone.
+# This is known as the *log-derivative trick*, or the score function estimator.
 
 # %% tags=["core", "slide", "nbval-check-output"]
 theta = torch.zeros(2, requires_grad=True)
@@ -275,7 +276,7 @@ utils.vector_to_parameters(start, policy.parameters())
 plots.lines(steps, curves, x_label="length of the step", y_label="expected reward")
 
 # %% [markdown] tags=["core"]
-# In 85,000 dimensions a random step is wasted.
+# In 85,000 dimensions a step in a random direction changes next to nothing.
 # If we could list all cells we would need nothing else in this chapter.
 # But then we would not need a search either: we would read off the best one.
 
@@ -651,8 +652,8 @@ names = {"columns": [f"{lr:g}" for lr in rates], "rows": [str(n) for n in passes
 plots.grid(middle, x_label="learning rate", y_label="passes", says=says, **names)
 
 # %% [markdown] tags=["deep"]
-# A slope on the left and a plateau on the right.
-# We stand on the plateau, near its edge: no more speed than needed.
+# On the left the numbers rise, on the right they stay at one height.
+# We take a setting where they have just stopped rising: no more speed than needed.
 # REINFORCE, one pass and no clip, needs a higher learning rate to get as far.
 
 # %% [markdown] tags=["core", "slide"]
@@ -728,10 +729,10 @@ plots.lines(drawn_at, means_drawn, says=says, **labels)
 #
 # And the count?
 # Chapter 04 showed that one cell has up to eight token sequences,
-# and a controller that has made up its mind draws the same cell over and over.
+# and a controller that has decided draws the same cell again and again.
 # Who trains each sample pays for **samples**.
 # Who remembers what was trained pays for **distinct cells**.
-# We show both, since each of them flatters somebody.
+# We show both, since each of them makes another search look good.
 #
 # The seeds are those of chapter 07, so random search and evolution repeat its numbers.
 # The controller now has the settings `FEW`, with five passes and the clip.
@@ -891,7 +892,7 @@ table(("search", "days", "hours"), rows)
 #   Nothing crashes.
 # - **No random search beside it.**
 #   [Li and Talwalkar](https://arxiv.org/abs/1902.07638) put random search beside published searches,
-#   and much of the lead went away.
+#   and much of their advantage was gone.
 #   Run it first: it is six lines.
 # - **Software that no longer runs.** automl/NASLib#138: somebody installs a benchmark for searches in both ways
 #   offered, and its own test fails in both.
@@ -903,7 +904,7 @@ table(("search", "days", "hours"), rows)
 # **Can one network learn to design another?**
 # Yes: what it draws becomes better, batch by batch, and the reward is never differentiated.
 # **Is it worth it?**
-# Here it learns, and learning alone did not settle it: the table of intervals above says where it beat random search
+# Here it learns, but that alone does not decide it: the table of intervals above says where it beat random search
 # and evolution, and where they tie.
 # In the paper's space, with $10^{16}$ cells of each kind in place of 735, it ended about one percent above random
 # search, for 48,000 GPU-hours.

@@ -14,12 +14,12 @@
 # After this chapter you can
 #
 # 1. say what a judge costs the one who trusts it: its regret after ten trainings (exercise 09.1)
-# 2. write the relaxed operation of DARTS, cool it, and name what is lost when it is cut (exercises 09.2 and 09.4)
-# 3. say what cells share in a supernet, and how often each part is trained (exercise 09.3)
-# 4. build a proxy from its formula (exercise 09.5)
+# 2. write the relaxed operation of DARTS, cool it, and name what is lost when it is cut (exercises 09.3 and 09.6)
+# 3. say what cells share in a supernet, draw its paths, and say how often a part is trained (exercises 09.2 and 09.5)
+# 4. build a proxy from its formula (exercises 09.4 and 09.7)
 # 5. read a rank correlation, with its interval and its ceiling (quiz)
 #
-# | study | about 95 min (estimate) |
+# | study | about 100 min (estimate) |
 # |---|---|
 # | run | <!-- run -->1.2 min (70 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->692 MB (measured)<!-- /peak --> |
@@ -83,7 +83,7 @@ device = setup("09_one_shot", seed=0)
 # Each of them is a [**judge**](GLOSSARY.md#judge): it gives every cell a score, and trains none.
 # In the end somebody trains the cells that the judge names, a few of them, and keeps the best.
 # So the question is not whether a judge is right, but what it costs to trust it.
-# Chapter 06 left us the truth for a small space, so the bill can be made.
+# Chapter 06 left us the truth for a small space, so this cost can be measured.
 #
 # Half an hour only?
 # Read the first part, the supernet, and "Ten trainings: which judge loses least?", and write 09.1.
@@ -137,10 +137,11 @@ show(regrets.regret)
 # wrong one, as a share of all.
 # `one_shot.agreement` gives it, with the same kind of interval.
 #
-# Both can be had by luck.
+# Both can come by luck.
+#
 # **Break it.**
-# Score cells by dice.
-# How large a tau can pure luck show, with 10 cells, 60, or 735?
+# Score cells by throwing dice.
+# How large can tau become by luck alone, with 10 cells, 60, or 735?
 
 # %% tags=["core", "slide"]
 tau, low, high = one_shot.agreement([1, 3, 2, 4], [1, 2, 3, 4])
@@ -159,7 +160,7 @@ says += f"{max(luck['735 cells']):.2f}."
 plots.points(luck, y_label="Kendall's tau of two rolls of dice", says=says)
 
 # %% [markdown] tags=["core"]
-# With ten cells, dice look like a discovery now and then.
+# With ten cells, dice sometimes look as if they knew something.
 #
 # Now the truth: the table of chapter 06.
 # The truth of a cell is its mean **test** accuracy over all seeds but 0.
@@ -199,7 +200,7 @@ print(f"one full training against the truth: tau {tau:.2f} ({low:.2f} to {high:.
 print(f"ten cells drawn blindly lose {sum(rolls) / 500:.3f} of accuracy on average")
 
 # %% [markdown] tags=["core"]
-# The last line is what a judge has to beat.
+# The last line is what a judge has to do better than.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can 735 networks share their weights?
@@ -252,12 +253,47 @@ print(f"20 cells, largest difference of a logit: {worst:.1e}")
 # So a path *is* its cell, with borrowed weights.
 #
 # Training is short to say: at every step draw a path, and train it on a batch.
-# That is **single-path sampling**.
+# That is **single-path sampling** ([Guo and others](https://arxiv.org/abs/1904.00420)).
+# Which path?
+# Each decision takes one of its options, all with the same probability, so that no layer is left out.
+#
+# By hand: one block with one operation.
+# Each of its two sides reads state 0 or state 1, so there are four paths, with probability 1/4 each.
+# But they are three *cells*: "0 and 1" and "1 and 0" are the same one, and it is trained twice as often.
+
+# %% [markdown] tags=["core"]
+# ### 09.2 · Build · sample_path · 8 min · ●○○ · 2 points
+#
+# Every step of the training below begins with it.
+# Write `sample_path(decisions, rng)`: the tokens of one path, a list of whole numbers, as in chapter 04.
+# `decisions` are those of the space, in order; `decision.options` is what there is to choose from.
+# A token is the place of the chosen option: 0 to `len(decision.options) - 1`.
+# Draw with `rng`, a `random.Random`: then the same seed trains the same paths.
+
+# %% tags=["core"]
+def sample_path(decisions, rng):
+    """The tokens of one path: of each decision one option, drawn evenly.
+
+    By hand: decisions with 2, 2, 1, 1 and 1 options have four paths, a quarter each.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("one_shot.sample_path", sample_path)
+# hint("one_shot.sample_path")
+# solution("one_shot.sample_path")
+
+# %% tags=["core", "slide"]
+show(one_shot.sample_path, folded=True)
+show(one_shot.path_loss)
+
+# %% [markdown] tags=["core"]
+# `decode` makes a cell of the tokens, and `_loss_of` runs it on the batch.
 # With 300 steps most paths stay near chance; 1,500 steps are enough.
 # A bar shows how far the training is.
 
 # %% tags=["core", "slide"]
-show(one_shot.path_loss)
 steps = 1500 if QUICK else 6000
 began = time.process_time()
 loss_fn = one_shot.path_loss(task.space, seed=0)
@@ -290,8 +326,8 @@ plots.scatter(scores, truth, says=says, **labels)
 
 # %% [markdown] tags=["core"]
 # Each point is a cell.
-# On a rising line the supernet would be an oracle.
-# How far these points are from one is what you pay for sharing.
+# If they lay on a rising line, the supernet would put all cells in the right order.
+# How far they are from such a line is what you pay for sharing.
 #
 # Why should sharing disturb the order?
 # Take two cells that share a `sep3`.
@@ -386,7 +422,7 @@ print(f"{len(known)} different cells were judged; place: by test accuracy, of {l
 # What comes out is $(0.75, 1, 0.75)$: a cell that nobody could draw.
 
 # %% [markdown] tags=["core"]
-# ### 09.2 · Build · mixed_operation · 12 min · ●●○ · 4 points
+# ### 09.3 · Build · mixed_operation · 12 min · ●●○ · 4 points
 #
 # Every block of every cell of the mixture calls this, and the search below runs on it.
 # Write `mixed_operation(shares, outputs)`: each output times its share, all added up.
@@ -460,7 +496,7 @@ round(share, 4)
 # The paper's two versions end at 3.00 and 2.76 % test error on CIFAR-10, for 1.5 and 4 GPU-days.
 #
 # The paper's steps for $\alpha$ are tiny, 3e-4, and there are some 20,000 of them.
-# We have 100, so ours are 0.1: enough for an $\alpha$ to travel.
+# We have 100, so ours are 0.1: enough for an $\alpha$ to change a share.
 
 # %% tags=["core"]
 show(one_shot.darts_loss)
@@ -506,8 +542,8 @@ plots.bars(bars, y_label="validation accuracy", says=says)
 
 # %% [markdown] tags=["core"]
 # That fall is the [**discretisation gap**](GLOSSARY.md#discretisation-gap).
-# The weights learned to work as a crowd of nine.
-# The gradient asked which change helps the *crowd*, and the crowd is not what we build in the end.
+# The weights learned to work together, nine pairs in a block.
+# The gradient asked which change helps all nine *together*, and that is not what we build in the end.
 #
 # Can cooling close the gap?
 # Move the slider: the same $\alpha$, the same weights, another temperature.
@@ -555,7 +591,32 @@ widgets.slider(at_heat, name="T", values=heats, start=3, label="temperature T")
 # The input is all ones, so it needs no data at all.
 # Batch norms would undo the sizes of the weights; they are taken out (made the identity).
 
+# %% [markdown] tags=["core"]
+# ### 09.4 · Build · carried_flow · 10 min · ●●○ · 3 points
+#
+# `synflow` makes the weights positive, takes the batch norms out, and sends ones through the network.
+# Then it calls this.
+# Write `carried_flow(weights, flow)`, the sum of Eq. 9.6, a plain number.
+# `weights` is a list of tensors, positive already; `flow` is $R$, one number that was computed from them.
+# `torch.autograd.grad(flow, weights, allow_unused=True)` gives $\partial R / \partial |\theta|$ for each tensor.
+# It gives `None` for one that $R$ does not depend on: such a weight carries nothing.
+
 # %% tags=["core"]
+def carried_flow(weights, flow):
+    """What all weights carry of the flow: each times its slope, added up.
+
+    By hand: weights 2 and 3 in a row, so a flow of 6: each carries all of it, 12.
+    """
+    # your code, in place of the dots
+    ...
+
+
+build("one_shot.carried_flow", carried_flow)
+# hint("one_shot.carried_flow")
+# solution("one_shot.carried_flow")
+
+# %% tags=["core"]
+show(one_shot.carried_flow, folded=True)
 show(one_shot.synflow)
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -600,7 +661,7 @@ for name, batch in {"16 crops": sixteen, "one crop, 16 times": sixteen[:1]}.item
     print(f"{name:18} J = {J:12,.1f}")
 
 # %% [markdown] tags=["core"]
-# Fifteen of sixteen eigenvalues vanish, and the score falls off a cliff.
+# Fifteen of sixteen eigenvalues become 0, and each of them takes $1 / \kappa$, 100,000, from the score.
 #
 # (Others of this kind: *grad norm*, the length of the gradient on one batch; *SNIP*, the sum of $|\theta \, g|$, what
 # the loss would change without each weight; *GraSP*, what the gradient itself would lose.)
@@ -618,32 +679,33 @@ print(f"two proxies, {len(cells)} cells: {time.process_time() - began:.1f} CPU-s
 # %% [markdown] tags=["core", "slide"]
 # ## Ten trainings: which judge loses least?
 #
-# A fair list needs its dull members.
+# A fair list needs simple judges as well.
 # The number of **parameters** and of **multiply-adds** cost nothing.
 # **One epoch** of training, seed 0, costs a quarter of the **full training**, the ceiling.
 # Each judge scores the same 60 cells, chooses ten, and the best of the ten is kept.
-# Write down who you think loses least, and whether any of the clever scores beats the parameters.
+# Which judge loses least, do you think?
+# And does any of the clever scores beat the number of parameters?
+# Write your guess down.
 
 # %% tags=["core"]
 logs = [
     dict(zip(p, w.log().tolist(), strict=True))
     for p, w in zip(relaxation.pairs, relaxation.shares(), strict=True)
 ]
-darts = [
-    sum(
-        logs[k][pair.input, pair.operation]
-        for k, b in enumerate(cell.normal.blocks)
-        for pair in b[:2]
-    )
-    for cell in cells
-]
+
+
+def shares_of(cell):
+    pairs = [(k, pair) for k, block in enumerate(cell.normal.blocks) for pair in block[:2]]
+    return sum(logs[k][pair.input, pair.operation] for k, pair in pairs)
+
+
 judges = {
     "parameters": [book.parameters[i] for i in some],
     "multiply-adds": [book.macs[i] for i in some],
     "synaptic flow": flow,
     "Jacobian": jacobian,
     "supernet": scores,
-    "DARTS shares": darts,
+    "DARTS shares": [shares_of(cell) for cell in cells],
     "one epoch": [book.query(cell, seed=0, epoch=1) for cell in cells],
     "full training": full,
 }
@@ -673,10 +735,14 @@ epoch = real.train // real.batch
 price = {"supernet": f"{steps:,}, once", "one epoch": f"{epoch} a cell"}
 price["full training"] = f"{real.epochs * epoch} a cell"
 price["DARTS shares"] = f"{100 if QUICK else 400} of the mixture, once"
-rows = [
-    (name, *(f"{r[0]:.2f} ({r[1]:.2f} to {r[2]:.2f})" for r in (taus[name], lost[name])), price.get(name, "none"))
-    for name in order
-]
+
+
+def told(estimate, digits):
+    middle, low, high = (f"{number:.{digits}f}" for number in estimate)
+    return f"{middle} ({low} to {high})"
+
+
+rows = [(n, told(taus[n], 2), told(lost[n], 3), price.get(n, "none")) for n in order]
 table(("judge", "tau", "regret after ten", "training steps"), rows)
 clever = [name for name in cheapest if name not in ("parameters", "multiply-adds")]
 beat = [name for name in clever if taus[name][0] > taus["parameters"][0]]
@@ -688,10 +754,10 @@ print("lose more than ten cells drawn blindly:", ", ".join(worse) or "nobody")
 # The captions answer the question for these 60 cells.
 # Read them with the intervals in mind: ten trainings of sixty are many, and a judge that loses nothing here was not
 # asked much.
-# A judge can also be worse than none: it sends all ten trainings to one corner of the space.
+# A judge can also be worse than none: it may send all ten trainings to cells that are alike, and bad.
 # All judges look at the same cells, so overlapping intervals do not prove a tie;
 # for a verdict between two of them draw the *cells* again and look at the difference.
-# And a clever score that does not beat "parameters" has earned nothing: counting is free.
+# And a clever score that does not beat "parameters" is of no use: counting is free.
 # A high tau and a small regret need not go together: tau asks about all pairs, regret about the top alone.
 #
 # Sixty cells are few.
@@ -706,23 +772,23 @@ def record(name):
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-settings, figure = task.settings(), None
 everything = [honest(g) for g in book.genotypes]
-long_runs = [row for row in record("proxies") if row["task"] == settings]
+long_runs = [row for row in record("proxies") if row["task"] == task.settings()]
 whole = {f"{r['kind']}, seed {r['seed']}": r["scores"] for r in long_runs if "scores" in r}
-whole |= {"parameters": list(book.parameters), "multiply-adds": list(book.macs)}
+whole |= {"parameters": book.parameters, "multiply-adds": book.macs}
+whole["DARTS shares"] = [shares_of(g) for g in book.genotypes]
+whole["one epoch"] = [book.query(g, seed=0, epoch=1) for g in book.genotypes]
 whole["full training"] = [book.query(g, seed=0) for g in book.genotypes]
-costs = {name: regrets.regret_at([float(v) for v in scores], everything, 10) for name, scores in whole.items()}
-all_taus = {name: one_shot.agreement(scores, everything, 100) for name, scores in whole.items()}
+costs = {n: regrets.regret(scores, everything, 10, resamples=100) for n, scores in whole.items()}
+all_taus = {n: one_shot.agreement(scores, everything, 100) for n, scores in whole.items()}
 blindly = [regrets.regret_at([dice.random() for _ in everything], everything, 10) for _ in range(300)]
-costs["drawn blindly"] = sum(blindly) / len(blindly)
-by_cost = sorted(costs.items(), key=lambda item: item[1])
-table(("judge, all cells", "regret after ten trainings"), [(n, f"{c:.3f}") for n, c in by_cost])
-best_free = min(costs, key=lambda name: (name == "full training", costs[name]))
-says = f"All {len(book)} cells. With ten trainings {best_free} loses {costs[best_free]:.3f}, "
-says += f"parameters {costs['parameters']:.3f}, full trainings {costs['full training']:.3f}."
-in_order = sorted(all_taus, key=lambda name: -all_taus[name][0])
-plots.intervals({n: all_taus[n] for n in in_order}, y_label="Kendall's tau, all cells", says=says)
+blind = sum(blindly) / len(blindly)
+by_cost = sorted(costs, key=lambda n: costs[n][0])
+rows = [(n, told(all_taus[n], 2), told(costs[n], 3)) for n in by_cost]
+table(("judge, all cells", "tau", "regret after ten trainings"), rows)
+says = f"All {len(book)} cells, ten trainings: parameters lose {costs['parameters'][0]:.3f}, cells drawn blindly "
+says += f"{blind:.3f}, the judges in this order: {', '.join(by_cost)}."
+plots.intervals({n: costs[n] for n in by_cost}, y_label="regret after ten trainings", says=says)
 
 # %% [markdown] tags=["core"]
 # DARTS is made to give one cell; that its shares also rank all cells was our addition to the list.
@@ -898,9 +964,9 @@ print(whose.says())
 # It holds in every case that a judge needs a final behind it, and the number of parameters and blind draws beside it.
 #
 # - Regret counts what a judge costs at the top of the ranking, Kendall's tau all pairs.
-#   Both need an interval, a ceiling, and dull baselines beside them.
+#   Both need an interval, a ceiling, and simple baselines beside them.
 # - A supernet trains all cells at once.
-#   A path is its cell, with weights that must serve many masters.
+#   A path is its cell, with weights that have to suit many cells at once.
 #   ENAS puts a controller in front of it, and trains only what it names.
 # - DARTS gives a choice a slope: a bilevel problem, solved by taking turns.
 #   What it improves is the mixture, and the cell is what is left when the mixture is cut.
@@ -912,7 +978,7 @@ print(whose.says())
 # ## Exercises
 
 # %% [markdown] tags=["core"]
-# ### 09.3 · Predict · steps_trained · 5 min · ●○○ · 1 point
+# ### 09.5 · Predict · steps_trained · 5 min · ●○○ · 1 point
 #
 # A supernet of `SMALL` is trained for 1,620 steps.
 # At each step both sides of block 1 choose one of its nine pairs, evenly and independently.
@@ -935,7 +1001,7 @@ check("one_shot.steps_trained", answer)
 # solution("one_shot.steps_trained")
 
 # %% [markdown] tags=["core"]
-# ### 09.4 · Measure · decided · 6 min · ●○○ · 2 points
+# ### 09.6 · Measure · decided · 6 min · ●○○ · 2 points
 #
 # Six pairs with $\alpha = (1.5, 1, 0.5, 0, 0, 0)$.
 # Find the largest temperature, in steps of 0.05, at which the strongest has a share of **at least 0.9**.
@@ -950,8 +1016,10 @@ check("one_shot.decided", answer)
 # hint("one_shot.decided")
 # solution("one_shot.decided")
 
-# %% [markdown] tags=["core"]
-# ### 09.5 · Build · naswot · 15 min · ●●● · 3 points
+# %% [markdown] tags=["deep"]
+# ### 09.7 · Build · naswot · 15 min · ●●● · 3 points
+#
+# (Deep: it can wait for a second reading.)
 #
 # The later version of [Mellor and others](https://arxiv.org/abs/2006.04647) needs no gradient.
 # Show the untrained network $N$ images.
@@ -961,7 +1029,7 @@ check("one_shot.decided", answer)
 # Given `codes`, a float32 tensor $(N, A)$ of zeros and ones, return the score as a float64 tensor with no axes.
 # It has to be finite for the paper's 128 images too: their determinant is larger than any float.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def naswot(codes):
     """The score of codes (N, A): a float64 tensor with no axes.
 
@@ -976,7 +1044,7 @@ check("one_shot.naswot", naswot)
 # solution("one_shot.naswot")
 
 # %% [markdown] tags=["optional"]
-# ### 09.6 · Further · 90 min · ●●● · 0 points
+# ### 09.8 · Further · 90 min · ●●● · 0 points
 #
 # [Wang and others](https://arxiv.org/abs/2108.04392) say that the largest $\alpha$ is the wrong thing to keep.
 # Instead they remove one pair at a time from the trained mixture, and keep the pair whose loss hurts accuracy most.
@@ -1009,7 +1077,7 @@ quiz("one_shot")
 # - Tanaka and others, [SynFlow](https://arxiv.org/abs/2006.05467), 2020: made for pruning;
 #   as a proxy for search in Abdelfattah and others, [Zero-Cost Proxies](https://arxiv.org/abs/2101.08134), 2021.
 # - Mellor and others, [NAS without training](https://arxiv.org/abs/2006.04647), 2020: Eq. 9.7 is its first version,
-#   exercise 09.5 its last.
+#   exercise 09.7 its last.
 # - Lee and others, [SNIP](https://arxiv.org/abs/1810.02340), 2018; Wang and others,
 #   [GraSP](https://arxiv.org/abs/2002.07376), 2020: made for pruning, used as proxies.
 # - Zela and others, [Understanding and Robustifying DARTS](https://arxiv.org/abs/1909.09656), 2019.

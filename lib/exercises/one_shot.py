@@ -1,12 +1,17 @@
 """Exercises and quiz of chapter 09: one-shot search and proxies."""
 
+import itertools
 import math
+import random
 from fractions import Fraction
 
 import torch
 
+from lib.basics import training
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
+from lib.exercises.search_space import RUNS, Told
 from lib.nas import one_shot, regrets, search_space, tabular
+from lib.nas.search_space import SMALL, Space
 
 # --- mixed_operation, core
 
@@ -182,6 +187,224 @@ def a_step_of_darts():
     return [loss.item(), *moved, slope.clone()]
 
 
+# --- sample_path, core
+
+SHOWN = 20  # paths that an answer draws in a row, at least
+DRAWS = 400  # and where probabilities are estimated
+
+
+def paths(mine, space):
+    """The paths that an answer draws, and how likely each is.
+
+    Where there are few, the answer runs once for each way in which its draws can come
+    out, so that probabilities are exact. Else some hundred paths are drawn: each option
+    of a decision, and each two of two neighbours, may come as often as chance allows.
+    """
+    decisions = search_space.decisions(space)
+    sizes = [len(decision.options) for decision in decisions]
+    few, chance = math.prod(sizes) <= RUNS, random.Random(0)
+    drawn = [mine(decisions, chance) for _ in range(SHOWN)]
+    for path in drawn:
+        if not isinstance(path, list | tuple):
+            return {"a path is of type": type(path).__name__}
+        if len(path) != len(sizes):
+            return {"decisions": len(sizes), "tokens of a path": len(path)}
+    found = _all_ways(mine, decisions) if few else None
+    if found == {}:
+        return {"numbers asked of rng": 0}
+    if found is None:
+        drawn += [mine(decisions, chance) for _ in range(DRAWS - SHOWN)]
+        if not _is_even(drawn, sizes):
+            found = _counted(drawn)
+        elif few:
+            every = itertools.product(*map(range, sizes))
+            found = {path: 1 / math.prod(sizes) for path in every}
+    if len(set(map(tuple, drawn))) == 1 < math.prod(sizes):
+        return {"different paths in a row": 1}
+    if found is None:
+        return {"options drawn": sizes, "evenly": True}
+    keys = sorted(found, key=str)
+    return {"paths": [list(key) for key in keys],
+            "chances": [found[key] for key in keys]}  # fmt: skip
+
+
+def _all_ways(mine, decisions):
+    """Each path and its probability; {} if nothing is drawn, None if they are many."""
+    found, ways = {}, [()]
+    for _ in range(RUNS):
+        if not ways:
+            return found
+        told = ways.pop()
+        rng = Told(told)
+        path = tuple(mine(decisions, rng))
+        if not rng.among:
+            return {}
+        found[path] = found.get(path, 0) + 1 / math.prod(rng.among)
+        drawn = [*told, *(n % rng.among[n] for n in range(len(told), len(rng.among)))]
+        for place in range(len(told), len(rng.among)):
+            others = {*range(rng.among[place])} - {drawn[place]}
+            ways += [(*drawn[:place], other) for other in sorted(others)]
+    return None if ways else found
+
+
+def _is_even(drawn, sizes) -> bool:
+    """Whether options, and pairs of options of neighbours, come evenly enough."""
+    here = range(len(sizes))
+    groups = [(i,) for i in here if sizes[i] > 1]
+    groups += itertools.pairwise(here)
+    for group in groups:
+        options = itertools.product(*(range(sizes[i]) for i in group))
+        counts = dict.fromkeys(options, 0)
+        for path in drawn:
+            key = tuple(path[i] for i in group)
+            if key not in counts:
+                return False
+            counts[key] += 1
+        wanted = len(drawn) / len(counts)
+        far = sum((count - wanted) ** 2 / wanted for count in counts.values())
+        free = len(counts) - 1  # of chi squared: its mean, and half of its variance
+        if far > free + 8 * math.sqrt(2 * free):
+            return False
+    return True
+
+
+def _counted(drawn):
+    """Each path that was drawn, with its share of all."""
+    share = 1 / len(drawn)
+    found = {}
+    for path in map(tuple, drawn):
+        found[path] = found.get(path, 0) + share
+    return found
+
+
+def path_in_one_line(decisions, rng):
+    """Another right way: draw among the places of the options."""
+    return [rng.choice(range(len(decision.options))) for decision in decisions]
+
+
+def path_of_options(decisions, rng):
+    return [rng.choice(decision.options) for decision in decisions]
+
+
+def path_by_other_chance(decisions, rng):
+    rng = random.Random(0)
+    return [rng.randrange(len(decision.options)) for decision in decisions]
+
+
+def path_begun_again(decisions, rng):
+    rng.seed(0)
+    return [rng.randrange(len(decision.options)) for decision in decisions]
+
+
+def path_with_one_too_many(decisions, rng):
+    return [rng.randint(0, len(decision.options)) for decision in decisions]
+
+
+def path_counted_from_one(decisions, rng):
+    return [rng.randint(1, len(decision.options)) for decision in decisions]
+
+
+def path_without_the_last_option(decisions, rng):
+    return [rng.randrange(max(len(d.options) - 1, 1)) for d in decisions]
+
+
+def path_rounded(decisions, rng):
+    return [round(rng.random() * (len(d.options) - 1)) for d in decisions]
+
+
+def path_of_one_number(decisions, rng):
+    number = rng.random()
+    return [int(number * len(decision.options)) for decision in decisions]
+
+
+def path_with_equal_sides(decisions, rng):
+    tokens = []
+    for decision in decisions:
+        if "right" in decision.what:
+            tokens.append(tokens[-1])
+        else:
+            tokens.append(rng.randrange(len(decision.options)))
+    return tokens
+
+
+def path_with_different_sides(decisions, rng):
+    tokens = []
+    for decision in decisions:
+        left = tokens[-1:] if "right" in decision.what else []
+        every = range(len(decision.options))
+        tokens.append(rng.choice([t for t in every if t not in left] or [0]))
+    return tokens
+
+
+def path_of_operations(decisions, rng):
+    return [rng.randrange(len(d.options)) if d.kind == "operation" else 0
+            for d in decisions]  # fmt: skip
+
+
+def path_of_inputs(decisions, rng):
+    return [rng.randrange(len(d.options)) if d.kind == "input" else 0
+            for d in decisions]  # fmt: skip
+
+
+def path_of_one_decision(decisions, rng):
+    tokens = [0] * len(decisions)
+    i = rng.randrange(len(decisions))
+    tokens[i] = rng.randrange(len(decisions[i].options))
+    return tokens
+
+
+def path_without_single_options(decisions, rng):
+    sizes = [len(decision.options) for decision in decisions]
+    return [rng.randrange(n) for n in sizes if n > 1]
+
+
+def path_of_the_last(decisions, rng):
+    for decision in decisions:
+        tokens = [rng.randrange(len(decision.options))]
+    return tokens
+
+
+def path_backwards(decisions, rng):
+    return [rng.randrange(len(decision.options)) for decision in decisions[::-1]]
+
+
+def path_as_one_token(decisions, rng):
+    for decision in decisions:
+        token = rng.randrange(len(decision.options))
+    return token
+
+
+def path_of_the_larger(decisions, rng):
+    sizes = [len(decision.options) for decision in decisions]
+    return [max(rng.randrange(n), rng.randrange(n)) for n in sizes]
+
+
+def path_cases(rng, size):
+    """One to three blocks, one to thirteen operations, both cells or one."""
+    blocks = rng.choice((1, 1, 2, 2 + (size > 4)))
+    names = search_space.NASNET_OPERATIONS[: rng.choice((1, 2, 3, 1 + size, 13))]
+    how = rng.choice((("add",), ("add", "concat")))
+    searched = rng.choice((("normal",), ("normal", "reduction")))
+    return (Space(blocks, names, how, searched),)
+
+
+def a_short_training():
+    """Sixty steps of a small supernet: the convolutions that were ever on a path."""
+    net = one_shot.Supernet(SMALL, num_classes=2, cells=1, filters=2, stem_filters=2)
+    chance = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (4, 3, 8, 8), generator=chance).to(torch.uint8)
+    crops = images, torch.arange(4) % 2
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    loss_fn = one_shot.path_loss(SMALL, seed=0)
+    training.fit(net, crops, loss_fn, steps=60, batch_size=4, progress=False)
+    moved = set()
+    for name, value in net.state_dict().items():
+        if name.startswith("cells.2.operations.") and ".depthwise" in name:
+            if not torch.equal(value, before[name]):
+                moved.add(name.split(".")[3])
+    return sorted(moved)
+
+
 # --- steps_trained, predict
 
 PAIRS = 9  # a side of block 1 chooses: inputs 0, 1, 2 with three operations each
@@ -351,6 +574,163 @@ def regret_cases(rng, size):
     return scores, truth, rng.randint(2, 1 + size)
 
 
+# --- carried_flow, core
+
+
+def flow_run(mine, layers, idle, around):
+    """What an answer finds for layers in a row, with `idle` weights beside them.
+
+    R is the sum of what comes out for an input of ones. With `around` the sum of the
+    input is added behind the first layer, and behind the last, if there are more than
+    two, what the first gave. Idle weights stand in the middle, and reach no output.
+    """
+    weights = [layer.double().requires_grad_() for layer in layers]
+    beside = [layer.double().requires_grad_() for layer in idle]
+    ones = torch.ones(1, len(weights[0]), dtype=torch.float64)
+    x = ones
+    for i, weight in enumerate(weights):
+        x = x @ weight
+        if around and i == 0:
+            x = x + ones.sum()
+    if around and len(weights) > 2:
+        x = x + (ones @ weights[0]).sum()
+    middle = len(weights) // 2
+    score = mine([*weights[:middle], *beside, *weights[middle:]], x.sum())
+    return score.item() if torch.is_tensor(score) and score.numel() == 1 else score
+
+
+def by_backward(weights, flow):
+    """Another right way: let backward leave each slope in its weight."""
+    flow.backward()
+    reached = [weight for weight in weights if weight.grad is not None]
+    return sum(torch.dot(w.flatten(), w.grad.flatten()).item() for w in reached)
+
+
+def _slopes(weights, flow):
+    """Weights that reach the output, and their slopes."""
+    slopes = torch.autograd.grad(flow, weights, allow_unused=True)
+    pairs = zip(weights, slopes, strict=True)
+    return [(w.detach(), g) for w, g in pairs if g is not None]
+
+
+def slopes_alone(weights, flow):
+    return sum(g.sum().item() for _, g in _slopes(weights, flow))
+
+
+def weights_alone(weights, flow):
+    return sum(weight.sum().item() for weight in weights)
+
+
+def the_flow_itself(weights, flow):
+    return flow.item()
+
+
+def flow_times_layers(weights, flow):
+    return flow.item() * len(_slopes(weights, flow))
+
+
+def flow_times_all_weights(weights, flow):
+    return flow.item() * len(weights)
+
+
+def weights_times_flow(weights, flow):
+    return sum((w * flow).sum().item() for w in weights)
+
+
+def mean_of_each_layer(weights, flow):
+    return sum((w * g).mean().item() for w, g in _slopes(weights, flow))
+
+
+def mean_over_layers(weights, flow):
+    pairs = _slopes(weights, flow)
+    return sum((w * g).sum().item() for w, g in pairs) / len(pairs)
+
+
+def first_layer_alone(weights, flow):
+    weight, slope = _slopes(weights, flow)[0]
+    return (weight * slope).sum().item()
+
+
+def last_layer_alone(weights, flow):
+    weight, slope = _slopes(weights, flow)[-1]
+    return (weight * slope).sum().item()
+
+
+def idle_weights_forgotten(weights, flow):
+    slopes = torch.autograd.grad(flow, weights)
+    return sum((w * g).sum().item() for w, g in zip(weights, slopes, strict=True))
+
+
+def sums_multiplied(weights, flow):
+    return sum(w.sum().item() * g.sum().item() for w, g in _slopes(weights, flow))
+
+
+def slopes_squared(weights, flow):
+    return sum((g * g).sum().item() for _, g in _slopes(weights, flow))
+
+
+def length_of_the_slope(weights, flow):
+    return math.sqrt(slopes_squared(weights, flow))
+
+
+def products_squared(weights, flow):
+    return sum(((w * g) ** 2).sum().item() for w, g in _slopes(weights, flow))
+
+
+def weights_squared(weights, flow):
+    return sum((w * w * g).sum().item() for w, g in _slopes(weights, flow))
+
+
+def logarithm_of_the_sum(weights, flow):
+    return math.log(sum((w * g).sum().item() for w, g in _slopes(weights, flow)))
+
+
+def slope_and_weight_added(weights, flow):
+    return sum((w + g).sum().item() for w, g in _slopes(weights, flow))
+
+
+def largest_of_each_layer(weights, flow):
+    return sum((w * g).max().item() for w, g in _slopes(weights, flow))
+
+
+def a_score_for_each_layer(weights, flow):
+    return [(w * g).sum().item() for w, g in _slopes(weights, flow)]
+
+
+def a_score_for_each_weight(weights, flow):
+    return [(w * g).tolist() for w, g in _slopes(weights, flow)]
+
+
+def divided_by_the_flow(weights, flow):
+    return sum((w * g).sum().item() for w, g in _slopes(weights, flow)) / flow.item()
+
+
+def downwards(weights, flow):
+    return -sum((w * g).sum().item() for w, g in _slopes(weights, flow))
+
+
+def flow_cases(rng, size):
+    """One to four layers, small and very large weights, none or some that are idle."""
+    widths = [rng.randint(1, 1 + size) for _ in range(rng.randint(2, 5))]
+    high = rng.choice((1.0, 1.0, 30.0))
+    layers = [tensor(rng, a, b, low=0.0, high=high)
+              for a, b in itertools.pairwise(widths)]  # fmt: skip
+    idle = [tensor(rng, 2, size, low=0.0) for _ in range(rng.choice((0, 1, 2)))]
+    return layers, idle, rng.random() < 0.7
+
+
+def a_few_cells_scored():
+    """Synaptic flow of three cells of the table's space, one with an idle side."""
+    texts = (
+        "sep3(0)+max3(1) | identity(2)+sep3(0)",
+        "sep3(1)+identity(1) | max3(1)+max3(1)",  # half of its cells lead nowhere
+        "identity(0)+identity(1) | identity(2)+max3(0)",
+    )
+    task = tabular.Task(filters=4, stem_filters=4)
+    networks = [tabular.network(task, search_space.from_text(t)) for t in texts]
+    return [one_shot.synflow(network, (3, 8, 8)) for network in networks]
+
+
 # --- naswot, build
 
 
@@ -484,7 +864,7 @@ def code_cases(rng, size):
 
 EXERCISES = (
     Exercise(
-        name="mixed_operation", number="09.2", kind="build",
+        name="mixed_operation", number="09.3", kind="build",
         minutes=12, difficulty=2, points=4,
         task="The relaxed operation: every output by its share, added up. `outputs`"
              " gives one tensor at a time, so zip them with the shares; shares are"
@@ -567,7 +947,173 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="steps_trained", number="09.3", kind="predict",
+        name="sample_path", number="09.2", kind="build",
+        minutes=8, difficulty=1, points=2,
+        task="One path of the supernet as a list of tokens: for each decision a number"
+             " from 0 to len(decision.options) - 1, each equally likely, drawn from"
+             " rng.",
+        reference=one_shot.sample_path, alternative=path_in_one_line, probe=paths,
+        tolerance=0.003,
+        place="nas.one_shot.sample_path", importance=2,
+        machine="the training of the supernet, once a step",
+        machine_case=a_short_training, milestone_calls=1500,
+        unchanged={
+            name: "every option still comes, only not as often: the machine is asked"
+                  " which layers have learned"
+            for name in ("path_rounded", "path_with_equal_sides",
+                         "path_with_different_sides", "path_of_the_larger")
+        },
+        wrong=(
+            Wrong(path_of_options, "These are the options themselves. A token is the"
+                                   " place of an option, 0 for the first."),
+            Wrong(path_by_other_chance, "Your draws do not come from `rng`. A training"
+                                        " that is run again with the same seed must"
+                                        " meet the same paths."),
+            Wrong(path_begun_again, "You begin `rng` anew at each call, so every step"
+                                    " trains the same path. Only draw from it."),
+            Wrong(path_with_one_too_many, "Your token may be as large as the number of"
+                                          " options: rng.randint includes its end,"
+                                          " rng.randrange does not."),
+            Wrong(path_counted_from_one, "You count from 1. The first option has the"
+                                         " token 0."),
+            Wrong(path_without_the_last_option, "The last option of a decision never"
+                                                " comes. rng.randrange(n) stops before"
+                                                " n by itself."),
+            Wrong(path_rounded, "With round(), the first and the last option have half"
+                                " the chance of the others. rng.randrange is even."),
+            Wrong(path_of_one_number, "One number decides everything, so decisions"
+                                      " hang together. Draw anew for each decision."),
+            Wrong(path_with_equal_sides, "Your right side repeats the left one. Each"
+                                         " decision is drawn by itself."),
+            Wrong(path_with_different_sides, "Your right side avoids what the left one"
+                                             " took. A block may take the same on both"
+                                             " sides; each decision is drawn by"
+                                             " itself."),
+            Wrong(path_of_operations, "Only operations are drawn. Inputs are decisions"
+                                      " as well."),
+            Wrong(path_of_inputs, "Only inputs are drawn. Operations are decisions as"
+                                  " well."),
+            Wrong(path_of_one_decision, "You draw one decision and leave the others at"
+                                        " 0. A path is new in all its decisions."),
+            Wrong(path_without_single_options, "A decision with a single option has a"
+                                               " token too: 0. You leave it out, and"
+                                               " all later tokens stand too early."),
+            Wrong(path_of_the_last, "Only the last token is in your list. Does each"
+                                    " turn of the loop append, or does it replace?"),
+            Wrong(path_as_one_token, "That is one token, the last. A list with a token"
+                                     " for each decision is asked."),
+            Wrong(path_backwards, "Your tokens stand in the opposite order. The first"
+                                  " belongs to decisions[0]."),
+            Wrong(path_of_the_larger, "Later options come more often: you take the"
+                                      " larger of two draws. One draw is even."),
+        ),
+        hints=(
+            "A loop over `decisions`, a list that grows by one token each turn.",
+            "rng.randrange(n) gives 0 to n - 1, each equally likely.",
+            "n is len(decision.options).",
+        ),
+        cases=path_cases,
+        by_hand=(
+            # Two inputs on each side, one operation, one combination: a quarter each.
+            ((Space(1, ("sep3",), cells=("normal",)),),
+             {"paths": [[0, 0, 0, 0, 0], [0, 1, 0, 0, 0],
+                        [1, 0, 0, 0, 0], [1, 1, 0, 0, 0]],
+              "chances": [1 / 4] * 4}),
+            # Three operations: 2 * 2 * 3 * 3 paths, each equally likely.
+            ((Space(1, ("identity", "max3", "sep3"), cells=("normal",)),),
+             {"paths": [[a, b, f, g, 0] for a in (0, 1) for b in (0, 1)
+                        for f in (0, 1, 2) for g in (0, 1, 2)],
+              "chances": [1 / 36] * 36}),
+            # A second block may also read the first: 2 * 2 * 3 * 3.
+            ((Space(2, ("max3",), cells=("normal",)),),
+             {"paths": [[a, b, 0, 0, 0, c, d, 0, 0, 0] for a in (0, 1) for b in (0, 1)
+                        for c in (0, 1, 2) for d in (0, 1, 2)],
+              "chances": [1 / 36] * 36}),
+        ),
+    ),
+    Exercise(
+        name="carried_flow", number="09.4", kind="build",
+        minutes=10, difficulty=2, points=3,
+        task="Synaptic flow of some weights: each weight times its slope dR/dweight,"
+             " all added up. `weights` is a list of positive tensors, `flow` is R, made"
+             " from them. A weight that R does not depend on has no slope, and carries"
+             " nothing.",
+        reference=one_shot.carried_flow, alternative=by_backward, probe=flow_run,
+        place="nas.one_shot.carried_flow", importance=1,
+        machine="synaptic flow, which scores networks that nobody has trained",
+        machine_case=a_few_cells_scored, milestone_calls=61,
+        wrong=(
+            Wrong(slopes_alone, "You add slopes alone. Each weight is multiplied by its"
+                                " slope."),
+            Wrong(weights_alone, "You add the weights alone. Each is multiplied by its"
+                                 " slope."),
+            Wrong(the_flow_itself, "That is R. Asked is what each weight carries of it,"
+                                   " added up over all weights."),
+            *(Wrong(f, "R times the number of layers is right for layers in a row."
+                       " Where an edge goes around one, a layer carries less than R.")
+              for f in (flow_times_layers, flow_times_all_weights)),
+            Wrong(weights_times_flow, "You multiply each weight by R. It is multiplied"
+                                      " by its slope, the derivative of R."),
+            Wrong(mean_of_each_layer, "You average inside of a layer. All its weights"
+                                      " count: add them up."),
+            Wrong(mean_over_layers, "You divide by the number of layers. Add them up."),
+            *(Wrong(f, "One layer alone is in your answer. Does each turn of the loop"
+                       " add, or does it replace?")
+              for f in (first_layer_alone, last_layer_alone)),
+            Wrong(idle_weights_forgotten, "Some weights reach no output, and for these"
+                                          " torch.autograd.grad raises an error unless"
+                                          " you say allow_unused=True. Then it gives"
+                                          " None, and such a weight carries nothing."),
+            Wrong(sums_multiplied, "You add up first and multiply then. Multiply each"
+                                   " weight by its own slope, then add."),
+            Wrong(slopes_squared, "You square the slopes. A slope is multiplied by its"
+                                  " weight."),
+            Wrong(length_of_the_slope, "That is the length of the gradient, another"
+                                       " proxy (grad norm). Here each slope is"
+                                       " multiplied by its weight."),
+            Wrong(products_squared, "You square the products. They are added as they"
+                                    " are."),
+            Wrong(weights_squared, "You multiply by the weight twice."),
+            Wrong(logarithm_of_the_sum, "You take a logarithm. It would keep the order"
+                                        " of cells, but the sum itself is asked."),
+            Wrong(slope_and_weight_added, "You add weight and slope. They are"
+                                          " multiplied."),
+            Wrong(largest_of_each_layer, "You take the largest product of a layer. All"
+                                         " are added up."),
+            *(Wrong(f, "Those are the parts. One number is asked, their sum over all"
+                       " weights of all layers.")
+              for f in (a_score_for_each_layer, a_score_for_each_weight)),
+            Wrong(divided_by_the_flow, "You divide by R. The sum itself is asked."),
+            Wrong(downwards, "The sign is turned: a larger flow is a larger score."),
+        ),
+        hints=(
+            "torch.autograd.grad(flow, weights, allow_unused=True) gives a slope for"
+            " each weight, None for one that R does not depend on.",
+            "zip(weights, slopes) walks through both at once; leave out None.",
+            "(weight * slope).sum().item() is what one tensor of weights carries.",
+        ),
+        cases=flow_cases,
+        survivors={
+            "line 16: `True` -> `False`": "there are as many slopes as weights, so"
+            " strict has nothing to refuse",
+        },
+        by_hand=(
+            # R = 2 * 3, and each of the two carries all of it.
+            (([torch.tensor([[2.0]]), torch.tensor([[3.0]])], [], False), 12.0),
+            # Two inputs of 1: R = 1 + 4, and one layer carries all of it.
+            (([torch.tensor([[1.0], [4.0]])], [], False), 5.0),
+            # 2 + 1 and 3 + 1 go into the second, R = 3 * 4 + 4 * 5 = 32. It carries
+            # all of that, the first 2 * 4 + 3 * 5 = 23, and 7 leads nowhere.
+            (([torch.tensor([[2.0, 3.0]]), torch.tensor([[4.0], [5.0]])],
+              [torch.tensor([[7.0]])], True), 55.0),
+            # (2 + 1) * 3 * 5 + 2 = 47. The later two carry 45 each, the first
+            # 2 * 3 * 5 + 2 = 32.
+            (([torch.tensor([[2.0]]), torch.tensor([[3.0]]), torch.tensor([[5.0]])],
+              [], True), 122.0),
+        ),
+    ),
+    Exercise(
+        name="steps_trained", number="09.5", kind="predict",
         minutes=5, difficulty=1, points=1,
         task="In how many of 1,620 steps is one pair of block 1 on the path?",
         reference=steps_trained,
@@ -597,7 +1143,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="decided", number="09.4", kind="measure",
+        name="decided", number="09.6", kind="measure",
         minutes=6, difficulty=1, points=2,
         task="The largest temperature, in steps of 0.05, at which the strongest pair"
              " has a share of at least 0.9.",
@@ -690,7 +1236,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="naswot", number="09.5", kind="build",
+        name="naswot", number="09.7", kind="build",
         minutes=15, difficulty=3, points=3,
         task="Write `naswot(codes)`. `codes` is a float32 tensor (N, A) of zeros and"
              " ones, one row for each of N images. K[i, j] is the number of the A units"

@@ -225,14 +225,41 @@ class Supernet(nn.Module):
         return twins.inherited(self, genotype)
 
 
+@arguments.named
+def sample_path(
+    decisions: Sequence[search_space.Decision], rng: random.Random
+) -> list[int]:
+    """The tokens of one path of a supernet: of each decision one option, drawn evenly.
+
+    `rng` moves on, so the next call draws anew. Even over options is not even over
+    cells: a cell that can be written in more ways comes more often. Source: Guo and
+    others, arXiv 1904.00420, uniform sampling.
+
+    One block with one operation: each of its two sides reads one of two inputs.
+
+    >>> space = search_space.Space(1, ("sep3",), cells=("normal",))
+    >>> every = search_space.decisions(space)
+    >>> drawn = [sample_path(every, random.Random(seed)) for seed in range(99)]
+    >>> sorted(set(map(tuple, drawn)))
+    [(0, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1, 0, 0, 0, 0), (1, 1, 0, 0, 0)]
+    """
+    tokens = []
+    for decision in decisions:
+        options = len(decision.options)
+        token = rng.randrange(options)  # 0 to options - 1
+        tokens.append(token)
+    return tokens
+
+
 def path_loss(space: search_space.Space, seed: int = 0):
     """A `loss_fn` for `training.fit`: each step trains one path, its tokens uniform."""
-    arguments.instance("space", space, search_space.Space)
+    decisions = search_space.decisions(space)
     seed = arguments.seed(seed)
     rng = random.Random(seed)
 
     def loss_fn(model, batch):
-        cell = search_space.sample(space, rng)
+        tokens = sample_path(decisions, rng)
+        cell = search_space.decode(space, tokens)
         return _loss_of(cell, model, batch)
 
     return loss_fn
@@ -331,6 +358,29 @@ def _loss_of(cell, model, batch) -> tuple[Tensor, dict]:
     return plain_loss(network, batch)
 
 
+@arguments.named
+def carried_flow(weights: Sequence[Tensor], flow: Tensor) -> float:
+    """What all weights carry of the flow: the sum of |theta| dR/d|theta|. Eq. 9.6
+
+    `weights` are leaf tensors of any shapes, made positive already; `flow` is R, a
+    tensor without axes, computed from them. A weight that R does not depend on carries
+    nothing. Source: Tanaka and others, SynFlow, arXiv 2006.05467.
+
+    R = 2 * 3, and each of both weights carries all of it:
+
+    >>> weights = [torch.tensor(value, requires_grad=True) for value in (2.0, 3.0)]
+    >>> carried_flow(weights, weights[0] * weights[1])
+    12.0
+    """
+    slopes = torch.autograd.grad(flow, weights, allow_unused=True)  # dR/d|theta|
+    total = 0.0
+    for weight, slope in zip(weights, slopes, strict=True):
+        if slope is not None:  # some weights reach no output
+            carried = weight * slope
+            total += carried.sum().item()
+    return total
+
+
 def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
     """Synaptic flow: the sum of |theta| dR/d|theta|, without any data.
 
@@ -356,13 +406,7 @@ def synflow(model: nn.Module, shape: tuple[int, ...] = (3, 16, 16)) -> float:
             weights.append(weight)
     ones = torch.ones(1, *shape, dtype=torch.float64)
     flow = twin(ones).sum()  # R
-    slopes = torch.autograd.grad(flow, weights, allow_unused=True)
-    total = 0
-    for weight, slope in zip(weights, slopes, strict=True):
-        if slope is not None:  # some weights reach no output
-            carried = weight * slope
-            total += carried.sum().item()  # Eq. 9.6
-    return total
+    return float(carried_flow(weights, flow))
 
 
 def jacobian_covariance(
