@@ -758,7 +758,7 @@ EXERCISES = (
              (torch.tensor([0, 1]), torch.tensor([0.9, 0.8]))),
             # Lowered twice: exp(-2) each time. The last is too faint.
             ((torch.tensor([[0.0, 0, 4, 4]] * 3 + [[9, 9, 12, 12]]),
-              torch.tensor([0.9, 0.8, 0.7, 0.001]), torch.tensor([2, 2, 2, 2]), 100),
+              torch.tensor([0.9, 0.8, 0.7, 0.0009]), torch.tensor([2, 2, 2, 2]), 100),
              (torch.tensor([0, 1, 2]),
               torch.tensor([0.9, 0.8 * math.exp(-2), 0.7 * math.exp(-4)]))),
         ),

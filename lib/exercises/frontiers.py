@@ -160,6 +160,13 @@ def nothing_outside(point, box):
     return math.sqrt(across * min(top, bottom) / max(top, bottom))
 
 
+def beyond_a_corner(point, box):
+    """Asks the product alone, which two negative shares make positive."""
+    left, right, top, bottom = _distances(point, box)
+    across = min(left, right) / max(left, right)
+    return math.sqrt(max(across * min(top, bottom) / max(top, bottom), 0))
+
+
 def upside_down(point, box):
     """The larger distance over the smaller."""
     value = centerness(point, box)
@@ -195,7 +202,7 @@ def _centre_case(rng: random.Random, size: int) -> tuple:
     wide, tall = rng.randint(1, 4 * size), rng.randint(1, 40 * size)
     x1, y1 = rng.randint(-20, 100), rng.randint(-20, 100)
     x = x1 + wide * rng.choice((0.25, 0.5, 0.75, 1, 0, 1.25, -0.5, rng.random()))
-    y = y1 + tall * rng.choice((0.25, 0.5, 0.125, 1, rng.random(), rng.random()))
+    y = y1 + tall * rng.choice((0.25, 0.5, 0.125, 1, -0.5, rng.random(), rng.random()))
     return (x, y), (x1, y1, x1 + wide, y1 + tall)
 
 
@@ -431,6 +438,11 @@ EXERCISES = (
             Wrong(
                 nothing_outside, "outside of the box it is 0.0, whatever the distances"
             ),
+            Wrong(
+                beyond_a_corner,
+                "beyond a corner both shares are negative and their product is not:"
+                " ask each distance",
+            ),
             Wrong(upside_down, "the smaller distance stands above: never more than 1"),
             Wrong(as_xywh, "the box has two corners, x1, y1, x2, y2, not a size"),
             Wrong(swapped_axes, "the point is (x, y); you took y first"),
@@ -454,6 +466,7 @@ EXERCISES = (
             (((2, 2), (0, 0, 10, 10)), 0.25),
             (((0, 5), (0, 0, 10, 10)), 0.0),
             (((12, 5), (0, 0, 10, 10)), 0.0),
+            (((12, 12), (0, 0, 10, 10)), 0.0),  # outside both ways
             (((4, 32), (0, 0, 20, 40)), 0.25),  # 4 over 16, 8 over 32
         ),
     ),

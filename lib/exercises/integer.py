@@ -42,7 +42,16 @@ def sums_2(x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=
     """In double precision, which holds every integer of 53 bits."""
     how = stride, padding, dilation, groups
     bias = None if bias is None else bias.double()
-    return F.conv2d((x - zero_point).double(), weight.double(), bias, *how).int()
+    return F.conv2d(x.double() - zero_point, weight.double(), bias, *how).int()
+
+
+def sums_in_bytes(
+    x, weight, bias, zero_point, stride=1, padding=0, dilation=1, groups=1
+):
+    """The zero point is taken off in the kind that x has."""
+    return arithmetic.accumulate(
+        x - zero_point, weight, bias, 0, stride, padding, dilation, groups
+    )
 
 
 def _sums(change):
@@ -120,7 +129,7 @@ def sums_in_sixteen(
 
 
 def convolution_case(rng, size) -> tuple:
-    """Bytes (B, C, H, W), weights (F, C / g, k, k) in int8, biases or none.
+    """Bytes (B, C, H, W), also as uint8, int8 weights (F, C / g, k, k), biases or none.
 
     Any zero point; strides, pads and groups; the largest sums have 31 bits.
     """
@@ -142,6 +151,8 @@ def convolution_case(rng, size) -> tuple:
     if size == 6:
         weight = weight.abs()
     zero_point = rng.choice((rng.randint(0, 255), rng.randint(-128, -1), 127))
+    if zero_point >= 0 and rng.random() < 0.5:
+        x = x.to(torch.uint8)
     return x, weight, bias, zero_point, stride, padding, 1, groups
 
 
@@ -661,6 +672,8 @@ EXERCISES = (
                   " mean 0: take the zero point off first, then pad"),
             Wrong(sums_zero_forgotten, "the zero point is still in every pixel: a"
                   " weight meets x - zero_point"),
+            Wrong(sums_in_bytes, "a byte has nothing below 0 and turns over there:"
+                  " x.int() first, then the zero point"),
             Wrong(sums_zero_added, "the sign: a pixel is x - zero_point steps from 0"),
             Wrong(sums_turned_round, "turned round: x - zero_point"),
             Wrong(sums_of_weights, "zero_point is the one of x; that of weights is 0"),

@@ -29,7 +29,7 @@ NUMBERS_ONLY = re.compile(
     r"|the truth value is the other one)"
 )
 FOLDER = Path(__file__).parent
-SETS = ("first", "second")
+SETS = ("first", "second", "third")
 
 
 @dataclass
