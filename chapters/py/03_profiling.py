@@ -510,9 +510,9 @@ plots.lines([per_byte[name] for name in order], {"roof": roof, "measured": reach
 
 # %% [markdown] tags=["deep"]
 # More than 100 %?
-# Then its numbers still lay in a cache, nearer than the 16 MB, or the library found a way with fewer products.
+# Then its numbers were still in a cache, which is faster than memory, or the library found a way with fewer products.
 # A layer with a low intensity waits mostly for memory, and for the fixed cost of every call.
-# A layer with a high one is held up mostly by arithmetic.
+# A layer with a high one is limited mostly by arithmetic.
 # That is one reason why EfficientNet, full of depthwise filters, can be slower than its multiply-adds promise,
 # and why later chapters put a measurement beside the estimate.
 #

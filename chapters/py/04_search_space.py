@@ -147,7 +147,7 @@ plots.graph(*search_space.graph(cell), says=says)
 
 # %% [markdown] tags=["core"]
 # **Break it.**
-# Let block 0 read state 2, misspell an operation, leave a block dangling.
+# Let block 0 read state 2, misspell an operation, make a block that neither another block nor the output reads.
 # Which of the three is hard to notice without a check?
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -444,7 +444,7 @@ labels = {"x_label": "blocks", "y_label": "number, one cell"}
 plots.lines(depths, curves, log_y=True, says=says, **labels)
 
 # %% [markdown] tags=["deep"]
-# Swaps alone take a factor of nearly $2^5 = 32$ at five blocks, renumbering another six.
+# At five blocks swaps alone make the number nearly $2^5 = 32$ times smaller, and renumbering another six times.
 # What is left is still $10^{16}$.
 # PNASNet's space, with 8 operations and addition only, has 3,147,356,952,080 cells by our count.
 # The DARTS paper gives it $5.6 \cdot 10^{14}$ (appendix C): it counts the sequences.

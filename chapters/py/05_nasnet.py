@@ -476,7 +476,7 @@ with torch.no_grad():
 f"{(one - other).abs().max() / one.abs().max():.0%} of the largest logit"
 
 # %% [markdown] tags=["core"]
-# No key is missing, no shape is wrong, no parameter too many, and the answers are others.
+# No key is missing, no shape is wrong, there is no parameter too many, and yet the answers are different.
 # Parameter counts prove little about wiring.
 # Comparing logits with another implementation, weights copied, is what proves it,
 # and that is what this chapter's tests do.

@@ -324,7 +324,7 @@ for name, accuracy in {"first": first.accuracy["test"], "second": test}.items():
 
 # %% [markdown] tags=["core"]
 # In the first table a seed is not noise of one cell alone.
-# Where all cells draw the same random numbers, a lucky seed lifts all of them.
+# Where all cells draw the same random numbers, a lucky seed makes all of them better.
 # But which of its random numbers?
 # A seed draws three things: the first weights of the stem, those of the cells, and the order of the crops.
 # So we crossed them.
@@ -360,7 +360,7 @@ table(("from seed 0, not 1", "points of test accuracy", "standard error"), rows)
 #
 # Two lessons, with their names in the literature.
 # **Compare within a seed.**
-# What two cells share falls out of their difference.
+# What two cells share is not in their difference.
 # The literature says *common random numbers*, or, in an experiment's plan, a *block* (not the block of a cell).
 # Chapter 07 compares two searches in pairs for the same reason.
 # **Do not compare across seeds.**
@@ -742,7 +742,7 @@ check("tabular.left_over", answer)
 # %% [markdown] tags=["core"]
 # ### 06.3 · Measure · macs_tau · 10 min · ●●○ · 2 points
 #
-# How far does counting get you?
+# How much does counting alone tell?
 # Compute Kendall's tau between the multiply-adds of all cells and their **mean test accuracy** after the last epoch.
 # `tabular.tau(a, b)` gives it.
 # Then look at the figure of the multiply-adds again: would you have guessed that number?
@@ -787,7 +787,7 @@ check("tabular.expected_best", expected_best)
 # Then two trainings correlate by $\rho = \sigma^2 / (\sigma^2 + s^2)$, and their tau is $\frac{2}{\pi} \arcsin \rho$.
 # Estimate both variances from the table (careful: the variance of the cells' means holds a quarter of $s^2$),
 # predict the tau of two single seeds, and compare it with the measured one.
-# Where the two part, which of the two assumptions fails?
+# Where the two differ, which of the two assumptions fails?
 # Then read how [NAS-Bench-101](https://arxiv.org/abs/1902.09635) treats its noise,
 # with three trainings of 423,624 cells.
 
