@@ -316,10 +316,10 @@ plots.boxes(
 #
 # `letterbox`, through which every picture reaches the detector, asks this function where things go.
 # Write `letterbox_geometry(boxes, height, width, size)`.
-# `boxes` (N, 4) are xyxy in pixels of a picture of `height` by `width`; the square has `size` pixels a side.
+# `boxes`, a tensor (N, 4), are xyxy in pixels of a picture of `height` by `width`; the square has `size` pixels a side.
 # Return three things: the boxes in the square, the scale,
 # and the pair (rows, columns) that the scaled picture takes in the square.
-# Boxes stay as exact as they are.
+# Boxes are not rounded.
 # Rows and columns are rounded to the nearest whole number, and are at least 1: of a thin picture something has to stay.
 # (One half may go either way.)
 

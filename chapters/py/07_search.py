@@ -558,7 +558,7 @@ widgets.slider(grown, name="population", values=sizes, start=3, label=label)
 #
 # Who goes on to the next rung?
 # Write `survivors(trials, eta)`: the best 1 / `eta` of the trials, rounded down, the best first.
-# Of equal trials the one that was asked first stands first.
+# Of equal trials the one that stands first in the list comes first.
 # The search below calls it after each rung.
 
 # %% tags=["core"]

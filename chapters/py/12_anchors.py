@@ -302,7 +302,7 @@ print(anchors.box_iou(pair, other).diagonal())
 #
 # Write `encode(boxes, anchors)`: two tensors (A, 4) of xyxy come in, and box $i$ is seen from anchor $i$.
 # Return the [codes](GLOSSARY.md#codes), a tensor (A, 4) with rows $t_y, t_x, t_h, t_w$.
-# A box without a side has no logarithm, so add `EPS`, 1e-7, to all sides before you divide.
+# A box without a side has no logarithm, so add `EPS`, 1e-7, to all sides first: to width and height of box and anchor.
 # Each training calls it: these numbers are what the network learns.
 # (This one, 12.3 and 12.4 are for those who want to write all of this chapter; the chapter goes on without them.)
 
@@ -330,8 +330,8 @@ build("anchors.encode", encode)
 # $$ y = y_a + t_y h_a, \quad x = x_a + t_x w_a, \quad h = h_a\, e^{t_h}, \quad w = w_a\, e^{t_w} \tag{12.4} $$
 #
 # One thing more: an untrained network may answer $t_w = 20$, and $e^{20}$ is 485 million.
-# So $t_h$ and $t_w$ are cut at `MAX_LOG_SIZE`, 4.14, before the exponential: a side is at most 62.5 times the
-# anchor's.
+# So $t_h$ and $t_w$ are at most `MAX_LOG_SIZE`, $\log 62.5 = 4.135$, before the exponential:
+# a side is at most 62.5 times the anchor's.
 #
 # ### 12.3 · Build · decode · 10 min · ●●○ · 2 points
 #
@@ -341,7 +341,7 @@ build("anchors.encode", encode)
 
 
 # %% tags=["core"]
-MAX_LOG_SIZE = anchors.MAX_LOG_SIZE  # 4.14
+MAX_LOG_SIZE = anchors.MAX_LOG_SIZE  # log(62.5)
 
 
 def decode(codes, anchors):
@@ -425,7 +425,7 @@ print(f"without a limit {40 * math.exp(20):.3g} pixels, with ours {ours[2] - our
 # below `unmatched`.
 # (EfficientDet gives both the same value, so nothing lies between.)
 # Of two objects that fit an anchor equally well, and of two that want the same one by force, the first wins.
-# No object has two best anchors.
+# No object has two best anchors, and each overlaps one at least.
 
 
 # %% tags=["core"]

@@ -333,6 +333,7 @@ table(("every answer", "loss of the background", "its slope for a shared bias"),
 #
 # This one is optional, and short.
 # Write `huber_loss(error, delta=0.1)` by Eq. 14.4: one number for each entry of the tensor `error`, in its shape.
+# A training asks for its gradient too.
 
 
 # %% tags=["core"]

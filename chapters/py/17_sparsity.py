@@ -828,6 +828,7 @@ widgets.slider(outlook, name="zeros", values=[0.0, 0.5, 0.7, 0.8, 0.9, 0.95], st
 # Write `nm_mask(weight, n=2, m=4)` for a weight of two dimensions or more.
 # The neighbours are input channels, dimension 1, for a kernel adds up over these; each filter and each tap has groups
 # of its own.
+# $M$ divides the number of input channels.
 # False means that a weight goes; among equal magnitudes the first stays.
 
 

@@ -131,6 +131,7 @@ plots.graph(block, arrows, title="The residual block")
 # Write the function that takes them out: `keep_places(tensors, kept)`.
 # `tensors` are weights, biases and statistics by name; `kept[name, dim]` lists the places that stay along one
 # dimension of one of them: 0 for filters and norms, 1 for the columns of a reader.
+# The order of the list is the order of the result.
 # A tensor may be named for both, and one that is not named stays as it is.
 # Return a new dictionary with all names; the one that came stays as it was.
 
@@ -346,8 +347,8 @@ assert channel_pruning.kept_channels(40, 0.5, 16) == 32
 # ### 18.2 · Build · taylor · 8 min · ●○○ · 2 points
 #
 # Write the fourth one: `taylor(weights, gradients)`.
-# Both have a row for every channel, with the weights that read it, and with their slopes.
-# Return one number a channel.
+# Both are tensors (C, N): a row for every channel, with the weights that read it, and with their slopes.
+# Return a tensor (C,), one number a channel.
 
 
 # %% tags=["core"]

@@ -391,7 +391,7 @@ check("capstone.broken", broken)
 # ### 23.4 · Build · cheapest · 15 min · ●●○ · 3 points
 #
 # Return the place of the file with the lowest price among those whose AP is at least `floor`;
-# of equal prices the one with the higher AP; `None` if no file reaches the floor.
+# of equal prices the one with the higher AP, then the first; `None` if no file reaches the floor.
 # By hand: `cheapest([0.79, 0.73, 0.79], [2402, 230, 628], 0.75)` is 2.
 
 # %% tags=["core"]

@@ -547,7 +547,7 @@ table(("with", "what we would do"), plans)
 # ### 24.1 · Predict · padded_parameters · 6 min · ●○○ · 1 point
 #
 # Let the convolution of the article's program keep the side of 224 (padding 1).
-# How many million parameters do its five layers have then, two digits after the comma?
+# How many million parameters do its five layers have then, two digits after the point?
 #
 # <details><summary>Answer</summary>Pooling leaves 112, so the dense layer of 128 has
 # (112 · 112 · 32 + 1) · 128 = 51,380,352; with 896 and 1,290 that is 51.38 million.</details>
