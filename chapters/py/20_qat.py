@@ -172,7 +172,7 @@ plots.lines(range(60), paths, x_label="step", y_label="weight", says=says)
 
 # %% [markdown] tags=["core"]
 # At 0.2 the gradient says "up", at 0.4 "down".
-# So the real weight walks to the edge between them, 0.3, and the rounded one jumps to and fro.
+# So the real weight walks to the edge between them, 0.3, and the rounded one jumps up and down.
 # After the last step it is one of the two, by chance; a learning rate that falls to zero helps.
 #
 # **Break it.**

@@ -18,7 +18,7 @@
 # 3. move a zero point into a bias, and a threshold into an integer (exercises 21.5, 21.6)
 # 4. say when an accumulator overflows (quiz)
 #
-# | study | about 135 min (estimate); the core, without the parts that are marked *(deep)*, about 75 |
+# | study | about 135 min (estimate); the core, without the parts that are marked *(deep)*, about 65 |
 # |---|---|
 # | run | <!-- run -->0.5 min (28 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->904 MB (measured)<!-- /peak --> |
@@ -75,17 +75,14 @@ device = setup("21_integer", seed=0)
 # %% [markdown] tags=["core"]
 # Chapter 20 trained networks that *pretend*: after every operator a value is rounded to a grid of 256 steps,
 # and then it goes on as a real number.
-# The chip in a camera or in a phone has no real numbers to spare.
-# It multiplies bytes and adds up integers.
-# This chapter takes the pretending network and computes it with integers only, from the picture to the logits,
-# and it asks a hard question at the end: is it still the same network?
+# The chip in a camera or in a phone multiplies bytes and adds up integers.
+# This chapter computes the pretending network with integers only, from the picture to the logits.
+# Is it still the same network?
 # You write yourself what takes every sum to the next map: exercise 21.2.
 # Once it is right, all integer networks below run on it.
-#
 # What is marked *(deep)* can wait for a second reading.
 #
-# First your guesses.
-# Write a number in the place of each `None`; the last page tells how far off you were.
+# First your guesses: a number for each `None`.
 
 # %% tags=["core"]
 guess("bits that any sum of this detector needs", None)
@@ -99,7 +96,7 @@ guess("bytes of all integers, one byte a weight being 1", None)
 #
 # A filter with three taps meets three pixels.
 # Everything is on a grid, real = (integer - zero point) times step, as in chapter 19.
-# A weight's zero point is 0; what another one would cost comes below.
+# A weight's zero point is 0.
 #
 # | | integers | zero point | step | real numbers |
 # |---|---|---|---|---|
@@ -123,11 +120,6 @@ guess("bytes of all integers, one byte a weight being 1", None)
 # By hand: $b = 0.06 / 0.00006 = 1000$, and $a = 1000 + 100 \cdot 122 + 120 \cdot 108 + 90 \cdot 72 = 32640$.
 # Times 0.00006 that is 1.9584.
 # Nothing was lost, because nothing was rounded.
-#
-# And if weights had a zero point, say 10?
-# The same filter is then stored as 110, -110, 100, and the products of what is stored add up to too much:
-# by ten times the sum of the inputs in the window.
-# What does that cost in a real layer?
 
 # %% tags=["core"]
 show(arithmetic.sum_of_products)
@@ -136,21 +128,28 @@ show(arithmetic.slow_convolution)
 # %% tags=["core", "slide", "nbval-check-output"]
 x, weight = [[[250, 20, 200]] * 3], [[[[100, -120, 90]] + [[0, 0, 0]] * 2]]
 assert arithmetic.slow_convolution(x, weight, [1000], 128) == [[[32640]]]
+32640 * 0.02 * 0.003
+
+# %% [markdown] tags=["core"]
+# Python's integers have any length; a chip has 32 bits for a sum.
+# A fast function lets torch do it: `F.conv2d` of int32 tensors adds in int32 from end to end.
+
+# %% [markdown] tags=["deep"]
+# **What would a zero point of the weights cost? (deep)**
+# With zero point 10 the same filter is stored as 110, -110, 100, and the products add up to too much:
+# by ten times the sum of the inputs in the window.
+
+# %% tags=["deep", "nbval-check-output"]
 stored, inputs = torch.tensor([110, -110, 100]), torch.tensor([250, 20, 200]) - 128
 raw, of_inputs = (stored * inputs).sum(), inputs.sum()
 assert 1000 + raw - 10 * of_inputs == 32640  # 32500 less 10 * 86, and the bias
-raw.item(), of_inputs.item(), 32640 * 0.02 * 0.003
+raw.item(), of_inputs.item()
 
-# %% [markdown] tags=["core"]
-# 32500 is too much by $10 \cdot 86$.
+# %% [markdown] tags=["deep"]
 # So each place of the picture pays for one more sum, of all its inputs, and each filter for one more product there:
 # for 64 filters of 3 x 3 on 64 channels, 576 additions and 64 products beside 36,864 multiply-adds, 1.7 %;
 # for a depthwise layer, 9 additions and a product beside 9 multiply-adds.
 # With zero point 0 this is saved.
-#
-# Python's integers have any length; a chip has 32 bits for a sum.
-# The first function above says so if a sum needs more on its way.
-# A fast one lets torch do it: `F.conv2d` of int32 tensors adds in int32 from end to end.
 
 # %% [markdown] tags=["deep"]
 # ### 21.1 · Build · accumulate · 10 min · ●●○ · 2 points
@@ -194,7 +193,7 @@ fast.dtype, fast.shape
 # The next map has steps of its own, say 0.2.
 # Our sum of 32640 steps of 0.00006 is how many steps of 0.2?
 # Multiply by $M = 0.00006 / 0.2 = 0.0003$.
-# That is the one real number in the way.
+# That is the one real number that is left.
 # It is known before any picture comes, so write it down as an integer and a power of two:
 #
 # $$ M = \frac{s_x \, s_w}{s_y} \approx \frac{m}{2^n}, \qquad 2^{30} \le m < 2^{31} \tag{21.3} $$
@@ -210,12 +209,12 @@ m, n = arithmetic.fixed_point(0.0003)
 assert (m, n) == (1_319_413_953, 42)
 (32640 * m / 2**n).item()
 
-# %% [markdown] tags=["core"]
-# Why 31 bits, and not 8?
+# %% [markdown] tags=["deep"]
+# **Why 31 bits, and not 8? (deep)**
 # Because sums are long: the largest below is 240 steps of the next map, nearly its whole grid.
 # How large an error does a short multiplier make in the longest sum?
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 longest, widths = 800_000, (4, 6, 8, 10, 12, 16, 20, 31)
 errors = [abs(longest * (round(0.0003 * 2 ** (b + 11)) / 2 ** (b + 11) - 0.0003)) for b in widths]
 astray = dict(zip(widths, errors, strict=True))
@@ -224,7 +223,7 @@ says += f" by {astray[16]:.0e} with 16."
 labels = {"x_label": "bits of the multiplier", "y_label": "error, steps of the next map"}
 plots.lines(widths, {"longest sum": errors, "half a step": [0.5] * 8}, says=says, **labels, log_y=True)
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # The multiplier does not see pixels, it sees sums.
 # Exercise 21.4 asks for the fewest bits with which nothing goes wrong.
 
@@ -251,9 +250,8 @@ assert arithmetic.rounded_shift(torch.tensor([10, 14]), 2).tolist() == [2, 4]
 arithmetic.rounded_shift(torch.tensor([-6, -2, 1, 2, 3, 6]), 2).tolist()  # -1.5, -0.5, ...
 
 # %% [markdown] tags=["core"]
-# Is that worth two more operations?
-# Take the mean of four bytes, as pooling does, a hundred thousand times.
-# A quarter of the sums are halves.
+# Two more operations: what do they change?
+# Take the mean of four bytes, as pooling does, a hundred thousand times: a quarter of them are halves.
 # What does each rule do *on average*?
 
 # %% tags=["core", "slide"]
@@ -341,10 +339,7 @@ assert arithmetic.requantize(torch.tensor([32640]), stage).item() == 13
 arithmetic.requantize(torch.tensor([32640, -32640, 10**6]), stage).tolist()
 
 # %% [markdown] tags=["core"]
-# Adding $r$ is one addition for free.
-# Is it worth anything?
-# Let us take a real network.
-# `lite` is the detector that was made for this: ReLU6, no gates, plain sums.
+# Now a real network: `lite`, the detector that was made for this, with ReLU6, no gates, plain sums.
 
 # %% tags=["core", "slide", "catch-up"]
 # Catch-up: runs after the set-up cell and the catch-up cells above it.
@@ -361,10 +356,22 @@ four = training.normalise(torch.stack([scenes[i].image for i in range(4)]))
 # `qat.prepare` makes the network that pretends, `qat.calibrate` chooses its grids from 32 training scenes,
 # and `integer.convert` is this chapter.
 # To compare one operator at a time, each one is given the *same* integers, those of the pretending network.
-# Then we count steps.
+# How many values are a step off?
 
 # %% tags=["core", "slide"]
 alone = integer.differences(pretending, network, four)
+every = torch.cat([d.flatten() for d in alone.values()])
+off = 100 * (every != 0).double().mean().item()
+measured("values off by a step after one operator, per cent", off, "%")
+assert every.abs().max() <= 1
+len(every), every.abs().max().item()
+
+# %% [markdown] tags=["deep"]
+# **What does the rest $r$ change? (deep)**
+# Adding it costs nothing.
+# Without it:
+
+# %% tags=["deep", "slide"]
 blunt = copy.deepcopy(network)
 for step in blunt.body.modules():
     if isinstance(step, integer.IntegerOperator) and step.rounds:
@@ -375,22 +382,15 @@ shares = {
     k: [100 * (d != 0).double().mean().item() for d in v.values()]
     for k, v in shares.items()
 }
+assert max(shares["with r"]) < 0.1
 says = "; ".join(f"worst operator {max(v):.3f} % {k}" for k, v in shares.items())
 plots.points(shares, y_label="values that are off, %", says=f"{says}.")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Each point is one operator of `lite`.
-# With $r$ hardly a value is off, and none by more than one step.
-# Without it, up to some tenths of a per cent are: too little to hurt, but more than the 0.1 % that we allow ourselves.
+# Without $r$ up to some tenths of a per cent are off: too little to hurt, but more than the 0.1 % that we allow.
 # Many runtimes have no place for $r$.
 # For them the bias itself moves to a whole step before anything is compared (chapter 22).
-
-# %% tags=["core", "slide"]
-every = torch.cat([d.flatten() for d in alone.values()])
-off = 100 * (every != 0).double().mean().item()
-measured("values off by a step after one operator, per cent", off, "%")
-assert every.abs().max() <= 1 and max(shares["with r"]) < 0.1
-len(every), every.abs().max().item()
 
 # %% [markdown] tags=["core", "slide"]
 # ## Can a sum overflow?
@@ -417,7 +417,7 @@ bound.item(), bound.item().bit_length() + 1
 # %% [markdown] tags=["core"]
 # Now for each layer of `lite`, from its weights.
 # How many bits does the longest sum need?
-# The answer is exact: no picture whatsoever can make it longer.
+# No picture can make it longer.
 
 # %% tags=["core", "slide"]
 def bits_of(step):
@@ -438,11 +438,11 @@ says = f"A layer needs {min(map(min, kinds.values()))} to {most} bits."
 plots.points(kinds, y_label="bits, with the sign", says=says)
 
 # %% [markdown] tags=["core"]
-# 32 bits are plenty, 16 are too few for every layer, in the worst case at least.
+# 32 bits are enough for all, 16 for no layer, in the worst case at least.
 # `integer.convert` checks the bound and refuses a layer that could overflow.
 #
 # **Break it.**
-# Our three taps fit into 16 bits, just so: $32640 < 32767$.
+# Our three taps just fit into 16 bits: $32640 < 32767$.
 # Raise the bias from 1000 to 1200 and add up in int16.
 
 # %% tags=["core", "slide", "nbval-check-output"]
@@ -453,9 +453,7 @@ biases = torch.tensor([1000, 1200], dtype=torch.int16)
 
 # %% [markdown] tags=["core"]
 # A bright pixel becomes a black one.
-# On some processors the fast instruction does add pairs of products in 16 bits,
-# though it stops at 32767 instead of turning over.
-# See below, and chapter 22.
+# (Some processors add pairs of products in 16 bits, but stop at 32767: chapter 22.)
 
 # %% [markdown] tags=["deep", "slide"]
 # ## How do you add two maps with different steps? (deep)
@@ -535,10 +533,8 @@ framed_maps = torch.nn.functional.pad(255 - edges[:4], (3, 3, 3, 3), value=128) 
 plots.images(framed_maps, columns=4, says=says)
 
 # %% [markdown] tags=["core"]
-# A dark line at two sides of each map, and inside hardly anything: a step here and there, as above.
-# No test with a picture's middle would have found it.
-# Three of the four pads of this network read a map behind a ReLU6, whose zero point *is* 0.
-# There the mistake is invisible.
+# A dark line at two sides of each map, and inside hardly anything.
+# Three of the four pads of this network read a map behind a ReLU6, whose zero point *is* 0: there nothing is seen.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Is it still the same network?
@@ -564,11 +560,8 @@ measured("bytes of all integers, one byte a weight being 1", ratio, "x")
 f"{one_byte:,} weights, {network.size():,} bytes"
 
 # %% [markdown] tags=["core"]
-# Not all bytes are weights.
-# Every filter also has a bias, a multiplier and its $r$ (4 bytes each) and a shift (1): up to 13 bytes.
-# (Where every $r$ of a layer fits into one byte it takes one.)
-# A depthwise filter has only nine weights.
-# This is a part of why the separable form gains less from eight bits.
+# Every filter also has a bias, a multiplier and its $r$ (4 bytes each) and a shift (1): up to 13 bytes,
+# and a depthwise filter has only nine weights.
 #
 # Now let the differences travel: each step reads what the *integer* network made.
 # What was your guess: how many values are off at the six outputs, behind more than seventy layers?
@@ -587,13 +580,11 @@ labels = {"x_label": "operator, in order", "y_label": "values that are off, %"}
 plots.lines(range(len(by_depth)), {"integers": by_depth}, says=says, **labels)
 
 # %% [markdown] tags=["core"]
-# A few values in a million start it, one step off.
-# The layers behind them mix each one into everything near it.
+# A few values in a million start it, one step off, and the layers behind them spread it.
 # So which of the two networks is *right*?
 # The integers cannot be wrong: they are exact.
 # The pretending network adds in float32, and each of its sums is rounded.
-# Run the same pretending network in double precision, on the same pictures.
-# How many values are off now?
+# Run the same pretending network in double precision: how many values are off now?
 
 # %% tags=["core", "slide"]
 double = copy.deepcopy(pretending).double()
@@ -604,12 +595,9 @@ assert (every == 0).double().mean() > 0.999
 (every != 0).sum().item(), len(every)
 
 # %% [markdown] tags=["core"]
-# Through more than seventy layers, the network that pretends in double precision and the network in integers agree on
-# all values, or on all but a handful.
-# What was off before is the rounding error of float32, and none of the integers'.
-#
-# So nobody can ask of a runtime that a whole network is within one step of a float32 reference.
-# Ask it operator by operator, and ask the whole for what matters.
+# In double precision the two agree on all values, or on all but very few.
+# What was off before is the rounding error of float32.
+# So compare operator by operator, and ask the whole network for what matters: AP.
 
 # %% tags=["core", "slide"]
 def detected(model, scenes):
@@ -636,17 +624,17 @@ plots.boxes(image, **boxes, names=data.Scenes.names)
 
 # %% [markdown] tags=["core"]
 # Is a loss below 0 a gain?
-# No. As you have just seen, the two networks differ by the rounding errors of float32 and by nothing else.
-# So this difference is what AP does by chance, with 200 scenes; its paired interval (chapter 16) holds 0.
-#
-# **Break it, three times.**
+# No: the two networks differ by the rounding errors of float32 only, and the paired interval (chapter 16) holds 0.
+
+# %% [markdown] tags=["deep"]
+# **Break it, three times. (deep)**
 # (1) Pad *every* convolution with the integer 0.
 # (2) Round all results down, a shift and nothing else.
 # (3) Give the biases the step of the output, as if they were pixels.
 # Which one costs most?
 # Order them before you run the cell.
 
-# %% tags=["core"]
+# %% tags=["deep"]
 def padded_with_0(x, weight, bias, zero_point, stage, padding, **more):
     x = torch.nn.functional.pad(x, (padding[1],) * 2 + (padding[0],) * 2)
     return arithmetic.conv2d(x, weight, bias, zero_point, stage, padding=0, **more)
@@ -665,7 +653,7 @@ def bias_as_pixel(step):
     step.bias = arithmetic.rounded_shift(product, step.to_shift.long()).int()
 
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 faults = {"padded with 0": broken(lambda step: setattr(step, "run", padded_with_0))}
 faults["rounded down"] = broken(
     lambda step: setattr(step, "to_offset", -(1 << (step.to_shift.long() - 1)))
@@ -678,10 +666,9 @@ says = ", ".join(f"{k} {it:+.3f}" for k, it in apart.items())
 whiskers = {k: (it.value, it.low, it.high) for k, it in apart.items()}
 plots.intervals(whiskers, y_label="AP on 40 scenes, less that of the right one, 95 %", says=f"{says}.")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Only one of them looks broken.
 # The other two lose a little: look whether their intervals hold 0.
-# It is the kind of little that is blamed on "quantization" and shipped.
 # That is why operators are compared one by one, on equal integers, before anyone looks at AP.
 
 # %% [markdown] tags=["deep", "slide"]
@@ -691,7 +678,7 @@ plots.intervals(whiskers, y_label="AP on 40 scenes, less that of the right one, 
 # Pixels are 0 to 255, and `training.normalise` makes them $p / 127.5 - 1$, from -1 to 1.
 # The grid has 256 steps of $2 / 255$ and must hold 0.
 # But no grey level is 0: 127 and 128 lie half a step on each side.
-# So on paper *every* pixel lies in the middle between two steps and goes to the even one,
+# So without float errors *every* pixel lies in the middle between two steps and goes to the even one,
 # and every second level is lost.
 # How many of the grey levels are left in floats?
 
@@ -719,22 +706,16 @@ guesses()
 # %% [markdown] tags=["core"]
 # ## What goes wrong in practice
 #
-# - **Wrong at the edges.** apache/tvm#4807 and pytorch/executorch#13576:
-#   quantized maps were padded with 0. apache/tvm#13364: a shortcut in requantization was wrong at the edges of padded
-#   maps only, 897 of 1000 words were understood instead of 900,
-#   and no test of single operators saw it. pytorch/pytorch#17026 has what exercise 21.5 leaves out:
-#   the zero point goes into the bias, and padding needs it still.
-# - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; #50290 brought a version with one
-#   rounding, switched off for years. tensorflow/tflite-micro#3252 counts 1.8 % of values that are off between two
-#   kernels of one family.
-#   You cannot match a reference whose rounding you do not know.
+# - **Wrong at the edges.** apache/tvm#4807, pytorch/executorch#13576: quantized maps were padded with 0.
+#   apache/tvm#13364: wrong at the edges of padded maps only, 897 of 1000 words understood instead of 900.
+#   pytorch/pytorch#17026: the zero point goes into the bias, and padding needs it still.
+# - **Rounding twice.** tensorflow/tensorflow#25087 found the sum 7984 above; tensorflow/tflite-micro#3252 counts 1.8 %
+#   of values that are off between two kernels of one family.
 # - **Which half?** microsoft/onnxruntime#25045: one backend rounds halves away from zero, the standard says to even.
-# - **A bias that needs more than 32 bits.**
-#   Weights that training drove to zero have a tiny step, and Eq. 21.2 divides by it. microsoft/onnxruntime#22020
-#   and #25278, Samsung/ONE#6970.
-#   Such a filter needs larger steps: see `arithmetic.integer_layer`.
+# - **A bias that needs more than 32 bits.** microsoft/onnxruntime#22020, #25278, Samsung/ONE#6970:
+#   weights near zero have a tiny step, and Eq. 21.2 divides by it (`arithmetic.integer_layer` takes larger ones).
 # - **16 bits in between.** microsoft/onnxruntime#12088, openvinotoolkit/nncf#1027:
-#   on processors without a special instruction, pairs of products are added in int16 and stop at 32767.
+#   pairs of products stop at 32767.
 #   Weights of seven bits avoid it.
 
 # %% [markdown] tags=["core", "slide"]
@@ -747,7 +728,7 @@ guesses()
 # - ReLU6 is a pair of ends.
 #   Zero padding pads with the zero point.
 # - A bound from the weights says whether a sum can overflow. int32 has room, int16 has not.
-# - Maps with different steps meet on a finer one.
+# - Maps with different steps are first brought to a finer one.
 # - On equal integers each operator agrees with the network that pretends.
 #   A whole network agrees with it in double precision; float32 is the one that drifts.
 
@@ -858,9 +839,8 @@ quiz("integer")
 # %% [markdown] tags=["core"]
 # ## Where next
 #
-# Integers are settled, but torch's integer convolutions are made to be right, not to be fast.
-# Chapter 22 hands the same grids to a runtime that has fast ones, compares it operator by operator as we did here,
-# and holds a stopwatch.
+# torch's integer convolutions are made to be right, not to be fast.
+# Chapter 22 gives the same grids to a runtime that has fast ones, and measures time.
 
 # %% [markdown] tags=["core"]
 # ## References
