@@ -19,7 +19,7 @@
 # 4. carry a pooling window from one framework's rules to another's (exercise 22.5)
 # 5. judge what somebody claims about int8 and speed (quiz)
 #
-# | study | about 130 min (estimate); the core, without the parts that are marked *(deep)*, about 70 |
+# | study | about 130 min (estimate); the core, without the parts that are marked *(deep)*, about 65 |
 # |---|---|
 # | run | <!-- run -->0.7 min (44 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->1084 MB (measured)<!-- /peak --> |
@@ -76,6 +76,7 @@ from lib.book.notebook import (
 )
 from lib.compression import (
     channel_pruning,
+    clocked,
     deployed,
     elsewhere,
     export,
@@ -95,13 +96,11 @@ device = setup("22_export", seed=0)
 # So far our detector needs Python, PyTorch and this repository: gigabytes, for 2.4 MB of weights.
 # A phone, a camera or a server in another language wants a *file*: the operators in order, the weights, nothing else.
 # ONNX is such a format, and `onnxruntime` is a program that runs it.
-# Chapters 19 to 21 made the numbers small.
-# Here they are shipped, and the clock decides.
+# Here the small numbers of chapters 19 to 21 are shipped, and the clock decides.
 # At the end your own quantizer, as far as you have built it, writes the int8 file.
 # What is marked *(deep)* can wait for a second reading.
 #
-# Guess first.
-# Replace each `None` by your number; the end of the chapter compares.
+# Guess first: a number for each `None`.
 
 # %% tags=["core", "slide"]
 guess("floats: times faster in onnxruntime than in eager PyTorch", None)  # your numbers
@@ -133,14 +132,11 @@ export.operator_counts(floats)
 
 # %% [markdown] tags=["core"]
 # Twenty-seven convolutions, and little else.
-# No batch norm, no loop over levels, no Python.
 # Is it the same function?
 # `export.Network` runs a file as if it were the model.
 # We ask for $10^{-4}$, for batches of 1, 2 and 5, although the example had one picture:
 # the file says "batch" where a number could stand.
-# `to_onnx` itself asks the same before it writes: the file has to give what the graph gives,
-# for three pictures of noise that nobody has seen.
-# What only held for the example is refused, not shipped.
+# (`to_onnx` itself asks the same of three pictures of noise, before it writes.)
 
 # %% tags=["core", "slide"]
 runner = export.Network(floats)
@@ -153,18 +149,6 @@ with torch.no_grad():
 
 # %% [markdown] tags=["core"]
 # Not by 0: two programs add the same products in another order.
-#
-# **Break it.**
-# A download stops early.
-# What would you like to read then?
-
-# %% tags=["core", "nbval-check-output"]
-cut = folder / "cut.onnx"
-cut.write_bytes(floats.read_bytes()[:100_000])
-try:
-    export.session(cut)
-except ValueError as error:
-    print(str(error).partition("cut.onnx")[2].partition(":")[0])
 
 # %% [markdown] tags=["core", "slide"]
 # ## What do Q and DQ say?
@@ -229,7 +213,7 @@ export.operator_counts(toy_file)
 # `to_qdq_onnx` called `pairs.pair` for each value that the graph rounds.
 # One convolution, and around it: Q and DQ for the input, Q and DQ for the output,
 # a DQ for the weight (stored as int8) and one for the bias (int32).
-# On paper everything between DQ and Q is float.
+# As it is written, everything between DQ and Q is float.
 
 # %% [markdown] tags=["core", "slide"]
 # ## Who computes with integers, then?
@@ -265,9 +249,10 @@ export.operator_counts(toy_file, optimized=True)
 # So the model in PyTorch adds what the file adds.
 
 # %% tags=["core", "slide"]
-def rounded(graph, observer=quantize.MSE, batches=None):
-    maps = qat.Scheme(symmetric=False, signed=False, axis=None, observer=observer)
-    fake = qat.prepare(graph, qat.Scheme(bits=7, observer=observer), maps)
+def rounded(graph, batches=None, keep=()):
+    how = {"observer": quantize.MSE}
+    maps = qat.Scheme(symmetric=False, signed=False, axis=None, **how)
+    fake = qat.prepare(graph, qat.Scheme(bits=7, **how), maps, keep_float=keep)
     if batches is None:
         seen = torch.from_numpy(detectors.scenes("validation", 64).images)
         batches = training.normalise(seen).split(8)
@@ -289,12 +274,11 @@ table(("operator", "in the file", "after fusion"), counts)
 # Inside, maps are bytes.
 # And the ReLUs?
 # They are not even in the file: byte 0 means 0.0, so the clamp of Q already is the ReLU.
-# Pooling and resizing only move values, so they get a pair with the step they were given,
-# and the runtime takes bytes through.
+# Pooling and resizing only move values: they get a pair with the step they were given.
 #
 # **Break it.**
 # The full `course` detector has SiLU and weighted fusion.
-# Our graph rounds behind each of them, and onnxruntime has no integer kernel for either.
+# onnxruntime has no integer kernel for either.
 # How many pairs stay behind?
 
 # %% tags=["core", "slide"]
@@ -319,7 +303,6 @@ plots.bars(stay, y_label="nodes after fusion, course", says=says)
 
 # %% [markdown] tags=["core"]
 # Each pair that stays reads and writes a whole map once more, which the float network does not do.
-# Keep that in mind for the clock.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## Do two frameworks mean the same by the same word? (deep)
@@ -359,7 +342,7 @@ export.Network(pool_file)(square)[0, 0, 0].tolist()
 # $$ p = \mathrm{clamp}\bigl(q_{x,1}\, q_{w,1} + q_{x,2}\, q_{w,2},\ -2^{15},\ 2^{15} - 1\bigr) \tag{22.5} $$
 #
 # By hand: $255 \cdot 127 + 255 \cdot 127 = 64{,}770$, but 16 bits end at 32,767.
-# Half of the sum is lost, in silence.
+# Half of the sum is lost, and nothing says so.
 # With weights up to 63, that is 7 bits, the worst is $32{,}130$.
 # It fits.
 
@@ -370,7 +353,7 @@ for largest in (127, 63):
     print(f"weights up to {largest}: {pair} becomes {min(pair, 2**15 - 1)}")
 
 # %% [markdown] tags=["deep", "slide"]
-# Does the machine in front of you do that?
+# Does your machine do that?
 # Its name does not tell, and what it says of itself need not be true in an emulator.
 # So we ask the kernel.
 # Take 64 channels of ones and a filter of ones, so the sum is 64.
@@ -430,11 +413,8 @@ measured("int8, plain: times smaller than the float file", sizes[1] / sizes[0], 
 # %% [markdown] tags=["core", "slide"]
 # ## Does it still see?
 #
-# First by eye.
-# These boxes come from the int8 file; `detect` does not notice that there is no model behind it.
-# The file also carries the size of the picture, the mean and the anchors.
-# Anchors and NMS themselves stay in Python: how many boxes survive depends on the picture,
-# and a graph has fixed shapes (chapter 15).
+# These boxes come from the int8 file, which also carries the size of the picture, the mean and the anchors.
+# NMS stays in Python: how many boxes survive depends on the picture, and a graph has fixed shapes (chapter 15).
 
 # %% tags=["core", "slide"]
 int8_network = export.Network(integers)
@@ -443,7 +423,7 @@ found = decoding.detect(int8_network, sample.image, threshold=0.3)
 plots.boxes(sample.image, **found._asdict(), names=data.Scenes.names)
 
 # %% [markdown] tags=["core"]
-# Then by number: 100 test scenes, with floats, with our fake-quantized model in PyTorch, and with the file.
+# And in numbers: 100 test scenes, with floats, with our fake-quantized model in PyTorch, and with the file.
 
 # %% tags=["core", "slide"]
 def detected(network):
@@ -469,7 +449,7 @@ plots.bars(aps, y_label="AP on 100 test scenes", says=says)
 # They need not be equal: a sum of floats is a little off, near a tie it rounds the other way,
 # and one step early in the network moves others later.
 # But what if they are *not* close?
-# Do not stare at AP.
+# AP does not tell why.
 # Send one picture through all four forms of the network: real numbers, rounded in PyTorch,
 # integers (chapter 21), and the file.
 # Compare them tensor by tensor, in the order they run.
@@ -503,22 +483,22 @@ spoiled = following.follow(fake, images[:2], lost)
 following.first_apart(rows, steps=10), following.first_apart(spoiled, steps=10)
 
 # %% [markdown] tags=["core"]
-# In the sound file there is none (`None`); in the spoiled one the culprit is named.
+# In the sound file there is none (`None`); in the spoiled one the layer without its bias is named.
 # All maps behind it are off as well, so only the *first* one counts.
 # Such a table answers most questions of the kind "PyTorch says 0.81 and my file 0.31".
-#
-# A hundred scenes are few, and one set of scenes is easier than another.
-# So here are recorded runs: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same
-# scenes*.
 
-# %% jupyter={"source_hidden": true} tags=["core", "catch-up"]
+# %% [markdown] tags=["deep"]
+# **And on other scenes? (deep)**
+# Recorded: three sets of 200 test scenes, and from each AP we subtract that of the floats *on the same scenes*.
+
+# %% jupyter={"source_hidden": true} tags=["deep", "catch-up"]
 # Catch-up: reads the recorded scores and times.
 recorded = lib.ROOT / "data" / "ablations" / "deployment.jsonl"
 rows = [json.loads(line) for line in recorded.read_text("utf-8").splitlines()]
 judged = [row for row in rows if row["kind"] == "accuracy"]
 scored = {(row["model"], row["form"], row["seed"]): row["ap"] for row in judged}
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 forms = {"8 bits": "int8", "weights of 7": "int8, weights of 7 bits"}
 change = {
     f"{name}, {bits}": [scored[name, form, i] - scored[name, "fp32", i] for i in range(3)]
@@ -531,7 +511,7 @@ plots.points(change, y_label="AP minus that of the floats", says=says)
 # %% [markdown] tags=["deep"]
 # **Do they find the same things? (deep)**
 # Two detectors can have one AP and find different things.
-# So the same runs also looked at single detections: of those above 0.3 that our fake-quantized model finds in PyTorch,
+# Of the detections above 0.3 that our fake-quantized model has in PyTorch,
 # which share has one of the same class in its place (IoU of 0.9 or more) from the file?
 
 # %% tags=["deep"]
@@ -545,9 +525,7 @@ table(head, [(name, *values) for name, values in shares.items()])
 # %% [markdown] tags=["core", "slide"]
 # ## And is it faster?
 #
-# The question has a trap.
-# Eager PyTorch asks Python what to do before each operator. onnxruntime read the whole graph once,
-# fused it and chose layouts.
+# Eager PyTorch asks Python what to do before each operator; onnxruntime has read the whole graph and fused it.
 # So floats alone get faster, and whoever compares int8 in onnxruntime with floats in PyTorch reports that as a gain
 # of int8.
 # We change one thing at a time, one thread, in turns.
@@ -569,9 +547,7 @@ medians = {name: each.latency.median for name, each in times.items()}
 plots.bars(medians, y_label="milliseconds, one thread")
 
 # %% [markdown] tags=["core"]
-# And `lite`, the form that was made for small devices?
-# It has far fewer multiply-adds.
-# Do you stay with your guess?
+# And `lite`, which was made for small devices, with far fewer multiply-adds?
 
 # %% tags=["core", "slide"]
 lite = detectors.shipped("lite")
@@ -603,8 +579,14 @@ best = max(middles, key=middles.get)
 says = f"Recorded: {best} gains most, {middles[best]:.2f} times; next to nothing or less: {', '.join(slower)}."
 plots.points(speeds, y_label="int8: times faster than fp32 in onnxruntime", says=says)
 
-# %% [markdown] tags=["core", "slide"]
-# ## Why does the small network gain so little?
+# %% [markdown] tags=["core"]
+# What has dense 3x3 layers and plain ReLUs gains; SiLU, gates and depthwise layers do not.
+# A depthwise layer does few multiply-adds for each byte that it moves and each value that it rounds,
+# so faster arithmetic does not help it.
+# Count multiply-adds to plan, and measure time to decide.
+
+# %% [markdown] tags=["deep", "slide"]
+# ## Why does the small network gain so little? (deep)
 #
 # A layer takes at least the time of its arithmetic, and at least the time of its traffic with memory.
 # This is the *roofline*:
@@ -617,12 +599,12 @@ plots.points(speeds, y_label="int8: times faster than fp32 in onnxruntime", says
 # Dense 3x3: $9{,}437{,}184$ multiply-adds, and maps in and out and weights are $4 \cdot (65{,}536 + 9216) = 299{,}008$
 # bytes: 31.6 a byte.
 # Depthwise 3x3: $294{,}912$ over $263{,}296$ bytes: 1.1 a byte.
-# Eight bits make arithmetic several times faster; where arithmetic is not what we wait for, that buys less.
+# Eight bits make arithmetic several times faster; where arithmetic takes little of the time, that helps less.
 #
 # onnxruntime can write down how long each operator took: `export.profile`.
 # Which kind gains?
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 spent = {form: export.profile(path, picture) for form, path in lite_files.items()}
 shown = {}
 for kind in ("conv 1x1", "conv depthwise", "conv 3x3"):
@@ -632,13 +614,13 @@ for form, each in spent.items():
     shown[f"all else, {form}"] = sum(rest)
 plots.bars(shown, y_label="milliseconds, lite")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # Now the roof itself.
 # How many multiply-adds a second a wide dense layer reaches is taken for the peak, of floats and of integers;
 # the bandwidth is that of a copy of one of their maps, 1 MB.
-# Under the two roofs stand three large layers: which of them touch it?
+# Under the two roofs stand three large layers: which of them reach it?
 
-# %% tags=["core", "slide"]
+# %% tags=["deep", "slide"]
 def timed(layer, example, kind):
     graph = deployed.deployed(layer, example)
     with_grids = qat.calibrate(qat.prepare(graph), example)
@@ -663,12 +645,12 @@ for name, layer in three.items():
         spots[f"{name}, {form}"] = work / numbers / (4 if form == "fp32" else 1), work / ms / 1e6, form
 costs.roofline(spots, roofs, x_label="multiply-adds a byte", y_label="billion multiply-adds a second")
 
-# %% [markdown] tags=["core"]
+# %% [markdown] tags=["deep"]
 # (Above 100 %? Some maps stay in a faster cache than the copy met.)
-# Dense and 1x1 layers wait for arithmetic, and gain.
+# Dense and 1x1 layers spend their time on arithmetic, and gain.
 # A depthwise layer does few multiply-adds in the time it takes.
 # In int8 it moves a quarter of the bytes, so by Eq. 22.7 it should still gain.
-# It does not: it comes nowhere near either limit.
+# It does not: it is far from both limits.
 # (**Arithmetic intensity** is the name of what stands on the horizontal axis.)
 # Eq. 22.7 says "at least", and an integer layer has one more thing to do.
 # Eq. 22.2 multiplies, rounds and clamps every value that it writes,
@@ -676,13 +658,10 @@ costs.roofline(spots, roofs, x_label="multiply-adds a byte", y_label="billion mu
 # So `lite` saved multiply-adds where they had become cheap.
 # Starting many small convolutions is not the reason: at 512 x 512 pixels starts hardly count,
 # and `lite` still gains far less than `plain` (see the recorded times above).
-#
-# Look at the bars again: a network with far fewer multiply-adds is hardly faster, or not at all, once both are int8.
-# Count multiply-adds to plan; take a clock to decide.
 
 # %% [markdown] tags=["deep", "slide"]
 # **Do 30 channels cost less than 32? (deep)**
-# Multiply-adds mislead in one more way.
+# Multiply-adds do not tell all in one more way.
 # Kernels take channels in blocks of a fixed size:
 # onnxruntime's fast int8 kernel four at a time, its float layout up to 16.
 # What would you expect of 30 channels instead of 32, 12 % fewer multiply-adds?
@@ -697,6 +676,66 @@ plots.bars(widths, y_label="milliseconds of a 3x3 layer")
 # %% [markdown] tags=["deep"]
 # A width between two multiples can take longer than the next multiple above it.
 # So prune channels to multiples (`multiple=` in chapter 18), or pruning may save no time.
+
+# %% [markdown] tags=["deep", "slide"]
+# **Which layers should stay real, if milliseconds count? (deep)**
+# Chapter 20 spent bits; `qat.allocate` spends any cost.
+# `clocked.layer_times` takes the time of each convolution in the float file and in the int8 file,
+# in turns in one run; a clock is noisy, so medians count.
+# The damage of a layer is the error of the outputs when its weight and its map alone are rounded.
+# Is every layer faster in integers?
+
+# %% tags=["deep", "slide"]
+times = clocked.layer_times({"fp32": floats, "int8": integers}, picture)
+pairs_of_ms = zip(*times.values(), strict=True)
+cost = {n: dict(zip((32, 8), ms, strict=True)) for n, ms in zip(qat.layers(fake), pairs_of_ms, strict=True)}
+quantizers = [m for m in fake.modules() if isinstance(m, qat.FakeQuantize)]
+
+
+def outputs(*at_work):
+    for quantizer in quantizers:
+        quantizer.state = "quantize" if quantizer in at_work else "off"
+    with torch.no_grad():
+        return [level / level.std() for head in fake(images) for level in head]
+
+
+real, damage = outputs(), {}
+for name, layer in qat.layers(fake).items():
+    rounded_alone = outputs(layer.weight_quantizer, qat.maps(fake)[f"after_{name}"])
+    errors = [(a - b).square().mean().item() for a, b in zip(rounded_alone, real, strict=True)]
+    damage[name] = {32: 0.0, 8: sum(errors)}  # 32: real numbers
+outputs(*quantizers)
+print("slower in integers:", *(n for n, ms in cost.items() if ms[8] > ms[32]))
+
+# %% [markdown] tags=["deep"]
+# Three budgets: half of what integers save, nine tenths of it, and all.
+# Each choice is written as a file, and the whole file is timed and judged.
+
+# %% tags=["deep", "slide"]
+least, most = (sum(pick(ms.values()) for ms in cost.values()) for pick in (min, max))
+made, planned = {"all real": floats, "all int8": integers}, {}
+for share in (0.5, 0.9, 1.0):
+    bits = qat.allocate(damage, None, most - share * (most - least) + 1e-9, cost=cost)
+    keep = [n for n in bits if bits[n] == 32]
+    name = f"{len(keep)} of {len(bits)} real"
+    planned[name] = sum(cost[n][bits[n]] for n in bits)
+    graph = rounded(deployed.deployed(model, images[:1]), keep=keep)
+    made[name] = export.to_qdq_onnx(graph, images[:1], folder / f"mixed_{len(keep)}.onnx")
+runs = {name: export.Network(path) for name, path in made.items()}
+turns = profiling.compare(runs, picture, repeats=300, block=0)
+rows = []
+for name, network in runs.items():
+    plan = f"{planned[name]:.2f}" if name in planned else ""
+    rows.append((name, plan, f"{min(turns[name].latency.times):.2f}", f"{score(network):.3f}"))
+del runs, network  # sessions hold memory
+table(("layers", "convolutions, planned, ms", "whole file, fastest, ms", "AP on 100 scenes"), rows)
+
+# %% [markdown] tags=["deep"]
+# Where the first layer is slower in integers, it is because the kernel wants multiples of four channels,
+# and a picture has three (exercise 22.6).
+# A layer that stays real between two in integers also needs a DQ and a Q, which the plan does not count:
+# compare the cheapest plan with "all int8".
+# So measure the file that is planned.
 
 # %% [markdown] tags=["core", "slide"]
 # ## What did part IV reach?
@@ -727,8 +766,8 @@ costs.discs(places, x_label="milliseconds, fastest of 150 turns, one thread, onn
 
 # %% [markdown] tags=["core"]
 # Small discs at the upper left are what one wants.
-# Integers move `plain` far to the left at nearly the same height, and pruning moves it on, for a little AP.
-# For `course`, the full EfficientDet, they save bytes, and make it slower.
+# Integers move `plain` far to the left at nearly the same height; pruning moves it on, for a little AP.
+# `course`, the full EfficientDet, becomes smaller and slower.
 
 # %% [markdown] tags=["deep", "slide"]
 # ## What do you type in your own project? (deep)
@@ -840,22 +879,18 @@ guesses()
 # ## What goes wrong in practice
 #
 # - **The runtime does not know your operator.**
-#   NVIDIA/TensorRT#1114: calibrated to int8 after training, YOLOv5s fell from mAP 0.362 to 0.054,
-#   with SiLU in the file as two operators, a sigmoid and a product.
-#   With SiLU as one operator of its own it fell to 0.316.
-#   Each operator that you write down is one more place to round.
-# - **A window more, or one less.** pytorch/pytorch#71549, and after a change again #131272:
-#   average pools with `ceil_mode` came out with another size in ONNX,
-#   because the two counted windows that begin in the pads differently. pytorch/pytorch#183528:
-#   and about what the last average divides by.
+#   NVIDIA/TensorRT#1114: YOLOv5s in int8 fell from mAP 0.362 to 0.054,
+#   with SiLU in the file as a sigmoid and a product; as one operator of its own, to 0.316.
+# - **A window more, or one less.** pytorch/pytorch#71549 and #131272:
+#   average pools with `ceil_mode` came out with another size in ONNX; #183528: with another divisor.
 #   Write pads, not modes.
 # - **The batch is a constant.** pytorch/pytorch#157621 and #149065: exported with a dynamic batch, and the file says 1.
 #   Test with a batch that the example did not have.
-# - **Quantized, and slower.** microsoft/onnxruntime#12854 and #16009: `quantize_dynamic` on convolutions. #17389:
-#   a file of an opset (a version of ONNX's operators) too old for fusion, on processors without VNNI.
-#   Count the operators after fusion before you blame the clock.
-# - **NMS in the graph.** rwightman/efficientdet-pytorch#89: the export to ONNX fails on it,
-#   among other things. zylo117/Yet-Another-EfficientDet-Pytorch#425: a user gets the file by leaving NMS out.
+# - **Quantized, and slower.** microsoft/onnxruntime#12854, #16009: `quantize_dynamic` on convolutions. #17389:
+#   a file too old for fusion.
+#   Count the operators after fusion first.
+# - **NMS in the graph.** rwightman/efficientdet-pytorch#89, zylo117/Yet-Another-EfficientDet-Pytorch#425:
+#   the export fails on it.
 #   Export the network, decode outside.
 
 # %% [markdown] tags=["core", "slide"]
@@ -866,10 +901,9 @@ guesses()
 # - Q and DQ say where values are rounded (Eq. 22.1), with the scales that were trained.
 #   A runtime turns DQ, convolution, Q into integers (Eq. 22.2).
 # - int8 is nearly four times smaller where filters are large (Eq. 22.6),
-#   and faster where arithmetic was the bottleneck (Eq. 22.7).
+#   and faster where arithmetic took the time.
 #   It costs about 0.01 of AP or less here.
 # - Compare int8 with floats *in the same runtime*.
-#   Eager PyTorch stands beside it, never instead.
 # - What has no integer kernel (SiLU, gates, weighted fusion) leaves pairs behind, and they cost time.
 # - If two programs differ, follow one picture tensor by tensor, and look at the first that parts.
 
@@ -974,16 +1008,8 @@ quiz("export")
 # ## Where next
 #
 # Every tool has been tried alone.
-# Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped,
-# and one plot with all the stops.
-#
+# Chapter 23 takes one model all the way: searched, scaled, trained, pruned, quantized, shipped.
 # The integer file also runs in a browser: `make demo` puts it into a web page, where you draw the digits.
-# WebAssembly has integer kernels of its own.
-# On 200 test scenes the two integer files gave 592 and 597 boxes with a score of 0.55 or more there,
-# and each of them was found on an x86 with VNNI too, with the same label and an IoU above 0.9999 (recorded).
-# One thing had to be agreed for that: which of several *equal* scores comes first.
-# Integers often give equal scores, and NMS keeps the first; without that rule 15 of 362 boxes, on 60 scenes,
-# are another candidate of the same digit.
 
 # %% [markdown] tags=["core"]
 # ## References
