@@ -107,7 +107,7 @@ device = setup("09_one_shot", seed=0)
 # %% [markdown] tags=["core"]
 # ### 09.1 · Build · regret_at · 10 min · ●●○ · 3 points
 #
-# The comparison of all judges, near the end, runs on it, some nine thousand times.
+# The comparison of all judges, near the end, runs on it, some ten thousand times.
 # Write `regret_at(scores, truth, k)` for two lists over the same cells (all scores differ):
 # the cells with the `k` highest scores are trained, and the best of them is kept.
 # Return what it lacks to the best of all; 0 if nothing was lost.

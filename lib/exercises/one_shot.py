@@ -1041,7 +1041,7 @@ EXERCISES = (
         reference=one_shot.carried_flow, alternative=by_backward, probe=flow_run,
         place="nas.one_shot.carried_flow", importance=1,
         machine="synaptic flow, which scores networks that nobody has trained",
-        machine_case=a_few_cells_scored, milestone_calls=61,
+        machine_case=a_few_cells_scored, milestone_calls=62,
         wrong=(
             Wrong(slopes_alone, "You add slopes alone. Each weight is multiplied by its"
                                 " slope."),
@@ -1177,7 +1177,7 @@ EXERCISES = (
         reference=regrets.regret_at, alternative=regret_at_2,
         place="nas.regrets.regret_at", importance=2,
         machine="the comparison of judges, and its intervals",
-        machine_case=parameters_as_a_judge, milestone_calls=8820,
+        machine_case=parameters_as_a_judge, milestone_calls=10222,
         wrong=(
             Wrong(lowest_first, "You took the k lowest scores. A higher score is meant"
                                 " to promise a better cell."),
