@@ -666,6 +666,13 @@ CALLS = {
         q=torch.ones(4, 4, dtype=torch.int32),
         qparams=module("compression.quantize").choose_qparams(maps(4, 4)),
     ),
+    "compression.quantize.onto_grid": lambda: dict(
+        x=maps(4, 4), scale=torch.tensor(0.1), zero_point=torch.tensor(3), low=0,
+        high=15,
+    ),
+    "compression.quantize.rounded": lambda: dict(
+        x=maps(4, 4), qparams=module("compression.quantize").choose_qparams(maps(4, 4))
+    ),
     "compression.quantize.sqnr": lambda: dict(x=maps(4, 4), y=maps(4, 4) + 0.1),
     "compression.quantize.expected_sqnr": lambda: dict(
         x=maps(4, 4), qparams=module("compression.quantize").choose_qparams(maps(4, 4))

@@ -89,6 +89,11 @@ GOOD = {
     },
     (quantize.quantize,): {"x": X, "qparams": GRID},
     (quantize.dequantize,): {"q": Q, "qparams": GRID},
+    (quantize.onto_grid,): {
+        "x": X, "scale": GRID.scale, "zero_point": GRID.zero_point,
+        "low": 0, "high": 255,
+    },
+    (quantize.rounded,): {"x": X, "qparams": GRID},
     (quantize.sqnr,): {"x": X, "y": X + 1},
     (quantize.expected_sqnr,): {"x": X, "qparams": GRID},
     (quantize.MinMax, quantize.HistogramObserver, quantize.MSE, quantize.Entropy): {

@@ -8,6 +8,8 @@ histogram can be told from the true one.
 Sources: arXiv 2004.09602, and TensorRT's calibration, for the divergence. Chapter 19.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -169,3 +171,22 @@ def _shares(counts: Tensor) -> Tensor:
     """Counts over their sum; nothing where nothing was counted."""
     total = counts.sum(-1, keepdim=True)
     return counts / total.clamp(min=torch.finfo(counts.dtype).tiny)
+
+
+def ranges(
+    least: Tensor, most: Tensor, symmetric: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ranges to try, 100 at a time: (100), (100).
+
+    First both ends shrink together, in hundredths. If the grid need not be symmetric,
+    then also each by itself: the end that is nearer to 0 in eighths.
+    """
+    shares = torch.arange(1, 101, device=least.device) / 100
+    lows, highs = least * shares, most * shares
+    yield lows, highs
+    nearer = most if most <= -least else least
+    if symmetric or nearer == 0:
+        return
+    for eighths in range(9):
+        fixed = (nearer * (eighths / 8)).expand(100)
+        yield (lows, fixed) if most <= -least else (fixed, highs)

@@ -11,7 +11,6 @@ Sources: arXiv 1712.05877 (the scheme), 1806.08342 and 2106.08295 (granularity, 
 """
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -239,8 +238,7 @@ def quantize(x: Tensor, qparams: QParams) -> Tensor:
     q = torch.round(steps) + zero_point  # Eq. 19.1
     if q.isnan().any():
         raise ValueError("x holds NaN, which no integer stands for")
-    q = q.clamp(qparams.low, qparams.high)
-    return q.to(torch.int32)
+    return q.clamp(qparams.low, qparams.high).to(torch.int32)
 
 
 def dequantize(q: Tensor, qparams: QParams) -> Tensor:
@@ -253,6 +251,42 @@ def dequantize(q: Tensor, qparams: QParams) -> Tensor:
     q = arguments.real_tensor("q", q)
     scale, zero_point = _beside(q, qparams)
     return (q - zero_point) * scale  # Eq. 19.2
+
+
+@arguments.named
+def onto_grid(
+    x: Float[Tensor, "..."], scale: Float[Tensor, "..."], zero_point: Tensor,
+    low: arguments.Signed, high: arguments.Signed,
+) -> Float[Tensor, "..."]:  # fmt: skip
+    """Each real number as the nearest point of a grid, in real numbers, shaped as x.
+
+    `scale` (the step) and `zero_point` (the integer that means 0) broadcast to x; `low`
+    and `high` are the first and the last integer. Ties go to the even integer.
+
+    In steps of 0.5, with zero at 3: -0.4 is -0.8 steps, 9 is 18, and 15 is the last.
+
+    >>> scale, zero_point = torch.tensor(0.5), torch.tensor(3)
+    >>> onto_grid(torch.tensor([-0.4, 0.0, 9.0]), scale, zero_point, 0, 15).tolist()
+    [-0.5, 0.0, 6.0]
+    """
+    # Times 1 / scale, as torch's kernels do: a division can round a tie the other way.
+    steps = x * (1 / scale)
+    q = torch.round(steps) + zero_point
+    q = q.clamp(low, high)  # Eq. 19.1
+    return (q - zero_point) * scale  # Eq. 19.2
+
+
+def rounded(x: Tensor, qparams: QParams) -> Tensor:
+    """What comes back of x from a grid: quantized and dequantized, float32.
+
+    >>> rounded(torch.tensor([-0.4, 9.0]), QParams(*map(torch.tensor, (0.5, 3)), 0, 15))
+    tensor([-0.5000,  6.0000])
+    """
+    x = arguments.real_tensor("x", x).float()
+    scale, zero_point = _beside(x, qparams)
+    if x.isnan().any():
+        raise ValueError("x holds NaN, which stands on no grid")
+    return onto_grid(x, scale, zero_point, qparams.low, qparams.high)
 
 
 # ---------------------------------------------------------------------------- decibels
@@ -437,7 +471,7 @@ class MSE(HistogramObserver):
         counts = counts[filled].float()
         best = self.least[row].clamp(max=0), self.most[row].clamp(min=0)
         lowest_error = torch.inf
-        for least, most in _ranges_inside(*best, symmetric) if len(values) else ():
+        for least, most in histograms.ranges(*best, symmetric) if len(values) else ():
             grids = from_range(least, most, bits, symmetric, signed, axis=0)
             errors = _squared_errors(values, counts, grids)
             place = errors.argmin()  # Eq. 19.10
@@ -447,30 +481,10 @@ class MSE(HistogramObserver):
         return best
 
 
-def _ranges_inside(
-    least: Tensor, most: Tensor, symmetric: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Ranges to try, 100 at a time: (100), (100).
-
-    First both ends shrink together, in hundredths. If the grid need not be symmetric,
-    then also each by itself: the end that is nearer to 0 in eighths.
-    """
-    shares = torch.arange(1, 101, device=least.device) / 100
-    lows, highs = least * shares, most * shares
-    yield lows, highs
-    nearer = most if most <= -least else least
-    if symmetric or nearer == 0:
-        return
-    for eighths in range(9):
-        fixed = (nearer * (eighths / 8)).expand(100)
-        yield (lows, fixed) if most <= -least else (fixed, highs)
-
-
 def _squared_errors(values: Tensor, counts: Tensor, grids: QParams) -> Tensor:
     """The error of each of many grids on values that came so often: (grids)."""
     rows = values.expand(len(grids.scale), -1)  # grids, values
-    rounded = dequantize(quantize(rows, grids), grids)
-    return (rounded - rows).square() @ counts
+    return (rounded(rows, grids) - rows).square() @ counts
 
 
 class Entropy(HistogramObserver):

@@ -1,15 +1,17 @@
 """Exercises and quiz of chapter 19: grids, decibels, ranges, and folding."""
 
+import copy
 import functools
 import math
 
 import torch
+from torch import nn
 
 from lib.compression import deployed, qat, quantize
 from lib.detection import detectors
 from lib.exercises import Exercise, Option, Property, Question, Wrong, tensor
 
-# --- the machine that calls the core function
+# --- the machines that call the core functions
 
 
 @functools.cache
@@ -47,7 +49,220 @@ def rounded_detector() -> list:
     return [*classes, *boxes, *grids]
 
 
-# --- 19.1 build: scale and zero point
+def rounded_weights() -> list:
+    """*Lite* with its weights on grids of 4 bits, a filter each; ranges that MSE tried.
+
+    Its outputs are compared, and a map like one behind a SiLU, in 8 bits and in 3.
+    """
+    twin = copy.deepcopy(lite_deployed())
+    for layer in twin.children():
+        if isinstance(layer, nn.Conv2d):
+            values = layer.weight.data
+            grid = quantize.choose_qparams(values, 4, symmetric=True, axis=0)
+            values.copy_(quantize.rounded(values, grid))
+    with torch.no_grad():
+        classes, boxes = twin(small_pictures())
+    some = nn.functional.silu(torch.linspace(-6, 6, 2000) ** 3 / 30)
+    found = []
+    for bits in (8, 3):
+        observer = quantize.MSE()
+        observer.observe(some)
+        grid = observer.qparams(bits, signed=False)
+        found += [grid.scale, grid.zero_point, quantize.rounded(some, grid)]
+    return [*classes, *boxes, *found]
+
+
+def folded_networks() -> list:
+    """The first blocks of *lite*, and layers of other kinds, as graphs without norms.
+
+    Their weights, biases and what they answer.
+    """
+    lite = detectors.shipped("lite").backbone
+    some = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Conv2d(4, 4, 3, groups=4, bias=False), nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4), nn.BatchNorm1d(4),
+    )  # fmt: skip
+    for norm in some:
+        if hasattr(norm, "running_var"):
+            norm.running_mean.copy_(torch.linspace(-1, 1, 4))
+            norm.running_var.copy_(torch.linspace(0.5, 4, 4))
+            norm.weight.data.copy_(torch.linspace(-2, 1, 4))
+            norm.bias.data.copy_(torch.linspace(1, -3, 4))
+    found = []
+    for model in (nn.Sequential(lite.stem, lite.stages[0]), some):
+        graph = deployed.deployed(model.eval(), small_pictures()[..., :16, :16])
+        with torch.no_grad():
+            found.append(graph(small_pictures()[..., :16, :16]))
+        found += [p.detach() for p in graph.parameters()]
+    return found
+
+
+# --- 19.1 build: onto a grid and back
+
+
+def onto_2(x, scale, zero_point, low, high):
+    """Cut off in steps from zero, then rounded: the ends are whole numbers."""
+    steps = torch.maximum(torch.minimum(x / scale, high - zero_point), low - zero_point)
+    return steps.round() * scale
+
+
+def _onto_with(name, rule):
+    """Rounded otherwise: rule(x, scale, zero_point, low, high)."""
+
+    def onto(x, scale, zero_point, low, high):
+        return rule(x, scale, zero_point, low, high)
+
+    onto.__name__ = name
+    return onto
+
+
+def _back(q, s, z):
+    return (q - z) * s
+
+
+onto_not_clamped = _onto_with(
+    "onto_not_clamped", lambda x, s, z, low, high: torch.round(x / s) * s
+)
+onto_wrapped = _onto_with(
+    "onto_wrapped",
+    lambda x, s, z, low, high: _back(
+        (torch.round(x / s) + z - low) % (high - low + 1) + low, s, z
+    ),
+)
+onto_clamped_too_early = _onto_with(
+    "onto_clamped_too_early",
+    lambda x, s, z, low, high: torch.round(x / s).clamp(low, high) * s,
+)
+onto_reals_clamped = _onto_with(
+    "onto_reals_clamped",
+    lambda x, s, z, low, high: torch.round(x.clamp(low, high) / s) * s,
+)
+onto_open_below = _onto_with(
+    "onto_open_below",
+    lambda x, s, z, low, high: _back((torch.round(x / s) + z).clamp(max=high), s, z),
+)
+onto_open_above = _onto_with(
+    "onto_open_above",
+    lambda x, s, z, low, high: _back((torch.round(x / s) + z).clamp(min=low), s, z),
+)
+onto_symmetric = _onto_with(
+    "onto_symmetric",
+    lambda x, s, z, low, high: _back((torch.round(x / s) + z).clamp(-high, high), s, z),
+)
+onto_high_left_out = _onto_with(
+    "onto_high_left_out",
+    lambda x, s, z, low, high: _back(
+        (torch.round(x / s) + z).clamp(low, high - 1), s, z
+    ),
+)
+onto_zero_kept = _onto_with(
+    "onto_zero_kept",
+    lambda x, s, z, low, high: (torch.round(x / s) + z).clamp(low, high) * s,
+)
+onto_zero_after_the_step = _onto_with(
+    "onto_zero_after_the_step",
+    lambda x, s, z, low, high: (torch.round(x / s) + z).clamp(low, high) * s - z,
+)
+onto_zero_the_other_way = _onto_with(
+    "onto_zero_the_other_way",
+    lambda x, s, z, low, high: ((torch.round(x / s) - z).clamp(low, high) + z) * s,
+)
+onto_zero_too_early = _onto_with(
+    "onto_zero_too_early",
+    lambda x, s, z, low, high: _back(torch.round(x / s + z).clamp(low, high), s, z),
+)
+onto_never_zero = _onto_with(
+    "onto_never_zero",
+    lambda x, s, z, low, high: (
+        torch.round((x - low) / s).clamp(0, high - low) * s + low
+    ),
+)
+onto_floor = _onto_with(
+    "onto_floor",
+    lambda x, s, z, low, high: _back((torch.floor(x / s) + z).clamp(low, high), s, z),
+)
+onto_ceil = _onto_with(
+    "onto_ceil",
+    lambda x, s, z, low, high: _back((torch.ceil(x / s) + z).clamp(low, high), s, z),
+)
+onto_cut = _onto_with(
+    "onto_cut",
+    lambda x, s, z, low, high: _back((torch.trunc(x / s) + z).clamp(low, high), s, z),
+)
+onto_half_up = _onto_with(
+    "onto_half_up",
+    lambda x, s, z, low, high: _back(
+        (torch.floor(x / s + 0.5) + z).clamp(low, high), s, z
+    ),
+)
+onto_not_rounded = _onto_with(
+    "onto_not_rounded",
+    lambda x, s, z, low, high: _back((x / s + z).clamp(low, high), s, z),
+)
+onto_rounded_first = _onto_with(
+    "onto_rounded_first",
+    lambda x, s, z, low, high: _back((torch.round(x) / s + z).clamp(low, high), s, z),
+)
+onto_times_the_step = _onto_with(
+    "onto_times_the_step",
+    lambda x, s, z, low, high: _back((torch.round(x * s) + z).clamp(low, high), s, z),
+)
+onto_divided_back = _onto_with(
+    "onto_divided_back",
+    lambda x, s, z, low, high: ((torch.round(x / s) + z).clamp(low, high) - z) / s,
+)
+onto_integers = _onto_with(
+    "onto_integers",
+    lambda x, s, z, low, high: (torch.round(x / s) + z).clamp(low, high),
+)
+onto_steps = _onto_with(
+    "onto_steps",
+    lambda x, s, z, low, high: (torch.round(x / s) + z).clamp(low, high) - z,
+)
+
+
+def onto_in_place(x, scale, zero_point, low, high):
+    x.div_(scale).round_().add_(zero_point).clamp_(low, high)
+    return x.sub_(zero_point).mul_(scale)
+
+
+def onto_case(rng, size):
+    """Numbers on, between and beyond the points of a grid, or of one for each row.
+
+    In a third of the cases all are half way between two points, or on one.
+    """
+    bits = rng.choice((2, 3, 4, 4, 8))
+    low, high = rng.choice((
+        (0, 2**bits - 1), (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1),
+        (1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1),
+    ))  # fmt: skip
+    shape = rng.choice(((3 * size,), (size + 1, size), (size + 1, 2, size)))
+    rows = (shape[0], *[1] * (len(shape) - 1)) if len(shape) > 1 else ()
+    rows = rng.choice(((), rows))
+    zero_point = torch.empty(rows)
+    zero_point = zero_point.apply_(lambda _: rng.randint(low, high)).int()
+    steps = tensor(rng, *shape, low=low - 3, high=high + 3) - zero_point
+    ties = rng.random() < 0.34
+    if ties:
+        steps = (2 * steps).round() / 2
+        scale = torch.empty(rows).apply_(lambda _: 2.0 ** rng.randint(-4, 6))
+    else:
+        scale = tensor(rng, *rows, low=0.05, high=1.0) * rng.choice((1, 1, 100))
+    return steps * scale, scale, zero_point, low, high
+
+
+def onto_by_hand(x, scale, zero_point, low, high, out):
+    numbers = torch.tensor(x), torch.tensor(scale), torch.tensor(zero_point)
+    return (*numbers, low, high), torch.tensor(out)
+
+
+def stays_on_the_grid(mine, x, *grid):
+    once = mine(x, *grid)
+    return torch.allclose(mine(once, *grid), once, atol=1e-4)
+
+
+# --- 19.2 build: scale and zero point
 
 
 def grid_2(least, most, low, high):
@@ -223,7 +438,141 @@ def zero_is_on_the_grid(mine, least, most, low, high):
     return bool((whole & (zero_point >= low) & (zero_point <= high)).all())
 
 
-# --- 19.2 predict
+# --- 19.3 build: a batch norm into the layer before it
+
+
+def fold_2(weight, bias, scale, shift):
+    """Filter by filter."""
+    filters = [w * a for w, a in zip(weight, scale, strict=True)]
+    old = torch.zeros_like(shift) if bias is None else bias
+    return torch.stack(filters), torch.addcmul(shift, old, scale)
+
+
+def _fold_with(name, rule):
+    """A fold that is wrong as `rule` says: (weight, bias or 0, a as sides, a, t)."""
+
+    def fold(weight, bias, scale, shift):
+        sides = scale.reshape(-1, *[1] * (weight.dim() - 1))
+        old = torch.zeros_like(shift) if bias is None else bias
+        return rule(weight, old, sides, scale, shift)
+
+    fold.__name__ = name
+    return fold
+
+
+fold_no_shift = _fold_with("fold_no_shift", lambda w, b, s, a, t: (w * s, b * a))
+fold_old_bias_kept = _fold_with(
+    "fold_old_bias_kept", lambda w, b, s, a, t: (w * s, b + t)
+)
+fold_old_bias_lost = _fold_with(
+    "fold_old_bias_lost", lambda w, b, s, a, t: (w * s, t.clone())
+)
+fold_weight_kept = _fold_with("fold_weight_kept", lambda w, b, s, a, t: (w, b * a + t))
+fold_shift_first = _fold_with(
+    "fold_shift_first", lambda w, b, s, a, t: (w * s, (b + t) * a)
+)
+fold_shift_taken_off = _fold_with(
+    "fold_shift_taken_off", lambda w, b, s, a, t: (w * s, b * a - t)
+)
+fold_divided = _fold_with("fold_divided", lambda w, b, s, a, t: (w / s, b / a + t))
+fold_shift_everywhere = _fold_with(
+    "fold_shift_everywhere",
+    lambda w, b, s, a, t: (w * s + t.reshape(s.shape), b * a + t),
+)
+fold_one_scale = _fold_with(
+    "fold_one_scale", lambda w, b, s, a, t: (w * a.mean(), b * a.mean() + t)
+)
+fold_first_scale = _fold_with(
+    "fold_first_scale", lambda w, b, s, a, t: (w * a[0], b * a[0] + t)
+)
+fold_one_shift = _fold_with(
+    "fold_one_shift", lambda w, b, s, a, t: (w * s, b * a + t.mean())
+)
+fold_magnitude = _fold_with(
+    "fold_magnitude", lambda w, b, s, a, t: (w * s.abs(), b * a.abs() + t)
+)
+fold_twice = _fold_with("fold_twice", lambda w, b, s, a, t: (w * s * s, b * a * a + t))
+fold_the_other_way_round = _fold_with(
+    "fold_the_other_way_round", lambda w, b, s, a, t: (b * a + t, w * s)
+)
+fold_weight_alone = _fold_with("fold_weight_alone", lambda w, b, s, a, t: w * s)
+fold_bias_alone = _fold_with("fold_bias_alone", lambda w, b, s, a, t: b * a + t)
+fold_into_the_bias = _fold_with("fold_into_the_bias", lambda w, b, s, a, t: (w, b + t))
+
+
+def fold_last_side(weight, bias, scale, shift):
+    old = torch.zeros_like(shift) if bias is None else bias
+    return weight * scale, old * scale + shift
+
+
+def fold_inputs(weight, bias, scale, shift):
+    """The scale along the second side; fails unless there are as many inputs."""
+    old = torch.zeros_like(shift) if bias is None else bias
+    sides = scale.reshape(1, -1, *[1] * (weight.dim() - 2))
+    return weight * sides, old * scale + shift
+
+
+def fold_four_sides(weight, bias, scale, shift):
+    old = torch.zeros_like(shift) if bias is None else bias
+    return weight * scale[:, None, None, None], old * scale + shift
+
+
+def fold_without_none(weight, bias, scale, shift):
+    """Fails where there is no bias."""
+    sides = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    return weight * sides, bias * scale + shift
+
+
+def fold_none_stays(weight, bias, scale, shift):
+    sides = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    return weight * sides, None if bias is None else bias * scale + shift
+
+
+def fold_none_is_zero(weight, bias, scale, shift):
+    sides = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    if bias is None:
+        return weight * sides, torch.zeros_like(shift)
+    return weight * sides, bias * scale + shift
+
+
+def fold_in_place(weight, bias, scale, shift):
+    """Right numbers, but the old layer is spoiled."""
+    weight *= scale.reshape(-1, *[1] * (weight.dim() - 1))
+    return weight, shift if bias is None else bias * scale + shift
+
+
+def fold_case(rng, size):
+    """A layer of any kind, as often square as not; in half of the cases no bias.
+
+    Scales have both signs, and go from tiny to huge.
+    """
+    filters = size + 1
+    inputs = rng.choice((1, filters, filters, rng.randint(1, size + 2)))
+    kernel = rng.choice(((), (), (3,), (1, 1), (3, 3), (2, 3)))
+    weight, shift = tensor(rng, filters, inputs, *kernel), tensor(rng, filters)
+    scale = tensor(rng, filters, low=0.3, high=2.0) * rng.choice((0.05, 1, 1, 50))
+    scale *= torch.empty(filters).apply_(lambda _: rng.choice((-1, 1, 1)))
+    bias = rng.choice((None, tensor(rng, filters, low=0.5, high=2.0)))
+    return weight, bias, scale, 3 * shift
+
+
+def fold_by_hand(weight, bias, scale, shift, new_weight, new_bias):
+    bias = None if bias is None else torch.tensor(bias)
+    given = torch.tensor(weight), bias, torch.tensor(scale), torch.tensor(shift)
+    return given, (torch.tensor(new_weight), torch.tensor(new_bias))
+
+
+def folded_is_layer_then_norm(mine, weight, bias, scale, shift):
+    """Asked of a window that the weight just covers."""
+    x = torch.linspace(-1, 1, weight[0].numel())
+    old = torch.zeros_like(shift) if bias is None else bias
+    wanted = (weight.flatten(1) @ x + old) * scale + shift
+    new_weight, new_bias = mine(weight, bias, scale, shift)
+    found = new_weight.flatten(1) @ x + new_bias
+    return torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+# --- 19.4 predict
 
 
 def bits_for_sixty() -> int:
@@ -231,7 +580,7 @@ def bits_for_sixty() -> int:
     return next(b for b in range(2, 17) if 20 * math.log10(2**b - 1) >= 60)
 
 
-# --- 19.3 measure
+# --- 19.5 measure
 
 
 def spoiler() -> int:
@@ -246,7 +595,7 @@ def spoiler() -> int:
     return next(2**k for k in range(1, 10) if decibels(8, float(2**k)) <= aim)
 
 
-# --- 19.4 build
+# --- 19.6 build
 
 
 def power_of_two_scale(x, bits):
@@ -408,7 +757,7 @@ def numbers(rng, size) -> tuple:
     return x * rng.choice((-1, 1)), bits
 
 
-# --- 19.5 build
+# --- 19.7 build
 
 
 def fold_before(weight, bias, gamma, beta, mean, variance):
@@ -580,7 +929,88 @@ def stands_for_both(mine, weight, bias, gamma, beta, mean, variance) -> bool:
 
 EXERCISES = (
     Exercise(
-        name="scale_and_zero_point", number="19.1", kind="build", minutes=15,
+        name="onto_grid", number="19.1", kind="build", minutes=10, difficulty=2,
+        points=3,
+        task="Each number of `x` as the nearest point of a grid: Eq. 19.1, and Eq. 19.2"
+             " back.",
+        place="compression.quantize.onto_grid", importance=3,
+        machine="the lite detector with 4-bit weights, and the ranges that MSE tries",
+        machine_case=rounded_weights, milestone_calls=1607,
+        reference=quantize.onto_grid, alternative=onto_2,
+        wrong=(
+            Wrong(onto_not_clamped, "what lies beyond the grid has to become its end:"
+                  " the clamp from low to high is missing"),
+            Wrong(onto_wrapped, "beyond the last integer you begin again at the first;"
+                  " clamp instead"),
+            Wrong(onto_clamped_too_early, "low and high are the ends of q, which has"
+                  " the zero point in it: add it before you clamp"),
+            Wrong(onto_reals_clamped, "low and high are integers of the grid; you clamp"
+                  " the real numbers with them"),
+            Wrong(onto_open_below, "the lower end is open: clamp from low to high"),
+            Wrong(onto_open_above, "the upper end is open: clamp from low to high"),
+            Wrong(onto_symmetric, "the first integer is low, not -high"),
+            Wrong(onto_high_left_out, "high itself is an integer of the grid: clamp up"
+                  " to high"),
+            Wrong(onto_zero_kept, "on the way back the zero point goes off first: (q -"
+                  " zero_point) * scale"),
+            Wrong(onto_zero_after_the_step, "the zero point counts in steps: take it"
+                  " off before you multiply by the scale"),
+            Wrong(onto_zero_the_other_way, "the zero point is added on the way to"
+                  " integers and taken off on the way back; yours is the other way"
+                  " round"),
+            Wrong(onto_zero_too_early, "round first, then add the zero point: a half"
+                  " goes to the even number of steps, and an odd zero point would turn"
+                  " that round"),
+            Wrong(onto_never_zero, "low is an integer, not the real number where the"
+                  " grid begins: count from zero_point"),
+            Wrong(onto_floor, "you round down; take the nearest, torch.round"),
+            Wrong(onto_ceil, "you round up; take the nearest, torch.round"),
+            Wrong(onto_cut, "you cut off what is behind the point; take the nearest,"
+                  " torch.round"),
+            Wrong(onto_half_up, "at a half you always go up; torch.round goes to the"
+                  " even neighbour"),
+            Wrong(onto_not_rounded, "nothing is rounded: between two points there is"
+                  " no integer"),
+            Wrong(onto_rounded_first, "count in steps first, x / scale; then round"),
+            Wrong(onto_times_the_step, "how many steps are in x? Divide by the scale;"
+                  " you multiply"),
+            Wrong(onto_divided_back, "on the way back each step is worth the scale:"
+                  " multiply by it"),
+            Wrong(onto_integers, "these are the integers; asked is what they mean, (q -"
+                  " zero_point) * scale"),
+            Wrong(onto_steps, "these are whole steps from zero; times the scale they"
+                  " are real numbers"),
+            Wrong(onto_in_place, "right numbers, but x itself is overwritten: others"
+                  " still need it; use x / scale, not div_"),
+        ),
+        hints=(
+            "x / scale counts in steps. torch.round takes the nearest whole number.",
+            "Add zero_point, then .clamp(low, high): that is q, Eq. 19.1.",
+            "Eq. 19.2 leads back: (q - zero_point) * scale.",
+        ),
+        cases=onto_case,
+        by_hand=(
+            onto_by_hand([-1.0, -0.33, 0.0, 0.65, 2.0], 0.2, 5, 0, 15,
+                         [-1.0, -0.4, 0.0, 0.6, 2.0]),
+            # 2.5 and 3.5 steps, and -2.5: to the even ones; the zero point is odd.
+            onto_by_hand([1.25, 1.75, -1.25], 0.5, 3, 0, 15, [1.0, 2.0, -1.0]),
+            onto_by_hand([9.0, -9.0], 0.5, 3, 0, 15, [6.0, -1.5]),  # 12 up, 3 down
+            onto_by_hand([100.0, -100.0, 0.3], 0.5, 0, -127, 127, [63.5, -63.5, 0.5]),
+            onto_by_hand([-9.0, 7.4], 1.0, 0, -8, 7, [-8.0, 7.0]),  # -8 has no twin
+            # A grid for each row: steps of 1 from -1 to 2, of 4 from -8 to 4.
+            onto_by_hand([[0.6, -5.0], [5.0, -5.0]], [[1.0], [4.0]], [[1], [2]], 0, 3,
+                         [[1.0, -1.0], [4.0, -4.0]]),
+        ),
+        properties=(
+            Property("what stands on the grid stays there", stays_on_the_grid),
+        ),
+        unchanged={
+            "onto_zero_too_early": "none of its numbers lies half way",
+            "onto_half_up": "none of its numbers lies half way",
+        },
+    ),
+    Exercise(
+        name="scale_and_zero_point", number="19.2", kind="build", minutes=15,
         difficulty=2, points=3,
         task="The step of a grid over a range, and the integer that means zero, by Eq."
              " 19.3 and 19.4.",
@@ -665,7 +1095,87 @@ EXERCISES = (
         },
     ),
     Exercise(
-        name="bits_for_sixty", number="19.2", kind="predict", minutes=5, difficulty=1,
+        name="fold", number="19.3", kind="build", minutes=10, difficulty=2, points=3,
+        task="Weight and bias of one layer that does its own work, then a norm's: times"
+             " `scale`, plus `shift`, for each filter (Eq. 19.9).",
+        place="compression.deployed.fold", importance=2,
+        machine="networks as they are deployed, graphs without norms",
+        machine_case=folded_networks, milestone_calls=47,
+        reference=deployed.fold, alternative=fold_2,
+        wrong=(
+            Wrong(fold_no_shift, "the shift is lost: the new bias is scale * bias +"
+                  " shift"),
+            Wrong(fold_old_bias_kept, "the layer's own bias goes through the norm too:"
+                  " multiply it by the scale"),
+            Wrong(fold_old_bias_lost, "the layer's own bias is lost: it goes through"
+                  " the norm too, scale * bias + shift"),
+            Wrong(fold_weight_kept, "the bias is right; the weight has to be scaled"
+                  " too, each filter by its own number"),
+            Wrong(fold_into_the_bias, "the scale is missing: a norm multiplies, weight"
+                  " and bias, before it adds"),
+            Wrong(fold_shift_first, "the shift is added last: no scale multiplies it"),
+            Wrong(fold_shift_taken_off, "the sign: Eq. 19.9 adds the shift"),
+            Wrong(fold_divided, "the scale multiplies; you divide by it"),
+            Wrong(fold_shift_everywhere, "the shift belongs to the bias alone: added to"
+                  " weights, it would be multiplied by the input"),
+            Wrong(fold_one_scale, "each filter has a scale of its own; you took their"
+                  " mean"),
+            Wrong(fold_first_scale, "each filter has a scale of its own; you took the"
+                  " first for all"),
+            Wrong(fold_one_shift, "each filter has a shift of its own; you took their"
+                  " mean"),
+            Wrong(fold_magnitude, "a scale may be negative; leave its sign"),
+            Wrong(fold_twice, "you multiply by the scale twice"),
+            Wrong(fold_the_other_way_round, "right numbers in the wrong order: first"
+                  " the weight, then the bias"),
+            Wrong(fold_weight_alone, "that is the weight alone; return the pair of"
+                  " weight and bias"),
+            Wrong(fold_bias_alone, "that is the bias alone; return the pair of weight"
+                  " and bias"),
+            Wrong(fold_last_side, "weight * scale multiplies along the last side;"
+                  " filters are the first: scale.reshape(-1, 1, ...)"),
+            Wrong(fold_inputs, "the scale belongs to the filters, the first side of the"
+                  " weight; you scale the inputs, its second"),
+            Wrong(fold_four_sides, "a linear layer's weight has two sides, a"
+                  " convolution's four: give the scale as many as weight.dim()"),
+            Wrong(fold_without_none, "a layer before a norm has often no bias: then"
+                  " bias is None, and the new one is the shift"),
+            Wrong(fold_none_stays, "without a bias of its own the layer still gets the"
+                  " shift: return shift, not None"),
+            Wrong(fold_none_is_zero, "without a bias of its own the layer still gets"
+                  " the shift; you return zeros"),
+            Wrong(fold_in_place, "right numbers, but the old weight is overwritten:"
+                  " other levels fold it again; use weight * ..., not *="),
+        ),
+        hints=(
+            "A norm does a * y + t to what the layer gives, and y is w x + b. Multiply"
+            " out: what stands before x, and what is left?",
+            "scale.reshape(-1, *[1] * (weight.dim() - 1)) has a side for each side of"
+            " the weight.",
+            "A layer without a bias has b = 0: the new bias is the shift.",
+        ),
+        cases=fold_case,
+        by_hand=(
+            # (2 x + 1) * 3 + 5 = 6 x + 8
+            fold_by_hand([[2.0]], [1.0], [3.0], [5.0], [[6.0]], [8.0]),
+            # Two filters of two inputs: times 10 and 0.5, then -1 and 4.
+            fold_by_hand([[1.0, 2], [3, 4]], [1.0, 6], [10.0, 0.5], [-1.0, 4],
+                         [[10.0, 20], [1.5, 2]], [9.0, 7]),
+            # Depthwise, 1 x 2 pixels, no bias; the second filter is turned over.
+            fold_by_hand([[[[1.0, 2]]], [[[3.0, 4]]]], None, [2.0, -1], [7.0, 8],
+                         [[[[2.0, 4]]], [[[-3.0, -4]]]], [7.0, 8]),
+            # Three filters of one input, in one dimension.
+            fold_by_hand([[[1.0]], [[2.0]], [[3.0]]], [1.0, 1, 2], [1.0, 10, 100],
+                         [0.0, 1, 2], [[[1.0]], [[20.0]], [[300.0]]], [1.0, 11, 202]),
+        ),
+        properties=(
+            Property("one layer answers as layer and norm did",
+                     folded_is_layer_then_norm),
+        ),
+        unchanged={"fold_in_place": "the machine hands over copies"},
+    ),
+    Exercise(
+        name="bits_for_sixty", number="19.4", kind="predict", minutes=5, difficulty=1,
         points=1,
         task="The fewest bits that give evenly spread numbers 60 dB.",
         reference=bits_for_sixty,
@@ -686,7 +1196,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="spoiler", number="19.3", kind="measure", minutes=8, difficulty=2,
+        name="spoiler", number="19.5", kind="measure", minutes=8, difficulty=2,
         points=2,
         task="The smallest power of two that, as an outlier, costs 3 of 8 bits.",
         reference=spoiler,
@@ -709,7 +1219,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="power_of_two_scale", number="19.4", kind="build", minutes=15,
+        name="power_of_two_scale", number="19.6", kind="build", minutes=15,
         difficulty=2, points=3,
         task="power_of_two_scale(x, bits): the finest scale 2 ** n, a float, at which a"
              " symmetric grid of so many bits still holds all of `x`, a tensor of any"
@@ -800,7 +1310,7 @@ EXERCISES = (
         tolerance=1e-9,
     ),
     Exercise(
-        name="fold_before", number="19.5", kind="build", minutes=15, difficulty=2,
+        name="fold_before", number="19.7", kind="build", minutes=15, difficulty=2,
         points=3,
         task="fold_before(weight, bias, gamma, beta, mean, variance): a batch norm (eps"
              " is 0) stands before a linear layer. `weight` is (filters, inputs),"
