@@ -58,6 +58,7 @@ def test_equal_to_torch_bit_by_bit(bits, symmetric, signed):
         x, grid.scale, grid.zero_point, grid.low, grid.high
     )
     assert torch.equal(quantize.dequantize(quantize.quantize(x, grid), grid), theirs)
+    assert torch.equal(quantize.rounded(x, grid), theirs)
 
 
 @pytest.mark.equation("19.1")
@@ -70,6 +71,15 @@ def test_equal_to_torch_for_each_channel(axis, symmetric, signed):
         x, grid.scale, grid.zero_point, axis, grid.low, grid.high
     )
     assert torch.equal(quantize.dequantize(quantize.quantize(x, grid), grid), theirs)
+    assert torch.equal(quantize.rounded(x, grid), theirs)
+
+
+def test_what_is_no_number_is_not_rounded():
+    grid = quantize.choose_qparams(torch.tensor([-1.0, 2.0]))
+    with pytest.raises(ValueError, match="x holds NaN"):
+        quantize.rounded(torch.tensor([1.0, math.nan]), grid)
+    whole = torch.tensor([-1, 0, 2])  # integers are numbers too
+    assert quantize.rounded(whole, grid).dtype == torch.float32
 
 
 def test_ties_go_to_the_even_neighbour():

@@ -112,6 +112,9 @@ GOOD = {
     (histograms.least_divergent_end,): {
         "counts": torch.ones(2, 2048).double(), "levels": 128,
     },
+    (histograms.ranges,): {
+        "least": torch.tensor(-1.0), "most": torch.tensor(2.0), "symmetric": False,
+    },
     (histograms.Histogram,): {"grids": 3},
     (histograms.Histogram(2).add,): {"rows": torch.ones(2, 5)},
     (grids.operation, grids.name_after, grids.keeps): {"node": NODE},

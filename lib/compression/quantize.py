@@ -14,7 +14,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from lib.basics import arguments
@@ -255,8 +255,8 @@ def dequantize(q: Tensor, qparams: QParams) -> Tensor:
 
 @arguments.named
 def onto_grid(
-    x: Float[Tensor, "..."], scale: Float[Tensor, "..."], zero_point: Tensor,
-    low: arguments.Signed, high: arguments.Signed,
+    x: Float[Tensor, "..."], scale: Float[Tensor, "..."],
+    zero_point: Real[Tensor, "..."], low: arguments.Signed, high: arguments.Signed,
 ) -> Float[Tensor, "..."]:  # fmt: skip
     """Each real number as the nearest point of a grid, in real numbers, shaped as x.
 

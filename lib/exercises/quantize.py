@@ -1100,7 +1100,7 @@ EXERCISES = (
              " `scale`, plus `shift`, for each filter (Eq. 19.9).",
         place="compression.deployed.fold", importance=2,
         machine="networks as they are deployed, graphs without norms",
-        machine_case=folded_networks, milestone_calls=47,
+        machine_case=folded_networks, milestone_calls=21,
         reference=deployed.fold, alternative=fold_2,
         wrong=(
             Wrong(fold_no_shift, "the shift is lost: the new bias is scale * bias +"
