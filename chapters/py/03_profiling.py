@@ -19,7 +19,7 @@
 # 3. follow the memory of a forward pass from tensor to tensor (exercises 03.4 and 03.6)
 # 4. find the networks that no other beats, and pick one within a budget (exercises 03.2 and 03.5)
 #
-# | study | about 80 min (estimate) |
+# | study | about 90 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |

@@ -19,7 +19,7 @@
 # 4. read a cell from a controller's numbers, and make a child of it by one small change (exercises 04.1 and 04.2)
 # 5. price a cell from its operations, without building it (exercise 04.6)
 #
-# | study | about 95 min (estimate) |
+# | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (11 CPU-seconds, measured)<!-- /run --> |
 # | peak memory | <!-- peak -->443 MB (measured)<!-- /peak --> |

@@ -864,7 +864,7 @@ plots.grid(matrix, x_label="map", y_label="observer", says=says, **names)
 # MSE asks for just what SQNR measures, so it should be ahead.
 # With 8 bits there is little to gain; with 4 bits a good range is worth more than half a bit behind the SiLU.
 # SQNR has the last word here, but a detector is not judged in decibels: compare observers on the network, by its score.
-# Chapter 20 does, and finds far smaller differences than these.
+# The recorded runs of `data/ablations/quantization.py` do, and find far smaller differences than these.
 
 # %% [markdown] tags=["deep"]
 # **Which observer can be trusted? (deep)**
