@@ -20,8 +20,8 @@
 #
 # | study | about 80 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (6 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->588 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->590 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

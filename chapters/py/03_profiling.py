@@ -22,7 +22,7 @@
 # | study | about 90 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.3 min (18 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->644 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->606 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,7 +22,7 @@
 # | study | about 105 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.2 min (11 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->443 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->445 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -23,7 +23,7 @@
 # | study | about 95 min (estimate) |
 # |---|---|
 # | run | <!-- run -->0.6 min (33 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->723 MB (measured)<!-- /peak --> |
+# | peak memory | <!-- peak -->716 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (15 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->582 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->579 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -22,8 +22,8 @@
 #
 # | study | about 100 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.8 min (46 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->670 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (47 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->681 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

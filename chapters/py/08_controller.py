@@ -21,8 +21,8 @@
 #
 # | study | about 95 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.7 min (40 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->634 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (36 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->648 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 100 min (estimate) |
 # |---|---|
-# | run | <!-- run -->1.2 min (70 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->692 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->1.3 min (77 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->706 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

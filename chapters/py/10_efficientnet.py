@@ -21,8 +21,8 @@
 #
 # | study | about 105 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->779 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.5 min (27 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->742 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

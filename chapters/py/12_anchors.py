@@ -21,8 +21,8 @@
 #
 # | study | about 105 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (10 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->771 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (11 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->752 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 95 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.2 min (14 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->743 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.2 min (15 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->722 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -23,8 +23,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.8 min (47 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->724 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.8 min (51 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->709 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -20,8 +20,8 @@
 #
 # | study | about 120 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->915 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->906 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
