@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Integer, Shaped
 from torch import Tensor
 
 from lib.basics import arguments
@@ -311,7 +311,7 @@ def integer_layer(
 
 # --------------------------------------------------------------------------- the layers
 def accumulate(
-    x: Int[Tensor, "B C H W"], weight, bias, zero_point,
+    x: Integer[Tensor, "B C H W"], weight, bias, zero_point,
     stride=1, padding=0, dilation=1, groups=1,
 ) -> Int[Tensor, "B F h w"]:  # fmt: skip
     """The sums of a convolution, in int32 from end to end (Eq. 21.1).
@@ -348,7 +348,7 @@ def _dilated(weight: Tensor, dilation) -> Tensor:
 
 
 def accumulate_linear(
-    x: Int[Tensor, "*B C"], weight, bias, zero_point
+    x: Integer[Tensor, "*B C"], weight, bias, zero_point
 ) -> Int[Tensor, "*B F"]:
     """The sums of a linear layer, in int32."""
     centred = _from_zero(x, zero_point)
