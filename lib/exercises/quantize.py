@@ -935,7 +935,7 @@ EXERCISES = (
              " back.",
         place="compression.quantize.onto_grid", importance=3,
         machine="the lite detector with 4-bit weights, and the ranges that MSE tries",
-        machine_case=rounded_weights, milestone_calls=1607,
+        machine_case=rounded_weights, milestone_calls=1283,
         reference=quantize.onto_grid, alternative=onto_2,
         wrong=(
             Wrong(onto_not_clamped, "what lies beyond the grid has to become its end:"

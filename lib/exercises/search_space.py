@@ -804,7 +804,7 @@ EXERCISES = (
         place="nas.search_space.blocks_from_tokens", importance=2,
         machine="`decode`, by which a draw, a mutation and the controller of chapter 08"
                 " become genotypes",
-        machine_case=genotypes_told, milestone_calls=1223,
+        machine_case=genotypes_told, milestone_calls=3125,
         reference=search_space.blocks_from_tokens, alternative=blocks_from_tokens_2,
         wrong=(
             Wrong(token_pairs_together, "You read input, operation, input, operation."
@@ -896,7 +896,7 @@ EXERCISES = (
         tolerance=0.003,
         place="nas.search_space.one_change", required=True, importance=2,
         machine="evolution, each child of which is one mutation",
-        machine_case=a_small_walk, milestone_calls=578,
+        machine_case=a_small_walk, milestone_calls=169,
         survivors={
             "line 17: `arguments.instance('rng', rng, random.Random)` omitted": "every"
             " case gives a random.Random",
