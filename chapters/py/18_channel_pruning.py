@@ -21,8 +21,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (28 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->809 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->790 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
