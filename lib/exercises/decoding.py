@@ -762,6 +762,10 @@ EXERCISES = (
              (torch.tensor([0, 1, 2]),
               torch.tensor([0.9, 0.8 * math.exp(-2), 0.7 * math.exp(-4)]))),
         ),
+        survivors={
+            "line 22: `score <= FAINT` -> `score < FAINT`": "no float is 0.001, and it"
+            " depends on its width which side of it the nearest one is",
+        },
         properties=(
             Property(
                 "a single box that scores 0.0005 is not chosen",

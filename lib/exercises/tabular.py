@@ -657,7 +657,7 @@ EXERCISES = (
         machine="the course's judge of rankings, the noise ceiling in it",
         machine_case=a_small_foresight, milestone_calls=41,
         survivors={
-            "line 15: `shards.insist_on_rankings(a, b)` omitted": "no case asks for"
+            "line 15: `rankings.insist_on_pair(a, b)` omitted": "no case asks for"
             " lists that rank nothing",
         },
         unchanged={
