@@ -1,6 +1,6 @@
 """Channels taken out of the shipped `plain` detector: which, and what it saves.
 
-    python data/ablations/channel_pruning.py            # about 45 CPU-minutes
+    python data/ablations/channel_pruning.py            # about 40 CPU-minutes
     python data/ablations/channel_pruning.py --report   # what the rows say so far
 
 one-shot: one share of every group, chosen by each importance, nothing trained; seeds
