@@ -1,6 +1,7 @@
 """The page of proof says what is true now; a wrong function changes its machine."""
 
 import json
+import time
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_the_last_road_has_to_begin_with_all_that_was_built():
     said = "23_capstone: decoding.greedy was built before, not taken up"
     assert filled.not_taken_up(done) == [said]
     assert filled.not_taken_up([last]) == [], "alone it has nothing to take up"
+
+
+def test_the_last_road_waits_for_all_that_it_takes_up():
+    ended = []
+
+    def run_one(name):
+        begun_after = set(ended)
+        time.sleep(0.2 if name == "22_export" else 0)  # the slowest ends last
+        ended.append(name)
+        return begun_after
+
+    before, last = course.names()[:23], course.names()[23]
+    assert last == filled.LAST_ROAD
+    assert filled.in_turns(course.names(), run_one)[23] >= set(before)
+    assert filled.in_turns([last], run_one) == [set(ended[:-1])]
