@@ -94,3 +94,16 @@ def test_an_end_keeps_the_shape_of_what_it_cuts():
     assert histograms.divergence(counts[0], 410, 256).item() == pytest.approx(0)
     ends = histograms.least_divergent_end(counts, 256)
     assert ends[0] == BINS and ends[1] >= 1000
+
+
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_values_that_are_counted_in_parts_are_those_of_one_go(at_once, monkeypatch):
+    rows = torch.stack([values(50), 10 * values(50, seed=1)])
+    rows[:, :5] = 0
+    whole, parts = Histogram(2), Histogram(2)
+    whole.add(rows)
+    monkeypatch.setattr(histograms, "AT_ONCE", at_once)
+    parts.add(rows)
+    assert torch.equal(parts.counts, whole.counts)
+    assert parts.counts.sum(1).tolist() == [45, 45]
+    assert parts.zeros.tolist() == whole.zeros.tolist() == [5, 5]

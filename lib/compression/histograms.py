@@ -16,6 +16,7 @@ from torch import Tensor
 from lib.basics import arguments
 
 BINS = 2048  # on each side of 0
+AT_ONCE = 2**18  # values that are put into bins in one go: four copies of them stand
 KEPT = 0.9  # of the values, at least; the recipe cuts some in a hundred at most
 
 
@@ -43,10 +44,10 @@ class Histogram:
             self._widen(too_short)
         # A row of zeros reaches nowhere; its values are not counted in bins anyway.
         reach = self.reach.clamp(min=torch.finfo(torch.float32).tiny)
-        bins = (rows / reach[:, None] + 1) * BINS
-        bins = bins.long().clamp(0, 2 * BINS - 1)  # `reach` itself is on the last edge
-        nonzero = (rows != 0).double()
-        self.counts.scatter_add_(1, bins, nonzero)
+        for some in rows.split(max(1, AT_ONCE // len(rows)), 1):
+            bins = (some / reach[:, None] + 1) * BINS
+            bins = bins.long().clamp(0, 2 * BINS - 1)  # `reach` itself: the last edge
+            self.counts.scatter_add_(1, bins, (some != 0).double())
         self.zeros += (rows == 0).sum(1)
 
     def _widen(self, grids: Tensor) -> None:

@@ -251,18 +251,21 @@ def calibrate(model: fx.GraphModule, batches: Iterable[Tensor]) -> fx.GraphModul
     and then no grid has changed. Inside, a layer of zeros or a dead map gets a grid.
     """
     weights = {m.weight_quantizer: m.weight for m in _rounding_layers(model).values()}
-    quantizers = [*weights, *maps(model).values()]
-    of_inputs = _input_quantizers(model)
-    states = {quantizer: quantizer.state for quantizer in quantizers}
+    of_maps, of_inputs = [*maps(model).values()], _input_quantizers(model)
+    states = {quantizer: quantizer.state for quantizer in [*weights, *of_maps]}
+    grids_found = {}
     try:
-        for quantizer in quantizers:
-            quantizer.watch(refuses_constants=quantizer in of_inputs)
         for quantizer, weight in weights.items():
+            quantizer.watch()
             quantizer(weight)
+            grids_found[quantizer] = quantizer.find()
             quantizer.state = "off"  # seen once, not with every batch
+            quantizer.observer = None  # its histograms are large
+        for quantizer in of_maps:
+            quantizer.watch(refuses_constants=quantizer in of_inputs)
         for batch in checked.batches(model, batches):
             model(batch)
-        grids_found = {quantizer: quantizer.find() for quantizer in quantizers}
+        grids_found |= {quantizer: quantizer.find() for quantizer in of_maps}
     finally:
         for quantizer, state in states.items():
             quantizer.state = state
