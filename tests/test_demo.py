@@ -100,7 +100,7 @@ def test_the_built_folder_holds_shipped_files_and_drawn_pictures(tmp_path):
         content = gzip.decompress(base64.b64decode(files[name]))
         assert content == (demo.WEIGHTS / f"{name}.onnx").read_bytes()
     told = json.loads(re.search(r"^const NETWORKS = (.*);$", networks, re.M)[1])
-    assert [each["kilobytes"] for each in told[1:]] == [628, 230]  # the datasheet's
+    assert [each["kilobytes"] for each in told[1:]] == [628, 178]  # the datasheet's
     pictures = (tmp_path / "pictures.js").read_text(encoding="utf-8")
     scenes = json.loads(re.search(r"^const SCENES = (.*);$", pictures, re.M)[1])
     truth = detectors.scenes("test", demo.SCENES)

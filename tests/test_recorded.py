@@ -55,16 +55,30 @@ def bytes_of(model: str, form: str) -> int:
 SHIPS = "int8, weights of 7 bits"
 
 
+def peak() -> float:
+    """How many times as fast as floats this CPU's integers are in large products.
+
+    What integers can gain hangs on it. Two CPUs were recorded. The first had 57 billion
+    multiply-adds a second in floats and a ratio of 3.3; there `plain` gained 2.5 times,
+    `lite` 1.3, and the pruned one 3.7 over plain floats. This one has 132 billion and
+    2.9, and all three gain less. So the promises are shares of it.
+    """
+    found = rows("ablations/deployment.jsonl", kind="peak")
+    names = "macs a second, int8", "macs a second, fp32"
+    return statistics.median(row[names[0]] / row[names[1]] for row in found)
+
+
 def test_int8_of_plain_convolutions():
     """Against its own floats, both in onnxruntime, one thread."""
     assert faster("plain", 128) >= 2.0
+    assert faster("plain", 128) >= 0.7 * peak()
     assert bytes_of("plain", "fp32") / bytes_of("plain", SHIPS) >= 3.5
     assert ap("plain", "fp32") - ap("plain", SHIPS) <= 0.01
 
 
 def test_int8_of_separable_convolutions():
     """They gain less, and more on large pictures."""
-    assert faster("lite", 128) >= 1.3
+    assert faster("lite", 128) >= 0.39 * peak()
     assert faster("lite", 512) > faster("lite", 128)
     assert ap("lite", "fp32") - ap("lite", SHIPS) <= 0.01
 
@@ -93,7 +107,7 @@ def test_half_of_the_multiply_adds():
     whole = rows("weights/detectors.jsonl", part="detector", settings=how)
     whole = max(whole, key=lambda row: row["validation"][0])  # the one that is shipped
     lost = whole["test"][0] - statistics.median(row["test"][0] for row in tuned)
-    assert lost <= 0.02
+    assert lost <= 0.01
 
     for row in rows("ablations/channel_pruning.jsonl", question="latency"):
         assert row["used"]["weights"] == weights("plain")
@@ -104,6 +118,6 @@ def test_half_of_the_multiply_adds():
 
 def test_pruned_and_in_integers():
     """Against the floats of the whole detector."""
-    assert faster("pruned", 128, "times faster than plain") >= 3.0
-    assert bytes_of("plain", "fp32") / bytes_of("pruned", SHIPS) >= 6.0
-    assert ap("plain", "fp32") - ap("pruned", SHIPS) <= 0.03
+    assert faster("pruned", 128, "times faster than plain") >= 0.95 * peak()
+    assert bytes_of("plain", "fp32") / bytes_of("pruned", SHIPS) >= 10.0
+    assert ap("plain", "fp32") - ap("pruned", SHIPS) <= 0.02

@@ -6,8 +6,8 @@
 one-shot: one share of every group, chosen by each importance, nothing trained; seeds
 are three sets of test scenes (and three draws for "random"). Once with the statistics
 of the batch norms as they were, once measured anew on training scenes. tuned: the
-network of data/weights/prune.py after 300 steps; "scratch" has its sizes, not its
-weights; "taylor, validation" asks validation scenes for its gradients. shares: as many
+widths of BY_HAND after 300 steps; "scratch" has its sizes, not its weights; "taylor,
+validation" asks validation scenes for its gradients. shares: as many
 multiply-adds are left with one share for all groups, or with each group's own by
 `shares_by_loss`, from a scan on validation scenes, with multiples of 16 in "blocks";
 nothing trained, and after 300 steps. slimmed: Network Slimming judged fairly. 300 steps
@@ -15,7 +15,7 @@ with an L1 penalty on the scales of all norms (a number says how much) or none; 
 below one threshold for the whole network go, or of every group the same share, by L2 or
 by the scales; 300 steps more. All end with the same multiply-adds after the same
 training. latency: one picture, one thread, in turns: shares of every group, and the
-network of prune.py, in PyTorch and in onnxruntime.
+shipped pruned one, in PyTorch and in onnxruntime.
 
 A row each is appended to channel_pruning.jsonl; rows that are there are skipped, so it
 may be stopped at any time. Rows of other settings or other weights do not count. The
@@ -63,6 +63,12 @@ SETTINGS = {
     "penalties": [1e-4, 1e-3],  # with one seed: validation scenes preferred 1e-2
     "latency": [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75],
 }  # fmt: skip
+HALF = (
+    "backbone.stages.0.1.first.0", "backbone.stages.1.0.0",
+    "backbone.stages.1.1.first.0", "backbone.stages.2.0.0",
+    "backbone.stages.2.1.first.0", "class_head.convs.0", "box_head.convs.0",
+)  # fmt: skip
+BY_HAND = {"ratio": dict.fromkeys(HALF, 0.5), "multiple": 16, "importance": "l2"}
 PICTURE = torch.zeros(1, 3, 128, 128)
 
 
@@ -122,7 +128,7 @@ def one_shot(job: dict, settings: dict) -> dict:
 
 def tuned(job: dict, settings: dict) -> dict:
     model, kind = detectors.shipped("plain"), job["kind"]
-    cut = {"ratio": prune.PRUNE["ratio"], "multiple": prune.PRUNE["multiple"]}
+    cut = {"ratio": BY_HAND["ratio"], "multiple": BY_HAND["multiple"]}
     first = "l2" if kind == "scratch" else kind
     plan = choice(model, kind=first, seed=job["seed"], settings=settings, **cut)
     small = channel_pruning.remove_channels(model, PICTURE, plan)
@@ -175,9 +181,9 @@ def scanned(judged: int, shares: tuple, looked: int) -> dict[str, dict[float, fl
 
 
 def shares(job: dict, settings: dict) -> dict:
-    """AP at the multiply-adds of prune.py, before and after training."""
+    """AP at the multiply-adds of BY_HAND, before and after training."""
     model = detectors.shipped("plain")
-    target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
+    target = channel_pruning.plan(model, PICTURE, **BY_HAND).macs
     plan = channel_pruning.plan(model, PICTURE, target_macs=target)
     if job["kind"] != "even":
         multiple = {"scan": 1, "blocks": 16}[job["kind"]]
@@ -198,10 +204,10 @@ def shares(job: dict, settings: dict) -> dict:
 
 
 def slimmed(job: dict, settings: dict) -> dict:
-    """Train, prune to the multiply-adds of prune.py, train again; AP on two parts."""
+    """Train, prune to the multiply-adds of BY_HAND, train again; AP on two parts."""
     kind, seed = job["kind"], job["seed"]
     model = detectors.shipped("plain")
-    target = channel_pruning.plan(model, PICTURE, **prune.PRUNE).macs
+    target = channel_pruning.plan(model, PICTURE, **BY_HAND).macs
     told = str(kind).rpartition(", ")[2]
     l1 = float(told) if told[0].isdigit() else 0
     model = trained(model, settings, seed, l1).eval().requires_grad_(True)
@@ -252,7 +258,7 @@ def latency(job: dict, settings: dict) -> dict:
     networks, macs = {"whole": whole}, {}
     for ratio in settings["latency"]:
         networks[str(ratio)] = channel_pruning.prune(whole, PICTURE, ratio)
-    networks["half"] = channel_pruning.prune(whole, PICTURE, **prune.PRUNE)
+    networks["half"] = channel_pruning.load(whole, "detector_pruned", PICTURE)
     for name, model in networks.items():
         macs[name] = profiling.macs(model, PICTURE)
     eager = profiling.compare(networks, PICTURE, repeats=15)
@@ -301,8 +307,11 @@ def used(question: str, settings: dict) -> dict:
              "shares": ("judged", "looked at", "tune", "scan"),
              "slimmed": ("judged", "tune")}  # fmt: skip
     about = {key: settings[key] for key in parts[question]}
-    if question != "one-shot":
-        about["prune"] = prune.PRUNE
+    if question == "latency":
+        sums = prune.HERE / "detector_pruned.sha256"
+        about["pruned"] = sums.read_text("utf-8")[:64]
+    elif question != "one-shot":
+        about["prune"] = BY_HAND
     return about | {"weights": prune.start()}
 
 

@@ -10,7 +10,8 @@ products of 8 bits could overflow, and one file has to serve every machine. Expe
 1,000 test scenes: AP at most 0.01 below the floats that it was made from, all in
 onnxruntime.
 
-The file, its SHA-256 and its line of the table in README.md are written.
+The file, its SHA-256 and its line of the table in README.md are written. A file that
+is to ship has its SHA-256 in lib/basics/shipped.py, too: that is written by hand.
 """
 
 import hashlib
@@ -75,18 +76,20 @@ def ap(path: Path, how: dict) -> float:
 
 
 def make(name: str, folder: Path = HERE, how: dict = SETTINGS) -> str:
-    """Write one file and its hash; returns its line of the datasheet."""
+    """Write one file and its hash, once it is judged; its line of the datasheet."""
     batches = calibration(how)
     graph = deployed.deployed(model_of(name), batches[0][:1])
     floats = export.to_onnx(graph, batches[0][:1], folder / f"{name}.tmp.onnx")
+    integers = floats.with_stem(f"{name}_int8.tmp")
+    export.to_qdq_onnx(rounded(graph, batches, how["bits"]), batches[0][:1], integers)
+    sizes = integers.stat().st_size, floats.stat().st_size
+    scores = ap(integers, how), ap(floats, how)
+    floats.unlink()
+    digest = hashlib.sha256(integers.read_bytes()).hexdigest()
     path = folder / f"detector_{name}_int8.onnx"
     sums = path.with_suffix(".sha256")
     sums.unlink(missing_ok=True)  # it is of the file before
-    export.to_qdq_onnx(rounded(graph, batches, how["bits"]), batches[0][:1], path)
-    sizes = path.stat().st_size, floats.stat().st_size
-    scores = ap(path, how), ap(floats, how)
-    floats.unlink()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    integers.replace(path)
     sums.write_text(f"{digest}  {path.name}\n", encoding="utf-8", newline="\n")
     return (
         f"| `{path.name}` | {sizes[0] / 1000:.0f} | 1 / {sizes[1] / sizes[0]:.2f} |"

@@ -24,7 +24,7 @@ SHA256 = {
         "f977b7adc2fa1253cdd26e4fafde6069f237360d28516f95ee9ae1c5639014c4"
     ),
     "weights/detector_pruned_int8.onnx": (
-        "a1873aaa2f942f1e100a4a6fb855694f09b0fc6d28296e32ea91f6b237bc52e4"
+        "05b3d79d3d83d8f670eeee0392c84b4135593e522c4b24caa6b9de3c8a12aaf2"
     ),
     "weights/backbone_course.safetensors": (
         "ef124a0da687a1360fa1be33f756eb220428fffe1abefd7f9c547c1ccc88e924"
@@ -45,7 +45,7 @@ SHA256 = {
         "2afb7183a9664e92f04cfebaf4976ad5f956ba1241fec039342ac9edb27047ee"
     ),
     "weights/detector_pruned.safetensors": (
-        "5ffba2e51630a092cf8c75e6a3e8d7648348664111ab7d8b9bb87789618d1f35"
+        "2a0a164dd6fec18b26be5b0cad540ceda01c223e38963572daa72865e26370fd"
     ),
     "weights/digits_cnn.safetensors": (
         "88e1e8ec18fa25ea393eaac1b6497cf81a3bbbf28c4d392bfd73eec827a28f68"
