@@ -21,8 +21,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.6 min (34 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->790 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.5 min (30 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->876 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
@@ -587,8 +587,9 @@ plots.lines(ratios, mean, band=band, **axes, says=says + ".")
 # (That says nothing against the paper where it comes from, which trains for it: below.)
 # When 30 % goes, all ways end low: the same share goes from every group, and two groups cannot give so much.
 #
-# Now 300 steps of training, for the widths of the network that this course ships.
-# Its channels were chosen in three ways; "scratch" has the same widths and random weights.
+# Now 300 steps of training, for widths chosen by hand:
+# half of the inner channels of blocks and heads, and half of the coarse stages.
+# Which channels go was chosen in several ways; "scratch" has the same widths and random weights.
 # ("taylor, validation" took its gradients from validation scenes, "taylor" from training scenes.)
 # Beside it stand other widths with the same multiply-adds: one share for all groups ("even"),
 # and shares by the price of each group alone, from a scan of 100 validation scenes ("price"),
@@ -609,7 +610,7 @@ plots.points(tuned, y_label="AP after 300 steps, recorded")
 # Whose pictures the gradients come from makes no difference here.
 # What was learned before counts more than who was picked.
 # And how many each group gives counts more than which: by the price AP ends about 0.02 above even shares and above the
-# shipped widths, with every seed.
+# widths chosen by hand, with every seed.
 # Rounded to multiples of 16, about half of that is left; why one would round so comes with the clock, below.
 # "scratch" says what it saves: after 300 steps a network that knew nothing is far behind.
 # It does not say that it would stay behind.
@@ -642,12 +643,11 @@ plots.points(slimmed, y_label="AP after 300 and 300 steps, recorded")
 # %% [markdown] tags=["core", "slide"]
 # ## Is it faster?
 #
-# `data/weights/prune.py` made the shipped one.
-# Blocks and heads lost half of their inner channels, the coarse stages half of theirs, and then it was trained again.
+# `data/weights/prune.py` made the shipped one, as "price, by 16" above.
+# Blocks, heads and coarse stages lost a quarter to three quarters of their channels, each by its price.
+# Taylor's importance chose which, and then it was trained again, for longer than 300 steps.
 # The common width of BiFPN and heads, which cannot give any, stayed whole.
 # All its widths are multiples of 16.
-# (They were chosen by hand, before the scan.
-# "price, by 16" above says that the scan would have chosen a little better.)
 
 # %% tags=["core", "slide"]
 shipped = channel_pruning.load(detectors.detector("plain"), "detector_pruned", x)

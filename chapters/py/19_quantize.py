@@ -21,8 +21,8 @@
 #
 # | study | about 150 min (estimate); the core, without *(deep)* parts and exercises 19.1 and 19.3, about 60 |
 # |---|---|
-# | run | <!-- run -->0.4 min (22 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->938 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (21 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->941 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

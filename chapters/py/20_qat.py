@@ -22,8 +22,8 @@
 #
 # | study | about 120 min (estimate); the core, without what is marked *(deep)*, about 65 |
 # |---|---|
-# | run | <!-- run -->0.7 min (41 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->851 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.6 min (38 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->885 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -20,8 +20,8 @@
 #
 # | study | about 135 min (estimate); the core, without the parts that are marked *(deep)*, about 65 |
 # |---|---|
-# | run | <!-- run -->0.5 min (30 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->923 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.4 min (25 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->925 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -21,8 +21,8 @@
 #
 # | study | about 130 min (estimate); the core, without the parts that are marked *(deep)*, about 65 |
 # |---|---|
-# | run | <!-- run -->0.9 min (55 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->1057 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.9 min (52 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->990 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 

@@ -20,8 +20,8 @@
 #
 # | study | about 120 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.3 min (17 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->906 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.3 min (16 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->948 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; `onnx` and `onnxruntime`, which `make lab` installs |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
@@ -103,7 +103,7 @@ architectures.detector(128, levels, highlight=parts.highlight())
 # | derive | 05 | a backbone of that cell, which has learned to read digits |
 # | scale | 10, 13 | the width and depth of a detector |
 # | detect | 14-16 | that detector, trained |
-# | prune | 18 | the plain detector without half of its channels |
+# | prune | 18 | the plain detector at half of its multiply-adds |
 # | quantize | 19-21 | the pruned one in bytes |
 # | export | 22 | files for `onnxruntime` |
 #
@@ -344,7 +344,7 @@ if YOUR_FILE is not None:
 #
 # ### 23.1 · Predict · times_smaller · 2 min · ●○○ · 1 point
 #
-# Pruning leaves 0.345 of a file's bytes, rounding 0.278 of what it gets.
+# Pruning leaves 0.258 of a file's bytes, rounding 0.286 of what it gets.
 # How many times smaller is the file after both, with two digits after the point?
 
 # %% tags=["core"]

@@ -22,8 +22,8 @@
 #
 # | study | about 90 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.1 min (8 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->725 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.1 min (7 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->715 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone; chapters 04, 07, 12, 15, 18, 19 and 22 are used |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
