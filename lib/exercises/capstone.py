@@ -10,7 +10,7 @@ from lib.exercises import Exercise, Option, Question, Wrong
 
 # --- 23.1 predict
 
-LEFT_BY_PRUNING, LEFT_BY_ROUNDING = 0.258, 0.286  # of the bytes of a file
+LEFT_BY_PRUNING, LEFT_BY_ROUNDING = 0.345, 0.278  # of the bytes of a file
 
 
 def times_smaller() -> float:
@@ -164,15 +164,15 @@ EXERCISES = (
         task="How many times smaller is the file after pruning and rounding?",
         reference=times_smaller, tolerance=0.01,
         wrong=(
-            Wrong(7.37, "you added the two gains; the second acts on what the first has"
+            Wrong(6.5, "you added the two gains; the second acts on what the first has"
                   " left, so they multiply"),
-            Wrong(0.0738, "that is the part that is left; how many of it make the"
+            Wrong(0.0959, "that is the part that is left; how many of it make the"
                   " whole?"),
-            Wrong(3.88, "that is pruning alone; rounding comes on top"),
-            Wrong(3.5, "that is rounding alone; pruning came before it"),
-            Wrong(1.84, "you added what is left; a part of a part is a product"),
+            Wrong(2.9, "that is pruning alone; rounding comes on top"),
+            Wrong(3.6, "that is rounding alone; pruning came before it"),
+            Wrong(1.61, "you added what is left; a part of a part is a product"),
         ),
-        hints=("What is left of what is left?", "1 / (0.258 * 0.286)"),
+        hints=("What is left of what is left?", "1 / (0.345 * 0.278)"),
     ),
     Exercise(
         name="sizes_within", number="23.2", kind="measure",
