@@ -21,6 +21,8 @@ large products of matrices, in floats and in int8, and how many bytes it copies.
 A row each is appended to deployment.jsonl; rows that are there are skipped, so it may
 be stopped at any time. Rows of other settings or other weights do not count. Times are
 best taken last and alone (`--only latency profile peak`): neighbours change them.
+deployment_older_cpu.jsonl keeps this script's times and peaks from a CPU whose floats
+were half as fast; "pruned" is there the file that was shipped before.
 """
 
 import argparse
