@@ -21,8 +21,8 @@
 #
 # | study | about 150 min (estimate) |
 # |---|---|
-# | run | <!-- run -->0.5 min (30 CPU-seconds, measured)<!-- /run --> |
-# | peak memory | <!-- peak -->876 MB (measured)<!-- /peak --> |
+# | run | <!-- run -->0.5 min (29 CPU-seconds, measured)<!-- /run --> |
+# | peak memory | <!-- peak -->803 MB (measured)<!-- /peak --> |
 # | needs | no download; starts alone |
 # | open in | JupyterLab (`make lab`)<!-- badges --><!-- /badges --> |
 
@@ -702,11 +702,13 @@ axes = {"x_label": "share of channels that goes", "y_label": "times fewer, times
 plots.lines([float(key) for key in keys], gains, **axes, says=says + ".")
 
 # %% [markdown] tags=["core"]
-# The multiply-adds fall smoothly; onnxruntime's time falls in steps, and up to five eighths the guess comes close.
+# The multiply-adds fall smoothly; onnxruntime's time falls in steps, as the guess says:
+# hardly up to three eighths, and then at a half much at once.
 # On the processor of the recording (AVX-512, 16 floats in a register) its kernels work in blocks of 16 channels,
 # and 20 fill as many blocks as 32.
 # That is why the shipped network has multiples of 16.
-# At the end it is faster than the guess: the smallest widths are 4 and 8 by then,
+# At a half and at five eighths the clock gains less than the guess: not all of the time is arithmetic.
+# At three quarters the two meet again: the smallest widths are 4 and 8 by then,
 # and evidently not worked in such blocks.
 
 # %% tags=["core", "slide"]
